@@ -1,0 +1,1 @@
+"""LPIPS v0.0 and v0.1, bundled and offline."""

@@ -1,0 +1,69 @@
+"""Random numbers as pure functions of integers, by counter-based Philox generators.
+
+Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). A
+Philox stream is fixed by its 128-bit key and 256-bit counter, so any row's numbers can be had
+without drawing those of the rows before it. There is no global generator in this package.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Slots keep streams of one seed apart. They are part of the product's promise: never renumber.
+SLOT_ROW = 1
+SLOT_IMAGES = 2
+SLOT_STEP = 3
+
+MAX_SEED = 2**63 - 1
+"""Seeds are whole numbers from 0 to this, so that they fit a signed 64-bit column."""
+
+
+class Streams:
+    """One Philox generator that is moved to any stream at the cost of setting its counter.
+
+    Moving costs about 1 µs, a new generator about 7 µs; a row needs five. An object must not be
+    shared between threads. Every method gives the same numbers whatever was drawn before.
+    """
+
+    __slots__ = ("_bits", "_counter", "_generator", "_key", "_state")
+
+    def __init__(self) -> None:
+        self._bits = np.random.Philox(0)
+        self._generator = np.random.Generator(self._bits)
+        self._counter = np.zeros(4, np.uint64)
+        self._key = np.zeros(2, np.uint64)
+        # numpy's stub knows this dict only by a private TypedDict.
+        self._state: Any = {
+            "bit_generator": "Philox",
+            "state": {"counter": self._counter, "key": self._key},
+            "buffer": np.zeros(4, np.uint64),
+            "buffer_pos": 4,
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+
+    def at(self, seed: int, index: int, slot: int) -> np.random.Generator:
+        """The generator of stream (seed, index, slot), at its start.
+
+        Valid until the next call of `at`. Streams of different (seed, index, slot) never overlap:
+        the seed and slot make the key, the index sits in the counter's third word, and a stream
+        would need 2^128 draws to reach the next.
+        """
+        self._key[0] = seed
+        self._key[1] = slot
+        self._counter[2] = index
+        self._bits.state = self._state
+        return self._generator
+
+    def words(self, seed: int, index: int, slot: int, count: int) -> NDArray[np.uint64]:
+        """The first `count` 64-bit words of a stream, uint64 of shape (count,)."""
+        self.at(seed, index, slot)
+        return self._bits.random_raw(count)
+
+
+def generator(seed: int, index: int = 0, slot: int = SLOT_STEP) -> np.random.Generator:
+    """A generator of its own for one stream; the same numbers as `Streams.at`."""
+    return Streams().at(seed, index, slot)

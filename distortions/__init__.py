@@ -1,0 +1,1 @@
+"""The traditional distortions: records, the table of atoms, compositions, plugins."""

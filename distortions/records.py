@@ -1,0 +1,211 @@
+"""What a distortion is: one frozen record with its parameters, and how severity sets them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bapps_gen.errors import UserError, out_of_range
+
+Patch = NDArray[np.uint8]
+"""An RGB image, uint8, shape (H, W, 3) with H, W ≥ 8."""
+
+Apply = Callable[[Patch, Mapping[str, float], np.random.Generator], Patch]
+
+MILD_SEVERITY = 0.2
+"""The severity at which a parameter takes its mild end (own choice: a fifth of the way up)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A parameter that follows severity.
+
+    Severity s in [0, 1] gives `identity + (strong - identity) * s**g`, where the power g makes
+    s = MILD_SEVERITY give the mild end: the identity at 0, just noticeable at MILD_SEVERITY,
+    strong at 1, continuous and monotone between. Weber's law suggests a power; the ends are
+    our own choice, calibrated with LPIPS (the paper publishes no ranges).
+
+    Args:
+        name: lower-case name, unique within its distortion.
+        unit: physical unit, such as "px" or "of full scale".
+        identity: the value that changes nothing.
+        ends: (mild, strong) for each direction away from the identity; one is drawn evenly.
+        allowed: lowest and highest value a user may give.
+        integer: whether values are whole numbers (they are rounded).
+    """
+
+    name: str
+    unit: str
+    identity: float
+    ends: tuple[tuple[float, float], ...]
+    allowed: tuple[float, float]
+    summary: str
+    integer: bool = False
+    powers: tuple[float, ...] = field(init=False, repr=False, default=())
+
+    def __post_init__(self) -> None:
+        powers = []
+        for mild, strong in self.ends:
+            ratio = (mild - self.identity) / (strong - self.identity)
+            if not 0 < ratio < 1:
+                raise UserError(
+                    f"parameter {self.name}: the mild end {mild} must lie between the identity "
+                    f"{self.identity} and the strong end {strong}"
+                )
+            powers.append(math.log(ratio) / math.log(MILD_SEVERITY))
+        if not powers:
+            raise UserError(f"parameter {self.name}: give at least one (mild, strong) pair")
+        object.__setattr__(self, "powers", tuple(powers))
+
+    def at(self, severity: float, uniform: float) -> float:
+        """The value at a severity in [0, 1]; `uniform` in [0, 1) chooses the direction."""
+        branch = int(uniform * len(self.ends))
+        strong = self.ends[branch][1]
+        value = self.identity + (strong - self.identity) * severity ** self.powers[branch]
+        return float(round(value)) if self.integer else value
+
+    @property
+    def default(self) -> float:
+        """The value at severity 0.5 in the first direction, used where a user gives none."""
+        return self.at(0.5, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """A parameter drawn independently of severity, such as a direction.
+
+    Args:
+        drawn: lowest and highest value of an even draw; unused where there are `choices`.
+        choices: the values of an even choice, where only some are meaningful.
+        default: used where a user gives none.
+        allowed: lowest and highest value a user may give (with `choices`: only those).
+        integer: whether values are whole numbers.
+    """
+
+    name: str
+    unit: str
+    default: float
+    allowed: tuple[float, float]
+    summary: str
+    drawn: tuple[float, float] = (0.0, 1.0)
+    choices: tuple[float, ...] = ()
+    integer: bool = False
+
+    def at(self, severity: float, uniform: float) -> float:
+        """The value that `uniform` in [0, 1) draws; severity plays no part."""
+        if self.choices:
+            return self.choices[int(uniform * len(self.choices))]
+        low, high = self.drawn
+        if self.integer:
+            return float(math.floor(low + (high - low + 1) * uniform))
+        return low + (high - low) * uniform
+
+
+Parameter = Scaled | Free
+
+
+@dataclass(frozen=True, slots=True)
+class Distortion:
+    """One distortion: everything there is to know about it.
+
+    Args:
+        name: stable lower-case id, such as "gaussian_blur".
+        version: raised whenever the same parameters give other pixels.
+        family: "photometric", "noise", "blur", "spatial", "compression" or a user's own.
+        summary: one line for tables.
+        parameters: in a fixed order; each takes one uniform number when drawn.
+        function: `function(patch, params, rng) -> patch`, pure, with params by name.
+        has_identity: whether severity 0 returns the input exactly (not so for JPEG).
+    """
+
+    name: str
+    version: int
+    family: str
+    summary: str
+    parameters: tuple[Parameter, ...]
+    function: Apply
+    has_identity: bool = True
+
+    def draw(self, severity: float, uniforms: Sequence[float]) -> dict[str, float]:
+        """Parameter values by name at a severity in [0, 1].
+
+        `uniforms` holds at least len(parameters) numbers in [0, 1), used in order.
+        """
+        return {
+            parameter.name: parameter.at(severity, uniform)
+            for parameter, uniform in zip(self.parameters, uniforms, strict=False)
+        }
+
+    def complete(self, given: Mapping[str, float]) -> dict[str, float]:
+        """All parameter values, from those that a user gives and the defaults for the rest.
+
+        Raises:
+            UserError: for an unknown parameter or a value outside its allowed range.
+        """
+        names = [parameter.name for parameter in self.parameters]
+        for name in given:
+            if name not in names:
+                raise UserError(
+                    f"{self.name} has no parameter '{name}'; it has {', '.join(names)}"
+                )
+        values = {}
+        for parameter in self.parameters:
+            value = given.get(parameter.name, parameter.default)
+            check_value(f"{self.name}:{parameter.name}", parameter, value)
+            values[parameter.name] = float(value)
+        return values
+
+    def apply(
+        self, patch: Patch, params: Mapping[str, float], rng: np.random.Generator
+    ) -> Patch:
+        """The distorted patch: uint8 RGB of the input's shape, never the input itself."""
+        return self.function(patch, params, rng)
+
+
+def check_value(label: str, parameter: Parameter, value: float) -> None:
+    """Raise UserError unless `value` is one that the parameter allows."""
+    choices = parameter.choices if isinstance(parameter, Free) else ()
+    if choices:
+        if value not in choices:
+            listed = ", ".join(f"{choice:g}" for choice in choices)
+            raise out_of_range(label, f"{value:g}", f"one of {listed}", "choose one of these")
+        return
+    low, high = parameter.allowed
+    whole = parameter.integer and value != math.floor(value) if math.isfinite(value) else True
+    if not math.isfinite(value) or whole or not low <= value <= high:
+        kind = "a whole number" if parameter.integer else "a number"
+        unit = f" ({parameter.unit})" if parameter.unit else ""
+        raise out_of_range(
+            label, f"{value:g}", f"{kind} from {low:g} to {high:g}{unit}", "give one in that range"
+        )
+
+
+def check_distortion(distortion: Distortion) -> None:
+    """Raise UserError where a record breaks the rules that plans and manifests rely on."""
+    if not distortion.name.replace("_", "").isalnum() or distortion.name != distortion.name.lower():
+        raise UserError(
+            f"distortion name '{distortion.name}' is not allowed: "
+            "use lower-case letters, digits and _"
+        )
+    if distortion.version < 1:
+        raise out_of_range(
+            f"{distortion.name}: version", distortion.version, "1 or more", "start at 1"
+        )
+    names = [parameter.name for parameter in distortion.parameters]
+    if len(set(names)) != len(names):
+        raise UserError(f"{distortion.name}: two parameters have one name ({', '.join(names)})")
+    if len(names) > MAX_PARAMETERS:
+        raise out_of_range(
+            f"{distortion.name}: number of parameters", len(names), f"at most {MAX_PARAMETERS}",
+            "derive the rest from the generator that the function is given",
+        )
+    if "severity" in names or "seed" in names:
+        raise UserError(f"{distortion.name}: 'severity' and 'seed' are reserved parameter names")
+
+
+MAX_PARAMETERS = 6
+"""A row's draw has room for this many parameters a step."""

@@ -1,0 +1,1 @@
+"""The Parquet manifests: schema, shards, dataset folder, readers."""

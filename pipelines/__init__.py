@@ -1,0 +1,1 @@
+"""From photos to datasets: sources, plans, rendering, and what is done with the result."""
