@@ -1,6 +1,119 @@
-"""The command line."""
+"""The command line: `bapps-gen COMMAND`. Only this package prints."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import bapps_gen
+from bapps_gen.errors import BappsGenError
+
+# name, module (imported only when the command is called, so that help starts fast), help
+COMMANDS = (
+    ("traditional", "traditional", "make triplets with traditional distortions"),
+    ("distortions", "distortions", "list the distortions with their parameters"),
+    ("distort", "distort", "distort one image of any size"),
+    ("show", "show", "draw a contact sheet of a dataset's rows"),
+    ("info", "info", "say what a dataset holds"),
+    ("verify", "verify", "make rows again and compare them with what is stored"),
+    ("export", "export", "write a dataset as folders, tar shards or a recipe"),
+    ("replay", "replay", "make a dataset again from a recipe and the photos"),
+    ("import", "import_", "turn sets in the original folder layout into datasets"),
+    ("score", "score", "store the distances of a dataset's rows by metrics"),
+    ("evaluate", "evaluate", "compare metrics with people's judgements"),
+    ("validate", "validate", "say in numbers and pictures whether a dataset is good"),
+)
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it (128 + SIGINT)."""
 
 
-def main() -> int:
-    """Not yet."""
-    return 0
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print one line and exit with 2."""
+        self.exit(2, f"{self.prog}: error: {message}; see `{self.prog} --help`\n")
+
+
+def build_parser(chosen: str | None) -> Parser:
+    """The parser; of the commands only the chosen one gets its arguments."""
+    parser = Parser(
+        prog="bapps-gen",
+        description="Regenerate and extend BAPPS, the perceptual patch similarity dataset.",
+        epilog="`bapps-gen COMMAND --help` explains a command.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {bapps_gen.__version__}")
+    commands = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", required=True
+    )
+    for name, module, summary in COMMANDS:
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            allow_abbrev=False,
+        )
+        if name == chosen:
+            loaded = importlib.import_module(f"bapps_gen.cli.{module}")
+            loaded.add_arguments(command)
+            command.set_defaults(run=loaded.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 1 failed work, 2 user's mistake, 130 Ctrl-C."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = next((word for word in given if not word.startswith("-")), None)
+    _log_to_stderr()
+    with contextlib.suppress(ValueError):  # not in the main thread, when called from a program
+        signal.signal(signal.SIGTERM, _terminated)
+    try:
+        options = build_parser(chosen).parse_args(given)
+        code = int(options.run(options))
+        sys.stdout.flush()
+        return code
+    except BappsGenError as error:
+        print(f"bapps-gen: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("bapps-gen: stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        print(f"bapps-gen: error: {name}{error.strerror or error}", file=sys.stderr)
+        return 1
+
+
+def _terminated(number: int, frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+class _StderrHandler(logging.Handler):
+    """Log lines in the form of error lines, above a progress bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = f"bapps-gen: {record.levelname.lower()}: {record.getMessage()}"
+        bar = sys.modules.get("tqdm")
+        if bar is not None:
+            bar.tqdm.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr)
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("bapps_gen")
+    logger.handlers = [_StderrHandler()]
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False

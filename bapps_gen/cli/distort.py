@@ -1,0 +1,65 @@
+"""`bapps-gen distort`: distortions on one image of any size."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bapps_gen.cli.options import add_plugin
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.epilog = (
+        "Give parameters (--with gaussian_blur:sigma=2) or a severity from 0 to 1 "
+        "(--with gaussian_blur:severity=0.5); `bapps-gen distortions` lists both."
+    )
+    parser.add_argument("image", metavar="IMAGE", help="photo to distort, of 8×8 px or more")
+    parser.add_argument(
+        "--with",
+        dest="steps",
+        action="append",
+        required=True,
+        metavar="NAME[:KEY=VALUE,…]",
+        help="a distortion; repeated, they are applied in order",
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="FILE", help="picture to write"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of noise and draws (default: %(default)s)"
+    )
+    add_plugin(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Distort, and say with which parameters."""
+    from bapps_gen.distortions.catalogue import load_catalogue
+    from bapps_gen.distortions.parse import parse_step
+    from bapps_gen.errors import UserError
+    from bapps_gen.pipelines.images import read_image
+    from bapps_gen.pipelines.sheet import check_image_name, write_image
+    from bapps_gen.pipelines.spec import check_range
+    from bapps_gen.seeding import MAX_SEED
+
+    check_range("seed", options.seed, 0, MAX_SEED - len(options.steps), whole=True)
+    check_image_name(options.out)
+    catalogue = load_catalogue(tuple(options.plugin))
+    # Each step has a seed of its own, lest two noises be one and the same.
+    steps = [
+        parse_step(text, catalogue, options.seed + place)
+        for place, text in enumerate(options.steps)
+    ]
+    image = read_image(options.image)
+    if min(image.shape[:2]) < 8:
+        raise UserError(
+            f"{options.image} is {image.shape[1]}×{image.shape[0]} px; "
+            "distortions need 8×8 px or more"
+        )
+    for step in steps:
+        image = step.apply(image)
+    write_image(options.out, image)
+    for step in steps:
+        params = ", ".join(f"{name} {value:.4g}" for name, value in step.params.items())
+        print(f"{step.distortion.name} v{step.distortion.version}: {params}, seed {step.seed}")
+    return 0

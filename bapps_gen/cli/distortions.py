@@ -1,0 +1,87 @@
+"""`bapps-gen distortions`: the table, generated from the records."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from bapps_gen.cli.options import add_plugin
+
+if TYPE_CHECKING:
+    from bapps_gen.distortions.records import Parameter
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--json", action="store_true", help="as JSON, compositions included")
+    parser.add_argument("--compositions", action="store_true", help="list the compositions too")
+    add_plugin(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the distortions."""
+    from bapps_gen.distortions.catalogue import load_catalogue
+    from bapps_gen.distortions.compositions import COMPOSITIONS_VERSION
+
+    catalogue = load_catalogue(tuple(options.plugin))
+    if options.json:
+        table = {
+            "atoms": [
+                {
+                    "name": atom.name,
+                    "version": atom.version,
+                    "family": atom.family,
+                    "summary": atom.summary,
+                    "has_identity": atom.has_identity,
+                    "parameters": [_as_values(parameter) for parameter in atom.parameters],
+                }
+                for atom in catalogue.atoms.values()
+            ],
+            "compositions_version": COMPOSITIONS_VERSION,
+            "compositions": [choice for choice in catalogue.ids if "+" in choice],
+        }
+        print(json.dumps(table, indent=1))
+        return 0
+    header = ("distortion", "v", "family", "parameter", "unit", "mild → strong")
+    rows = [header]
+    for atom in catalogue.atoms.values():
+        lead = (atom.name, str(atom.version), atom.family)
+        for parameter in atom.parameters:
+            rows.append((*lead, parameter.name, parameter.unit, _span(parameter)))
+            lead = ("", "", "")
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+    pairs = [choice for choice in catalogue.ids if "+" in choice]
+    print(f"\n{len(catalogue.atoms)} atoms and {len(pairs)} compositions of two")
+    if options.compositions:
+        print("\n".join(pairs))
+    return 0
+
+
+def _as_values(parameter: Parameter) -> dict[str, Any]:
+    from bapps_gen.distortions.records import Scaled
+
+    shared = {
+        "name": parameter.name,
+        "unit": parameter.unit,
+        "summary": parameter.summary,
+        "allowed": parameter.allowed,
+        "default": parameter.default,
+        "integer": parameter.integer,
+    }
+    if isinstance(parameter, Scaled):
+        return {**shared, "identity": parameter.identity, "ends": parameter.ends}
+    return {**shared, "choices": parameter.choices or None, "drawn": parameter.drawn}
+
+
+def _span(parameter: Parameter) -> str:
+    from bapps_gen.distortions.records import Scaled
+
+    if isinstance(parameter, Scaled):
+        return " or ".join(f"{mild:g} → {strong:g}" for mild, strong in parameter.ends)
+    if parameter.choices:
+        return "one of " + ", ".join(f"{choice:g}" for choice in parameter.choices)
+    return f"any of {parameter.drawn[0]:g} … {parameter.drawn[1]:g}"

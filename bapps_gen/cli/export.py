@@ -1,0 +1,67 @@
+"""`bapps-gen export`: a dataset in other forms."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bapps_gen.cli.options import progress_bar
+from bapps_gen.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a dataset")
+    parser.add_argument(
+        "--format",
+        required=True,
+        choices=("bapps", "webdataset", "recipe"),
+        help="the original folders, tar shards, or a manifest without pixels",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    layout = parser.add_argument_group("with --format bapps")
+    layout.add_argument(
+        "--split",
+        choices=("train", "val"),
+        help="folder of the split (default: train)",
+    )
+    layout.add_argument("--name", metavar="SET", help="name of the set (default: its kind)")
+    layout.add_argument(
+        "--upscale",
+        type=int,
+        metavar="PX",
+        help="enlarge by nearest neighbour, 256 for the released form (default: 64, as they are)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Export."""
+    from bapps_gen.manifests.dataset import open_dataset
+    from bapps_gen.pipelines.export import export_bapps, export_recipe, export_webdataset
+
+    for name in ("split", "name", "upscale"):
+        if options.format != "bapps" and getattr(options, name) is not None:
+            raise UserError(
+                f"{name} = {getattr(options, name)} goes with --format bapps alone; leave it out"
+            )
+    if options.name is not None and (not options.name or set(options.name) & set("/\\.")):
+        raise UserError(f"name = '{options.name}' is not a folder's name; use letters, digits, _")
+    dataset = open_dataset(options.dataset)
+    with progress_bar(options.quiet, "export", "rows") as progress:
+        if options.format == "bapps":
+            place = export_bapps(
+                dataset,
+                options.out,
+                split=options.split or "train",
+                name=options.name,
+                upscale=64 if options.upscale is None else options.upscale,
+                progress=progress,
+            )
+        elif options.format == "webdataset":
+            place = export_webdataset(dataset, options.out, progress)
+        else:
+            place = export_recipe(dataset, options.out, progress)
+    if not options.quiet:
+        print(f"{dataset.info.rows} triplets in {place}")
+    return 0

@@ -1,0 +1,103 @@
+"""Options, progress and sources that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bapps_gen.pipelines.sources import Source
+
+
+def add_source(parser: argparse._ActionsContainer, fallback: str) -> None:
+    """Add --source; `fallback` says what happens without it."""
+    parser.add_argument(
+        "--source",
+        action="append",
+        metavar="PATH",
+        default=[],
+        help="folder of images, image, Parquet file or tar shard; may be repeated "
+        f"(default: {fallback})",
+    )
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add --workers and --quiet."""
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="W",
+        help="processes that work side by side (default: all cores)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+
+
+def add_plugin(parser: argparse._ActionsContainer) -> None:
+    """Add --plugin."""
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="Python file with distortions of your own, or the name of an installed entry point; "
+        "may be repeated (default: none)",
+    )
+
+
+def workers_of(options: argparse.Namespace) -> int:
+    """The number of workers asked for, all cores by default.
+
+    Raises:
+        UserError: when it is not from 1 to 1024.
+    """
+    from bapps_gen.pipelines.executors import available_cores
+    from bapps_gen.pipelines.spec import check_range
+
+    if options.workers is None:
+        return available_cores()
+    check_range("workers", options.workers, 1, 1024, whole=True)
+    return int(options.workers)
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """A comma-separated list of names."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+@contextlib.contextmanager
+def progress_bar(quiet: bool, what: str, unit: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on stderr with rate and time left; gives a function of (done, total).
+
+    Nothing is drawn where stderr is not a terminal, so that logs stay short.
+    """
+    if quiet:
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(
+        desc=what, unit=f" {unit}", disable=None, file=sys.stderr, dynamic_ncols=True, leave=False
+    ) as bar:
+
+        def progress(done: int, total: int) -> None:
+            if bar.total is None:
+                bar.initial = done  # what was there already is no part of the rate
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
+
+
+def open_source_with_bar(
+    roots: list[str], quiet: bool, *, split: str | None = None, val_fraction: float = 0.1
+) -> Source:
+    """Open a source, with a bar while its images are hashed and a line where it is built in."""
+    from bapps_gen.pipelines.sources import BUILTIN_NOTE, open_source
+
+    if not roots and not quiet:
+        print(f"bapps-gen: {BUILTIN_NOTE}", file=sys.stderr)
+    with progress_bar(quiet, "reading the source", "images") as progress:
+        return open_source(roots, split=split, val_fraction=val_fraction, progress=progress)

@@ -1,0 +1,61 @@
+"""`bapps-gen show`: a contact sheet of a dataset's rows."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bapps_gen.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a dataset")
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("sheet.png"),
+        metavar="FILE",
+        help="picture to write (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--count", type=int, default=12, help="rows, spread evenly (default: %(default)s)"
+    )
+    parser.add_argument("--rows", metavar="I,J", help="these rows instead")
+    parser.add_argument(
+        "--zoom", type=int, default=2, help="times to enlarge a patch (default: %(default)s)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw the sheet."""
+    from bapps_gen.manifests.dataset import open_dataset
+    from bapps_gen.pipelines.sheet import (
+        check_image_name,
+        draw_sheet,
+        pick_rows,
+        read_shown,
+        write_image,
+    )
+    from bapps_gen.pipelines.spec import check_range
+
+    check_image_name(options.out)
+    check_range("zoom", options.zoom, 1, 16, whole=True)
+    dataset = open_dataset(options.dataset)
+    if options.rows is None:
+        rows = pick_rows(dataset.info.rows, options.count)
+    else:
+        rows = _rows(options.rows)
+    sheet = draw_sheet(read_shown(dataset, rows), zoom=options.zoom)
+    write_image(options.out, sheet)
+    print(f"{len(rows)} of {dataset.info.rows} triplets drawn in {options.out}")
+    return 0
+
+
+def _rows(text: str) -> list[int]:
+    try:
+        rows = [int(word) for word in text.split(",")]
+    except ValueError:
+        raise UserError(f"rows = {text} is not a list of row numbers; write --rows 0,17") from None
+    return rows

@@ -1,0 +1,57 @@
+"""`bapps-gen verify`: rows made again and compared with what is stored."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bapps_gen.cli.options import (
+    add_source,
+    add_workers,
+    open_source_with_bar,
+    progress_bar,
+    workers_of,
+)
+
+_LISTED = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a dataset")
+    add_source(parser, "where the dataset says its photos were")
+    parser.add_argument(
+        "--stored-only",
+        action="store_true",
+        help="check what can be checked without the photos",
+    )
+    add_workers(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Verify; 1 when anything differs."""
+    from bapps_gen.manifests.dataset import open_dataset
+    from bapps_gen.pipelines.recorded import find_recorded
+    from bapps_gen.pipelines.verify import verify
+
+    workers = workers_of(options)
+    dataset = open_dataset(options.dataset, incomplete=True)
+    source = None
+    if not options.stored_only:
+        roots = options.source or list(dataset.info.source_roots)
+        source = find_recorded(
+            dataset.info.source_images, open_source_with_bar(roots, options.quiet)
+        )
+    with progress_bar(options.quiet, "verify", "rows") as progress:
+        report = verify(dataset, source, workers, progress)
+    for problem in report.problems[:_LISTED]:
+        print(problem)
+    if report.count > _LISTED:
+        print(f"… and {report.count - _LISTED} more")
+    if report.count:
+        print(f"{options.dataset}: {report.count} differences in {report.rows} rows compared")
+        return 1
+    if not options.quiet:
+        what = "the stored pictures" if source is None else "every pixel made again"
+        print(f"{options.dataset}: {report.rows} rows are as planned, {what}")
+    return 0

@@ -1,0 +1,99 @@
+"""Triplets a second against two loops that a researcher might write; ratios from one run.
+
+Every contender does the same work: photos decoded beforehand, crops at scales of 1 to 1/4, one
+or two operations a side (the same share of singles), lossless files on disk. They take turns in
+one process, so that a machine's changing speed touches all alike; quoted are medians of the
+ratios turn by turn.
+
+    python benchmarks/traditional_speed.py [--source PHOTOS] [--rounds 7] [--rows 1000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import peers
+from bapps_gen.distortions.catalogue import load_catalogue
+from bapps_gen.pipelines.generate import ShardContext, describe_dataset, prepare_shards
+from bapps_gen.pipelines.sources import open_source
+from bapps_gen.pipelines.spec import TripletSpec, atom_versions
+
+
+def main() -> None:
+    """Run the contenders in turn and print their rates and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--source", action="append", default=[])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    cv2.setNumThreads(0)
+
+    source = open_source(options.source)
+    catalogue = load_catalogue()
+    spec = TripletSpec(
+        seed=0,
+        images=len(source),
+        source_digest=source.digest,
+        choices=catalogue.ids,
+        versions=atom_versions(catalogue, catalogue.ids),
+    )
+    photos = [source.load(index) for index in range(len(source))]
+    rng = np.random.default_rng(0)
+    operations = {
+        "albumentations + Pillow PNG": (peers.albumentations_operations(), peers.write_with_pillow),
+        "cv2 + numpy + cv2 PNG": (peers.plain_operations(rng), peers.write_with_opencv),
+    }
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        rounds = options.rounds + 1
+        info = describe_dataset(
+            "traditional", spec, source, catalogue, (), rounds * options.rows, options.rows
+        )
+        (folder / "data").mkdir()
+        make_shard = prepare_shards(ShardContext(folder, info, source))
+
+        def loop(name: str, turn: int) -> None:
+            steps, write = operations[name]
+            place = folder / f"{name}-{turn}"
+            peers.run_loop(photos, place, options.rows, steps, write, spec.reductions, rng)
+
+        contenders: dict[str, Callable[[int], object]] = {"bapps-gen": make_shard}
+        for name in operations:
+            contenders[name] = lambda turn, name=name: loop(name, turn)
+        rates: dict[str, list[float]] = {name: [] for name in contenders}
+        for turn in range(rounds):
+            for name, run in contenders.items():
+                began = time.perf_counter()
+                run(turn)
+                if turn:  # the first round fills caches
+                    rates[name].append(options.rows / (time.perf_counter() - began))
+
+    ours = rates["bapps-gen"]
+    found = {"bapps-gen": {"triplets_per_second": statistics.median(ours)}}
+    for name in operations:
+        ratios = [mine / theirs for mine, theirs in zip(ours, rates[name], strict=True)]
+        found[name] = {
+            "triplets_per_second": statistics.median(rates[name]),
+            "ratio": statistics.median(ratios),
+            "lowest_ratio": min(ratios),
+            "highest_ratio": max(ratios),
+        }
+    for name, values in found.items():
+        ratio = f", {values['ratio']:.1f}× slower" if "ratio" in values else ""
+        print(f"{name}: {values['triplets_per_second']:.0f} triplets/s{ratio}")
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,265 @@
+"""A dataset's folder: `data/part-00000.parquet …` and `dataset.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bapps_gen.errors import UserError, WorkError
+from bapps_gen.manifests.files import whole_file
+from bapps_gen.manifests.rows import PATCHES, ManifestRow
+from bapps_gen.manifests.schema import (
+    FORMAT_VERSION,
+    column_names,
+    manifest_schema,
+    rows_table,
+    schema_metadata,
+    table_rows,
+)
+
+INFO_NAME = "dataset.json"
+ROW_GROUP_ROWS = 100
+"""Rows in a row group: about 2.4 MB of pictures, what one random access reads."""
+
+_REFILL = "run the command that made the dataset again to fill in what is missing"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """What `dataset.json` holds.
+
+    Args:
+        kind: which pipeline made it, such as "traditional".
+        version: of this package.
+        spec: the spec as plain values; `digest` is made from it.
+        digest: 32 hexadecimal digits that stand for everything that rows depend on.
+        rows: how many rows the dataset has when complete.
+        shard_rows: rows in every shard but the last.
+        distortions: version of every atom that may occur.
+        units: unit of every "distortion.parameter".
+        plugins: how user's own distortions were loaded.
+        source_roots: where the images were; paths as given.
+        source_digest: digest over names and contents of the images.
+        source_images: (name, SHA-256) of every image, in the order that plans refer to.
+        source_failures: reasons by name of images found unusable so far.
+        patches: PATCHES in a set of triplets, PAIR_PATCHES in one of JND pairs.
+        pictures: False in a recipe, whose shards have no picture columns.
+        format_version: of the Parquet columns.
+    """
+
+    kind: str
+    version: str
+    spec: Mapping[str, Any]
+    digest: str
+    rows: int
+    shard_rows: int
+    distortions: Mapping[str, int]
+    units: Mapping[str, str]
+    plugins: tuple[str, ...]
+    source_roots: tuple[str, ...]
+    source_digest: str
+    source_images: tuple[tuple[str, str], ...]
+    source_failures: Mapping[str, str]
+    patches: tuple[str, ...] = PATCHES
+    pictures: bool = True
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def shards(self) -> int:
+        """Number of shards when complete."""
+        return -(-self.rows // self.shard_rows)
+
+    def shard_range(self, shard: int) -> tuple[int, int]:
+        """First row of a shard and the row after its last."""
+        first = shard * self.shard_rows
+        return first, min(first + self.shard_rows, self.rows)
+
+    def schema(self) -> pa.Schema:
+        """The schema of the shards."""
+        metadata = {"spec_digest": self.digest}
+        return manifest_schema(self.units, metadata, self.patches, self.pictures)
+
+
+def write_info(folder: Path, info: DatasetInfo) -> None:
+    """Write `dataset.json`, whole or not at all."""
+    text = json.dumps(asdict(info), indent=1, ensure_ascii=False)
+    with whole_file(folder / INFO_NAME) as path:
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_info(folder: Path) -> DatasetInfo:
+    """Read `dataset.json`.
+
+    Raises:
+        UserError: when the folder is not a dataset.
+        WorkError: when `dataset.json` is damaged or of another format.
+    """
+    path = folder / INFO_NAME
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(
+            f"{folder} is not a dataset: it has no {INFO_NAME}; give the folder that --out named"
+        ) from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from error
+    except ValueError as error:
+        raise WorkError(f"{path} is damaged ({error}); restore it from a copy") from None
+    names = {field.name for field in fields(DatasetInfo)}
+    if not isinstance(stored, dict) or set(stored) != names:
+        odd = sorted(names ^ set(stored)) if isinstance(stored, dict) else []
+        raise WorkError(
+            f"{path} is not this version's (entries missing or unknown: {', '.join(odd)}); "
+            "read it with the version of bapps-gen that made it"
+        )
+    if stored["format_version"] != FORMAT_VERSION:
+        raise WorkError(
+            f"{path}: format_version = {stored['format_version']} is not {FORMAT_VERSION}; "
+            "read it with the version of bapps-gen that made it"
+        )
+    for name in ("plugins", "source_roots", "patches"):
+        stored[name] = tuple(stored[name])
+    stored["source_images"] = tuple((path, digest) for path, digest in stored["source_images"])
+    return DatasetInfo(**stored)
+
+
+def shard_path(folder: Path, shard: int) -> Path:
+    """Where a shard lies."""
+    return folder / "data" / f"part-{shard:05d}.parquet"
+
+
+def write_shard(
+    folder: Path,
+    info: DatasetInfo,
+    shard: int,
+    rows: Sequence[ManifestRow],
+    pngs: Sequence[Sequence[bytes]] | None,
+) -> None:
+    """Write one shard, whole or not at all; `pngs` is None in a recipe."""
+    schema = info.schema()
+    table = rows_table(rows, pngs, schema)
+    # PNG does not shrink further; only columns with few different values gain from dictionaries.
+    repeated = ["source_path", "source_sha256", "spec_digest"]
+    for side in range(len(info.patches) - 1):
+        steps = f"steps{side}.list.element"
+        repeated += [
+            f"distortion{side}",
+            f"{steps}.distortion",
+            f"{steps}.params.list.element.name",
+        ]
+    with whole_file(shard_path(folder, shard)) as path:
+        pq.write_table(
+            table,
+            path,
+            row_group_size=ROW_GROUP_ROWS,
+            compression="none" if info.pictures else "zstd",
+            use_dictionary=repeated,
+            write_statistics=["id", "row"],
+        )
+
+
+def shard_fault(folder: Path, info: DatasetInfo, shard: int) -> str | None:
+    """Why a shard is not one of this dataset, from its footer, or None where it is whole."""
+    path = shard_path(folder, shard)
+    try:
+        with pq.ParquetFile(path) as file:
+            metadata, schema = file.metadata, file.schema_arrow
+    except FileNotFoundError:
+        return "missing"
+    except (OSError, pa.ArrowInvalid) as error:
+        return f"damaged ({first_line(error)})"
+    first, end = info.shard_range(shard)
+    own = schema_metadata(schema)
+    if own.get("spec_digest") != info.digest:
+        return "of another spec"
+    if own.get("format_version") != info.format_version:
+        return f"of format version {own.get('format_version')}"
+    if not schema.equals(info.schema(), check_metadata=False):
+        return "of another schema"
+    if metadata.num_rows != end - first:
+        return f"of {metadata.num_rows} rows where {end - first} are expected"
+    return None
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text, for messages of one line."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """An opened dataset or recipe."""
+
+    folder: Path
+    info: DatasetInfo
+
+    def faults(self) -> dict[int, str]:
+        """What is wrong with the shards, by shard: "missing", "damaged (…)" and so on."""
+        checked = ((shard, shard_fault(self.folder, self.info, shard)) for shard in self._shards())
+        return {shard: fault for shard, fault in checked if fault}
+
+    def _shards(self) -> range:
+        return range(self.info.shards)
+
+    def require_whole(self) -> None:
+        """Raise WorkError unless every shard is there and whole."""
+        faults = self.faults()
+        if not faults:
+            return
+        shard, fault = next(iter(faults.items()))
+        more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
+        raise WorkError(f"{shard_path(self.folder, shard)} is {fault}{more}; {_REFILL}")
+
+    def read_rows(self, shard: int) -> list[ManifestRow]:
+        """The rows of one shard without their pictures."""
+        plain = column_names(self.info.patches, pictures=False)
+        batches = self.shard_batches(shard, plain)
+        return [row for batch in batches for row in table_rows(batch)]
+
+    def batches(
+        self, columns: Sequence[str] | None = None, size: int = ROW_GROUP_ROWS
+    ) -> Iterator[pa.RecordBatch]:
+        """All rows in order as Arrow batches of at most `size` rows, in flat memory."""
+        for shard in self._shards():
+            yield from self.shard_batches(shard, columns, size)
+
+    def shard_batches(
+        self, shard: int, columns: Sequence[str] | None = None, size: int = ROW_GROUP_ROWS
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of one shard in order as Arrow batches of at most `size` rows.
+
+        Raises:
+            WorkError: when the shard is missing or damaged.
+        """
+        path = shard_path(self.folder, shard)
+        try:
+            with pq.ParquetFile(path) as file:
+                yield from file.iter_batches(size, columns=list(columns) if columns else None)
+        except FileNotFoundError:
+            raise WorkError(f"{path} is missing; {_REFILL}") from None
+        except (OSError, pa.ArrowInvalid) as error:
+            raise WorkError(f"{path} is damaged ({first_line(error)}); {_REFILL}") from None
+
+
+def open_dataset(folder: str | Path, *, incomplete: bool = False) -> Dataset:
+    """Open a dataset's folder.
+
+    Args:
+        folder: the folder with `dataset.json`.
+        incomplete: whether a dataset with missing or damaged shards may be opened.
+
+    Raises:
+        UserError: when the folder is not a dataset.
+        WorkError: when it is incomplete and `incomplete` is False.
+    """
+    dataset = Dataset(Path(folder), read_info(Path(folder)))
+    if not incomplete:
+        dataset.require_whole()
+    return dataset

@@ -1,0 +1,71 @@
+"""What a manifest stores of one triplet: enough to make its pixels again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PATCHES = ("ref", "p0", "p1")
+"""The pictures of a triplet."""
+
+PAIR_PATCHES = ("ref", "p0")
+"""The pictures of a JND pair."""
+
+PATCH_SIZE = 64
+"""Height and width of a patch in pixels (paper, section 2.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One distortion as applied: its name, version, physical parameters and noise seed.
+
+    `severity` is what the parameters were drawn from, in [0, 1], or None where they were given.
+    """
+
+    distortion: str
+    version: int
+    params: tuple[tuple[str, float], ...]
+    seed: int
+    severity: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A square of the source image, in its pixels after EXIF rotation; x to the right, y down."""
+
+    x: int
+    y: int
+    side: int
+
+    @property
+    def scale(self) -> float:
+        """Patch pixels per source pixel, in (0, 1]."""
+        return PATCH_SIZE / self.side
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """One row of a manifest without its pictures: a triplet, or a pair for JND.
+
+    `steps` holds the steps of p0 (and of p1 in a triplet), in the order applied; `hashes` the
+    XXH3-128 digests of the raw RGB bytes of each picture. `judge` is the fraction of people that
+    prefer p1 over p0, `same` the fraction that call ref and p0 the same, each with the number of
+    people asked; None where nobody was.
+    """
+
+    id: str
+    row: int
+    source_path: str
+    source_sha256: str
+    crop: Crop
+    steps: tuple[tuple[Step, ...], ...]
+    hashes: tuple[str, ...]
+    spec_digest: str
+    judge: float | None = None
+    judge_count: int | None = None
+    same: float | None = None
+    same_count: int | None = None
+
+
+def distortion_id(steps: tuple[Step, ...]) -> str:
+    """The id of a sequence of steps: their names joined by "+"."""
+    return "+".join(step.distortion for step in steps)

@@ -1,0 +1,275 @@
+"""Making a dataset: shards rendered by workers, resumed where they are missing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import bapps_gen
+from bapps_gen.distortions.catalogue import Catalogue, load_catalogue
+from bapps_gen.errors import UserError
+from bapps_gen.manifests.dataset import (
+    INFO_NAME,
+    DatasetInfo,
+    read_info,
+    shard_fault,
+    shard_path,
+    write_info,
+    write_shard,
+)
+from bapps_gen.manifests.files import folder_lock, make_folder, remove_leftovers
+from bapps_gen.manifests.png import encode_png
+from bapps_gen.pipelines.executors import run_jobs
+from bapps_gen.pipelines.plan import Planner
+from bapps_gen.pipelines.sources import ImageCache, Source
+from bapps_gen.pipelines.spec import TripletSpec, check_range, spec_from_values
+from bapps_gen.pipelines.triplets import TripletRenderer
+
+logger = logging.getLogger(__name__)
+
+Context = TypeVar("Context")
+
+Progress = Callable[[int, int], None]
+"""Called with rows done and rows in all."""
+
+DEFAULT_SHARD_ROWS = 1000
+"""About 25 MB a shard; a multiple of the block in which images are dealt out."""
+
+MAX_ROWS = 10**10
+MAX_SHARD_ROWS = 100_000
+"""A shard is held in memory while it is made: 2.5 GB at this size."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardContext:
+    """What every worker needs; sent once to each."""
+
+    folder: Path
+    info: DatasetInfo
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class ShardReport:
+    """What a worker says of a shard.
+
+    `failures` has the reasons by name of images found unusable, `differing` the number of rows
+    whose pixels are not those of the recipe (0 but in a replay that allows it).
+    """
+
+    shard: int
+    rows: int
+    failures: dict[str, str] = field(default_factory=dict)
+    differing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateReport:
+    """What a run did: rows made now, rows that were there, and the sums over ShardReports."""
+
+    made: int
+    kept: int
+    failures: dict[str, str]
+    differing: int
+
+
+def prepare_shards(context: ShardContext) -> Callable[[int], ShardReport]:
+    """A function that renders and writes one shard, with caches of its own."""
+    info = context.info
+    catalogue = load_catalogue(info.plugins)
+    planner = Planner(spec_from_values(info.spec), catalogue)
+    renderer = TripletRenderer(
+        planner, catalogue.atoms, context.source, ImageCache(context.source), info.digest
+    )
+
+    def make_shard(shard: int) -> ShardReport:
+        first, end = info.shard_range(shard)
+        plans = sorted(map(planner.row, range(first, end)), key=lambda plan: plan.image)
+        made = []
+        for plan in plans:
+            row, patches = renderer.render(plan)
+            made.append((row, tuple(map(encode_png, patches))))
+        made.sort(key=lambda item: item[0].row)
+        rows, pngs = zip(*made, strict=True)
+        write_shard(context.folder, info, shard, rows, pngs)
+        return ShardReport(shard, len(rows), dict(renderer.failures))
+
+    return make_shard
+
+
+def check_layout(rows: int, shard_rows: int) -> None:
+    """Raise UserError when a number of rows or a shard size is out of range."""
+    check_range("n", rows, 1, MAX_ROWS, whole=True)
+    check_range("shard-size", shard_rows, 1, MAX_SHARD_ROWS, whole=True)
+
+
+def describe_dataset(
+    kind: str,
+    spec: TripletSpec,
+    source: Source,
+    catalogue: Catalogue,
+    plugins: tuple[str, ...],
+    rows: int,
+    shard_rows: int,
+) -> DatasetInfo:
+    """The `dataset.json` of a dataset that is about to be made.
+
+    Raises:
+        UserError: when `rows` or `shard_rows` is out of range.
+    """
+    check_layout(rows, shard_rows)
+    return DatasetInfo(
+        kind=kind,
+        version=bapps_gen.__version__,
+        spec=asdict(spec),
+        digest=spec.digest,
+        rows=rows,
+        shard_rows=shard_rows,
+        distortions=dict(spec.versions),
+        units=parameter_units(catalogue, spec),
+        plugins=plugins,
+        source_roots=source.roots,
+        source_digest=source.digest,
+        source_images=tuple((entry.name, entry.sha256) for entry in source.entries),
+        source_failures={},
+    )
+
+
+def parameter_units(catalogue: Catalogue, spec: TripletSpec) -> dict[str, str]:
+    """Unit of every "distortion.parameter" that may occur in a dataset."""
+    return {
+        f"{name}.{parameter.name}": parameter.unit
+        for name, _ in spec.versions
+        for parameter in catalogue.atom(name).parameters
+    }
+
+
+def generate(
+    folder: Path,
+    info: DatasetInfo,
+    source: Source,
+    workers: int,
+    progress: Progress | None = None,
+) -> GenerateReport:
+    """Make a dataset from its spec, or what is missing of it; see `fill_shards`."""
+
+    def context(settled: DatasetInfo) -> ShardContext:
+        return ShardContext(folder, settled, source)
+
+    return fill_shards(folder, info, prepare_shards, context, workers, progress)
+
+
+def fill_shards(
+    folder: Path,
+    info: DatasetInfo,
+    prepare: Callable[[Context], Callable[[int], ShardReport]],
+    context: Callable[[DatasetInfo], Context],
+    workers: int,
+    progress: Progress | None = None,
+) -> GenerateReport:
+    """Have workers write the shards that a dataset's folder lacks.
+
+    `prepare(context(info))` gives each worker its function that writes one shard. Whole shards of
+    the same spec are kept; a longer dataset begins with the rows of a shorter one, so asking for
+    more rows adds to it. Nothing that a reader could take for whole is written before it is.
+
+    Raises:
+        UserError: when the folder holds something else, or a dataset of another spec.
+        WorkError: when a shard cannot be written, or a worker dies.
+    """
+    make_folder(folder / "data") if not _is_foreign(folder) else _refuse_foreign(folder)
+    with folder_lock(folder):
+        info = _settle_info(folder, info)
+        for place in (folder, folder / "data"):
+            remove_leftovers(place)
+        write_info(folder, info)
+        todo = list(_missing_shards(folder, info))
+        kept = info.rows - sum(_rows_in(info, shard) for shard in todo)
+        done, differing, failures = kept, 0, dict(info.source_failures)
+        if progress:
+            progress(done, info.rows)
+        if todo:
+            for report in run_jobs(prepare, context(info), todo, min(workers, len(todo))):
+                done += report.rows
+                differing += report.differing
+                for name, reason in report.failures.items():
+                    if name not in failures:
+                        logger.warning("skipped %s: %s", name, reason)
+                failures |= report.failures
+                if progress:
+                    progress(done, info.rows)
+        if failures != info.source_failures:
+            write_info(folder, replace(info, source_failures=dict(sorted(failures.items()))))
+    return GenerateReport(info.rows - kept, kept, failures, differing)
+
+
+def _rows_in(info: DatasetInfo, shard: int) -> int:
+    first, end = info.shard_range(shard)
+    return end - first
+
+
+def _missing_shards(folder: Path, info: DatasetInfo) -> Iterator[int]:
+    for shard in range(info.shards):
+        fault = shard_fault(folder, info, shard)
+        if fault is None:
+            continue
+        if fault != "missing":
+            logger.warning("%s is %s; made again", shard_path(folder, shard), fault)
+        yield shard
+
+
+def _is_foreign(folder: Path) -> bool:
+    """Whether a folder holds anything but a dataset; hidden files do not count."""
+    if not folder.is_dir() or (folder / INFO_NAME).exists():
+        return False
+    return any(not path.name.startswith(".") and path.name != "data" for path in folder.iterdir())
+
+
+def _refuse_foreign(folder: Path) -> None:
+    raise UserError(
+        f"{folder} holds files but no {INFO_NAME}, so it is not a dataset; "
+        "choose a new or empty folder for --out"
+    )
+
+
+def _settle_info(folder: Path, wanted: DatasetInfo) -> DatasetInfo:
+    """What to make in a folder, given what it holds.
+
+    Raises:
+        UserError: when it holds a dataset of another spec, shard size or more rows.
+    """
+    if not (folder / INFO_NAME).exists():
+        if any((folder / "data").glob("*.parquet")):
+            _refuse_foreign(folder)
+        return wanted
+    held = read_info(folder)
+    if (held.digest, held.kind, held.pictures) != (wanted.digest, wanted.kind, wanted.pictures):
+        differing = [
+            name
+            for name in sorted({*held.spec, *wanted.spec})
+            if _plain(held.spec.get(name)) != _plain(wanted.spec.get(name))
+        ]
+        what = ", ".join(differing) or "its kind"
+        raise UserError(
+            f"{folder} holds a dataset of another spec (it differs in {what}); "
+            "choose another --out, or repeat the options it was made with"
+        )
+    if held.shard_rows != wanted.shard_rows:
+        raise UserError(
+            f"shard-size = {wanted.shard_rows} is not that of {folder}; "
+            f"use --shard-size {held.shard_rows} or another --out"
+        )
+    if held.rows > wanted.rows:
+        raise UserError(
+            f"n = {wanted.rows} is less than the {held.rows} rows of {folder}; "
+            f"use --n {held.rows} or more, or another --out"
+        )
+    return replace(wanted, source_failures=held.source_failures)
+
+
+def _plain(value: object) -> object:
+    """Tuples as lists, as JSON gives them back."""
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,181 @@
+"""The plan: all randomness of a row, drawn in one call from (seed, row)."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bapps_gen.distortions.catalogue import Catalogue, load_catalogue
+from bapps_gen.distortions.records import MAX_PARAMETERS, Distortion
+from bapps_gen.errors import UserError
+from bapps_gen.manifests.rows import Step
+from bapps_gen.pipelines.spec import BLOCK_ROWS, TripletSpec
+from bapps_gen.seeding import SLOT_IMAGES, SLOT_ROW, Streams
+
+PLACES = 4
+"""Crops tried in one image before the next image is taken."""
+MAX_STEPS = 2
+"""Steps a side (paper, section 2.1: distortions are composed in pairs)."""
+
+_PLACE_WORDS = 3
+_STEP_WORDS = 2 + MAX_PARAMETERS  # noise seed, severity, parameters
+_FIRST_PLACE = 4  # after the words that choose the two distortions
+_FIRST_STEP = _FIRST_PLACE + PLACES * _PLACE_WORDS
+_WORDS = _FIRST_STEP + 2 * MAX_STEPS * _STEP_WORDS
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A crop before the image's size is known.
+
+    A patch pixel is the mean of `reduction` × `reduction` source pixels; `left` and `top` are in
+    [0, 1), shares of the room that the crop has in the image.
+    """
+
+    reduction: int
+    left: float
+    top: float
+
+
+@dataclass(frozen=True, slots=True)
+class TripletPlan:
+    """What is drawn for one row.
+
+    Args:
+        row: row index.
+        image: index of the image in the source.
+        places: crops in the order to try, should one be flat or hide every difference.
+        sides: the steps of p0 and of p1.
+    """
+
+    row: int
+    image: int
+    places: tuple[Place, ...]
+    sides: tuple[tuple[Step, ...], tuple[Step, ...]]
+
+
+class Planner:
+    """Plans rows of one spec. Rows may be planned in any order: `row(i)` is pure.
+
+    Raises:
+        UserError: when the catalogue has other versions of the atoms than the spec.
+    """
+
+    def __init__(self, spec: TripletSpec, catalogue: Catalogue) -> None:
+        self.spec = spec
+        self._members = {choice: catalogue.members(choice) for choice in spec.choices}
+        for name, version in spec.versions:
+            check_version(catalogue.atom(name), version)
+        self._all = _Pool(spec.choices)
+        self._singles = _Pool(choice for choice in spec.choices if "+" not in choice)
+        self._pairs = _Pool(choice for choice in spec.choices if "+" in choice)
+        self._streams = Streams()
+        self._reductions = tuple(spec.reductions)
+        weights = list(accumulate(1 / reduction for reduction in spec.reductions))
+        self._shares = [weight / weights[-1] for weight in weights[:-1]]
+        self._groups = BLOCK_ROWS // spec.rows_per_image
+        self._order: tuple[int, NDArray[np.uint32]] = (-1, np.zeros(0, np.uint32))
+
+    def row(self, row: int) -> TripletPlan:
+        """The plan of a row ≥ 0."""
+        words = self._streams.words(self.spec.seed, row, SLOT_ROW, _WORDS)
+        uniform: list[float] = ((words >> np.uint64(11)) * 2.0**-53).tolist()
+        seeds: list[int] = (words[_FIRST_STEP::_STEP_WORDS] >> np.uint64(1)).tolist()
+
+        places = tuple(
+            Place(
+                self._reductions[bisect_right(self._shares, uniform[word])],
+                uniform[word + 1],
+                uniform[word + 2],
+            )
+            for word in range(_FIRST_PLACE, _FIRST_STEP, _PLACE_WORDS)
+        )
+        first = self._choose(uniform[0], uniform[2], None)
+        second = self._choose(uniform[1], uniform[3], first)
+        sides = (
+            self._steps(self._members[first], uniform, seeds, 0),
+            self._steps(self._members[second], uniform, seeds, MAX_STEPS),
+        )
+        return TripletPlan(row, next(self.images(row)), places, sides)
+
+    def images(self, row: int) -> Iterator[int]:
+        """Indices of all images in the order that a row tries them: its own, then others.
+
+        Images are dealt out evenly: every one has its turn before any has its next. Within a
+        block of rows, rows a whole number of groups apart share an image.
+        """
+        block, within = divmod(row, BLOCK_ROWS)
+        turn, place = divmod(block * self._groups + within % self._groups, self.spec.images)
+        if self._order[0] != turn:
+            generator = self._streams.at(self.spec.seed, turn, SLOT_IMAGES)
+            order = generator.permutation(self.spec.images).astype(np.uint32)
+            self._order = (turn, order)
+        order = self._order[1]
+        for step in range(self.spec.images):
+            yield int(order[(place + step) % self.spec.images])
+
+    def _choose(self, category: float, uniform: float, taken: str | None) -> str:
+        """One id, other than `taken` where another is to be had."""
+        pool = self._all
+        if self.spec.singles is not None:
+            pool = self._singles if category < self.spec.singles else self._pairs
+        count = len(pool.ids)
+        place = pool.places.get(taken) if taken else None
+        if place is None or count == 1:
+            return pool.ids[int(uniform * count)]
+        index = int(uniform * (count - 1))
+        return pool.ids[index + (index >= place)]
+
+    def _steps(
+        self,
+        members: tuple[Distortion, ...],
+        uniform: list[float],
+        seeds: list[int],
+        slot: int,
+    ) -> tuple[Step, ...]:
+        low, high = self.spec.severity
+        steps = []
+        for atom in members:
+            word = _FIRST_STEP + slot * _STEP_WORDS
+            severity = low + (high - low) * uniform[word + 1]
+            params = atom.draw(severity, uniform[word + 2 : word + _STEP_WORDS])
+            steps.append(
+                Step(atom.name, atom.version, tuple(params.items()), seeds[slot], severity)
+            )
+            slot += 1
+        return tuple(steps)
+
+
+def check_version(atom: Distortion, version: int) -> None:
+    """Raise UserError unless an atom is of the version that a dataset was made with."""
+    if atom.version != version:
+        raise UserError(
+            f"{atom.name} is version {atom.version} here, but the dataset was made with version "
+            f"{version}; use the bapps-gen or plugin that made it"
+        )
+
+
+class _Pool:
+    """Ids to draw from, and the place of each."""
+
+    __slots__ = ("ids", "places")
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self.ids = tuple(ids)
+        self.places = {name: place for place, name in enumerate(self.ids)}
+
+
+@lru_cache(maxsize=4)
+def _planner(spec: TripletSpec, plugins: tuple[str, ...]) -> Planner:
+    return Planner(spec, load_catalogue(plugins))
+
+
+def plan_row(spec: TripletSpec, row: int, plugins: tuple[str, ...] = ()) -> TripletPlan:
+    """The plan of a row: a pure function of its arguments."""
+    return _planner(spec, plugins).row(row)

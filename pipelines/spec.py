@@ -1,0 +1,197 @@
+"""The spec of a traditional dataset: everything that its rows depend on, and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from bapps_gen.distortions.catalogue import Catalogue
+from bapps_gen.errors import UserError, out_of_range, unknown_name
+from bapps_gen.seeding import MAX_SEED
+
+PLAN_VERSION = 1
+"""Raised whenever the same spec and row give another plan."""
+
+DIGEST_DIGITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class TripletSpec:
+    """What rows are made from. Rows depend on this and on nothing else.
+
+    The defaults are this project's own choices; the paper publishes none of these.
+
+    Args:
+        seed: dataset seed, 0 to 2^63 - 1.
+        images: number of images in the source.
+        source_digest: digest over names and contents of those images, in order.
+        choices: ids of the distortions to draw from, atoms and "first+second" pairs.
+        versions: (name, version) of every atom among the choices.
+        singles: share of sides with a single atom in [0, 1]; None draws evenly over `choices`.
+        severity: lowest and highest severity drawn, within [0, 1].
+        scale: smallest and largest scale at which images are read, patch pixels per source
+            pixel in (0, 1]. Those of the form 1/k are drawn, with weight 1/k: evenly on a
+            logarithmic scale. Then every patch pixel is the plain mean of k × k source pixels.
+        min_contrast: smallest standard deviation of a reference's luma, of full scale in
+            [0, 0.5]; flatter crops are drawn again. 0 takes every crop.
+        rows_per_image: rows that share an image before the next is taken, per 1000 rows. The
+            paper's traditional set has about 11 triplets from each photo (56.6k from MIT-Adobe
+            5k, tables 2 and 3).
+        plan_version: PLAN_VERSION.
+    """
+
+    seed: int
+    images: int
+    source_digest: str
+    choices: tuple[str, ...]
+    versions: tuple[tuple[str, int], ...]
+    singles: float | None = None
+    severity: tuple[float, float] = (0.2, 1.0)
+    scale: tuple[float, float] = (0.25, 1.0)
+    min_contrast: float = 0.02
+    rows_per_image: int = 10
+    plan_version: int = PLAN_VERSION
+
+    def __post_init__(self) -> None:
+        check_range("seed", self.seed, 0, MAX_SEED, whole=True)
+        check_range("images", self.images, 1, 2**31, whole=True)
+        check_pair("severity", self.severity, 0.0, 1.0)
+        check_pair("scale-range", self.scale, 1e-3, 1.0)
+        if not self.reductions:
+            raise out_of_range(
+                "scale-range",
+                " ".join(f"{value:g}" for value in self.scale),
+                "a range with at least one of 1, 1/2, 1/3 … in it",
+                "widen it, for example to 0.25 1",
+            )
+        check_range("min-contrast", self.min_contrast, 0.0, 0.5)
+        check_range("rows-per-image", self.rows_per_image, 1, BLOCK_ROWS, whole=True)
+        if BLOCK_ROWS % self.rows_per_image:
+            raise out_of_range(
+                "rows-per-image",
+                self.rows_per_image,
+                f"a divisor of {BLOCK_ROWS}",
+                "use 1, 2, 4, 5, 8, 10, 20, 25, 40, 50 or 100",
+            )
+        if self.plan_version != PLAN_VERSION:
+            raise UserError(
+                f"plan_version = {self.plan_version} is not {PLAN_VERSION}; "
+                "use the version of bapps-gen that made the dataset"
+            )
+        if not self.choices:
+            raise UserError("no distortion is left to draw from; widen the choice")
+        if self.singles is not None:
+            check_range("singles", self.singles, 0.0, 1.0)
+            pairs = sum("+" in choice for choice in self.choices)
+            if self.singles > 0 and pairs == len(self.choices):
+                raise UserError("singles > 0, but the choice has no single atom; widen the choice")
+            if self.singles < 1 and pairs == 0:
+                raise UserError("singles < 1, but the choice has no composition; widen the choice")
+
+    @property
+    def reductions(self) -> range:
+        """The whole numbers k with a scale of 1/k in range."""
+        low, high = self.scale
+        return range(math.ceil(1 / high - 1e-9), math.floor(1 / low + 1e-9) + 1)
+
+    @property
+    def digest(self) -> str:
+        """32 hexadecimal digits of SHA-256 over the canonical JSON of this spec."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_DIGITS]
+
+
+BLOCK_ROWS = 1000
+"""Images are dealt out in blocks of this many rows, whatever the shard size."""
+
+
+def spec_from_values(values: Mapping[str, Any]) -> TripletSpec:
+    """A spec from plain values, as `dataset.json` holds them.
+
+    Raises:
+        UserError: for unknown or missing keys and for values out of range.
+    """
+    names = {field.name for field in fields(TripletSpec)}
+    for name in values:
+        if name not in names:
+            raise unknown_name("spec entry", name, names, f"a spec has {', '.join(sorted(names))}")
+    if missing := names - set(values):
+        raise UserError(f"the spec lacks {', '.join(sorted(missing))}; restore it from a copy")
+    return TripletSpec(**{key: _frozen(value) for key, value in values.items()})
+
+
+def _frozen(value: Any) -> Any:
+    """JSON's lists as the tuples they were."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def choose_distortions(
+    catalogue: Catalogue,
+    *,
+    families: tuple[str, ...] = (),
+    atoms: tuple[str, ...] = (),
+    compositions: tuple[str, ...] = (),
+) -> tuple[str, ...]:
+    """Ids to draw from, in the catalogue's order.
+
+    Without arguments: every id, 328 and the user's own. `families` and `atoms` keep the singles
+    and compositions made of these alone (of either, where both are given); `compositions` adds
+    or, given alone, keeps just these.
+
+    Raises:
+        UserError: for an unknown family, atom or composition, with the nearest name.
+    """
+    if not (families or atoms or compositions):
+        return catalogue.ids
+    known_families = sorted({atom.family for atom in catalogue.atoms.values()})
+    for family in families:
+        if family not in known_families:
+            raise unknown_name(
+                "family", family, known_families, f"families are {', '.join(known_families)}"
+            )
+    for name in atoms:
+        catalogue.atom(name)
+    for name in compositions:
+        catalogue.members(name)
+    kept = set(compositions)
+    if families or atoms:
+        allowed = {
+            name
+            for name, atom in catalogue.atoms.items()
+            if name in atoms or atom.family in families
+        }
+        kept |= {
+            choice
+            for choice in catalogue.ids
+            if all(atom.name in allowed for atom in catalogue.members(choice))
+        }
+    known = [choice for choice in catalogue.ids if choice in kept]
+    return (*known, *sorted(kept - set(known)))
+
+
+def atom_versions(catalogue: Catalogue, choices: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """(name, version) of every atom that occurs in the choices, by name."""
+    found = {atom.name: atom.version for choice in choices for atom in catalogue.members(choice)}
+    return tuple(sorted(found.items()))
+
+
+def check_range(name: str, value: float, low: float, high: float, *, whole: bool = False) -> None:
+    """Raise UserError unless low ≤ value ≤ high, and is whole where that is asked."""
+    kind = "a whole number" if whole else "a number"
+    if isinstance(value, bool) or not low <= value <= high or (whole and value != int(value)):
+        raise out_of_range(name, value, f"{kind} from {low} to {high}", "give one in that range")
+
+
+def check_pair(name: str, pair: tuple[float, float], low: float, high: float) -> None:
+    """Raise UserError unless low ≤ pair[0] ≤ pair[1] ≤ high."""
+    if len(pair) != 2 or not low <= pair[0] <= pair[1] <= high:
+        raise out_of_range(
+            name,
+            " ".join(f"{value:g}" for value in pair),
+            f"two numbers from {low:g} to {high:g}, the lower first",
+            "give LOW and HIGH in that range",
+        )

@@ -1,0 +1,62 @@
+"""A dataset in numbers: what it holds and whether it is whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from bapps_gen.manifests.dataset import Dataset, shard_path
+
+_BATCH_ROWS = 10_000
+
+
+def summarize(dataset: Dataset) -> dict[str, Any]:
+    """Counts and origin of a dataset, complete or not, as plain values."""
+    info = dataset.info
+    faults = dataset.faults()
+    used: Counter[str] = Counter()
+    images: set[str] = set()
+    rows = judged = 0
+    for shard in range(info.shards):
+        if shard in faults:
+            continue
+        columns = ["distortion0", "distortion1", "source_sha256", "judge"]
+        for batch in dataset.shard_batches(shard, columns, _BATCH_ROWS):
+            rows += batch.num_rows
+            judged += batch.num_rows - batch.column("judge").null_count
+            images.update(batch.column("source_sha256").to_pylist())
+            for name in columns[:2]:
+                used.update(batch.column(name).to_pylist())
+    atoms: Counter[str] = Counter()
+    for choice, count in used.items():
+        for atom in choice.split("+"):
+            atoms[atom] += count
+    size = sum(
+        shard_path(dataset.folder, shard).stat().st_size
+        for shard in range(info.shards)
+        if shard not in faults
+    )
+    sides = max(1, 2 * rows)
+    return {
+        "folder": str(dataset.folder),
+        "kind": info.kind if info.pictures else f"{info.kind} recipe, without pictures",
+        "rows": rows,
+        "rows_when_complete": info.rows,
+        "shards": info.shards - len(faults),
+        "shards_missing_or_damaged": len(faults),
+        "megabytes": round(size / 1e6, 1),
+        "judged_rows": judged,
+        "seed": info.spec["seed"],
+        "spec_digest": info.digest,
+        "made_with_version": info.version,
+        "source": ", ".join(info.source_roots) or "built-in photographs",
+        "source_images": len(info.source_images),
+        "source_images_used": len(images),
+        "source_images_unusable": len(info.source_failures),
+        "distortions_used": len(used),
+        "share_of_singles": round(
+            sum(count for choice, count in used.items() if "+" not in choice) / sides, 4
+        ),
+        "sides_by_atom": dict(sorted(atoms.items(), key=lambda item: (-item[1], item[0]))),
+        "plugins": ", ".join(info.plugins) or "none",
+    }
