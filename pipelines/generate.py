@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -181,10 +182,10 @@ def fill_shards(
         WorkError: when a shard cannot be written, or a worker dies.
     """
     make_folder(folder / "data") if not _is_foreign(folder) else _refuse_foreign(folder)
-    with folder_lock(folder):
+    with folder_lock(folder), contextlib.ExitStack() as after:
+        after.callback(_tidy, folder)  # of workers that were stopped while writing
         info = _settle_info(folder, info)
-        for place in (folder, folder / "data"):
-            remove_leftovers(place)
+        _tidy(folder)
         write_info(folder, info)
         todo = list(_missing_shards(folder, info))
         kept = info.rows - sum(_rows_in(info, shard) for shard in todo)
@@ -204,6 +205,11 @@ def fill_shards(
         if failures != info.source_failures:
             write_info(folder, replace(info, source_failures=dict(sorted(failures.items()))))
     return GenerateReport(info.rows - kept, kept, failures, differing)
+
+
+def _tidy(folder: Path) -> None:
+    for place in (folder, folder / "data"):
+        remove_leftovers(place)
 
 
 def _rows_in(info: DatasetInfo, shard: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -16,10 +16,10 @@ from bapps_gen.distortions.records import MAX_PARAMETERS, Distortion
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.rows import Step
 from bapps_gen.pipelines.spec import BLOCK_ROWS, TripletSpec
-from bapps_gen.seeding import SLOT_IMAGES, SLOT_ROW, Streams
+from bapps_gen.seeding import SLOT_IMAGES, SLOT_PLACES, SLOT_ROW, Streams
 
 PLACES = 4
-"""Crops tried in one image before the next image is taken."""
+"""Crops tried in one image before the next image is taken (own choice)."""
 MAX_STEPS = 2
 """Steps a side (paper, section 2.1: distortions are composed in pairs)."""
 
@@ -85,27 +85,36 @@ class Planner:
     def row(self, row: int) -> TripletPlan:
         """The plan of a row ≥ 0."""
         words = self._streams.words(self.spec.seed, row, SLOT_ROW, _WORDS)
-        uniform: list[float] = ((words >> np.uint64(11)) * 2.0**-53).tolist()
+        uniform = _uniform(words)
         seeds: list[int] = (words[_FIRST_STEP::_STEP_WORDS] >> np.uint64(1)).tolist()
 
-        places = tuple(
-            Place(
-                self._reductions[bisect_right(self._shares, uniform[word])],
-                uniform[word + 1],
-                uniform[word + 2],
-            )
-            for word in range(_FIRST_PLACE, _FIRST_STEP, _PLACE_WORDS)
-        )
+        places = self._places(uniform[_FIRST_PLACE:_FIRST_STEP])
         first = self._choose(uniform[0], uniform[2], None)
         second = self._choose(uniform[1], uniform[3], first)
         sides = (
             self._steps(self._members[first], uniform, seeds, 0),
             self._steps(self._members[second], uniform, seeds, MAX_STEPS),
         )
-        return TripletPlan(row, next(self.images(row)), places, sides)
+        return TripletPlan(row, self.image(row), places, sides)
 
-    def images(self, row: int) -> Iterator[int]:
-        """Indices of all images in the order that a row tries them: its own, then others.
+    def further_places(self, row: int, attempt: int) -> tuple[Place, ...]:
+        """Crops to try after those of the plan, of a stream of their own for every attempt ≥ 0."""
+        count = PLACES * _PLACE_WORDS
+        words = self._streams.words(self.spec.seed, row, SLOT_PLACES, count * (attempt + 1))
+        return self._places(_uniform(words[-count:]))
+
+    def _places(self, uniform: list[float]) -> tuple[Place, ...]:
+        return tuple(
+            Place(
+                self._reductions[bisect_right(self._shares, uniform[word])],
+                uniform[word + 1],
+                uniform[word + 2],
+            )
+            for word in range(0, PLACES * _PLACE_WORDS, _PLACE_WORDS)
+        )
+
+    def image(self, row: int, step: int = 0) -> int:
+        """Index of a row's image, or of the one it tries `step` images later.
 
         Images are dealt out evenly: every one has its turn before any has its next. Within a
         block of rows, rows a whole number of groups apart share an image.
@@ -116,9 +125,7 @@ class Planner:
             generator = self._streams.at(self.spec.seed, turn, SLOT_IMAGES)
             order = generator.permutation(self.spec.images).astype(np.uint32)
             self._order = (turn, order)
-        order = self._order[1]
-        for step in range(self.spec.images):
-            yield int(order[(place + step) % self.spec.images])
+        return int(self._order[1][(place + step) % self.spec.images])
 
     def _choose(self, category: float, uniform: float, taken: str | None) -> str:
         """One id, other than `taken` where another is to be had."""
@@ -150,6 +157,12 @@ class Planner:
             )
             slot += 1
         return tuple(steps)
+
+
+def _uniform(words: NDArray[np.uint64]) -> list[float]:
+    """64-bit words as numbers in [0, 1) with 53 random bits."""
+    numbers: list[float] = ((words >> np.uint64(11)) * 2.0**-53).tolist()
+    return numbers
 
 
 def check_version(atom: Distortion, version: int) -> None:

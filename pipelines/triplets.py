@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bapps_gen.distortions.records import Distortion
 from bapps_gen.errors import ImageError, SourceError, UserError
 from bapps_gen.manifests.rows import ManifestRow, Step
-from bapps_gen.pipelines.plan import Planner, TripletPlan
+from bapps_gen.pipelines.plan import PLACES, Place, Planner, TripletPlan
 from bapps_gen.pipelines.recorded import Images
 from bapps_gen.pipelines.render import (
     Image,
@@ -24,8 +24,8 @@ from bapps_gen.seeding import Streams
 
 Patches = tuple[Image, Image, Image]
 
-_IMAGES_TRIED = 64
-"""Images tried for one row when crop after crop is refused (own choice)."""
+_ATTEMPTS = 64
+"""Further images tried for one row when crop after crop is refused (own choice)."""
 _ENTRIES_KEPT = 10_000
 
 
@@ -56,31 +56,36 @@ class TripletRenderer:
             UserError: when crop after crop is too flat, or shows no difference.
         """
         image = self._load(plan.image)
-        found = None if image is None else self._in_image(plan, plan.image, image)
+        found = None
+        if image is not None:
+            found = self._in_image(plan, plan.image, plan.places, image)
         return found or self._elsewhere(plan)
 
     def _elsewhere(self, plan: TripletPlan) -> tuple[ManifestRow, Patches]:
-        """The same from the next images in turn, when the row's own image would not do."""
-        tried = 0
-        for index in self.planner.images(plan.row):
+        """The same at further places, round the images from the row's own."""
+        count, attempts, broken = len(self.source), 0, 0
+        for step in range(count + _ATTEMPTS):
+            index = self.planner.image(plan.row, step)
             image = self._load(index)
             if image is None:
-                continue
-            found = self._in_image(plan, index, image)
-            if found is not None:
-                return found
-            tried += 1
-            if tried == _IMAGES_TRIED:
+                broken += 1
+            else:
+                places = self.planner.further_places(plan.row, attempts)
+                found = self._in_image(plan, index, places, image)
+                if found is not None:
+                    return found
+                attempts += 1
+            if attempts == _ATTEMPTS or broken == count:
                 break
-        if not tried:
+        if not attempts:
             name, reason = next(iter(self.failures.items()))
             raise SourceError(
-                f"no usable image among {len(self.source)} in the source; the first: "
-                f"{name}: {reason}; use --source with whole images of at least 64×64 px"
+                f"no usable image among {count} in the source; the first: {name}: {reason}; "
+                "use --source with whole images of at least 64×64 px"
             )
         raise UserError(
-            f"row {plan.row}: every crop tried in {tried} images is flatter than min-contrast = "
-            f"{self.planner.spec.min_contrast:g} or hides the distortions; "
+            f"row {plan.row}: every crop tried ({PLACES * (attempts + 1)}) is flatter than "
+            f"min-contrast = {self.planner.spec.min_contrast:g} or hides the distortions; "
             "give a lower --min-contrast or other photos"
         )
 
@@ -103,9 +108,9 @@ class TripletRenderer:
         return self._entries[index]
 
     def _in_image(
-        self, plan: TripletPlan, index: int, image: Image
+        self, plan: TripletPlan, index: int, places: tuple[Place, ...], image: Image
     ) -> tuple[ManifestRow, Patches] | None:
-        for place in plan.places:
+        for place in places:
             crop = settle_crop(place, *image.shape[:2])
             reference = cut_reference(image, crop)
             least = self.planner.spec.min_contrast

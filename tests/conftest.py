@@ -1,0 +1,29 @@
+"""Photos and datasets that many tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from making import make, photo, save_photo
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of six photos; do not change it."""
+    folder = tmp_path_factory.mktemp("photos")
+    for seed in range(6):
+        save_photo(folder / f"photo{seed}.png", photo(seed))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of 70 triplets in shards of 30; do not change it."""
+    out = tmp_path_factory.mktemp("datasets") / "set"
+    assert make(photos, out, 70) == 0
+    return out

@@ -1,0 +1,137 @@
+"""Manifests read by the libraries that people use."""
+
+import io
+import json
+import pickle
+
+import numpy as np
+import pyarrow.dataset
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from bapps_gen.errors import WorkError
+from bapps_gen.manifests.dataset import open_dataset
+from bapps_gen.manifests.readers import BappsDataset, iter_triplets
+from making import make
+
+
+@pytest.fixture(scope="module")
+def triplets(dataset):
+    return list(iter_triplets(dataset))
+
+
+def test_the_iterator_gives_every_triplet_in_order(dataset, triplets):
+    assert len(triplets) == 70
+    assert [found.id[-8:] for found in triplets] == [f"{row:08d}" for row in range(70)]
+    for found in triplets:
+        for patch in found[1:4]:
+            assert patch.shape == (64, 64, 3)
+            assert patch.dtype == np.uint8
+        assert found.judge is None
+
+
+def test_pandas_reads_columns_as_plain_values(dataset, triplets):
+    import pandas
+
+    frame = pandas.read_parquet(dataset / "data")
+    assert len(frame) == 70
+    assert frame["row"].tolist() == list(range(70))
+    with Image.open(io.BytesIO(frame.loc[5, "p1"]["bytes"])) as picture:
+        assert np.array_equal(np.asarray(picture), triplets[5].p1)
+    step = frame.loc[0, "steps0"][0]
+    assert {"distortion", "version", "params", "seed", "severity"} == set(step)
+    assert frame["judge"].isna().all()
+
+
+def test_pyarrow_filters_by_column(dataset):
+    data = pyarrow.dataset.dataset(dataset / "data")
+    one = data.to_table(columns=["row", "distortion0"], filter=pyarrow.dataset.field("row") == 41)
+    assert one.to_pylist()[0]["row"] == 41
+
+
+def test_duckdb_queries_steps_and_parameters(dataset):
+    import duckdb
+
+    found = duckdb.sql(
+        "select step.distortion as name, count(*) as n, avg(len(step.params)) as parameters "
+        f"from (select unnest(steps0) as step from '{dataset}/data/*.parquet') group by 1"
+    ).fetchall()
+    sides = open_dataset(dataset).read_rows(0)
+    assert sum(count for _, count, _ in found) >= 70
+    assert sides[0].steps[0][0].distortion in {name for name, _, _ in found}
+
+
+def test_hugging_face_datasets_decodes_pictures_at_once(dataset, triplets, tmp_path):
+    import datasets
+
+    loaded = datasets.load_dataset(
+        "parquet",
+        data_files=str(dataset / "data" / "*.parquet"),
+        cache_dir=str(tmp_path),
+        split="train",
+    )
+    assert len(loaded) == 70
+    assert isinstance(loaded.features["ref"], datasets.Image)
+    row = loaded[33]
+    for name in ("ref", "p0", "p1"):
+        assert np.array_equal(np.asarray(row[name]), getattr(triplets[33], name))
+    assert row["judge"] is None
+    assert row["steps0"][0]["params"][0].keys() == {"name", "value"}
+
+
+def test_torch_loaders_give_what_lpips_takes(dataset, triplets):
+    import torch
+
+    data = BappsDataset(dataset)
+    assert len(data) == 70
+    batches = list(torch.utils.data.DataLoader(data, batch_size=16, num_workers=2))
+    assert batches[0]["ref"].shape == (16, 3, 64, 64)
+    assert batches[0]["ref"].dtype == torch.float32
+    joined = torch.cat([batch["p0"] for batch in batches])
+    expected = np.stack([found.p0 for found in triplets]).transpose(0, 3, 1, 2) / 127.5 - 1
+    assert np.allclose(joined.numpy(), expected, atol=1e-6)
+    assert torch.isnan(torch.cat([batch["judge"] for batch in batches])).all()
+
+
+def test_rows_are_had_in_any_order_and_from_the_end(dataset, triplets):
+    data = BappsDataset(dataset, row_groups=1)
+    for row in (69, 0, 31, 30, -1):
+        assert data.triplet(row).id == triplets[row].id
+        assert np.array_equal(data.triplet(row).ref, triplets[row].ref)
+    with pytest.raises(IndexError, match="row 70"):
+        data.triplet(70)
+
+
+def test_a_shard_of_several_row_groups_is_read_by_row(photos, tmp_path):
+    assert make(photos, tmp_path / "set", 230, "--shard-size", "230") == 0
+    data = BappsDataset(tmp_path / "set")
+    assert [data.triplet(row).id[-3:] for row in (0, 99, 100, 229)] == ["000", "099", "100", "229"]
+
+
+def test_a_loader_travels_to_another_process(dataset):
+    data = BappsDataset(dataset)
+    data.triplet(0)
+    assert pickle.loads(pickle.dumps(data)).triplet(3).id == data.triplet(3).id
+
+
+def test_an_incomplete_dataset_is_not_taken_for_whole(photos, tmp_path):
+    assert make(photos, tmp_path / "set", 70) == 0
+    (tmp_path / "set" / "data" / "part-00001.parquet").unlink()
+    for read in (BappsDataset, lambda folder: next(iter_triplets(folder))):
+        with pytest.raises(WorkError, match=r"part-00001\.parquet is missing"):
+            read(tmp_path / "set")
+
+
+def test_units_and_versions_travel_in_the_schema(dataset):
+    schema = pq.read_schema(dataset / "data" / "part-00000.parquet")
+    units = json.loads(schema.field("steps0").metadata[b"units"])
+    assert units["gaussian_blur.sigma"] == "px"
+    own = json.loads(schema.metadata[b"bapps_gen"])
+    assert own == {"format_version": 1, "spec_digest": open_dataset(dataset).info.digest}
+
+
+def test_row_groups_are_small_enough_for_random_access(dataset):
+    metadata = pq.ParquetFile(dataset / "data" / "part-00000.parquet").metadata
+    for group in range(metadata.num_row_groups):
+        assert metadata.row_group(group).num_rows <= 100

@@ -1,0 +1,223 @@
+"""Exports read by the programs they are for; recipes that replay to the same pixels."""
+
+import json
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bapps_gen.cli import main
+from bapps_gen.manifests.dataset import open_dataset
+from bapps_gen.manifests.readers import iter_triplets
+from making import photo, save_photo
+
+
+def export(folder: Path, kind: str, out: Path, *options: str) -> int:
+    return main(["export", str(folder), "--quiet", "--format", kind, "--out", str(out), *options])
+
+
+def replay(recipe: Path, source: Path, out: Path, *options: str) -> int:
+    return main(
+        [
+            *("replay", str(recipe), "--quiet", "--workers", "2", "--source", str(source)),
+            *("--out", str(out), *options),
+        ]
+    )
+
+
+def judged(folder: Path, rows: int) -> None:
+    """Give the first rows of a dataset judgements of 0, 0.1, 0.2 and so on."""
+    given = 0
+    for path in sorted((folder / "data").iterdir()):
+        table = pq.read_table(path)
+        values = [(given + k) % 11 / 10 if given + k < rows else None for k in range(len(table))]
+        given += len(table)
+        place = table.schema.get_field_index("judge")
+        table = table.set_column(place, table.schema.field(place), pa.array(values, pa.float32()))
+        pq.write_table(table, path)
+
+
+@pytest.fixture
+def copy(dataset, tmp_path):
+    shutil.copytree(dataset, tmp_path / "set")
+    return tmp_path / "set"
+
+
+def test_the_original_layout_has_the_pictures_in_order(dataset, tmp_path):
+    assert export(dataset, "bapps", tmp_path, "--split", "val") == 0
+    place = tmp_path / "2afc" / "val" / "traditional"
+    assert sorted(os.listdir(place)) == ["p0", "p1", "ref"]
+    for row, found in enumerate(iter_triplets(dataset)):
+        for part in ("ref", "p0", "p1"):
+            picture = cv2.imread(str(place / part / f"{row:06d}.png"))[..., ::-1]
+            assert np.array_equal(picture, getattr(found, part))
+
+
+def test_the_released_form_enlarges_by_nearest_neighbour(dataset, tmp_path):
+    assert export(dataset, "bapps", tmp_path, "--upscale", "256", "--name", "mine") == 0
+    place = tmp_path / "2afc" / "train" / "mine" / "p0"
+    first = next(iter_triplets(dataset)).p0
+    picture = cv2.imread(str(place / "000000.png"))[..., ::-1]
+    assert np.array_equal(picture, first.repeat(4, 0).repeat(4, 1))
+
+
+def test_judgements_become_files_as_the_original_loader_wants_them(copy, tmp_path):
+    judged(copy, 70)
+    assert export(copy, "bapps", tmp_path) == 0
+    place = tmp_path / "2afc" / "train" / "traditional" / "judge"
+    values = [np.load(path) for path in sorted(place.iterdir())]
+    assert len(values) == 70
+    assert values[3].reshape((1, 1, 1)).dtype == np.float32
+    assert values[3][0] == pytest.approx(0.3)
+
+
+def test_partial_judgements_are_refused(copy, tmp_path, capsys):
+    judged(copy, 10)
+    assert export(copy, "bapps", tmp_path) == 2
+    assert "60 of 70 rows" in capsys.readouterr().err
+    assert not (tmp_path / "2afc" / "train" / "traditional").exists()
+
+
+def test_webdataset_reads_the_tar_shards(dataset, tmp_path):
+    import webdataset
+
+    assert export(dataset, "webdataset", tmp_path / "tars") == 0
+    shards = sorted(map(str, (tmp_path / "tars").iterdir()))
+    assert len(shards) == 3
+    samples = list(webdataset.WebDataset(shards, shardshuffle=False).decode("rgb8"))
+    assert len(samples) == 70
+    for row, (sample, found) in enumerate(zip(samples, iter_triplets(dataset), strict=True)):
+        assert sample["__key__"] == f"{row:08d}"
+        assert sample["json"]["id"] == found.id
+        for part in ("ref", "p0", "p1"):
+            assert np.array_equal(sample[f"{part}.png"], getattr(found, part))
+
+
+def test_equal_sets_give_equal_tars(dataset, tmp_path):
+    for name in ("a", "b"):
+        assert export(dataset, "webdataset", tmp_path / name) == 0
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+        assert tarfile.is_tarfile(path)
+
+
+def test_a_recipe_has_everything_but_pixels_and_replays_to_the_same_files(
+    dataset, photos, tmp_path
+):
+    recipe, out = tmp_path / "recipe", tmp_path / "again"
+    assert export(dataset, "recipe", recipe) == 0
+    table = pq.read_table(recipe / "data")
+    original = pq.read_table(dataset / "data")
+    assert set(original.column_names) - set(table.column_names) == {"ref", "p0", "p1"}
+    assert table.to_pylist() == original.select(table.column_names).to_pylist()
+    assert replay(recipe, photos, out) == 0
+    for path in (dataset / "data").iterdir():
+        assert path.read_bytes() == (out / "data" / path.name).read_bytes()
+    assert main(["verify", str(out), "--quiet", "--source", str(photos)]) == 0
+
+
+def test_a_recipe_is_small(dataset, tmp_path):
+    assert export(dataset, "recipe", tmp_path / "recipe") == 0
+    sizes = [
+        sum(path.stat().st_size for path in (folder / "data").iterdir())
+        for folder in (dataset, tmp_path / "recipe")
+    ]
+    assert sizes[1] < sizes[0] / 10
+
+
+def test_a_recipe_says_what_it_is_where_pictures_are_wanted(dataset, tmp_path, capsys):
+    recipe = tmp_path / "recipe"
+    assert export(dataset, "recipe", recipe) == 0
+    assert main(["show", str(recipe), "-o", str(tmp_path / "sheet.png")]) == 2
+    assert "recipe without pictures" in capsys.readouterr().err
+    assert main(["info", str(recipe)]) == 0
+    assert main(["verify", str(recipe), "--quiet"]) == 0
+
+
+def test_replay_resumes(dataset, photos, tmp_path):
+    recipe, out = tmp_path / "recipe", tmp_path / "again"
+    assert export(dataset, "recipe", recipe) == 0
+    assert replay(recipe, photos, out) == 0
+    (out / "data" / "part-00001.parquet").unlink()
+    assert replay(recipe, photos, out) == 0
+    open_dataset(out)
+
+
+def test_a_source_changed_since_the_recipe_is_named(dataset, photos, tmp_path, capsys):
+    recipe = tmp_path / "recipe"
+    assert export(dataset, "recipe", recipe) == 0
+    shutil.copytree(photos, tmp_path / "photos")
+    save_photo(tmp_path / "photos" / "photo4.png", photo(44))
+    assert replay(recipe, tmp_path / "photos", tmp_path / "again") == 1
+    err = capsys.readouterr().err
+    assert "photo4.png has changed since" in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "again").exists()
+
+
+def test_other_pixels_than_the_recipes_are_refused_unless_allowed(
+    dataset, photos, tmp_path, capsys
+):
+    recipe, out = tmp_path / "recipe", tmp_path / "again"
+    assert export(dataset, "recipe", recipe) == 0
+    path = recipe / "data" / "part-00000.parquet"
+    table = pq.read_table(path)
+    hashes = table.column("p0_hash").to_pylist()
+    place = table.schema.get_field_index("p0_hash")
+    field = table.schema.field(place)
+    changed = pa.array(["0" * 32, *hashes[1:]])
+    pq.write_table(table.set_column(place, field, changed), path)
+    assert replay(recipe, photos, out) == 1
+    assert "row 0: p0 came out with other pixels" in capsys.readouterr().err
+    assert not (out / "data" / "part-00000.parquet").exists()
+    assert replay(recipe, photos, out, "--allow-different") == 0
+    assert open_dataset(out).read_rows(0)[0].hashes[1] == hashes[0]
+
+
+def test_an_existing_place_is_never_overwritten(dataset, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "letter.txt").write_text("dear")
+    for kind in ("webdataset", "recipe"):
+        assert export(dataset, kind, tmp_path / "out") == 2
+    assert export(dataset, "bapps", tmp_path) == 0
+    assert export(dataset, "bapps", tmp_path) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert os.listdir(tmp_path / "out") == ["letter.txt"]
+
+
+def test_an_incomplete_dataset_is_not_exported(copy, tmp_path, capsys):
+    (copy / "data" / "part-00001.parquet").unlink()
+    for kind in ("bapps", "webdataset", "recipe"):
+        assert export(copy, kind, tmp_path / kind) == 1
+        assert not (tmp_path / kind).exists()
+    assert "part-00001.parquet is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--format", "bapps", "--upscale", "100"), "upscale = 100"),
+        (("--format", "bapps", "--name", "../up"), "name = '../up'"),
+        (("--format", "recipe", "--upscale", "256"), "goes with --format bapps"),
+    ],
+)
+def test_wrong_export_options_are_one_line(dataset, tmp_path, capsys, options, words):
+    out = tmp_path / "out"
+    assert main(["export", str(dataset), "--out", str(out), *options]) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert len(err.splitlines()) == 1
+    assert not out.exists()
+
+
+def test_the_description_names_units_and_versions(dataset):
+    info = json.loads((dataset / "dataset.json").read_text())
+    assert info["units"]["gaussian_blur.sigma"] == "px"
+    assert info["distortions"]["jpeg"] >= 1
+    assert len(info["source_images"]) == 6

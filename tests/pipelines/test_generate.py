@@ -1,0 +1,352 @@
+"""Datasets: the same rows whatever the workers, the shards and the interruptions."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from bapps_gen.manifests.dataset import open_dataset
+from bapps_gen.manifests.readers import iter_triplets
+from making import make, photo, save_photo
+
+
+def contents(folder: Path) -> list[dict]:
+    """Every column of every row, in row order."""
+    dataset = open_dataset(folder)
+    return [row for batch in dataset.batches() for row in batch.to_pylist()]
+
+
+def bare(rows: list[dict]) -> list[dict]:
+    return [{key: row[key] for key in row if key not in ("id", "spec_digest")} for row in rows]
+
+
+def start(source: Path, out: Path, rows: int, *options: str, **kwargs) -> subprocess.Popen:
+    command = [
+        *(sys.executable, "-m", "bapps_gen", "traditional", "--n", str(rows)),
+        *("--source", str(source), "--out", str(out), "--shard-size", "20", *options),
+    ]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/", **kwargs
+    )
+
+
+def test_rows_do_not_depend_on_workers_or_shards(photos, dataset, tmp_path):
+    expected = contents(dataset)
+    assert len(expected) == 70
+    assert make(photos, tmp_path / "two", 70, workers=2) == 0
+    assert make(photos, tmp_path / "seven", 70, "--shard-size", "7") == 0
+    assert make(photos, tmp_path / "one", 70, "--shard-size", "1000") == 0
+    for name in ("two", "seven", "one"):
+        assert contents(tmp_path / name) == expected
+
+
+def test_shards_of_the_same_spec_are_the_same_files(photos, dataset, tmp_path):
+    assert make(photos, tmp_path / "again", 70, workers=2) == 0
+    for path in sorted((dataset / "data").iterdir()):
+        assert path.read_bytes() == (tmp_path / "again" / "data" / path.name).read_bytes()
+
+
+def test_a_longer_dataset_begins_with_the_shorter(photos, dataset, tmp_path):
+    assert make(photos, tmp_path / "long", 95) == 0
+    assert contents(tmp_path / "long")[:70] == contents(dataset)
+
+
+def test_asking_for_more_rows_adds_to_a_dataset(photos, dataset, tmp_path):
+    out = tmp_path / "set"
+    shutil.copytree(dataset, out)
+    assert make(photos, out, 95) == 0
+    assert make(photos, tmp_path / "fresh", 95) == 0
+    assert contents(out) == contents(tmp_path / "fresh")
+
+
+def test_asking_for_fewer_rows_is_refused(photos, dataset, capsys):
+    assert make(photos, dataset, 50) == 2
+    assert "n = 50 is less than the 70 rows" in capsys.readouterr().err
+
+
+def test_a_missing_shard_is_filled_in_and_whole_ones_are_kept(photos, dataset, tmp_path):
+    out = tmp_path / "set"
+    shutil.copytree(dataset, out)
+    (out / "data" / "part-00001.parquet").unlink()
+    untouched = (out / "data" / "part-00000.parquet").stat().st_mtime_ns
+    assert make(photos, out, 70) == 0
+    assert (out / "data" / "part-00000.parquet").stat().st_mtime_ns == untouched
+    assert contents(out) == contents(dataset)
+
+
+def test_a_truncated_shard_is_told_and_made_again(photos, dataset, tmp_path, capsys):
+    out = tmp_path / "set"
+    shutil.copytree(dataset, out)
+    damaged = out / "data" / "part-00002.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    assert make(photos, out, 70) == 0
+    err = capsys.readouterr().err
+    assert "part-00002.parquet is damaged" in err
+    assert len(err.splitlines()) == 1
+    assert contents(out) == contents(dataset)
+
+
+def test_killed_runs_resume_to_identical_rows(photos, dataset, tmp_path):
+    out = tmp_path / "killed"
+    expected = bare(contents(dataset))
+    rng = random.Random(7)
+    for workers in ("1", "2", "2"):
+        running = start(photos, out, 400, "--workers", workers, "--quiet")
+        time.sleep(rng.uniform(0.9, 1.8))
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        for path in (out / "data").glob("*.parquet"):
+            assert pq.ParquetFile(path).metadata.num_rows == 20  # whole, or not there
+    # Workers end with their parent, else the lock or the folder would still be in use.
+    time.sleep(0.5)
+    resumed = start(photos, out, 400, "--workers", "2")
+    _, err = resumed.communicate()
+    assert resumed.returncode == 0, err
+    rows = contents(out)
+    assert bare(rows)[:70] == expected
+    assert make(photos, tmp_path / "calm", 400, "--shard-size", "20") == 0
+    assert rows == contents(tmp_path / "calm")
+    assert not list((out / "data").glob(".*.tmp"))
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_resume(photos, tmp_path):
+    out = tmp_path / "set"
+    running = start(photos, out, 5000, "--workers", "2", start_new_session=True)
+    while not list((out / "data").glob("*.parquet")) and running.poll() is None:
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does, to every process
+    _, err = running.communicate(timeout=30)
+    assert running.returncode == 130, err
+    assert "run the same command again to resume" in err
+    assert "Traceback" not in err
+    assert not list((out / "data").glob(".*.tmp"))
+
+
+def test_a_second_run_in_the_same_folder_is_refused(photos, tmp_path, capsys):
+    out = tmp_path / "set"
+    running = start(photos, out, 20_000, "--workers", "1")
+    while not (out / "dataset.json").exists() and running.poll() is None:
+        time.sleep(0.05)
+    code = make(photos, out, 20_000, "--shard-size", "20")
+    running.kill()
+    running.communicate()
+    assert code == 2
+    assert "another run" in capsys.readouterr().err
+
+
+def test_another_spec_is_refused_and_says_in_what(photos, dataset, capsys):
+    assert make(photos, dataset, 70, "--seed", "5", "--singles", "0.5") == 2
+    err = capsys.readouterr().err
+    assert "differs in seed, singles" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_another_shard_size_is_refused(photos, dataset, capsys):
+    assert make(photos, dataset, 70, "--shard-size", "31") == 2
+    assert "use --shard-size 30" in capsys.readouterr().err
+
+
+def test_a_folder_of_something_else_is_not_touched(photos, tmp_path, capsys):
+    (tmp_path / "letter.txt").write_text("dear")
+    assert make(photos, tmp_path, 5) == 2
+    assert "not a dataset" in capsys.readouterr().err
+    assert sorted(os.listdir(tmp_path)) == ["letter.txt"]
+
+
+def test_a_full_disk_is_one_line_and_the_run_resumes(photos, dataset, tmp_path):
+    # The kernel's limit on a file's size stands in for a disk that fills up.
+    program = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)); "
+        "from bapps_gen.cli import main; sys.exit(main())"
+    )
+    command = [
+        *(sys.executable, "-c", program, "traditional", "--n", "70", "--source", str(photos)),
+        *("--out", str(tmp_path / "set"), "--shard-size", "30", "--workers", "2"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    assert done.returncode == 1
+    assert "free some space" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert os.listdir(tmp_path / "set" / "data") == []
+    assert make(photos, tmp_path / "set", 70) == 0
+    assert contents(tmp_path / "set") == contents(dataset)
+
+
+def test_a_broken_image_is_named_and_moves_only_rows_that_needed_it(tmp_path, capsys):
+    source = tmp_path / "photos"
+    for seed in range(6):
+        save_photo(source / f"photo{seed}.png", photo(seed))
+    whole = (source / "photo3.png").read_bytes()
+    (source / "photo3.png").write_bytes(whole[: len(whole) // 2])
+    for workers in (1, 2):
+        out = tmp_path / f"set{workers}"
+        assert make(source, out, 70, "--shard-size", "20", workers=workers) == 0
+        err = capsys.readouterr().err
+        assert err.count("skipped photo3.png") == 1
+        failures = open_dataset(out).info.source_failures
+        assert list(failures) == ["photo3.png"]
+    rows = contents(tmp_path / "set1")
+    assert rows == contents(tmp_path / "set2")
+    assert len(rows) == 70
+    assert "photo3.png" not in {row["source_path"] for row in rows}
+
+
+def test_small_images_are_named_and_left_out(tmp_path, capsys):
+    save_photo(tmp_path / "photos" / "small.png", photo(0, 63, 300))
+    save_photo(tmp_path / "photos" / "large.png", photo(1))
+    assert make(tmp_path / "photos", tmp_path / "set", 20) == 0
+    assert "skipped small.png: 300×63 px is smaller" in capsys.readouterr().err
+    assert {row["source_path"] for row in contents(tmp_path / "set")} == {"large.png"}
+
+
+def test_a_source_with_no_usable_image_is_an_error(tmp_path, capsys):
+    save_photo(tmp_path / "photos" / "small.png", photo(0, 20, 20))
+    (tmp_path / "photos" / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0 torn")
+    assert make(tmp_path / "photos", tmp_path / "set", 5) == 2
+    assert "no usable image among 2" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_flat_patches_are_refused_by_the_threshold(tmp_path, capsys):
+    half = photo(0, 256, 512)
+    half[:, :256] = 128
+    save_photo(tmp_path / "photos" / "half.png", half)
+    options = ("--min-contrast", "0.1", "--scale-range", "1", "1")
+    assert make(tmp_path / "photos", tmp_path / "set", 60, *options) == 0
+    for found in iter_triplets(tmp_path / "set"):
+        assert cv2.cvtColor(found.ref, cv2.COLOR_RGB2GRAY).std() / 255 >= 0.1
+    flat = np.full((200, 200, 3), 90, np.uint8)
+    save_photo(tmp_path / "flat" / "flat.png", flat)
+    assert make(tmp_path / "flat", tmp_path / "none", 5) == 2
+    assert "lower --min-contrast" in capsys.readouterr().err
+
+
+def test_the_sides_of_every_triplet_differ_in_pixels(dataset):
+    for found in iter_triplets(dataset):
+        assert not np.array_equal(found.p0, found.p1)
+
+
+def test_references_are_plain_means_of_the_source(photos, dataset):
+    pictures = {path.name: cv2.imread(str(path))[..., ::-1] for path in photos.iterdir()}
+    for row, found in zip(contents(dataset), iter_triplets(dataset), strict=True):
+        crop, whole = row["crop"], pictures[row["source_path"]]
+        square = whole[crop["y"] :, crop["x"] :][: crop["side"], : crop["side"]]
+        factor = crop["side"] // 64
+        means = square.reshape(64, factor, 64, factor, 3).mean(axis=(1, 3))
+        assert np.abs(means - found.ref).max() <= 0.5
+        assert row["scale"] == 64 / crop["side"]
+
+
+def test_train_and_val_share_no_photo(photos, tmp_path):
+    parts = {}
+    for split in ("train", "val"):
+        options = ("--split", split, "--val-fraction", "0.5")
+        assert make(photos, tmp_path / split, 60, *options) == 0
+        parts[split] = {row["source_sha256"] for row in contents(tmp_path / split)}
+    assert parts["train"].isdisjoint(parts["val"])
+    assert len(parts["train"] | parts["val"]) == 6
+
+
+def test_chosen_distortions_are_the_only_ones(photos, tmp_path):
+    options = ("--atoms", "jpeg,gaussian_blur", "--singles", "0.3", "--severity", "0.5", "0.6")
+    assert make(photos, tmp_path / "set", 40, *options) == 0
+    rows = contents(tmp_path / "set")
+    found = {row[side] for row in rows for side in ("distortion0", "distortion1")}
+    assert found == {"jpeg", "gaussian_blur", "jpeg+gaussian_blur", "gaussian_blur+jpeg"}
+    steps = [step for row in rows for side in ("steps0", "steps1") for step in row[side]]
+    assert all(0.5 <= step["severity"] <= 0.6 for step in steps)
+
+
+def test_a_users_distortion_joins_in_and_is_named_with_its_version(photos, tmp_path):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "import numpy as np\n"
+        "from bapps_gen.distortions import Distortion, Scaled\n"
+        "def fade(patch, params, rng):\n"
+        "    kept = 1 - params['strength']\n"
+        "    return np.round(patch * kept).astype(np.uint8)\n"
+        "STRENGTH = Scaled('strength', '', 0.0, ((0.1, 0.8),), (0.0, 1.0), 'share of black')\n"
+        "DISTORTIONS = [Distortion('fade', 3, 'own', 'fades to black', (STRENGTH,), fade)]\n"
+    )
+    options = ("--plugin", str(plugin), "--atoms", "fade", "--compositions", "fade+jpeg")
+    for workers in (1, 2):
+        out = tmp_path / f"set{workers}"
+        assert make(photos, out, 40, *options, "--shard-size", "10", workers=workers) == 0
+    rows = contents(tmp_path / "set1")
+    assert rows == contents(tmp_path / "set2")
+    assert {row["distortion0"] for row in rows} == {"fade", "fade+jpeg"}
+    assert {row["steps0"][0]["version"] for row in rows} == {3}
+    assert open_dataset(tmp_path / "set1").info.distortions == {"fade": 3, "jpeg": 1}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--n", "0"), "n = 0"),
+        (("--n", "-5"), "n = -5"),
+        (("--n", "many"), "invalid int value"),
+        (("--shard-size", "0"), "shard-size = 0"),
+        (("--workers", "0"), "workers = 0"),
+        (("--seed", "-1"), "seed = -1"),
+        (("--atoms", "gausian_blur"), "did you mean 'gaussian_blur'"),
+        (("--families", "noises"), "did you mean 'noise'"),
+        (("--severity", "0.9", "0.1"), "severity = 0.9 0.1"),
+        (("--scale-range", "0", "1"), "scale-range"),
+        (("--min-contrast", "2"), "min-contrast = 2"),
+        (("--singles", "1.5"), "singles = 1.5"),
+        (("--rows-per-image", "3"), "rows-per-image = 3"),
+        (("--plugin", "nowhere.py"), "nowhere.py"),
+        (("--split", "test"), "invalid choice"),
+        (("--val-fraction", "2", "--split", "val"), "val-fraction"),
+        (("--source", "/no/such/folder"), "/no/such/folder"),
+        (("--colour", "red"), "--colour"),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_leaves_nothing(photos, tmp_path, capsys, options, words):
+    out = tmp_path / "set"
+    if "--source" in options:
+        photos = options[1]
+    try:
+        code = make(photos, out, 5, *options)
+    except SystemExit as stopped:  # argparse ends the program itself
+        code = stopped.code
+    err = capsys.readouterr().err
+    assert code == 2
+    assert words in err
+    assert len(err.splitlines()) == 1
+    assert not out.exists()
+
+
+def test_an_unwritable_place_is_one_line(photos, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert make(photos, tmp_path / "file", 5) == 2
+    assert make(photos, tmp_path / "file" / "below", 5) == 2
+    assert all("choose another --out" in line for line in capsys.readouterr().err.splitlines())
+
+
+def test_the_traditional_pipeline_needs_no_torch(photos, tmp_path):
+    program = (
+        "import sys; sys.modules['torch'] = None; from bapps_gen.cli import main; sys.exit(main())"
+    )
+    out = tmp_path / "set"
+    calls = [
+        ["traditional", "--n", "20", "--source", str(photos), "--out", str(out)],
+        ["show", str(out), "-o", str(tmp_path / "sheet.png")],
+        ["info", str(out)],
+        ["verify", str(out)],
+        ["export", str(out), "--format", "bapps", "--out", str(tmp_path / "folders")],
+        ["distortions"],
+    ]
+    for call in calls:
+        done = subprocess.run(
+            [sys.executable, "-c", program, *call], capture_output=True, text=True, cwd="/"
+        )
+        assert done.returncode == 0, done.stderr

@@ -1,0 +1,226 @@
+"""The plan: a pure function of (spec, row)."""
+
+from collections import Counter
+from dataclasses import asdict, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bapps_gen.distortions.catalogue import load_catalogue
+from bapps_gen.errors import UserError
+from bapps_gen.manifests.rows import distortion_id
+from bapps_gen.pipelines.plan import Planner, plan_row
+from bapps_gen.pipelines.spec import (
+    TripletSpec,
+    atom_versions,
+    choose_distortions,
+    spec_from_values,
+)
+from bapps_gen.seeding import MAX_SEED
+
+CATALOGUE = load_catalogue()
+
+
+def make_spec(**values: object) -> TripletSpec:
+    choices = values.pop("choices", CATALOGUE.ids)
+    versions = atom_versions(CATALOGUE, choices)
+    fixed = {"seed": 0, "images": 7, "source_digest": "x", "choices": choices}
+    return TripletSpec(**{**fixed, "versions": versions, **values})
+
+
+SPEC = make_spec()
+
+
+@given(st.integers(0, 10**9), st.integers(0, MAX_SEED))
+@settings(max_examples=50)
+def test_a_row_is_the_same_whatever_was_planned_before(row, seed):
+    spec = replace(SPEC, seed=seed)
+    busy = Planner(spec, CATALOGUE)
+    for other in (row + 1, 0, row + 12345):
+        busy.row(other)
+    assert busy.row(row) == Planner(spec, CATALOGUE).row(row) == plan_row(spec, row)
+
+
+@given(st.integers(0, 10**9))
+@settings(max_examples=100)
+def test_every_parameter_is_one_that_a_user_may_give(row):
+    for side in plan_row(SPEC, row).sides:
+        for step in side:
+            given_values = dict(step.params)
+            assert CATALOGUE.atom(step.distortion).complete(given_values) == given_values
+            assert 0.2 <= step.severity <= 1.0
+            assert 0 <= step.seed <= MAX_SEED
+
+
+def test_another_seed_gives_other_rows():
+    assert plan_row(SPEC, 0).sides != plan_row(replace(SPEC, seed=1), 0).sides
+
+
+def test_no_two_steps_share_a_noise_seed():
+    planner = Planner(SPEC, CATALOGUE)
+    seeds = [step.seed for row in range(500) for side in planner.row(row).sides for step in side]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_the_two_sides_of_a_triplet_have_different_distortions():
+    for choices in (CATALOGUE.ids, ("jpeg", "pink"), ("jpeg", "pink", "shift+jpeg")):
+        planner = Planner(make_spec(choices=choices), CATALOGUE)
+        for row in range(300):
+            first, second = map(distortion_id, planner.row(row).sides)
+            assert first != second
+
+
+def test_a_single_choice_differs_in_its_parameters():
+    planner = Planner(make_spec(choices=("gaussian_blur",)), CATALOGUE)
+    for row in range(50):
+        first, second = planner.row(row).sides
+        assert first[0].distortion == second[0].distortion == "gaussian_blur"
+        assert first[0].params != second[0].params
+
+
+def test_all_328_are_drawn_evenly():
+    planner = Planner(SPEC, CATALOGUE)
+    rows = 16_400  # 100 sides expected of each
+    counts = Counter(distortion_id(side) for row in range(rows) for side in planner.row(row).sides)
+    assert len(counts) == 328
+    chi_squared = sum((count - 100) ** 2 / 100 for count in counts.values())
+    assert chi_squared < 327 + 5 * (2 * 327) ** 0.5
+
+
+def test_the_share_of_singles_is_as_asked():
+    planner = Planner(make_spec(singles=0.5), CATALOGUE)
+    singles = sum(len(side) == 1 for row in range(4000) for side in planner.row(row).sides)
+    assert 0.47 < singles / 8000 < 0.53
+
+
+@pytest.mark.parametrize("images", [1, 3, 7, 100, 250])
+def test_images_have_their_turns_evenly(images):
+    planner = Planner(replace(SPEC, images=images), CATALOGUE)
+    counts = Counter(planner.row(row).image for row in range(2000))
+    assert len(counts) == min(images, 200)
+    assert max(counts.values()) - min(counts.values()) <= 10
+
+
+def test_neighbouring_rows_come_from_different_images():
+    planner = Planner(replace(SPEC, images=300), CATALOGUE)
+    images = [planner.row(row).image for row in range(100)]
+    assert len(set(images)) == 100
+
+
+def test_every_image_is_tried_before_a_row_gives_up():
+    planner = Planner(SPEC, CATALOGUE)
+    for row in (0, 5, 999, 1000):
+        order = [planner.image(row, step) for step in range(7)]
+        assert sorted(order) == list(range(7))
+        assert order[0] == planner.row(row).image
+
+
+def test_further_places_differ_between_rows_and_attempts():
+    planner = Planner(SPEC, CATALOGUE)
+    tried = [planner.further_places(row, attempt) for row in range(3) for attempt in range(3)]
+    tried += [planner.row(row).places for row in range(3)]
+    assert len(set(tried)) == 12
+    assert planner.further_places(1, 1) == tried[4]
+
+
+def test_scales_are_drawn_from_the_range_and_evenly_by_logarithm():
+    planner = Planner(make_spec(scale=(0.2, 0.6)), CATALOGUE)
+    counts = Counter(place.reduction for row in range(3000) for place in planner.row(row).places)
+    assert set(counts) == {2, 3, 4, 5}
+    weights = {reduction: count * reduction for reduction, count in counts.items()}
+    assert max(weights.values()) < 1.15 * min(weights.values())
+
+
+def test_a_spec_survives_json():
+    import json
+
+    assert spec_from_values(json.loads(json.dumps(asdict(SPEC)))) == SPEC
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"seed": -1}, "seed = -1"),
+        ({"seed": MAX_SEED + 1}, "seed"),
+        ({"images": 0}, "images"),
+        ({"severity": (0.5, 0.2)}, "severity = 0.5 0.2"),
+        ({"severity": (0.0, 1.5)}, "severity"),
+        ({"scale": (0.0, 1.0)}, "scale-range"),
+        ({"scale": (0.6, 0.9)}, "at least one of 1, 1/2"),
+        ({"min_contrast": 0.7}, "min-contrast"),
+        ({"min_contrast": float("nan")}, "min-contrast"),
+        ({"rows_per_image": 7}, "divisor of 1000"),
+        ({"choices": ()}, "no distortion"),
+        ({"choices": ("jpeg",), "singles": 0.5}, "no composition"),
+        ({"choices": ("shift+jpeg",), "singles": 0.5}, "no single"),
+        ({"plan_version": 99}, "plan_version"),
+    ],
+)
+def test_a_bad_spec_is_refused_in_one_line(values, words):
+    with pytest.raises(UserError) as caught:
+        make_spec(**values)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_spec_entries_are_refused():
+    with pytest.raises(UserError, match="did you mean 'severity'"):
+        spec_from_values({**asdict(SPEC), "severty": 1})
+    with pytest.raises(UserError, match="lacks seed"):
+        spec_from_values({key: value for key, value in asdict(SPEC).items() if key != "seed"})
+
+
+def test_the_digest_follows_every_entry():
+    others = [
+        replace(SPEC, seed=1),
+        replace(SPEC, severity=(0.2, 0.9)),
+        replace(SPEC, source_digest="y"),
+        replace(SPEC, singles=0.5),
+        replace(SPEC, versions=(*SPEC.versions[1:], ("zoom", 1))),
+    ]
+    assert len({spec.digest for spec in (SPEC, *others)}) == 6
+    assert len(SPEC.digest) == 32
+
+
+def test_an_atom_of_another_version_is_refused():
+    versions = tuple((name, version + (name == "jpeg")) for name, version in SPEC.versions)
+    with pytest.raises(UserError, match=r"jpeg is version 1 here, but .* version 2"):
+        Planner(replace(SPEC, versions=versions), CATALOGUE)
+
+
+def test_families_keep_what_is_made_of_them_alone():
+    chosen = choose_distortions(CATALOGUE, families=("blur", "compression"))
+    assert set(chosen) == {
+        "gaussian_blur",
+        "bilateral",
+        "jpeg",
+        "gaussian_blur+bilateral",
+        "bilateral+gaussian_blur",
+        "gaussian_blur+jpeg",
+        "jpeg+gaussian_blur",
+        "bilateral+jpeg",
+        "jpeg+bilateral",
+    }
+
+
+def test_atoms_and_compositions_can_be_chosen_together():
+    assert choose_distortions(CATALOGUE, atoms=("jpeg",), compositions=("shift+pink",)) == (
+        "jpeg",
+        "shift+pink",
+    )
+    assert choose_distortions(CATALOGUE, compositions=("shift+pink",)) == ("shift+pink",)
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"families": ("nose",)}, "did you mean 'noise'"),
+        ({"atoms": ("gausian_blur",)}, "did you mean 'gaussian_blur'"),
+        ({"compositions": ("pink+blue",)}, "not one of the 308"),
+        ({"compositions": ("jpeg+shfit",)}, "did you mean 'shift'"),
+    ],
+)
+def test_unknown_choices_are_told_with_the_nearest_name(choice, words):
+    with pytest.raises(UserError, match=words):
+        choose_distortions(CATALOGUE, **choice)

@@ -1,0 +1,152 @@
+"""Verifying: whole sets pass, and every kind of damage is found and named."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bapps_gen.cli import main
+from bapps_gen.manifests.png import decode_png, encode_png
+from making import photo, save_photo
+
+
+def run(folder: Path, *options: str) -> int:
+    return main(["verify", str(folder), "--quiet", "--workers", "1", *options])
+
+
+@pytest.fixture
+def copy(dataset, tmp_path):
+    shutil.copytree(dataset, tmp_path / "set")
+    return tmp_path / "set"
+
+
+def alter(folder: Path, shard: int, column: str, row: int, change) -> None:
+    """Change one value of one column in a shard, keeping everything else."""
+    path = folder / "data" / f"part-{shard:05d}.parquet"
+    table = pq.read_table(path)
+    values = table.column(column).to_pylist()
+    values[row] = change(values[row])
+    place = table.schema.get_field_index(column)
+    field = table.schema.field(place)
+    pq.write_table(table.set_column(place, field, pa.array(values, field.type)), path)
+
+
+def test_a_whole_set_passes(dataset, capsys):
+    assert main(["verify", str(dataset), "--workers", "2"]) == 0
+    assert "70 rows are as planned, every pixel made again" in capsys.readouterr().out
+
+
+def test_a_set_passes_without_its_photos_as_far_as_that_goes(dataset):
+    assert run(dataset, "--stored-only") == 0
+
+
+def test_one_changed_pixel_is_found(copy, capsys):
+    def brighten(picture):
+        patch = decode_png(picture["bytes"]).copy()
+        patch[3, 4, 1] ^= 1
+        return {**picture, "bytes": encode_png(patch)}
+
+    alter(copy, 1, "p1", 7, brighten)
+    for options in ((), ("--stored-only",)):
+        assert run(copy, *options) == 1
+        out = capsys.readouterr().out
+        assert "part-00001.parquet row 37: the stored p1 is not the picture of its hash" in out
+        assert "1 differences in 70 rows" in out
+
+
+@pytest.mark.parametrize(
+    ("column", "change", "words"),
+    [
+        ("p0_hash", lambda digest: digest[::-1], "hashes differs"),
+        ("source_path", lambda path: "other.png", "source_path differs"),
+        ("crop", lambda crop: {**crop, "x": crop["x"] + 1}, "crop differs"),
+        ("steps0", lambda steps: [{**steps[0], "seed": 5}, *steps[1:]], "steps differs"),
+        ("row", lambda row: row + 1, "holds row 31"),
+        ("ref", lambda picture: {**picture, "bytes": b"torn"}, "not a PNG image"),
+    ],
+)
+def test_a_changed_value_is_found(copy, capsys, column, change, words):
+    alter(copy, 1, column, 0, change)
+    assert run(copy) == 1
+    assert words in capsys.readouterr().out
+
+
+def test_judgements_added_later_are_no_difference(copy):
+    alter(copy, 0, "judge", 0, lambda judge: 0.75)
+    alter(copy, 0, "judge_count", 0, lambda count: 4)
+    assert run(copy) == 0
+
+
+def test_missing_truncated_and_strange_shards_are_named(copy, capsys):
+    data = copy / "data"
+    (data / "part-00000.parquet").unlink()
+    (data / "part-00001.parquet").write_bytes((data / "part-00001.parquet").read_bytes()[:-50])
+    pq.write_table(pa.table({"x": [1]}), data / "part-00002.parquet")
+    assert run(copy) == 1
+    out = capsys.readouterr().out
+    assert "part-00000.parquet is missing" in out
+    assert "part-00001.parquet is damaged" in out
+    assert "part-00002.parquet is of another spec" in out
+
+
+def test_photos_are_found_by_content_wherever_they_lie(dataset, photos, tmp_path):
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for place, path in enumerate(sorted(photos.iterdir(), reverse=True)):
+        shutil.copy(path, moved / f"renamed{place}.png")
+    save_photo(moved / "extra.png", photo(99))
+    assert run(dataset, "--source", str(moved)) == 0
+
+
+def test_a_changed_photo_is_named(dataset, photos, tmp_path, capsys):
+    shutil.copytree(photos, tmp_path / "photos")
+    save_photo(tmp_path / "photos" / "photo2.png", photo(99))
+    assert run(dataset, "--source", str(tmp_path / "photos")) == 1
+    err = capsys.readouterr().err
+    assert "photo2.png has changed since the dataset was made" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_missing_photo_is_named(dataset, photos, tmp_path, capsys):
+    shutil.copytree(photos, tmp_path / "photos")
+    (tmp_path / "photos" / "photo0.png").unlink()
+    assert run(dataset, "--source", str(tmp_path / "photos")) == 1
+    assert "photo0.png is not in the source" in capsys.readouterr().err
+
+
+def test_another_version_of_an_atom_is_told(copy, capsys):
+    info = json.loads((copy / "dataset.json").read_text())
+    info["spec"]["versions"][0][1] += 1
+    (copy / "dataset.json").write_text(json.dumps(info))
+    assert run(copy) == 2
+    assert "is version 1 here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"kind": "traditional"}'])
+def test_a_damaged_description_is_one_line(copy, capsys, text):
+    (copy / "dataset.json").write_text(text)
+    for command in ("verify", "info", "show"):
+        assert main([command, str(copy)]) == 1
+    err = capsys.readouterr().err.splitlines()
+    assert len(err) == 3
+    assert all("dataset.json" in line for line in err)
+
+
+def test_a_folder_that_is_no_dataset_is_the_users_mistake(tmp_path, capsys):
+    for command in ("verify", "info", "show"):
+        assert main([command, str(tmp_path / "nowhere")]) == 2
+    assert all("is not a dataset" in line for line in capsys.readouterr().err.splitlines())
+
+
+def test_the_built_in_photographs_are_found_again(tmp_path, capsys):
+    out = str(tmp_path / "set")
+    assert main(["traditional", "--n", "12", "--out", out, "--workers", "1"]) == 0
+    assert "no --source given" in capsys.readouterr().err
+    info = json.loads((tmp_path / "set" / "dataset.json").read_text())
+    assert info["source_roots"] == []
+    assert main(["verify", out, "--workers", "1"]) == 0
+    assert np.array(info["source_images"]).shape == (5, 2)
