@@ -49,8 +49,8 @@ def main() -> None:
     photos = [source.load(index) for index in range(len(source))]
     rng = np.random.default_rng(0)
     operations = {
-        "albumentations + Pillow PNG": (peers.albumentations_operations(), peers.write_with_pillow),
-        "cv2 + numpy + cv2 PNG": (peers.plain_operations(rng), peers.write_with_opencv),
+        "albumentations + Pillow PNG": (peers.albumentations_sides(rng), peers.write_with_pillow),
+        "cv2 + numpy + cv2 PNG": (peers.plain_sides(rng), peers.write_with_opencv),
     }
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -63,9 +63,9 @@ def main() -> None:
         make_shard = prepare_shards(ShardContext(folder, info, source))
 
         def loop(name: str, turn: int) -> None:
-            steps, write = operations[name]
+            distort, write = operations[name]
             place = folder / f"{name}-{turn}"
-            peers.run_loop(photos, place, options.rows, steps, write, spec.reductions, rng)
+            peers.run_loop(photos, place, options.rows, distort, write, spec.reductions, rng)
 
         contenders: dict[str, Callable[[int], object]] = {"bapps-gen": make_shard}
         for name in operations:

@@ -50,13 +50,14 @@ class Scaled:
     def __post_init__(self) -> None:
         powers = []
         for mild, strong in self.ends:
-            ratio = (mild - self.identity) / (strong - self.identity)
-            if not 0 < ratio < 1:
+            if not (self.identity < mild < strong or self.identity > mild > strong):
                 raise UserError(
-                    f"parameter {self.name}: the mild end {mild} must lie between the identity "
-                    f"{self.identity} and the strong end {strong}"
+                    f"parameter {self.name}: the mild end {mild:g} must lie between the identity "
+                    f"{self.identity:g} and the strong end {strong:g}"
                 )
+            ratio = (mild - self.identity) / (strong - self.identity)
             powers.append(math.log(ratio) / math.log(MILD_SEVERITY))
+            _require_allowed(self.name, self.allowed, self.identity, mild, strong)
         if not powers:
             raise UserError(f"parameter {self.name}: give at least one (mild, strong) pair")
         object.__setattr__(self, "powers", tuple(powers))
@@ -94,6 +95,9 @@ class Free:
     drawn: tuple[float, float] = (0.0, 1.0)
     choices: tuple[float, ...] = ()
     integer: bool = False
+
+    def __post_init__(self) -> None:
+        _require_allowed(self.name, self.allowed, self.default, *(self.choices or self.drawn))
 
     def at(self, severity: float, uniform: float) -> float:
         """The value that `uniform` in [0, 1) draws; severity plays no part."""
@@ -149,9 +153,7 @@ class Distortion:
         names = [parameter.name for parameter in self.parameters]
         for name in given:
             if name not in names:
-                raise UserError(
-                    f"{self.name} has no parameter '{name}'; it has {', '.join(names)}"
-                )
+                raise UserError(f"{self.name} has no parameter '{name}'; it has {', '.join(names)}")
         values = {}
         for parameter in self.parameters:
             value = given.get(parameter.name, parameter.default)
@@ -159,11 +161,19 @@ class Distortion:
             values[parameter.name] = float(value)
         return values
 
-    def apply(
-        self, patch: Patch, params: Mapping[str, float], rng: np.random.Generator
-    ) -> Patch:
+    def apply(self, patch: Patch, params: Mapping[str, float], rng: np.random.Generator) -> Patch:
         """The distorted patch: uint8 RGB of the input's shape, never the input itself."""
         return self.function(patch, params, rng)
+
+
+def _require_allowed(name: str, allowed: tuple[float, float], *values: float) -> None:
+    low, high = allowed
+    for value in values:
+        if not low <= value <= high:
+            raise UserError(
+                f"parameter {name}: {value:g} lies outside its allowed range {low:g} to {high:g}; "
+                "widen the range or change the value"
+            )
 
 
 def check_value(label: str, parameter: Parameter, value: float) -> None:
@@ -186,21 +196,46 @@ def check_value(label: str, parameter: Parameter, value: float) -> None:
 
 def check_distortion(distortion: Distortion) -> None:
     """Raise UserError where a record breaks the rules that plans and manifests rely on."""
-    if not distortion.name.replace("_", "").isalnum() or distortion.name != distortion.name.lower():
+    # Records come from users' files too, where nothing has checked the types.
+    name: object = distortion.name
+    word = isinstance(name, str) and name.replace("_", "").isalnum() and name.isascii()
+    if not word or distortion.name != distortion.name.lower():
         raise UserError(
-            f"distortion name '{distortion.name}' is not allowed: "
-            "use lower-case letters, digits and _"
+            f"distortion name {name!r} is not allowed: use lower-case letters, digits and _"
         )
+    for label, value, kind, expected in (
+        ("version", distortion.version, int, "a whole number"),
+        ("family", distortion.family, str, "text"),
+        ("summary", distortion.summary, str, "text"),
+        ("parameters", distortion.parameters, tuple, "a tuple of Scaled and Free"),
+        ("has_identity", distortion.has_identity, bool, "True or False"),
+    ):
+        if not isinstance(value, kind):
+            raise UserError(
+                f"{name}: {label} is of type {type(value).__name__}; it must be {expected}"
+            )
+    if not all(isinstance(parameter, Parameter) for parameter in distortion.parameters):
+        raise UserError(f"{name}: every one of its parameters must be a Scaled or a Free")
+    if not callable(distortion.function):
+        raise UserError(f"{name}: its function cannot be called; give function(patch, params, rng)")
     if distortion.version < 1:
         raise out_of_range(
             f"{distortion.name}: version", distortion.version, "1 or more", "start at 1"
         )
     names = [parameter.name for parameter in distortion.parameters]
+    for label in names:
+        if not isinstance(label, str) or not label.isidentifier():
+            raise UserError(
+                f"{distortion.name}: parameter name {label!r} is not allowed: "
+                "use letters, digits and _"
+            )
     if len(set(names)) != len(names):
         raise UserError(f"{distortion.name}: two parameters have one name ({', '.join(names)})")
     if len(names) > MAX_PARAMETERS:
         raise out_of_range(
-            f"{distortion.name}: number of parameters", len(names), f"at most {MAX_PARAMETERS}",
+            f"{distortion.name}: number of parameters",
+            len(names),
+            f"at most {MAX_PARAMETERS}",
             "derive the rest from the generator that the function is given",
         )
     if "severity" in names or "seed" in names:

@@ -1,0 +1,122 @@
+"""Noise distortions: white, pink, blue and coloured noise, and the checkerboard artefact.
+
+Noise is drawn for each pixel and channel independently, added, rounded and clipped to [0, 255].
+Amplitudes are fractions of full scale (255), before clipping.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bapps_gen.distortions.draws import normals, words16
+from bapps_gen.distortions.records import Patch
+
+_CACHED_PIXELS = 2**18
+"""Frequency grids of larger images are not kept, so that caches stay below a few MB."""
+
+
+def add_uniform(patch: Patch, params: Mapping[str, float], rng: np.random.Generator) -> Patch:
+    """Add noise uniform on [-amplitude, amplitude] of full scale."""
+    amplitude = params["amplitude"]
+    if amplitude == 0:
+        return patch.copy()
+    draws = words16(rng, patch.size).view("<i2").reshape(patch.shape)
+    step = np.float32(amplitude * 255 / 32768)
+    return _add(patch, draws * step, 1.0)
+
+
+def add_gaussian(patch: Patch, params: Mapping[str, float], rng: np.random.Generator) -> Patch:
+    """Add normal noise of standard deviation sigma of full scale."""
+    sigma = params["sigma"]
+    if sigma == 0:
+        return patch.copy()
+    return _add(patch, normals(rng, patch.size).reshape(patch.shape), sigma * 255)
+
+
+def add_pink(patch: Patch, params: Mapping[str, float], rng: np.random.Generator) -> Patch:
+    """Add noise whose power spectral density falls as 1/f."""
+    return _add_power_law(patch, params["sigma"], 1.0, rng)
+
+
+def add_blue(patch: Patch, params: Mapping[str, float], rng: np.random.Generator) -> Patch:
+    """Add noise whose power spectral density rises as f."""
+    return _add_power_law(patch, params["sigma"], -1.0, rng)
+
+
+def add_colored(patch: Patch, params: Mapping[str, float], rng: np.random.Generator) -> Patch:
+    """Add noise of power spectral density 1/f**exponent, from violet (-2) to brown (+2)."""
+    return _add_power_law(patch, params["sigma"], params["exponent"], rng)
+
+
+def add_checkerboard(patch: Patch, params: Mapping[str, float], rng: np.random.Generator) -> Patch:
+    """Add the lattice that a transposed convolution of uneven overlap leaves.
+
+    A transposed convolution of stride p with a kernel of p + 1 adds twice at one pixel in p along
+    each axis (Odena, Dumoulin and Olah, "Deconvolution and checkerboard artifacts", Distill
+    2016). The pattern is the product of both axes' overlap counts, standardised to mean 0 and
+    standard deviation 1, then scaled to sigma; its offset and its sign come from `rng`. It is the
+    same in R, G and B.
+    """
+    sigma, period = params["sigma"], int(params["period"])
+    if sigma == 0:
+        return patch.copy()
+    offset_y, offset_x, sign = (int(word) for word in words16(rng, 3))
+    height, width = patch.shape[:2]
+    overlap_y = _overlap(height, period, offset_y)
+    overlap_x = _overlap(width, period, offset_x)
+    mean = ((period + 1) / period) ** 2
+    deviation = math.sqrt(((period + 3) / period) ** 2 - mean**2)
+    pattern = np.multiply.outer(overlap_y, overlap_x) - np.float32(mean)
+    scale = sigma * 255 / deviation * (1 if sign % 2 else -1)
+    return _add(patch, cv2.merge((pattern, pattern, pattern)), scale)
+
+
+def _overlap(length: int, period: int, offset: int) -> NDArray[np.float32]:
+    counts = np.ones(length, np.float32)
+    counts[offset % period :: period] = 2
+    return counts
+
+
+def _add_power_law(patch: Patch, sigma: float, exponent: float, rng: np.random.Generator) -> Patch:
+    """Add noise of standard deviation sigma and PSD ∝ 1/f**exponent in 2-D radial frequency.
+
+    Complex white spectra are shaped and transformed back once: the real and imaginary parts of
+    one field are two independent channels. The standard deviation is set by expectation over
+    draws, so a single draw's differs a little, most for brown noise, whose power sits in few
+    coefficients. There is no power at f = 0: a whole period has mean 0.
+    """
+    if sigma == 0:
+        return patch.copy()
+    height, width = patch.shape[:2]
+    # OpenCV's transform is fast for some sizes only; noise of the next such size is cropped.
+    rows, columns = cv2.getOptimalDFTSize(height), cv2.getOptimalDFTSize(width)
+    small = rows * columns <= _CACHED_PIXELS
+    log_frequency = (_log_frequency if small else _log_frequency.__wrapped__)(rows, columns)
+    amplitude = np.exp(np.float32(-exponent / 2) * log_frequency)
+    amplitude[0, 0] = 0
+    spectrum = normals(rng, 4 * rows * columns).view(np.complex64).reshape(2, rows, columns)
+    spectrum *= amplitude
+    parts = spectrum.view(np.float32).reshape(2, rows, columns, 2)
+    field = cv2.merge((cv2.idft(parts[0]), cv2.extractChannel(cv2.idft(parts[1]), 0)))
+    scale = sigma * 255 / math.sqrt(float(np.vdot(amplitude, amplitude)))
+    return _add(patch, field[:height, :width], scale)
+
+
+@functools.lru_cache(maxsize=4)
+def _log_frequency(height: int, width: int) -> NDArray[np.float32]:
+    """Natural logarithm of the radial frequency (cycles per pixel), float32 (H, W); 0 at f = 0."""
+    radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None, :])
+    radius[0, 0] = 1
+    logarithm: NDArray[np.float32] = np.log(radius).astype(np.float32)
+    return logarithm
+
+
+def _add(patch: Patch, noise: cv2.typing.MatLike, scale: float) -> Patch:
+    """patch + scale · noise, rounded and clipped."""
+    return cv2.addWeighted(patch, 1.0, noise, scale, 0.0, dtype=cv2.CV_8U)  # type: ignore[return-value]

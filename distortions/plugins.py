@@ -1,0 +1,169 @@
+"""A user's own distortions, from a Python file or an entry point, checked before any use."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+import traceback
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import numpy as np
+
+from bapps_gen.distortions.records import Distortion, Patch, check_distortion
+from bapps_gen.errors import UserError, unknown_name
+from bapps_gen.seeding import generator
+
+ENTRY_POINT_GROUP = "bapps_gen.distortions"
+
+_TRIAL_SEVERITIES = (0.0, 0.5, 1.0)
+
+
+def load_plugin(plugin: str) -> tuple[Distortion, ...]:
+    """The distortions that a plugin defines, each checked and tried on a small image.
+
+    Args:
+        plugin: path of a Python file that defines `DISTORTIONS`, a list of records; or the name
+            of an entry point in the group "bapps_gen.distortions" that gives such a list or a
+            module with one.
+
+    Raises:
+        UserError: for anything wrong with it, on one line that names the plugin.
+    """
+    label = f"plugin {plugin}"
+    path = Path(plugin)
+    if path.suffix == ".py" or path.exists() or len(path.parts) > 1:
+        found = _from_file(path, label)
+    else:
+        found = _from_entry_point(plugin, label)
+    records = _records(found, label)
+    for record in records:
+        _try(record, label)
+    return records
+
+
+def _from_file(path: Path, label: str) -> object:
+    if not path.is_file():
+        raise UserError(f"{label}: there is no such file; give the path of a Python file")
+    # The path is part of the module's name so that two files of one name can live together.
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    name = f"bapps_gen_plugin_{path.stem}_{digest}".replace(".", "_")
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{label}: it is not a Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses and pickle look modules up by name while the file runs.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise UserError(f"{label}: {_reason(error, path)}") from error
+    return module
+
+
+def _from_entry_point(name: str, label: str) -> object:
+    points = entry_points(group=ENTRY_POINT_GROUP)
+    if name not in points.names:
+        known = sorted(points.names)
+        listed = f"installed: {', '.join(known)}" if known else "none is installed"
+        remedy = f"give the path of a Python file or an entry point's name ({listed})"
+        raise unknown_name("plugin", name, known, remedy)
+    try:
+        found: object = points[name].load()
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{label}: {_reason(error, None)}") from error
+    return found
+
+
+def _records(found: object, label: str) -> tuple[Distortion, ...]:
+    listed = found if isinstance(found, (list, tuple)) else getattr(found, "DISTORTIONS", None)
+    if listed is None:
+        raise UserError(
+            f"{label}: it defines no DISTORTIONS; add DISTORTIONS = [Distortion(...), ...]"
+        )
+    if not isinstance(listed, (list, tuple)) or not listed:
+        raise UserError(
+            f"{label}: DISTORTIONS must be a list of at least one Distortion, "
+            f"not {_describe(listed)}"
+        )
+    for item in listed:
+        if not isinstance(item, Distortion):
+            raise UserError(
+                f"{label}: DISTORTIONS holds {_describe(item)}; every item must be a "
+                "bapps_gen.distortions.Distortion"
+            )
+        try:
+            check_distortion(item)
+        except UserError as error:
+            raise UserError(f"{label}: {error}") from error
+    names = [record.name for record in listed]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{label}: it defines '{name}' twice; give each its own name")
+    return tuple(listed)
+
+
+def _try(record: Distortion, label: str) -> None:
+    """Apply a record at three severities to a small image and hold it to the contract."""
+    label = f"{label}: {record.name}"
+    y, x = np.mgrid[:16, :24]
+    image: Patch = np.stack((8 * x + 3 * y, 12 * y + x, 200 - 5 * x), axis=-1).astype(np.uint8)
+    for severity in _TRIAL_SEVERITIES:
+        params = record.draw(severity, [0.5] * len(record.parameters))
+        first = _apply(record, image, params, label)
+        if not np.array_equal(first, _apply(record, image, params, label)):
+            raise UserError(
+                f"{label}: gave two different results for the same parameters and seed; "
+                "draw every random number from the generator that the function is given"
+            )
+        if severity == 0 and record.has_identity and not np.array_equal(first, image):
+            raise UserError(
+                f"{label}: changes the image at severity 0; return an unchanged copy there, "
+                "or set has_identity=False"
+            )
+
+
+def _apply(record: Distortion, image: Patch, params: dict[str, float], label: str) -> Patch:
+    given = image.copy()
+    try:
+        result: object = record.apply(given, params, generator(0))
+    except Exception as error:
+        code = getattr(record.function, "__code__", None)
+        reason = _reason(error, Path(code.co_filename) if code else None)
+        raise UserError(f"{label}: failed on a trial image: {reason}") from error
+    if not np.array_equal(given, image):
+        raise UserError(f"{label}: writes into its input; work on a copy")
+    right = isinstance(result, np.ndarray) and result.dtype == np.uint8
+    if not isinstance(result, np.ndarray) or not right or result.shape != image.shape:
+        raise UserError(
+            f"{label}: returned {_describe(result)} for an image of shape {image.shape}; "
+            "return a uint8 array of the input's shape"
+        )
+    if np.shares_memory(result, given):
+        raise UserError(f"{label}: returned its input or a view of it; return a copy")
+    return result
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype} of shape {value.shape}"
+    return f"a value of type {type(value).__name__}"
+
+
+def _reason(error: BaseException, path: Path | None) -> str:
+    """An exception on one line, with the line of that file where it came from."""
+    if isinstance(error, SyntaxError):
+        return f"line {error.lineno}: {error.msg}"
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if path is not None and Path(frame.filename).resolve() == path.resolve()
+    ]
+    line = lines[-1] if lines else None
+    text = " ".join(str(error).split())
+    where = f"line {line}: " if line else ""
+    if isinstance(error, UserError):
+        return where + text
+    return f"{where}{type(error).__name__}{': ' if text else ''}{text}"

@@ -1,0 +1,35 @@
+"""Patches that the distortion tests share."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+from bapps_gen.distortions.catalogue import Catalogue, load_catalogue
+from bapps_gen.distortions.records import Patch
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+@pytest.fixture(scope="session")
+def photos() -> list[Patch]:
+    """Sixteen 64×64 patches of photographs, with edges, textures and smooth areas."""
+    pictures = (skimage.data.astronaut(), skimage.data.chelsea(), skimage.data.coffee())
+    patches = []
+    for index in range(16):
+        picture = pictures[index % 3]
+        top, left = 20 + 9 * index, 40 + 13 * index
+        square = np.ascontiguousarray(picture[top : top + 128, left : left + 128])
+        patches.append(cv2.resize(square, (64, 64), interpolation=cv2.INTER_AREA))
+    return patches
+
+
+@pytest.fixture
+def grey() -> Patch:
+    """Constant mid-grey 64×64, where nothing clips and all that a distortion adds shows."""
+    return np.full((64, 64, 3), 128, np.uint8)
