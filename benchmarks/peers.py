@@ -1,12 +1,12 @@
 """Two loops that a researcher might write instead, for comparison. Both do the same work:
 
-a random photo out of decoded ones, a random crop at a scale of 1/k, one or two operations a side
+ten triplets from each photo in turn, random crops at scales of 1/k, one or two operations a side
 with the same families and shares, three lossless PNG files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -18,6 +18,7 @@ Picture = NDArray[np.uint8]
 Operation = Callable[[Picture], Picture]
 
 SHARE_OF_SINGLES = 20 / 328
+ROWS_PER_PHOTO = 10
 
 
 def albumentations_sides(rng: np.random.Generator) -> Operation:
@@ -196,8 +197,21 @@ def write_with_opencv(path: Path, patch: Picture) -> None:
     cv2.imwrite(str(path), patch[..., ::-1])
 
 
+def read_with_pillow(path: Path) -> Picture:
+    """A photo by Pillow."""
+    with Image.open(path) as photo:
+        return np.array(photo.convert("RGB"))
+
+
+def read_with_opencv(path: Path) -> Picture:
+    """A photo by OpenCV."""
+    photo = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    assert photo is not None
+    return photo
+
+
 def run_loop(
-    photos: Sequence[Picture],
+    photos: Iterator[Picture],
     folder: Path,
     count: int,
     distort: Operation,
@@ -205,11 +219,12 @@ def run_loop(
     reductions: Sequence[int],
     rng: np.random.Generator,
 ) -> None:
-    """Write `count` triplets into folder/{ref,p0,p1}, one after another."""
+    """Write `count` triplets into folder/{ref,p0,p1}, ten from each photo."""
     for part in ("ref", "p0", "p1"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for index in range(count):
-        photo = photos[rng.integers(len(photos))]
+        if index % ROWS_PER_PHOTO == 0:
+            photo = next(photos)
         side = 64 * rng.choice(reductions)
         y = rng.integers(photo.shape[0] - side + 1)
         x = rng.integers(photo.shape[1] - side + 1)

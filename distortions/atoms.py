@@ -244,7 +244,7 @@ ATOMS: tuple[Distortion, ...] = (
                 name="sigma_space",
                 unit="px",
                 default=1.8,
-                drawn=(1.3, 2.3),
+                drawn=(1.2, 1.88),
                 allowed=(0.0, 20.0),
                 summary="spatial standard deviation",
             ),

@@ -18,6 +18,12 @@ from bapps_gen.distortions.records import Patch
 _LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601 weights of R, G and B."""
 
+_LEVELS = np.arange(256) / 255
+_LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4).astype(
+    np.float32
+)
+"""Linear light of each sRGB level (IEC 61966-2-1)."""
+
 
 def shift_lightness(patch: Patch, params: Mapping[str, float], rng: np.random.Generator) -> Patch:
     """Add `delta` to L* at every pixel; a* and b* stay."""
@@ -54,7 +60,7 @@ def scale_saturation(patch: Patch, params: Mapping[str, float], rng: np.random.G
 
 
 def _to_lab(patch: Patch) -> NDArray[np.float32]:
-    lab: NDArray[np.float32] = cv2.cvtColor(patch * np.float32(1 / 255), cv2.COLOR_RGB2Lab)  # type: ignore[assignment]
+    lab: NDArray[np.float32] = cv2.cvtColor(cv2.LUT(patch, _LINEAR), cv2.COLOR_LRGB2Lab)  # type: ignore[assignment]
     return lab
 
 

@@ -26,6 +26,16 @@ _WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 _LOBES = 3
 """Half width of the Lanczos kernel in px."""
 
+_TAPS = tuple(
+    (
+        tap,
+        (-1) ** tap * math.sin(math.pi / _LOBES * tap),
+        (-1) ** tap * math.cos(math.pi / _LOBES * tap),
+    )
+    for tap in range(1 - _LOBES, _LOBES + 1)
+)
+"""Offset of each tap, and the sine and cosine of π/3 of it with the sign that sinc gives it."""
+
 _WHOLE = 1e-6
 """A move within so many px of a whole number is taken as whole."""
 
@@ -82,11 +92,15 @@ def warp_affine(patch: Patch, params: Mapping[str, float], rng: np.random.Genera
     if displacement == 0:
         return patch.copy()
     half_x, half_y = (size[0] - 1) / 2, (size[1] - 1) / 2
-    matrix = normals(rng, 4).astype(np.float64).reshape(2, 2)
-    matrix *= displacement / math.sqrt(float(np.vdot(matrix, matrix)))
-    linear = np.eye(2) + matrix / (half_x, half_y)
-    centre = np.array([half_x, half_y])
-    full = np.column_stack((linear, centre - linear @ centre))
+    draws = normals(rng, 4).tolist()
+    unit = displacement / math.hypot(*draws)
+    xx, xy, yx, yy = (unit * draw for draw in draws)
+    # Corners lie at (±half_x, ±half_y), so each draw moves them by just so many px.
+    rows = (
+        (1 + xx / half_x, xy / half_y, -xx - xy),
+        (yx / half_x, 1 + yy / half_y, -yx - yy),
+    )
+    full = np.array(rows)
     return _uint8(cv2.warpAffine(patch, full, size, flags=_WARP, borderMode=_BORDER))
 
 
@@ -213,10 +227,12 @@ def _delay(move: float) -> tuple[int, NDArray[np.float32]]:
     else:
         whole = math.floor(-move)
         phase = -move - whole
-        # sinc(t) sinc(t / 3) at t = tap - phase, but for factors that all six have in common.
+        # sinc(t) sinc(t / 3) at t = tap - phase, but for factors that all six have in common; the
+        # sine of each difference comes from the sine and cosine of the phase alone.
+        sine, cosine = math.sin(math.pi / _LOBES * phase), math.cos(math.pi / _LOBES * phase)
         signed = [
-            (-1) ** tap * math.sin(math.pi / _LOBES * (tap - phase)) / (tap - phase) ** 2
-            for tap in range(1 - _LOBES, _LOBES + 1)
+            (tap_sine * cosine - tap_cosine * sine) / (tap - phase) ** 2
+            for tap, tap_sine, tap_cosine in _TAPS
         ]
         total = sum(signed)
         weights = [value / total for value in signed]

@@ -75,6 +75,16 @@ class DatasetInfo:
         """Number of shards when complete."""
         return -(-self.rows // self.shard_rows)
 
+    @property
+    def imported(self) -> bool:
+        """Whether the rows were read from elsewhere, so that they cannot be made again."""
+        return "imported" in self.spec
+
+    @property
+    def unit(self) -> str:
+        """What a row is, for people: "triplets" or "pairs"."""
+        return "triplets" if tuple(self.patches) == PATCHES else "pairs"
+
     def shard_range(self, shard: int) -> tuple[int, int]:
         """First row of a shard and the row after its last."""
         first = shard * self.shard_rows

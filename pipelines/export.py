@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,15 +119,15 @@ def export_webdataset(dataset: Dataset, out: Path, progress: Progress | None = N
             with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
                 for batch in dataset.shard_batches(shard):
                     for stored in batch.to_pylist():
-                        _add_sample(tar, stored)
+                        _add_sample(tar, stored, dataset.info.patches)
             if progress:
                 progress(dataset.info.shard_range(shard)[1], dataset.info.rows)
     return out
 
 
-def _add_sample(tar: tarfile.TarFile, stored: dict[str, object]) -> None:
+def _add_sample(tar: tarfile.TarFile, stored: dict[str, object], parts: Sequence[str]) -> None:
     key = f"{stored['row']:08d}"
-    for part in PATCHES:
+    for part in parts:
         picture = stored.pop(part)
         assert isinstance(picture, dict)
         _add_member(tar, f"{key}.{part}.png", picture["bytes"])

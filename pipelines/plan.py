@@ -69,7 +69,14 @@ class Planner:
 
     def __init__(self, spec: TripletSpec, catalogue: Catalogue) -> None:
         self.spec = spec
-        self._members = {choice: catalogue.members(choice) for choice in spec.choices}
+        # Unpacked once, for this is the inner loop: name, version, and how to draw each parameter.
+        self._members = {
+            choice: tuple(
+                (atom.name, atom.version, tuple((part.name, part.at) for part in atom.parameters))
+                for atom in catalogue.members(choice)
+            )
+            for choice in spec.choices
+        }
         for name, version in spec.versions:
             check_version(catalogue.atom(name), version)
         self._all = _Pool(spec.choices)
@@ -92,8 +99,8 @@ class Planner:
         first = self._choose(uniform[0], uniform[2], None)
         second = self._choose(uniform[1], uniform[3], first)
         sides = (
-            self._steps(self._members[first], uniform, seeds, 0),
-            self._steps(self._members[second], uniform, seeds, MAX_STEPS),
+            self._steps(first, uniform, seeds, 0),
+            self._steps(second, uniform, seeds, MAX_STEPS),
         )
         return TripletPlan(row, self.image(row), places, sides)
 
@@ -140,21 +147,18 @@ class Planner:
         return pool.ids[index + (index >= place)]
 
     def _steps(
-        self,
-        members: tuple[Distortion, ...],
-        uniform: list[float],
-        seeds: list[int],
-        slot: int,
+        self, choice: str, uniform: list[float], seeds: list[int], slot: int
     ) -> tuple[Step, ...]:
         low, high = self.spec.severity
         steps = []
-        for atom in members:
+        for name, version, parameters in self._members[choice]:
             word = _FIRST_STEP + slot * _STEP_WORDS
             severity = low + (high - low) * uniform[word + 1]
-            params = atom.draw(severity, uniform[word + 2 : word + _STEP_WORDS])
-            steps.append(
-                Step(atom.name, atom.version, tuple(params.items()), seeds[slot], severity)
+            params = tuple(
+                (key, at(severity, uniform[place]))
+                for place, (key, at) in enumerate(parameters, word + 2)
             )
+            steps.append(Step(name, version, params, seeds[slot], severity))
             slot += 1
         return tuple(steps)
 

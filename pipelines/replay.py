@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bapps_gen.distortions.catalogue import load_catalogue
-from bapps_gen.errors import ImageError, WorkError
+from bapps_gen.errors import ImageError, UserError, WorkError
 from bapps_gen.manifests.dataset import Dataset, DatasetInfo, write_shard
 from bapps_gen.manifests.png import encode_png
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
@@ -52,15 +52,24 @@ def replay(
         WorkError: when a row's pixels differ and that is not allowed, or an image is unusable.
         UserError: when a distortion is unknown or of another version here.
     """
-    catalogue = load_catalogue(recipe.info.plugins)
-    for name, version in recipe.info.distortions.items():
-        check_version(catalogue.atom(name), version)
+    check_recipe(recipe)
 
     def context(info: DatasetInfo) -> ReplayContext:
         return ReplayContext(recipe, folder, info, source, allow_different)
 
     info = replace(recipe.info, pictures=True)
     return fill_shards(folder, info, prepare_replay, context, workers, progress)
+
+
+def check_recipe(recipe: Dataset) -> None:
+    """Raise UserError when a recipe cannot be replayed with the distortions at hand."""
+    if recipe.info.imported:
+        raise UserError(
+            f"{recipe.folder} was imported, so nothing says how to make it again; import it anew"
+        )
+    catalogue = load_catalogue(recipe.info.plugins)
+    for name, version in recipe.info.distortions.items():
+        check_version(catalogue.atom(name), version)
 
 
 def prepare_replay(context: ReplayContext) -> Callable[[int], ShardReport]:

@@ -29,7 +29,7 @@ MAX_SHOWN = 400
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One row as drawn: three patches, and lines of text under each."""
+    """One row as drawn: its patches, and lines of text under each."""
 
     patches: tuple[NDArray[np.uint8], ...]
     captions: tuple[tuple[str, ...], ...]
@@ -70,10 +70,11 @@ def read_shown(dataset: Dataset, rows: Sequence[int]) -> list[Shown]:
 
 def _shown(batch: pa.RecordBatch) -> Shown:
     (row,) = table_rows(batch)
-    (stored,) = batch.select(list(PATCHES)).to_pylist()
-    patches = tuple(decode_png(stored[name]["bytes"]) for name in PATCHES)
+    names = PATCHES[: len(row.hashes)]
+    (stored,) = batch.select(list(names)).to_pylist()
+    patches = tuple(decode_png(stored[name]["bytes"]) for name in names)
     first = (f"row {row.row}, {row.crop.side} px", row.source_path)
-    return Shown(patches, (first, describe_steps(row.steps[0]), describe_steps(row.steps[1])))
+    return Shown(patches, (first, *map(describe_steps, row.steps)))
 
 
 def describe_steps(steps: Sequence[Step]) -> tuple[str, ...]:
@@ -90,7 +91,7 @@ def draw_sheet(shown: Sequence[Shown], *, zoom: int = 2, across: int = 2) -> NDA
     font = ImageFont.load_default(size=11)
     cell = PATCH_SIZE * zoom
     lines = max(len(caption) for row in shown for caption in row.captions)
-    width = 3 * (cell + _GAP) + _MARGIN
+    width = len(shown[0].patches) * (cell + _GAP) + _MARGIN
     height = cell + _GAP + lines * _LINE + _MARGIN
     down = -(-len(shown) // across)
     size = (_MARGIN + width * min(across, len(shown)), _MARGIN + height * down)

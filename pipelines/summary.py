@@ -14,29 +14,31 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
     """Counts and origin of a dataset, complete or not, as plain values."""
     info = dataset.info
     faults = dataset.faults()
+    sides = [f"distortion{side}" for side in range(len(info.patches) - 1)]
+    judgement = "judge" if info.unit == "triplets" else "same"
     used: Counter[str] = Counter()
     images: set[str] = set()
     rows = judged = 0
     for shard in range(info.shards):
         if shard in faults:
             continue
-        columns = ["distortion0", "distortion1", "source_sha256", "judge"]
+        columns = [*sides, "source_sha256", judgement]
         for batch in dataset.shard_batches(shard, columns, _BATCH_ROWS):
             rows += batch.num_rows
-            judged += batch.num_rows - batch.column("judge").null_count
+            judged += batch.num_rows - batch.column(judgement).null_count
             images.update(batch.column("source_sha256").to_pylist())
-            for name in columns[:2]:
+            for name in sides:
                 used.update(batch.column(name).to_pylist())
     atoms: Counter[str] = Counter()
-    for choice, count in used.items():
-        for atom in choice.split("+"):
-            atoms[atom] += count
+    for choice, times in used.items():
+        for atom in choice.split("+") if choice else ():  # imported rows have none
+            atoms[atom] += times
     size = sum(
         shard_path(dataset.folder, shard).stat().st_size
         for shard in range(info.shards)
         if shard not in faults
     )
-    sides = max(1, 2 * rows)
+    count = max(1, len(sides) * rows)
     return {
         "folder": str(dataset.folder),
         "kind": info.kind if info.pictures else f"{info.kind} recipe, without pictures",
@@ -46,7 +48,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "shards_missing_or_damaged": len(faults),
         "megabytes": round(size / 1e6, 1),
         "judged_rows": judged,
-        "seed": info.spec["seed"],
+        "seed": info.spec.get("seed", "none: imported"),
         "spec_digest": info.digest,
         "made_with_version": info.version,
         "source": ", ".join(info.source_roots) or "built-in photographs",
@@ -55,7 +57,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "source_images_unusable": len(info.source_failures),
         "distortions_used": len(used),
         "share_of_singles": round(
-            sum(count for choice, count in used.items() if "+" not in choice) / sides, 4
+            sum(times for choice, times in used.items() if "+" not in choice) / count, 4
         ),
         "sides_by_atom": dict(sorted(atoms.items(), key=lambda item: (-item[1], item[0]))),
         "plugins": ", ".join(info.plugins) or "none",

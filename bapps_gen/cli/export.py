@@ -63,5 +63,5 @@ def run(options: argparse.Namespace) -> int:
         else:
             place = export_recipe(dataset, options.out, progress)
     if not options.quiet:
-        print(f"{dataset.info.rows} triplets in {place}")
+        print(f"{dataset.info.rows} {dataset.info.unit} in {place}")
     return 0

@@ -39,10 +39,11 @@ def run(options: argparse.Namespace) -> int:
     """Replay."""
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.recorded import find_recorded
-    from bapps_gen.pipelines.replay import replay
+    from bapps_gen.pipelines.replay import check_recipe, replay
 
     workers = workers_of(options)
     recipe = open_dataset(options.recipe)
+    check_recipe(recipe)
     roots = options.source or list(recipe.info.source_roots)
     source = find_recorded(recipe.info.source_images, open_source_with_bar(roots, options.quiet))
     began = time.monotonic()

@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         rows = _rows(options.rows)
     sheet = draw_sheet(read_shown(dataset, rows), zoom=options.zoom)
     write_image(options.out, sheet)
-    print(f"{len(rows)} of {dataset.info.rows} triplets drawn in {options.out}")
+    print(f"{len(rows)} of {dataset.info.rows} {dataset.info.unit} drawn in {options.out}")
     return 0
 
 

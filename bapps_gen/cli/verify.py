@@ -37,7 +37,9 @@ def run(options: argparse.Namespace) -> int:
     workers = workers_of(options)
     dataset = open_dataset(options.dataset, incomplete=True)
     source = None
-    if not options.stored_only:
+    if dataset.info.imported and not options.quiet:
+        print(f"{options.dataset} was imported: its pictures are checked, but cannot be made again")
+    if not (options.stored_only or dataset.info.imported):
         roots = options.source or list(dataset.info.source_roots)
         source = find_recorded(
             dataset.info.source_images, open_source_with_bar(roots, options.quiet)

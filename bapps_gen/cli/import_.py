@@ -1,0 +1,65 @@
+"""`bapps-gen import`: the original folder layout as datasets."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bapps_gen.cli.options import add_workers, progress_bar, workers_of
+from bapps_gen.cli.traditional import print_resume
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "folder",
+        type=Path,
+        metavar="FOLDER",
+        help="a set's folder, such as 2afc/val/traditional, or any folder above several",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the dataset's folder; of several sets, each goes to its place below",
+    )
+    parser.add_argument(
+        "--shard-size",
+        type=int,
+        default=1000,
+        metavar="ROWS",
+        help="rows in a Parquet file (default: %(default)s)",
+    )
+    add_workers(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Import every set found."""
+    from bapps_gen.pipelines.generate import check_layout
+    from bapps_gen.pipelines.original import files_digest, find_sets, import_set
+
+    check_layout(1, options.shard_size)
+    workers = workers_of(options)
+    sets = find_sets(options.folder)
+    try:
+        for found in sets:
+            out = options.out / found.folder.relative_to(options.folder)
+            with progress_bar(options.quiet, f"hashing {found.label}", "rows") as progress:
+                digest = files_digest(found, workers, progress)
+            with progress_bar(options.quiet, f"importing {found.label}", "rows") as progress:
+                report = import_set(
+                    found,
+                    out,
+                    workers,
+                    shard_rows=options.shard_size,
+                    digest=digest,
+                    progress=progress,
+                )
+            if not options.quiet:
+                kept = f", {report.kept} of them kept from before" if report.kept else ""
+                print(f"{len(found.stems)} rows of {found.label} in {out}{kept}")
+    except KeyboardInterrupt:
+        print_resume(options.out)
+        raise
+    return 0

@@ -1,0 +1,96 @@
+"""`bapps-gen score`: distances of every row by metrics."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bapps_gen.cli.options import add_workers, names_of, progress_bar, workers_of
+
+if TYPE_CHECKING:
+    from bapps_gen.pipelines.score import MetricOptions
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a dataset")
+    add_metrics(parser, "lpips-alex")
+    add_workers(parser)
+
+
+def add_metrics(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """Add --metric (where it has a default), --device, --dtype and --weights."""
+    if default is not None:
+        from bapps_gen.metrics import METRICS
+
+        parser.add_argument(
+            "--metric",
+            type=names_of,
+            default=names_of(default),
+            metavar="A,B",
+            help=f"of {', '.join(spec.name for spec in METRICS)} (default: {default})",
+        )
+    network = parser.add_argument_group("LPIPS")
+    network.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="auto, cpu, cuda or mps (default: %(default)s)",
+    )
+    network.add_argument(
+        "--dtype",
+        default="float32",
+        metavar="NAME",
+        help="float32, or bfloat16, which is faster where the processor has it and errs by about "
+        "1e-4 (default: %(default)s)",
+    )
+    network.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="weights of the network, .safetensors or .pth (default: bundled for lpips-alex, "
+        "otherwise torch's cache or download)",
+    )
+
+
+def metric_options(options: argparse.Namespace) -> MetricOptions:
+    """What `add_metrics` declared."""
+    from bapps_gen.pipelines.score import MetricOptions
+
+    return MetricOptions(options.device, options.dtype, options.weights)
+
+
+def print_resume() -> None:
+    """Say how an interrupted run is taken up again."""
+    print(
+        "bapps-gen: finished distances are kept; run the same command again to resume",
+        file=sys.stderr,
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Score."""
+    from bapps_gen.manifests.dataset import open_dataset
+    from bapps_gen.pipelines.score import score
+
+    workers = workers_of(options)
+    dataset = open_dataset(options.dataset)
+    began = time.monotonic()
+    try:
+        with progress_bar(options.quiet, "score", "rows") as progress:
+            report = score(dataset, options.metric, metric_options(options), workers, progress)
+    except KeyboardInterrupt:
+        print_resume()
+        raise
+    if not options.quiet:
+        seconds = time.monotonic() - began
+        names = ", ".join(dict.fromkeys(options.metric))
+        print(f"{dataset.info.rows} rows of {options.dataset} have distances by {names}")
+        print(
+            f"made for {report.made} rows now in {seconds:.1f} s "
+            f"({report.made / max(seconds, 1e-9):.0f} rows/s)"
+            + (f", kept for {report.kept}" if report.kept else "")
+        )
+    return 0

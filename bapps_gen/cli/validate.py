@@ -1,0 +1,198 @@
+"""`bapps-gen validate`: a report that says whether a dataset is good."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bapps_gen.cli.options import add_workers, progress_bar, workers_of
+from bapps_gen.cli.score import add_metrics, metric_options, print_resume
+from bapps_gen.errors import UserError, out_of_range
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bapps_gen.manifests.dataset import Dataset
+    from bapps_gen.pipelines.validate import Thresholds
+
+MAX_EXTREMES = 100
+
+_LIMITS = (
+    ("invisible", 0.01, "LPIPS below which a side counts as invisible"),
+    ("destroyed", 0.8, "LPIPS above which a side counts as destroyed"),
+    ("near", 0.01, "|d0 - d1| below which the sides of a triplet count as near-equal"),
+    ("flat", 0.02, "standard deviation of luma, of full scale, below which a reference is flat"),
+)
+
+_THRESHOLDS = (
+    ("max-invisible", float, "F", "largest share of invisible sides"),
+    ("max-destroyed", float, "F", "largest share of destroyed sides"),
+    ("max-near-equal", float, "F", "largest share of triplets with near-equal sides"),
+    ("max-duplicates", float, "F", "largest share of rows that repeat another"),
+    ("max-flat", float, "F", "largest share of flat references"),
+    ("min-coverage", int, "N", "least number of the 328 distortions that occur"),
+    ("min-spearman", float, "R", "least Spearman rho of severity and LPIPS, of every distortion"),
+    ("max-ks", float, "D", "largest Kolmogorov-Smirnov distance of LPIPS to the other set"),
+    ("max-wasserstein", float, "D", "largest Wasserstein distance of LPIPS to the other set"),
+    ("max-use", float, "D", "largest total variation distance of distortions to the other set"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a dataset")
+    parser.add_argument(
+        "--against", type=Path, metavar="OTHER", help="another dataset to compare with"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("report.html"),
+        metavar="FILE",
+        help="report to write (default: %(default)s)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="numbers to write as JSON")
+    parser.add_argument(
+        "--extremes",
+        type=int,
+        default=9,
+        metavar="N",
+        help="rows shown of each extreme (default: %(default)s)",
+    )
+    limits = parser.add_argument_group("what counts")
+    for name, default, told in _LIMITS:
+        limits.add_argument(
+            f"--{name}",
+            type=float,
+            default=default,
+            metavar="X",
+            help=f"{told} (default: {default})",
+        )
+    demands = parser.add_argument_group("thresholds; exit code 1 where one is missed")
+    for name, kind, letter, told in _THRESHOLDS:
+        demands.add_argument(f"--{name}", type=kind, metavar=letter, help=told)
+    add_metrics(parser, None)
+    add_workers(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Validate; 1 when a threshold is missed."""
+    from bapps_gen.manifests.dataset import open_dataset
+    from bapps_gen.manifests.files import whole_file
+    from bapps_gen.pipelines.report import ReportHead, render_report
+    from bapps_gen.pipelines.validate import (
+        METRIC,
+        Limits,
+        Thresholds,
+        gather,
+        missed,
+        read_patches,
+        validate,
+    )
+
+    workers = workers_of(options)
+    metric = metric_options(options)
+    limits = Limits(options.invisible, options.destroyed, options.near, options.flat)
+    names = [name.replace("-", "_") for name, *_ in _THRESHOLDS]
+    thresholds = Thresholds(**{name: getattr(options, name) for name in names})
+    demands = any(getattr(options, name) is not None for name in names)
+    if not 1 <= options.extremes <= MAX_EXTREMES:
+        raise out_of_range(
+            "extremes", options.extremes, f"a whole number from 1 to {MAX_EXTREMES}", "show fewer"
+        )
+    for path in (options.out, options.json):
+        if path is not None and not path.parent.is_dir():
+            raise UserError(f"the folder {path.parent} does not exist; create it first")
+    dataset = open_dataset(options.dataset)
+    other = open_dataset(options.against) if options.against else None
+    _check_demands(thresholds, dataset, other)
+    gathered = []
+    try:
+        for entry in (dataset, other):
+            if entry is None:
+                continue
+            with (
+                progress_bar(options.quiet, "score", "rows") as scored,
+                progress_bar(options.quiet, "read", "rows") as read,
+            ):
+                gathered.append(gather(entry, metric, workers, read, scored))
+    except KeyboardInterrupt:
+        print_resume()
+        raise
+    (facts, settings), *others = gathered
+    found = validate(facts, limits, others[0][0] if others else None, options.extremes)
+    lines = missed(found, thresholds)
+    rows = {entry["row"] for listed in found["extremes"].values() for entry in listed}
+    head = ReportHead(
+        name=dataset.folder.resolve().name,
+        facts=_facts(dataset, settings),
+        other=other.folder.resolve().name if other else None,
+        demands=demands,
+        missed=tuple(lines),
+    )
+    page = render_report(head, found, read_patches(dataset, sorted(rows)))
+    with whole_file(options.out) as path:
+        path.write_text(page, encoding="utf-8")
+    if options.json is not None:
+        values = {
+            "dataset": str(dataset.folder),
+            "against_dataset": str(other.folder) if other else None,
+            "spec_digest": dataset.info.digest,
+            "metric": METRIC,
+            "settings": dict(settings),
+            **found,
+            "missed": lines,
+        }
+        with whole_file(options.json) as path:
+            text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
+            path.write_text(text + "\n", encoding="utf-8")
+    for line in lines:
+        print(f"{options.dataset}: {line}", file=sys.stdout)
+    if not options.quiet:
+        print(_summary(found))
+        print(f"look at it: {options.out}")
+    return 1 if lines else 0
+
+
+def _check_demands(thresholds: Thresholds, dataset: Dataset, other: Dataset | None) -> None:
+    """Tell before anything is computed that a threshold has nothing to be held against."""
+    from bapps_gen.manifests.rows import PAIR_PATCHES
+
+    for name in ("max_ks", "max_wasserstein", "max_use"):
+        limit = getattr(thresholds, name)
+        if limit is not None and other is None:
+            raise UserError(
+                f"{name.replace('_', '-')} = {limit:g} needs another set; add --against DATASET"
+            )
+    if thresholds.max_near_equal is not None and tuple(dataset.info.patches) == PAIR_PATCHES:
+        raise UserError("max-near-equal goes with triplets; this is a set of JND pairs")
+
+
+def _facts(dataset: Dataset, settings: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    info = dataset.info
+    return (
+        ("kind", info.kind),
+        ("rows", f"{info.rows:,}"),
+        ("spec digest", info.digest),
+        ("made with", f"bapps-gen {info.version}"),
+        ("source", ", ".join(info.source_roots) or "built-in photographs"),
+        ("distance", "LPIPS v0.1 alex, " + settings.get("dtype", "float32")),
+    )
+
+
+def _summary(found: Mapping[str, Any]) -> str:
+    shares = found["shares"]
+    parts = [
+        f"median LPIPS {found['lpips']['p50']:.3f}",
+        f"invisible {100 * shares['invisible']:.2f} %",
+        f"destroyed {100 * shares['destroyed']:.2f} %",
+    ]
+    if shares["near_equal"] is not None:
+        parts.append(f"near-equal {100 * shares['near_equal']:.2f} %")
+    cover = found["coverage"]
+    if cover["used"]:
+        parts.append(f"{cover['used']} of {cover['of']} distortions")
+    return f"{found['rows']} rows: " + ", ".join(parts)

@@ -1,0 +1,15 @@
+"""Full-reference metrics on batches of patches, all as distances: larger is more different.
+
+    metric = load_metric("ssim")
+    d = metric.distance(ref, dist)  # uint8 (N, H, W, 3), (N, H, W, 3) -> float64 (N,)
+    d0, d1 = metric.triplet(ref, p0, p1)
+
+`METRICS` is the table of them all. Importing this package does not import torch.
+"""
+
+from __future__ import annotations
+
+from bapps_gen.metrics.base import Metric
+from bapps_gen.metrics.table import METRICS, MetricSpec, load_metric, metric_spec
+
+__all__ = ["METRICS", "Metric", "MetricSpec", "load_metric", "metric_spec"]

@@ -1,0 +1,71 @@
+"""LPIPS as a metric among the others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from bapps_gen.errors import unknown_name
+from bapps_gen.lpips import load_lpips
+from bapps_gen.metrics.base import Distances, Metric, Patches, check_patches
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from bapps_gen.lpips.metric import Lpips
+    from bapps_gen.lpips.trunks import Trunk
+
+DTYPES = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True, slots=True)
+class LpipsMetric(Metric):
+    """LPIPS on one device."""
+
+    model: Lpips
+    dtype: str
+    weights: str
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """The network's dtype, and the first digits of the SHA-256 of the trunk's weights."""
+        return {"dtype": self.dtype, "trunk": self.weights}
+
+    def distance(self, ref: Patches, dist: Patches) -> Distances:
+        check_patches({"ref": ref, "dist": dist}, 1)
+        found = self.model.distance(ref, dist)
+        return np.asarray(found.cpu().numpy(), np.float64)
+
+    def triplet(self, ref: Patches, p0: Patches, p1: Patches) -> tuple[Distances, Distances]:
+        check_patches({"ref": ref, "p0": p0, "p1": p1}, 1)
+        first, second = (
+            np.asarray(found.cpu().numpy(), np.float64) for found in self.model.triplet(ref, p0, p1)
+        )
+        return first, second
+
+
+def load_lpips_metric(
+    net: str, device: str, dtype: str, weights: str | PathLike[str] | None
+) -> LpipsMetric:
+    """LPIPS v0.1 with a network; see `bapps_gen.lpips.load_lpips`."""
+    if dtype not in DTYPES:
+        raise unknown_name("dtype", dtype, DTYPES, f"choose of {', '.join(DTYPES)}")
+    kind = cast("Literal['float32', 'bfloat16']", dtype)
+    model = load_lpips(net, weights=weights, device=device, dtype=kind)
+    return LpipsMetric(model, dtype, _digest(model.trunk))
+
+
+def _digest(trunk: Trunk) -> str:
+    """16 hexadecimal digits of SHA-256 over the trunk's weights as used, in the order of names."""
+    import torch
+
+    found = hashlib.sha256()
+    for name, value in sorted(trunk.state_dict().items()):
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]

@@ -1,0 +1,300 @@
+"""Scoring: sidecars beside a dataset, whole, resumed, checked and joined."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bapps_gen.cli import main
+from bapps_gen.errors import UserError, WorkError
+from bapps_gen.manifests.dataset import open_dataset
+from bapps_gen.manifests.readers import iter_triplets
+from bapps_gen.manifests.scores import read_scores, score_path, scored_batches
+from bapps_gen.metrics import load_metric
+from making import make
+
+
+@pytest.fixture
+def copied(dataset: Path, tmp_path: Path) -> Path:
+    """A dataset of 70 triplets in shards of 30 to do with as one likes."""
+    return Path(shutil.copytree(dataset, tmp_path / "set"))
+
+
+def run_score(folder: Path, *options: str, metric: str = "l2") -> int:
+    return main(["score", str(folder), "--metric", metric, "--workers", "1", "--quiet", *options])
+
+
+def sidecars(folder: Path, metric: str = "l2") -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "scores" / metric).glob("*.parquet")}
+
+
+def test_distances_are_those_of_the_metric_on_the_pictures(copied):
+    names = ("l2", "ssim", "lpips-alex")
+    assert run_score(copied, metric=",".join(names)) == 0
+    triplets = list(iter_triplets(copied))
+    ref, p0, p1 = (np.stack([getattr(t, side) for t in triplets]) for side in ("ref", "p0", "p1"))
+    for name in names:
+        stored = read_scores(open_dataset(copied), name)
+        d0, d1 = load_metric(name).triplet(ref, p0, p1)
+        np.testing.assert_allclose(stored.d0, d0, atol=1e-6)
+        np.testing.assert_allclose(stored.d1, d1, atol=1e-6)
+        assert stored.ids.tolist() == [t.id for t in triplets]
+        assert stored.info.metric == name
+
+
+def test_there_is_one_sidecar_a_shard_and_nothing_else_appears(copied):
+    before = {path.name: path.read_bytes() for path in (copied / "data").iterdir()}
+    assert run_score(copied) == 0
+    assert sorted(sidecars(copied)) == [f"part-{k:05d}.parquet" for k in range(3)]
+    assert {path.name: path.read_bytes() for path in (copied / "data").iterdir()} == before
+    assert not list(copied.glob("scores/*/.*.tmp"))
+
+
+def test_pyarrow_and_pandas_read_a_sidecar_and_join_it_by_id(copied):
+    import pandas
+
+    assert run_score(copied) == 0
+    scores = pandas.read_parquet(copied / "scores" / "l2")
+    rows = pandas.read_parquet(copied / "data", columns=["id", "row"])
+    joined = rows.merge(scores, on="id", validate="one_to_one")
+    assert list(joined.columns) == ["id", "row", "d0", "d1"]
+    assert len(joined) == 70
+
+
+def test_workers_do_not_change_distances(copied, dataset, tmp_path):
+    other = shutil.copytree(dataset, tmp_path / "other")
+    names = "ssim,lpips-alex"
+    assert run_score(copied, metric=names) == 0
+    assert main(["score", str(other), "--metric", names, "--workers", "2", "--quiet"]) == 0
+    for name in names.split(","):
+        one, two = (read_scores(open_dataset(place), name) for place in (copied, other))
+        assert np.array_equal(one.d0, two.d0)
+        assert np.array_equal(one.d1, two.d1)
+
+
+def test_batches_join_rows_with_their_distances(copied):
+    assert run_score(copied, metric="l2,psnr") == 0
+    opened = open_dataset(copied)
+    batches = list(scored_batches(opened, ["l2", "psnr"], ["row"], size=16))
+    assert max(batch.num_rows for batch in batches) == 16
+    table = pa.Table.from_batches(batches)
+    assert table.schema.names == ["row", "d0_l2", "d1_l2", "d0_psnr", "d1_psnr"]
+    assert table.column("row").to_pylist() == list(range(70))
+    assert np.array_equal(table.column("d1_l2").to_numpy(), read_scores(opened, "l2").d1)
+    whole = next(iter(scored_batches(opened, ["l2"])))
+    assert {"id", "ref", "p0", "p1", "judge", "d0_l2", "d1_l2"} <= set(whole.schema.names)
+
+
+def test_a_missing_sidecar_is_made_again_and_the_others_are_kept(copied, capsys):
+    assert run_score(copied) == 0
+    before = sidecars(copied)
+    kept = score_path(copied, "l2", 0).stat().st_mtime_ns
+    score_path(copied, "l2", 1).unlink()
+    assert main(["score", str(copied), "--metric", "l2", "--workers", "1"]) == 0
+    assert sidecars(copied) == before
+    assert score_path(copied, "l2", 0).stat().st_mtime_ns == kept
+    captured = capsys.readouterr()
+    assert "made for 30 rows now" in captured.out
+    assert "kept for 40" in captured.out
+    assert captured.err == ""
+
+
+def damage(path: Path, how: str) -> None:
+    data = path.read_bytes()
+    if how == "truncated":
+        path.write_bytes(data[:-50])
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "a flipped bit":
+        place = len(data) // 3
+        path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
+    elif how == "another table":
+        pq.write_table(pa.table({"x": [1, 2, 3]}), path)
+    elif how == "fewer rows":
+        table = pq.read_table(path)
+        pq.write_table(table.slice(0, 5), path)
+
+
+@pytest.mark.parametrize(
+    "how", ["truncated", "empty", "a flipped bit", "another table", "fewer rows"]
+)
+def test_a_damaged_sidecar_is_told_by_readers_and_made_again(copied, capsys, how):
+    assert run_score(copied) == 0
+    before = sidecars(copied)
+    damage(score_path(copied, "l2", 1), how)
+    opened = open_dataset(copied)
+    for read in (lambda: read_scores(opened, "l2"), lambda: list(scored_batches(opened, ["l2"]))):
+        with pytest.raises(WorkError, match=r"^[^\n]*part-00001[^\n]*bapps-gen score[^\n]*$"):
+            read()
+    assert run_score(copied) == 0
+    err = capsys.readouterr().err
+    assert "part-00001.parquet is" in err
+    assert "made again" in err
+    assert len(err.splitlines()) == 1
+    assert sidecars(copied) == before
+
+
+def test_sidecars_of_another_dataset_are_refused_and_made_again(photos, copied, tmp_path, capsys):
+    other = tmp_path / "other"
+    assert make(photos, other, 70, "--seed", "5") == 0
+    assert run_score(copied) == 0
+    assert run_score(other) == 0
+    before = sidecars(copied)
+    shutil.copy(score_path(other, "l2", 2), score_path(copied, "l2", 2))
+    with pytest.raises(WorkError, match="of another dataset"):
+        read_scores(open_dataset(copied), "l2")
+    assert run_score(copied) == 0
+    assert "of another dataset; made again" in capsys.readouterr().err
+    assert sidecars(copied) == before
+
+
+def test_sidecars_of_another_version_of_a_metric_are_made_again(copied, capsys, monkeypatch):
+    from dataclasses import replace
+
+    from bapps_gen.metrics import table
+
+    assert run_score(copied) == 0
+    raised = tuple(
+        replace(spec, version=2) if spec.name == "l2" else spec for spec in table.METRICS
+    )
+    monkeypatch.setattr(table, "METRICS", raised)
+    assert run_score(copied) == 0
+    assert "of version 1 of the metric, not 2; made again" in capsys.readouterr().err
+    assert read_scores(open_dataset(copied), "l2").info.version == 2
+
+
+def test_other_settings_are_made_again_with_one_warning(copied, capsys):
+    assert run_score(copied, metric="lpips-alex") == 0
+    assert run_score(copied, "--dtype", "bfloat16", metric="lpips-alex") == 0
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert "of other settings (dtype float32" in err
+    stored = read_scores(open_dataset(copied), "lpips-alex")
+    assert stored.info.settings["dtype"] == "bfloat16"
+
+
+def test_a_dataset_that_grew_is_scored_where_it_lacks(photos, copied):
+    assert run_score(copied) == 0
+    before = sidecars(copied)
+    assert make(photos, copied, 95) == 0
+    with pytest.raises(WorkError, match="of 10 rows where 30 are expected"):
+        read_scores(open_dataset(copied), "l2")
+    assert run_score(copied) == 0
+    after = sidecars(copied)
+    assert len(read_scores(open_dataset(copied), "l2").d0) == 95
+    assert all(after[name] == before[name] for name in sorted(before)[:2])
+
+
+def test_a_set_without_distances_is_told_with_the_command_to_run(dataset):
+    with pytest.raises(UserError, match="no fsimc distances; make them with `bapps-gen score"):
+        read_scores(open_dataset(dataset), "fsimc")
+
+
+def test_killed_runs_resume_to_the_same_distances(photos, tmp_path):
+    folder = tmp_path / "set"
+    assert make(photos, folder, 600, "--shard-size", "20") == 0
+    command = [sys.executable, "-m", "bapps_gen", "score", str(folder)]
+    command += ["--metric", "fsimc", "--workers", "2", "--quiet"]
+    place = folder / "scores" / "fsimc"
+    for enough in (2, 8):
+        running = subprocess.Popen(command, cwd="/", stderr=subprocess.PIPE, text=True)
+        while len(list(place.glob("*.parquet"))) < enough and running.poll() is None:
+            time.sleep(0.01)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        for path in place.glob("*.parquet"):
+            assert pq.read_table(path, page_checksum_verification=True).num_rows == 20
+    time.sleep(0.5)  # the workers end with their parent
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    killed = sidecars(folder, "fsimc")
+    shutil.rmtree(folder / "scores")
+    assert run_score(folder, metric="fsimc") == 0
+    assert sidecars(folder, "fsimc") == killed
+    assert not list(place.glob(".*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--metric", "lpip-alex"), "did you mean 'lpips-alex'"),
+        (("--metric", ","), "names no metric"),
+        (("--metric", "lpips-alex", "--device", "tpu9"), "device 'tpu9'"),
+        (("--metric", "lpips-alex", "--dtype", "float8"), "unknown dtype 'float8'"),
+        (("--metric", "ssim", "--weights", "x.pth"), "names? 0|name 0"),
+        (("--metric", "lpips-alex", "--weights", "/no/such.pth"), "/no/such.pth"),
+        (("--workers", "0"), "workers = 0"),
+    ],
+)
+def test_a_bad_option_is_one_line(dataset, capsys, options, said):
+    assert main(["score", str(dataset), "--quiet", *options]) == 2
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert __import__("re").search(said, err), err
+    assert not (dataset / "scores" / "ssim").exists()
+
+
+def test_a_recipe_has_no_pictures_to_score(dataset, tmp_path, capsys):
+    recipe = tmp_path / "recipe"
+    command = ["export", str(dataset), "--format", "recipe", "--out", str(recipe), "--quiet"]
+    assert main(command) == 0
+    assert run_score(recipe) == 2
+    assert "replay" in capsys.readouterr().err
+
+
+def test_a_damaged_picture_is_the_datasets_fault(copied, capsys):
+    path = copied / "data" / "part-00001.parquet"
+    table = pq.read_table(path)
+    ref = table.column("ref").to_pylist()
+    ref[3] = {"bytes": b"no picture", "path": "x.png"}
+    field = table.schema.field("ref")
+    place = table.schema.get_field_index("ref")
+    pq.write_table(table.set_column(place, field, pa.array(ref, field.type)), path)
+    assert run_score(copied) == 1
+    err = capsys.readouterr().err
+    assert "not a PNG image" in err
+    assert sorted(sidecars(copied)) in ([], ["part-00000.parquet"])
+
+
+def test_the_number_of_torch_threads_is_given_back(copied):
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert run_score(copied, metric="lpips-alex") == 0
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_decoding_ahead_for_a_gpu_changes_nothing(copied, dataset, tmp_path, monkeypatch):
+    from bapps_gen.pipelines import score
+
+    other = Path(shutil.copytree(dataset, tmp_path / "other"))
+    assert run_score(copied, metric="lpips-alex") == 0
+    monkeypatch.setattr(score, "workers_for", lambda metrics, options, workers: 1)
+    monkeypatch.setattr(score, "DEVICE_BATCH_ROWS", 4)
+    assert run_score(other, metric="lpips-alex") == 0
+    one, two = (read_scores(open_dataset(place), "lpips-alex") for place in (copied, other))
+    assert one.ids.tolist() == two.ids.tolist()
+    np.testing.assert_allclose(one.d0, two.d0, atol=1e-6)
+    np.testing.assert_allclose(one.d1, two.d1, atol=1e-6)
+
+
+def test_a_place_that_cannot_be_written_is_one_line(copied, capsys):
+    (copied / "scores").write_text("in the way")
+    assert run_score(copied) == 1
+    err = capsys.readouterr().err
+    assert "cannot write" in err
+    assert len(err.splitlines()) == 1
