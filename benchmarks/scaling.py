@@ -71,12 +71,19 @@ def main() -> None:
                 f"{used / rows * 1e6:.0f} µs of processor a row, peak {peak:.0f} MB"
             )
 
+        # Start-up apart: what 24,000 further rows take.
         ratios = []
         for turn in range(options.rounds):
-            one, _, _ = run(options.source, folder / f"one{turn}", 10_000, 1)
-            two, _, _ = run(options.source, folder / f"two{turn}", 10_000, 2)
-            ratios.append((one - start) / (two - start))
-        print(f"2 workers to 1, start-up apart: {statistics.median(ratios):.2f}×", ratios)
+            further = {}
+            for workers in (1, 2):
+                walls = [
+                    run(options.source, folder / f"{turn}-{workers}-{rows}", rows, workers)[0]
+                    for rows in (8000, 32_000)
+                ]
+                further[workers] = walls[1] - walls[0]
+            ratios.append(further[1] / further[2])
+            print(f"  1 worker {24_000 / further[1]:.0f}/s, 2 workers {24_000 / further[2]:.0f}/s")
+        print(f"2 workers to 1: {statistics.median(ratios):.2f}×")
 
         photos = folder / "large"
         photos.mkdir()

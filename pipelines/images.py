@@ -4,7 +4,8 @@ Conventions: transparency is composited over white; 16-bit samples v become roun
 YCCK go through Pillow's plain conversion; ICC profiles are not applied; EXIF rotation is honoured;
 of several pages or frames the first is taken.
 
-Pillow decodes, since it refuses truncated data that OpenCV lets pass. It cuts 16-bit colour to its
+Pillow decodes, since it refuses truncated data that OpenCV lets pass; whole colour JPEGs, by far
+the most, go through simplejpeg (libjpeg-turbo as well), in half the memory. Pillow cuts 16-bit colour to its
 high byte, though, so 16-bit files are decoded by OpenCV once Pillow has checked them. Damage that
 leaves a decodable stream is noticed only where the format has checksums (PNG, deflated TIFF).
 """
@@ -19,6 +20,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import (
     BmpImagePlugin,
@@ -129,6 +131,15 @@ def _decode(data: bytes, reserve: Callable[[int], None] | None) -> NDArray[np.ui
     if deep:
         return _decode_deep(data, image)
 
+    if image.format == "JPEG" and image.mode == "RGB":
+        pixels = _decode_color_jpeg(data)
+        if pixels is not None:
+            out, view = _oriented(image.height, image.width, image.getexif().get(_ORIENTATION, 1))
+            if view is out:
+                return pixels
+            view[:] = pixels
+            return out
+
     image.load()
     if image.mode not in _MODES:
         raise ImageError(f"{image.format} of mode {image.mode} is not supported; save it as RGB")
@@ -137,6 +148,20 @@ def _decode(data: bytes, reserve: Callable[[int], None] | None) -> NDArray[np.ui
     for top, bottom in _strips(image.height, image.width):
         view[top:bottom] = _to_rgb(image.crop((0, top, image.width, bottom)))
     return out
+
+
+def _decode_color_jpeg(data: bytes) -> NDArray[np.uint8] | None:
+    """A JPEG's pixels in half of Pillow's memory; None where Pillow is to say what is wrong.
+
+    Strict: libjpeg warns of data cut short, but of harmless oddities too.
+    """
+    try:
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
+            data, "RGB", fastdct=False, fastupsample=False, strict=True
+        )
+    except ValueError:
+        return None
+    return pixels
 
 
 def _open(data: bytes) -> tuple[ImageFile.ImageFile, bool]:
