@@ -5,9 +5,10 @@ YCCK go through Pillow's plain conversion; ICC profiles are not applied; EXIF ro
 of several pages or frames the first is taken.
 
 Pillow decodes, since it refuses truncated data that OpenCV lets pass; whole colour JPEGs, by far
-the most, go through simplejpeg (libjpeg-turbo as well), in half the memory. Pillow cuts 16-bit colour to its
-high byte, though, so 16-bit files are decoded by OpenCV once Pillow has checked them. Damage that
-leaves a decodable stream is noticed only where the format has checksums (PNG, deflated TIFF).
+the most, go through simplejpeg (libjpeg-turbo as well), in half the memory. Pillow cuts 16-bit
+colour to its high byte, though, so 16-bit files are decoded by OpenCV once Pillow has checked
+them. Damage that leaves a decodable stream is noticed only where the format has checksums (PNG,
+deflated TIFF).
 """
 
 from __future__ import annotations
