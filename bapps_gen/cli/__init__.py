@@ -20,6 +20,8 @@ COMMANDS = (
     ("traditional", "traditional", "make triplets with traditional distortions"),
     ("distortions", "distortions", "list the distortions with their parameters"),
     ("distort", "distort", "distort one image of any size"),
+    ("distorters", "distorters", "list the CNN distorters of a zoo"),
+    ("train-distorters", "train_distorters", "train a zoo of CNN distorters on photos"),
     ("show", "show", "draw a contact sheet of a dataset's rows"),
     ("info", "info", "say what a dataset holds"),
     ("verify", "verify", "make rows again and compare them with what is stored"),

@@ -1,0 +1,443 @@
+"""The zoo: a folder of trained distorters, `zoo.json` beside one safetensors file for each.
+
+The header of a distorter's file has its spec and training record, so a file says itself what it
+is; `zoo.json` lists the files with their SHA-256, so that one replaced by another is noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bapps_gen.cnn_distorters.spec import DistorterSpec, spec_from_values
+from bapps_gen.errors import UserError, WorkError, out_of_range, unknown_name
+from bapps_gen.manifests.files import whole_file
+from bapps_gen.seeding import MAX_SEED, Streams
+
+if TYPE_CHECKING:
+    import torch
+
+    from bapps_gen.cnn_distorters.network import UNet
+
+ZOO_VERSION = 1
+"""Of `zoo.json`; another version is refused."""
+
+ZOO_NAME = "zoo.json"
+ZOO_KIND = "bapps-gen zoo"
+DISTORTER_KIND = "CNN distorter"
+SHIPPED = Path(__file__).parent / "zoo"
+
+BATCH_PIXELS = 8 * 64 * 64
+"""Pixels of a rendering pass: 8 patches, whose maps fit the cache. Every pass has the same shape,
+padded where patches run out, because oneDNN picks its algorithms, and with them the rounding, by
+the shape."""
+
+MIN_SIDE = 8
+_DIGEST_DIGITS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ZooEntry:
+    """One distorter of a zoo.
+
+    Args:
+        spec: what it is.
+        sha256: of its file, which holds spec, weights and record; 64 hexadecimal digits.
+        record: how it was trained and what it gave on held-out patches.
+    """
+
+    spec: DistorterSpec
+    sha256: str
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Zoo:
+    """Trained distorters, loaded when first used. Make it with `open_zoo`.
+
+    Cheap to pickle: networks stay behind and are loaded again.
+
+    Args:
+        folder: where the files lie.
+        entries: by id, in the zoo's order.
+        table_version: of the table of specs it was trained from; None for specs of a user's.
+    """
+
+    folder: Path
+    entries: Mapping[str, ZooEntry]
+    table_version: int | None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_networks", {})
+        object.__setattr__(self, "_streams", Streams())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Zoo, (self.folder, dict(self.entries), self.table_version)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of all distorters, in the zoo's order."""
+        return tuple(self.entries)
+
+    def spec(self, name: str) -> DistorterSpec:
+        """The spec of a distorter.
+
+        Raises:
+            UserError: when there is none of that id.
+        """
+        return self._entry(name).spec
+
+    def record(self, name: str) -> Mapping[str, Any]:
+        """How a distorter was trained, and its LPIPS on held-out patches."""
+        return self._entry(name).record
+
+    def digest(self, name: str) -> str:
+        """Names a distorter's function: 32 hexadecimal digits of its file's SHA-256."""
+        return self._entry(name).sha256[:_DIGEST_DIGITS]
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the whole zoo: a hash over ids and digests, 32 hexadecimal digits."""
+        lines = (f"{name} {entry.sha256}\n" for name, entry in self.entries.items())
+        return hashlib.sha256("".join(lines).encode()).hexdigest()[:_DIGEST_DIGITS]
+
+    def render(
+        self, name: str, patches: NDArray[np.uint8], seeds: Sequence[int]
+    ) -> NDArray[np.uint8]:
+        """Patches distorted by one distorter: corrupted as in its training, then restored by it.
+
+        A patch's result depends on the patch, its seed and the distorter, not on the patches
+        beside it, nor on the number of threads: byte for byte on one machine with one version of
+        torch. Runs on the CPU in float32 with one thread; use processes for more.
+
+        Args:
+            name: the distorter's id.
+            patches: uint8 (N, H, W, 3), RGB, any H, W ≥ 8; not written to.
+            seeds: one for each patch, 0 to 2^63 - 1; only noise corruptions use them.
+
+        Returns:
+            uint8 (N, H, W, 3).
+
+        Raises:
+            UserError: for an unknown id, or patches or seeds of a wrong kind.
+            WorkError: when the distorter's file is missing, damaged or of another version.
+        """
+        _check_patches(patches, seeds)
+        network = self._network(name)
+        return render_network(network, self.spec(name), patches, seeds, self._streams)  # type: ignore[attr-defined]
+
+    def _entry(self, name: str) -> ZooEntry:
+        if name not in self.entries:
+            raise unknown_name("distorter", name, self.entries, "see `bapps-gen distorters`")
+        return self.entries[name]
+
+    def _network(self, name: str) -> UNet:
+        held: dict[str, UNet] = self._networks  # type: ignore[attr-defined]
+        if name not in held:
+            entry = self._entry(name)
+            path = distorter_path(self.folder, name)
+            spec, _, tensors = read_distorter(path)
+            if _sha256(path) != entry.sha256 or spec != entry.spec:
+                raise WorkError(
+                    f"{path} is not the file that {self.folder / ZOO_NAME} lists; "
+                    "restore it, or train it again"
+                )
+            held[name] = rendering_network(spec, tensors)
+        return held[name]
+
+
+def open_zoo(folder: Path | None = None) -> Zoo:
+    """A zoo on disk; None is the one that comes with this package.
+
+    Reads `zoo.json` alone: a distorter's file is read and checked when it is first used.
+
+    Raises:
+        UserError: when there is no zoo in the folder.
+        WorkError: when `zoo.json` is damaged or of another version.
+    """
+    require_torch()
+    shipped = folder is None
+    folder = SHIPPED if folder is None else folder
+    path = folder / ZOO_NAME
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if shipped:
+            raise WorkError(f"the shipped zoo {path} is missing; reinstall bapps-gen") from None
+        raise UserError(
+            f"no zoo in {folder}: it has no {ZOO_NAME}; train one with "
+            f"`bapps-gen train-distorters --out {folder}`"
+        ) from None
+    except NotADirectoryError:
+        raise UserError(f"{folder} is a file; name the folder of a zoo") from None
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}; name the folder of a zoo"
+        ) from error
+    except ValueError as error:
+        raise _damaged_index(path, str(error)) from error
+    return Zoo(folder, *_parse_index(path, content))
+
+
+def _parse_index(path: Path, content: Any) -> tuple[dict[str, ZooEntry], int | None]:
+    try:
+        if content["kind"] != ZOO_KIND:
+            raise _damaged_index(path, f"it is a {content['kind']}, not a {ZOO_KIND}")
+        version = content["zoo_version"]
+        if version != ZOO_VERSION:
+            raise WorkError(
+                f"{path} is of zoo version {version}, this program reads {ZOO_VERSION}; use the "
+                "version of bapps-gen that wrote it, or train anew"
+            )
+        entries = {}
+        for item in content["distorters"]:
+            spec = spec_from_values(item["spec"])
+            if spec.digest != item["spec_digest"]:
+                raise _damaged_index(path, f"the spec of '{spec.id}' does not have its digest")
+            entries[spec.id] = ZooEntry(spec, str(item["sha256"]), dict(item["record"]))
+        return entries, content["table_version"]
+    except (KeyError, TypeError, ValueError, UserError) as error:
+        raise _damaged_index(path, f"{type(error).__name__}: {error}") from error
+
+
+def _damaged_index(path: Path, what: str) -> WorkError:
+    return WorkError(f"{path} is damaged ({what}); restore it, or train into the folder again")
+
+
+def require_torch() -> None:
+    try:
+        import safetensors
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"CNN distorters need {error.name}, which is not installed; "
+            "run: pip install 'bapps-gen[torch]'"
+        ) from error
+    del safetensors
+
+
+def write_index(
+    folder: Path, specs: Sequence[DistorterSpec], table_version: int | None
+) -> tuple[str, ...]:
+    """Write `zoo.json` over the distorters that a folder has whole, in the order of `specs`.
+
+    Returns:
+        their ids.
+
+    Raises:
+        WorkError: when a file is damaged or `zoo.json` cannot be written.
+    """
+    listed = []
+    for spec in specs:
+        path = distorter_path(folder, spec.id)
+        if path.exists():
+            found, record = read_distorter_header(path)
+            listed.append(
+                {
+                    "spec": asdict(found),
+                    "spec_digest": found.digest,
+                    "sha256": _sha256(path),
+                    "record": record,
+                }
+            )
+    content = {
+        "kind": ZOO_KIND,
+        "zoo_version": ZOO_VERSION,
+        "table_version": table_version,
+        "distorters": listed,
+    }
+    with whole_file(folder / ZOO_NAME) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    return tuple(str(item["spec"]["id"]) for item in listed)  # type: ignore[index]
+
+
+def distorter_path(folder: Path, name: str) -> Path:
+    """The file of a distorter in a zoo's folder."""
+    return folder / f"{name}.safetensors"
+
+
+def stored_tensors(network: UNet) -> dict[str, torch.Tensor]:
+    """What is kept of a network: kernels in float16, which rendering rounds to 8 bits anyway,
+    and everything small in float32."""
+    import torch
+
+    return {
+        name: value.half() if value.ndim == 4 else value.float()
+        for name, value in network.state_dict().items()
+        if value.dtype != torch.int64  # batch normalisation's count of batches
+    }
+
+
+def write_distorter(
+    path: Path, spec: DistorterSpec, tensors: Mapping[str, torch.Tensor], record: Mapping[str, Any]
+) -> None:
+    """Write a distorter's file, whole or not at all.
+
+    Raises:
+        WorkError: when it cannot be written.
+    """
+    from bapps_gen.cnn_distorters.stored import write_tensors
+
+    header = {"spec": asdict(spec), "spec_digest": spec.digest, "record": record}
+    write_tensors(path, DISTORTER_KIND, header, tensors)
+
+
+def read_distorter_header(path: Path) -> tuple[DistorterSpec, dict[str, Any]]:
+    """Spec and training record of a distorter's file.
+
+    Raises:
+        WorkError: when it is missing, damaged or of another version.
+    """
+    from bapps_gen.cnn_distorters.stored import read_header
+
+    return _parse_header(path, read_header(path, DISTORTER_KIND))
+
+
+def read_distorter(path: Path) -> tuple[DistorterSpec, dict[str, Any], dict[str, torch.Tensor]]:
+    """Spec, training record and weights of a distorter's file.
+
+    Raises:
+        WorkError: when it is missing, damaged or of another version, or when the weights are not
+            exactly those that the spec asks for.
+    """
+    from bapps_gen.cnn_distorters.stored import damaged, read_tensors
+
+    header, tensors = read_tensors(path, DISTORTER_KIND)
+    spec, record = _parse_header(path, header)
+    shapes = _shapes(spec)
+    for name in sorted({*shapes, *tensors}):
+        if name not in tensors:
+            raise damaged(path, f"it lacks {name}")
+        if name not in shapes:
+            raise damaged(path, f"it has the unknown {name}")
+        if tensors[name].shape != shapes[name] or not tensors[name].is_floating_point():
+            raise damaged(path, f"{name} has the shape {tuple(tensors[name].shape)}")
+    return spec, record, tensors
+
+
+def _parse_header(path: Path, header: dict[str, Any]) -> tuple[DistorterSpec, dict[str, Any]]:
+    from bapps_gen.cnn_distorters.stored import VersionError, damaged
+
+    try:
+        spec, digest = spec_from_values(header["spec"]), header["spec_digest"]
+        record = dict(header["record"])
+    except (KeyError, TypeError, ValueError, UserError) as error:
+        raise damaged(path, f"its header is not a distorter's ({error})") from error
+    if spec.digest != digest:
+        raise VersionError(
+            f"{path} has a spec of digest {digest}, which this program reads as {spec.digest}; use "
+            "the version of bapps-gen that wrote it, or train it again"
+        )
+    return spec, record
+
+
+def _shapes(spec: DistorterSpec) -> dict[str, torch.Size]:
+    import torch
+
+    from bapps_gen.cnn_distorters.network import UNet
+
+    with torch.device("meta"):
+        state = UNet(spec).state_dict()
+    return {name: value.shape for name, value in state.items() if value.dtype != torch.int64}
+
+
+def rendering_network(spec: DistorterSpec, tensors: Mapping[str, torch.Tensor]) -> UNet:
+    """A network that renders: float32, in evaluation mode, batch normalisation folded in."""
+    import torch
+
+    from bapps_gen.cnn_distorters.network import Block, build_network, to_channels_last
+
+    network = build_network(spec)
+    state = {name: value.float() for name, value in tensors.items()}
+    for name, value in network.state_dict().items():
+        if value.dtype == torch.int64:
+            state[name] = torch.zeros_like(value)
+    network.load_state_dict(state, strict=True)
+    network.eval().requires_grad_(False)
+    for part in network.modules():
+        if isinstance(part, Block):
+            part.fold()
+    to_channels_last(network)
+    return network
+
+
+def render_network(
+    network: UNet,
+    spec: DistorterSpec,
+    patches: NDArray[np.uint8],
+    seeds: Sequence[int],
+    streams: Streams,
+) -> NDArray[np.uint8]:
+    """As `Zoo.render`, with a network of `rendering_network`."""
+    import torch
+
+    from bapps_gen.cnn_distorters.corruption import corrupt
+
+    count, height, width, _ = patches.shape
+    size = max(1, BATCH_PIXELS // (height * width))
+    rendered = np.empty_like(patches, order="C")
+    batch = np.zeros((size, height, width, 3), np.uint8)
+    with one_thread(), torch.inference_mode():
+        for start in range(0, count, size):
+            rows = min(size, count - start)
+            batch[:rows] = corrupt(
+                spec, patches[start : start + rows], seeds[start : start + rows], streams
+            )
+            x = torch.from_numpy(batch).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+            y = network(x).add_(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+            rendered[start : start + rows] = y.permute(0, 2, 3, 1)[:rows].numpy()
+    return rendered
+
+
+_threads_lock = threading.RLock()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch with one thread, whose sums are in one order on every machine of a kind."""
+    import torch
+
+    with _threads_lock:
+        before = torch.get_num_threads()
+        if before == 1:
+            yield
+            return
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def _check_patches(patches: NDArray[np.uint8], seeds: Sequence[int]) -> None:
+    shape: tuple[int, ...] = getattr(patches, "shape", ())
+    if getattr(patches, "dtype", None) != np.uint8 or len(shape) != 4 or shape[3] != 3:
+        raise out_of_range(
+            "patches", f"{getattr(patches, 'dtype', None)} {shape}", "uint8 (N, H, W, 3)", "convert"
+        )
+    if min(shape[1:3]) < MIN_SIDE:
+        raise out_of_range(
+            "patch size", f"{shape[2]}×{shape[1]}", f"{MIN_SIDE} px or more", "use larger patches"
+        )
+    if len(seeds) != shape[0]:
+        raise out_of_range("seeds", len(seeds), f"one for each of {shape[0]} patches", "add them")
+    for seed in seeds:
+        if not 0 <= int(seed) <= MAX_SEED:
+            raise out_of_range("seed", seed, f"from 0 to {MAX_SEED}", "choose one of these")
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WorkError(f"cannot read {path}: {error.strerror}; make it readable") from error
