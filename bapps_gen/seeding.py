@@ -68,3 +68,11 @@ class Streams:
 def generator(seed: int, index: int = 0, slot: int = SLOT_STEP) -> np.random.Generator:
     """A generator of its own for one stream; the same numbers as `Streams.at`."""
     return Streams().at(seed, index, slot)
+
+
+def seed_of(rng: np.random.Generator) -> int:
+    """The seed, 0 to MAX_SEED, that a stream was made from; one drawn from any other generator."""
+    bits = rng.bit_generator
+    if isinstance(bits, np.random.Philox):
+        return int(bits.state["state"]["key"][0]) & MAX_SEED
+    return int(rng.integers(0, MAX_SEED, endpoint=True))

@@ -172,7 +172,10 @@ def open_zoo(folder: Path | None = None) -> Zoo:
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         if shipped:
-            raise WorkError(f"the shipped zoo {path} is missing; reinstall bapps-gen") from None
+            raise UserError(
+                "no trained zoo comes with this version; train one with `bapps-gen "
+                "train-distorters --source PHOTOS --out ZOO` and give it with --zoo ZOO"
+            ) from None
         raise UserError(
             f"no zoo in {folder}: it has no {ZOO_NAME}; train one with "
             f"`bapps-gen train-distorters --out {folder}`"

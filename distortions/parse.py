@@ -9,8 +9,11 @@ import numpy as np
 
 from bapps_gen.distortions.catalogue import Catalogue
 from bapps_gen.distortions.records import Distortion, Patch
-from bapps_gen.errors import UserError, out_of_range
+from bapps_gen.errors import UserError, out_of_range, unknown_name
 from bapps_gen.seeding import MAX_SEED, SLOT_ROW, generator
+
+CNN_PREFIX = "cnn:"
+"""Before the id of a CNN distorter, in the names of distortions: "cnn:017"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class ParsedStep:
 
 
 def parse_step(text: str, catalogue: Catalogue, seed: int = 0) -> ParsedStep:
-    """Read `NAME` or `NAME:key=value,key=value`.
+    """Read `NAME` or `NAME:key=value,key=value`; the name of a CNN distorter has a colon in it.
 
     Keys are the distortion's parameters, in their units, and two more: `severity`, from 0 to 1,
     which draws every parameter that is not given; and `seed`, for this step alone, which fixes
@@ -44,13 +47,15 @@ def parse_step(text: str, catalogue: Catalogue, seed: int = 0) -> ParsedStep:
     Raises:
         UserError: for an unknown name or parameter, or a value outside its allowed range.
     """
-    name, colon, listed = text.partition(":")
+    prefix = CNN_PREFIX if text.startswith(CNN_PREFIX) else ""
+    name, colon, listed = text.removeprefix(prefix).partition(":")
+    name = prefix + name.strip()
     if "+" in name:
         raise UserError(
             f"'{name}' is a composition; give its members one after the other, such as "
             + " ".join(f"--with {member}" for member in name.split("+"))
         )
-    distortion = catalogue.atom(name.strip())
+    distortion = _distorter(name, catalogue) if prefix else catalogue.atom(name)
     given: dict[str, float] = {}
     severity: float | None = None
     seen: set[str] = set()
@@ -66,7 +71,7 @@ def parse_step(text: str, catalogue: Catalogue, seed: int = 0) -> ParsedStep:
         if key in seen:
             raise UserError(f"'{key}' is given twice in '{text}'; give it once")
         seen.add(key)
-        if key == "severity":
+        if key == "severity" and distortion.parameters:
             severity = _number(f"{name}:severity", value)
             if not 0 <= severity <= 1:
                 raise out_of_range(
@@ -74,6 +79,8 @@ def parse_step(text: str, catalogue: Catalogue, seed: int = 0) -> ParsedStep:
                 )
         elif key == "seed":
             seed = _seed(f"{name}:seed", value)
+        elif not distortion.parameters:
+            raise _no_parameters(distortion, key)
         else:
             given[key] = _number(f"{name}:{key}", value)
     if severity is None:
@@ -84,9 +91,25 @@ def parse_step(text: str, catalogue: Catalogue, seed: int = 0) -> ParsedStep:
     return ParsedStep(distortion, distortion.complete(drawn | given), seed, severity)
 
 
+def _distorter(name: str, catalogue: Catalogue) -> Distortion:
+    if name in catalogue.atoms:
+        return catalogue.atoms[name]
+    known = [
+        atom.removeprefix(CNN_PREFIX) for atom in catalogue.atoms if atom.startswith(CNN_PREFIX)
+    ]
+    remedy = "`bapps-gen distorters` lists them all"
+    raise unknown_name("CNN distorter", name.removeprefix(CNN_PREFIX), known, remedy)
+
+
+def _no_parameters(distortion: Distortion, key: str) -> UserError:
+    return UserError(
+        f"{distortion.name} has no parameter '{key}': it has none; write {_example(distortion)}"
+    )
+
+
 def _example(distortion: Distortion) -> str:
     if not distortion.parameters:
-        return distortion.name
+        return f"{distortion.name} or {distortion.name}:seed=1"
     parameter = distortion.parameters[0]
     return f"{distortion.name}:{parameter.name}={parameter.default:.3g}"
 

@@ -48,6 +48,8 @@ class DatasetInfo:
         source_digest: digest over names and contents of the images.
         source_images: (name, SHA-256) of every image, in the order that plans refer to.
         source_failures: reasons by name of images found unusable so far.
+        zoo: folder of the CNN distorters as given; None for the shipped ones, or where there are
+            none. `spec` has their digests.
         patches: PATCHES in a set of triplets, PAIR_PATCHES in one of JND pairs.
         pictures: False in a recipe, whose shards have no picture columns.
         format_version: of the Parquet columns.
@@ -69,6 +71,7 @@ class DatasetInfo:
     patches: tuple[str, ...] = PATCHES
     pictures: bool = True
     format_version: int = FORMAT_VERSION
+    zoo: str | None = None
 
     @property
     def shards(self) -> int:
@@ -122,6 +125,8 @@ def read_info(folder: Path) -> DatasetInfo:
     except ValueError as error:
         raise WorkError(f"{path} is damaged ({error}); restore it from a copy") from None
     names = {field.name for field in fields(DatasetInfo)}
+    if isinstance(stored, dict):
+        stored.setdefault("zoo", None)  # missing in sets from before there were CNN distorters
     if not isinstance(stored, dict) or set(stored) != names:
         odd = sorted(names ^ set(stored)) if isinstance(stored, dict) else []
         raise WorkError(

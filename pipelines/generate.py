@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 import bapps_gen
-from bapps_gen.distortions.catalogue import Catalogue, load_catalogue
+from bapps_gen.cnn_distorters.zoo import Zoo
+from bapps_gen.distortions.catalogue import Catalogue
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.dataset import (
     INFO_NAME,
@@ -23,11 +24,17 @@ from bapps_gen.manifests.dataset import (
 )
 from bapps_gen.manifests.files import folder_lock, make_folder, remove_leftovers
 from bapps_gen.manifests.png import encode_png
+from bapps_gen.pipelines.distorters import (
+    open_dataset_zoo,
+    pinned_distorters,
+    worker_catalogue,
+    zoo_place,
+)
 from bapps_gen.pipelines.executors import run_jobs
 from bapps_gen.pipelines.plan import Planner
 from bapps_gen.pipelines.sources import ImageCache, Source
 from bapps_gen.pipelines.spec import TripletSpec, check_range, spec_from_values
-from bapps_gen.pipelines.triplets import TripletRenderer
+from bapps_gen.pipelines.triplets import TripletRenderer, grouped
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +53,12 @@ MAX_SHARD_ROWS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class ShardContext:
-    """What every worker needs; sent once to each."""
+    """What every worker needs; sent once to each. `zoo` is of a set with CNN distorters."""
 
     folder: Path
     info: DatasetInfo
     source: Source
+    zoo: Zoo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +88,21 @@ class GenerateReport:
 def prepare_shards(context: ShardContext) -> Callable[[int], ShardReport]:
     """A function that renders and writes one shard, with caches of its own."""
     info = context.info
-    catalogue = load_catalogue(info.plugins)
+    catalogue = worker_catalogue(info, context.zoo)
     planner = Planner(spec_from_values(info.spec), catalogue)
     renderer = TripletRenderer(
         planner, catalogue.atoms, context.source, ImageCache(context.source), info.digest
     )
 
+    cnn = bool(pinned_distorters(info))
+
     def make_shard(shard: int) -> ShardReport:
         first, end = info.shard_range(shard)
         plans = sorted(map(planner.row, range(first, end)), key=lambda plan: plan.image)
         made = []
-        for plan in plans:
-            row, patches = renderer.render(plan)
-            made.append((row, tuple(map(encode_png, patches))))
+        for group in grouped(plans, cnn):
+            for row, patches in renderer.render_many(group):
+                made.append((row, tuple(map(encode_png, patches))))
         made.sort(key=lambda item: item[0].row)
         rows, pngs = zip(*made, strict=True)
         write_shard(context.folder, info, shard, rows, pngs)
@@ -115,8 +125,12 @@ def describe_dataset(
     plugins: tuple[str, ...],
     rows: int,
     shard_rows: int,
+    zoo: Zoo | None = None,
 ) -> DatasetInfo:
     """The `dataset.json` of a dataset that is about to be made.
+
+    Args:
+        zoo: that the spec's CNN distorters come from, if it has any.
 
     Raises:
         UserError: when `rows` or `shard_rows` is out of range.
@@ -125,7 +139,7 @@ def describe_dataset(
     return DatasetInfo(
         kind=kind,
         version=bapps_gen.__version__,
-        spec=asdict(spec),
+        spec=spec.values(),
         digest=spec.digest,
         rows=rows,
         shard_rows=shard_rows,
@@ -136,6 +150,7 @@ def describe_dataset(
         source_digest=source.digest,
         source_images=tuple((entry.name, entry.sha256) for entry in source.entries),
         source_failures={},
+        zoo=None if zoo is None else zoo_place(zoo),
     )
 
 
@@ -154,11 +169,18 @@ def generate(
     source: Source,
     workers: int,
     progress: Progress | None = None,
+    *,
+    zoo: Zoo | None = None,
 ) -> GenerateReport:
-    """Make a dataset from its spec, or what is missing of it; see `fill_shards`."""
+    """Make a dataset from its spec, or what is missing of it; see `fill_shards`.
+
+    Args:
+        zoo: of `open_dataset_zoo`; None opens it where `info` says it is, if it needs one.
+    """
+    zoo = zoo or open_dataset_zoo(info)
 
     def context(settled: DatasetInfo) -> ShardContext:
-        return ShardContext(folder, settled, source)
+        return ShardContext(folder, settled, source, zoo)
 
     return fill_shards(folder, info, prepare_shards, context, workers, progress)
 

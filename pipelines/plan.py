@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -11,10 +11,11 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from bapps_gen.distortions.catalogue import Catalogue, load_catalogue
+from bapps_gen.distortions.catalogue import Catalogue
 from bapps_gen.distortions.records import MAX_PARAMETERS, Distortion
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.rows import Step
+from bapps_gen.pipelines.distorters import cnn_name, planning_catalogue
 from bapps_gen.pipelines.spec import BLOCK_ROWS, TripletSpec
 from bapps_gen.seeding import SLOT_IMAGES, SLOT_PLACES, SLOT_ROW, Streams
 
@@ -27,7 +28,8 @@ _PLACE_WORDS = 3
 _STEP_WORDS = 2 + MAX_PARAMETERS  # noise seed, severity, parameters
 _FIRST_PLACE = 4  # after the words that choose the two distortions
 _FIRST_STEP = _FIRST_PLACE + PLACES * _PLACE_WORDS
-_WORDS = _FIRST_STEP + 2 * MAX_STEPS * _STEP_WORDS
+_END_STEP = _FIRST_STEP + 2 * MAX_STEPS * _STEP_WORDS
+_CNN_WORDS = 4  # form and order of a mixed row, and its two CNN distorters; after all else
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +65,37 @@ class TripletPlan:
 class Planner:
     """Plans rows of one spec. Rows may be planned in any order: `row(i)` is pure.
 
+    What the two sides of a row are, where p0 and p1 always differ (the paper names the kinds of
+    sets, tables 2 and 3, and not how they are drawn; the mixed rule is our own):
+
+    - traditional: two of the spec's choices, drawn evenly or by the share of singles.
+    - CNN: two of the spec's distorters, drawn evenly.
+    - mixed: with probability `1 - sequences`, one CNN distorter against one traditional
+      distortion, drawn as in the two other kinds, which of them is p0 drawn evenly. Else, two
+      CNN distorters drawn evenly, each followed by one atom drawn evenly from the choices' atoms,
+      so that the two sides of a triplet are about equally strong.
+
     Raises:
         UserError: when the catalogue has other versions of the atoms than the spec.
     """
 
     def __init__(self, spec: TripletSpec, catalogue: Catalogue) -> None:
         self.spec = spec
+        self._cnn = _Pool(cnn_name(name) for name, _ in spec.distorters)
         # Unpacked once, for this is the inner loop: name, version, and how to draw each parameter.
-        self._members = {
+        self._members: dict[str, _Members] = {
             choice: tuple(
                 (atom.name, atom.version, tuple((part.name, part.at) for part in atom.parameters))
                 for atom in catalogue.members(choice)
             )
-            for choice in spec.choices
+            for choice in (*spec.choices, *self._cnn.ids)
         }
         for name, version in spec.versions:
             check_version(catalogue.atom(name), version)
         self._all = _Pool(spec.choices)
         self._singles = _Pool(choice for choice in spec.choices if "+" not in choice)
         self._pairs = _Pool(choice for choice in spec.choices if "+" in choice)
+        self._words = _END_STEP + (_CNN_WORDS if spec.distorters else 0)
         self._streams = Streams()
         self._reductions = tuple(spec.reductions)
         weights = list(accumulate(1 / reduction for reduction in spec.reductions))
@@ -91,13 +105,12 @@ class Planner:
 
     def row(self, row: int) -> TripletPlan:
         """The plan of a row ≥ 0."""
-        words = self._streams.words(self.spec.seed, row, SLOT_ROW, _WORDS)
+        words = self._streams.words(self.spec.seed, row, SLOT_ROW, self._words)
         uniform = _uniform(words)
-        seeds: list[int] = (words[_FIRST_STEP::_STEP_WORDS] >> np.uint64(1)).tolist()
+        seeds: list[int] = (words[_FIRST_STEP:_END_STEP:_STEP_WORDS] >> np.uint64(1)).tolist()
 
         places = self._places(uniform[_FIRST_PLACE:_FIRST_STEP])
-        first = self._choose(uniform[0], uniform[2], None)
-        second = self._choose(uniform[1], uniform[3], first)
+        first, second = self._sides(uniform)
         sides = (
             self._steps(first, uniform, seeds, 0),
             self._steps(second, uniform, seeds, MAX_STEPS),
@@ -134,24 +147,42 @@ class Planner:
             self._order = (turn, order)
         return int(self._order[1][(place + step) % self.spec.images])
 
-    def _choose(self, category: float, uniform: float, taken: str | None) -> str:
-        """One id, other than `taken` where another is to be had."""
-        pool = self._all
-        if self.spec.singles is not None:
-            pool = self._singles if category < self.spec.singles else self._pairs
-        count = len(pool.ids)
-        place = pool.places.get(taken) if taken else None
-        if place is None or count == 1:
-            return pool.ids[int(uniform * count)]
-        index = int(uniform * (count - 1))
-        return pool.ids[index + (index >= place)]
+    def _sides(self, uniform: list[float]) -> tuple[_Members, _Members]:
+        """What p0 and p1 are made with."""
+        members = self._members
+        if not self._cnn.ids:
+            first = self._traditional(uniform[0]).draw(uniform[2])
+            second = self._traditional(uniform[1]).draw(uniform[3], first)
+            return members[first], members[second]
+        form, order, one, other = uniform[_END_STEP:]
+        first = self._cnn.draw(one)
+        second = self._cnn.draw(other, first)
+        if self.spec.sequences is None:
+            return members[first], members[second]
+        if form < self.spec.sequences:
+            return (
+                members[first] + members[self._singles.draw(uniform[2])],
+                members[second] + members[self._singles.draw(uniform[3])],
+            )
+        against = self._traditional(uniform[0]).draw(uniform[2])
+        sides = members[first], members[against]
+        return sides if order < 0.5 else sides[::-1]
+
+    def _traditional(self, category: float) -> _Pool:
+        if self.spec.singles is None:
+            return self._all
+        return self._singles if category < self.spec.singles else self._pairs
 
     def _steps(
-        self, choice: str, uniform: list[float], seeds: list[int], slot: int
+        self, members: _Members, uniform: list[float], seeds: list[int], slot: int
     ) -> tuple[Step, ...]:
         low, high = self.spec.severity
         steps = []
-        for name, version, parameters in self._members[choice]:
+        for name, version, parameters in members:
+            if name in self._cnn.places:  # as trained: nothing to draw but the noise
+                steps.append(Step(name, version, (), seeds[slot], None))
+                slot += 1
+                continue
             word = _FIRST_STEP + slot * _STEP_WORDS
             severity = low + (high - low) * uniform[word + 1]
             params = tuple(
@@ -187,10 +218,23 @@ class _Pool:
         self.ids = tuple(ids)
         self.places = {name: place for place, name in enumerate(self.ids)}
 
+    def draw(self, uniform: float, taken: str | None = None) -> str:
+        """One id, other than `taken` where another is to be had."""
+        count = len(self.ids)
+        place = self.places.get(taken) if taken else None
+        if place is None or count == 1:
+            return self.ids[int(uniform * count)]
+        index = int(uniform * (count - 1))
+        return self.ids[index + (index >= place)]
+
+
+_Members = tuple[tuple[str, int, tuple[tuple[str, Callable[[float, float], float]], ...]], ...]
+"""For each step: name, version, and name and draw of each parameter."""
+
 
 @lru_cache(maxsize=4)
 def _planner(spec: TripletSpec, plugins: tuple[str, ...]) -> Planner:
-    return Planner(spec, load_catalogue(plugins))
+    return Planner(spec, planning_catalogue(spec, plugins))
 
 
 def plan_row(spec: TripletSpec, row: int, plugins: tuple[str, ...] = ()) -> TripletPlan:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bapps_gen.distortions.records import Distortion
 from bapps_gen.errors import ImageError
 from bapps_gen.manifests.rows import PATCH_SIZE, Crop, Step
+from bapps_gen.pipelines.distorters import ZooFunction
 from bapps_gen.pipelines.plan import Place
 from bapps_gen.seeding import SLOT_STEP, Streams
 
@@ -58,6 +59,45 @@ def apply_steps(
         generator = streams.at(step.seed, 0, SLOT_STEP)
         patch = atoms[step.distortion].apply(patch, dict(step.params), generator)
     return patch
+
+
+def apply_many(
+    patches: Sequence[Image],
+    sequences: Sequence[Sequence[Step]],
+    atoms: Mapping[str, Distortion],
+    streams: Streams,
+) -> list[Image]:
+    """Every patch after its own steps, the same bytes as by `apply_steps` for each.
+
+    Steps of one CNN distorter are rendered together, wherever they stand in their sequences: all
+    patches are taken as far as they get without one, then those that wait for the same distorter
+    pass it at once, and so on. All patches must be of one size.
+    """
+    current = list(patches)
+    done = [0] * len(current)
+    pending = list(range(len(current)))
+    while pending:
+        waiting: dict[str, list[int]] = {}
+        for index in pending:
+            for step in sequences[index][done[index] :]:
+                if isinstance(atoms[step.distortion].function, ZooFunction):
+                    waiting.setdefault(step.distortion, []).append(index)
+                    break
+                current[index] = apply_steps(current[index], (step,), atoms, streams)
+                done[index] += 1
+        pending = []
+        for name, indices in waiting.items():
+            function = atoms[name].function
+            assert isinstance(function, ZooFunction)
+            rendered = function.many(
+                np.stack([current[index] for index in indices]),
+                [sequences[index][done[index]].seed for index in indices],
+            )
+            for index, patch in zip(indices, rendered, strict=True):
+                current[index] = patch
+                done[index] += 1
+                pending.append(index)
+    return current
 
 
 def pixel_hash(patch: Image) -> str:

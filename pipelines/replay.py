@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
-from bapps_gen.distortions.catalogue import load_catalogue
+from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.errors import ImageError, UserError, WorkError
 from bapps_gen.manifests.dataset import Dataset, DatasetInfo, write_shard
 from bapps_gen.manifests.png import encode_png
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
+from bapps_gen.pipelines.distorters import (
+    dataset_catalogue,
+    open_dataset_zoo,
+    pinned_distorters,
+    worker_catalogue,
+    zoo_place,
+)
 from bapps_gen.pipelines.generate import GenerateReport, Progress, ShardReport, fill_shards
 from bapps_gen.pipelines.plan import check_version
 from bapps_gen.pipelines.recorded import Images
-from bapps_gen.pipelines.render import cut_reference, pixel_hash
+from bapps_gen.pipelines.render import Image, apply_many, cut_reference, pixel_hash
 from bapps_gen.pipelines.sources import ImageCache
-from bapps_gen.pipelines.triplets import Patches, render_sides
+from bapps_gen.pipelines.triplets import grouped
 from bapps_gen.seeding import Streams
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayContext:
-    """What every worker needs."""
+    """What every worker needs. `zoo` is of a recipe with CNN distorters."""
 
     recipe: Dataset
     folder: Path
     info: DatasetInfo
     source: Images
     allow_different: bool
+    zoo: Zoo | None = None
 
 
 def replay(
@@ -39,6 +48,7 @@ def replay(
     *,
     allow_different: bool = False,
     progress: Progress | None = None,
+    zoo: Zoo | None = None,
 ) -> GenerateReport:
     """Make the dataset of a recipe in `folder`; resumed like any other.
 
@@ -47,38 +57,46 @@ def replay(
     Args:
         allow_different: take pixels that differ from the recipe's hashes, as they may under
             other library versions or processors, and store their own hashes.
+        zoo: of `open_dataset_zoo`; None opens it where the recipe says it was, if it needs one.
 
     Raises:
         WorkError: when a row's pixels differ and that is not allowed, or an image is unusable.
-        UserError: when a distortion is unknown or of another version here.
+        UserError: when a distortion is unknown or of another version here, or the zoo another.
     """
-    check_recipe(recipe)
+    zoo = zoo or open_dataset_zoo(recipe.info)
+    check_recipe(recipe, zoo)
 
     def context(info: DatasetInfo) -> ReplayContext:
-        return ReplayContext(recipe, folder, info, source, allow_different)
+        return ReplayContext(recipe, folder, info, source, allow_different, zoo)
 
     info = replace(recipe.info, pictures=True)
+    if zoo is not None:
+        info = replace(info, zoo=zoo_place(zoo))
     return fill_shards(folder, info, prepare_replay, context, workers, progress)
 
 
-def check_recipe(recipe: Dataset) -> None:
+def check_recipe(recipe: Dataset, zoo: Zoo | None = None) -> None:
     """Raise UserError when a recipe cannot be replayed with the distortions at hand."""
     if recipe.info.imported:
         raise UserError(
             f"{recipe.folder} was imported, so nothing says how to make it again; import it anew"
         )
-    catalogue = load_catalogue(recipe.info.plugins)
+    catalogue = dataset_catalogue(recipe.info, zoo)
     for name, version in recipe.info.distortions.items():
         check_version(catalogue.atom(name), version)
 
 
 def prepare_replay(context: ReplayContext) -> Callable[[int], ShardReport]:
     """A function that replays one shard."""
-    atoms = load_catalogue(context.info.plugins).atoms
+    catalogue = worker_catalogue(context.info, context.zoo)
+    atoms, cnn = catalogue.atoms, bool(pinned_distorters(context.info))
     images, streams = ImageCache(context.source), Streams()
     places = {entry.sha256: index for index, entry in enumerate(context.source.entries)}
 
-    def patches_of(row: ManifestRow) -> Patches:
+    def reference_of(row: ManifestRow) -> Image:
+        for steps in row.steps:
+            for step in steps:
+                catalogue.atom(step.distortion)
         if row.source_sha256 not in places:
             raise WorkError(
                 f"row {row.row}: its image {row.source_path} is not in the source; "
@@ -88,22 +106,35 @@ def prepare_replay(context: ReplayContext) -> Callable[[int], ShardReport]:
             image = images.get(places[row.source_sha256])
         except ImageError as error:
             raise WorkError(f"row {row.row}: {row.source_path}: {error}") from None
-        reference = cut_reference(image, row.crop)
-        return reference, *render_sides(reference, row.steps, atoms, streams)
+        return cut_reference(image, row.crop)
+
+    def patches_of(rows: Sequence[ManifestRow]) -> Iterator[tuple[Image, ...]]:
+        references = [reference_of(row) for row in rows]
+        counts = [len(row.steps) for row in rows]
+        repeated = [
+            reference
+            for reference, count in zip(references, counts, strict=True)
+            for _ in range(count)
+        ]
+        sides = iter(
+            apply_many(repeated, [steps for row in rows for steps in row.steps], atoms, streams)
+        )
+        for reference, count in zip(references, counts, strict=True):
+            yield reference, *islice(sides, count)
 
     def replay_shard(shard: int) -> ShardReport:
         differing = 0
         made = []
         stored = sorted(context.recipe.read_rows(shard), key=lambda row: row.source_path)
-        for row in stored:
-            patches = patches_of(row)
-            hashes = tuple(map(pixel_hash, patches))
-            if hashes != row.hashes:
-                if not context.allow_different:
-                    raise _different(row, hashes)
-                differing += 1
-                row = replace(row, hashes=hashes)
-            made.append((row, tuple(map(encode_png, patches))))
+        for group in grouped(stored, cnn):
+            for row, patches in zip(group, patches_of(group), strict=True):
+                hashes = tuple(map(pixel_hash, patches))
+                if hashes != row.hashes:
+                    if not context.allow_different:
+                        raise _different(row, hashes)
+                    differing += 1
+                    row = replace(row, hashes=hashes)
+                made.append((row, tuple(map(encode_png, patches))))
         made.sort(key=lambda item: item[0].row)
         rows, pngs = zip(*made, strict=True)
         write_shard(context.folder, context.info, shard, rows, pngs)

@@ -1,4 +1,4 @@
-"""The spec of a traditional dataset: everything that its rows depend on, and its digest."""
+"""The spec of a set of triplets: everything that its rows depend on, and its digest."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ class TripletSpec:
         seed: dataset seed, 0 to 2^63 - 1.
         images: number of images in the source.
         source_digest: digest over names and contents of those images, in order.
-        choices: ids of the distortions to draw from, atoms and "first+second" pairs.
-        versions: (name, version) of every atom among the choices.
+        choices: ids of the distortions to draw from, atoms and "first+second" pairs; none in a
+            set of CNN distorters alone.
+        versions: (name, version) of every atom among the choices and of every CNN distorter.
         singles: share of sides with a single atom in [0, 1]; None draws evenly over `choices`.
         severity: lowest and highest severity drawn, within [0, 1].
         scale: smallest and largest scale at which images are read, patch pixels per source
@@ -42,6 +43,11 @@ class TripletSpec:
             paper's traditional set has about 11 triplets from each photo (56.6k from MIT-Adobe
             5k, tables 2 and 3).
         plan_version: PLAN_VERSION.
+        distorters: (id, digest of weights and spec) of the CNN distorters to draw from, at least
+            two; none in a traditional set. With `choices` they make a mixed set: see `Planner`.
+        sequences: in a mixed set, share of triplets with a CNN distorter followed by an atom on
+            both sides, in [0, 1]; the others have a CNN distorter against a traditional
+            distortion. None in other sets.
     """
 
     seed: int
@@ -55,6 +61,8 @@ class TripletSpec:
     min_contrast: float = 0.02
     rows_per_image: int = 10
     plan_version: int = PLAN_VERSION
+    distorters: tuple[tuple[str, str], ...] = ()
+    sequences: float | None = None
 
     def __post_init__(self) -> None:
         check_range("seed", self.seed, 0, MAX_SEED, whole=True)
@@ -82,15 +90,36 @@ class TripletSpec:
                 f"plan_version = {self.plan_version} is not {PLAN_VERSION}; "
                 "use the version of bapps-gen that made the dataset"
             )
-        if not self.choices:
+        if not (self.choices or self.distorters):
             raise UserError("no distortion is left to draw from; widen the choice")
+        if len(self.distorters) == 1:
+            raise out_of_range(
+                "number of distorters", 1, "at least 2", "choose more, for a triplet has two"
+            )
+        singles = sum("+" not in choice for choice in self.choices)
         if self.singles is not None:
             check_range("singles", self.singles, 0.0, 1.0)
-            pairs = sum("+" in choice for choice in self.choices)
-            if self.singles > 0 and pairs == len(self.choices):
+            if self.singles > 0 and singles == 0:
                 raise UserError("singles > 0, but the choice has no single atom; widen the choice")
-            if self.singles < 1 and pairs == 0:
+            if self.singles < 1 and singles == len(self.choices):
                 raise UserError("singles < 1, but the choice has no composition; widen the choice")
+        if self.mixed != (self.sequences is not None):
+            raise UserError(
+                "sequences is for sets of CNN distorters and traditional distortions together; "
+                "give it there, and only there"
+            )
+        if self.sequences is not None:
+            check_range("sequences", self.sequences, 0.0, 1.0)
+            if self.sequences > 0 and singles == 0:
+                raise UserError(
+                    "sequences > 0, but the choice has no single atom to follow a CNN distorter; "
+                    "widen the choice or give --sequences 0"
+                )
+
+    @property
+    def mixed(self) -> bool:
+        """Whether both traditional distortions and CNN distorters are drawn."""
+        return bool(self.choices and self.distorters)
 
     @property
     def reductions(self) -> range:
@@ -98,12 +127,23 @@ class TripletSpec:
         low, high = self.scale
         return range(math.ceil(1 / high - 1e-9), math.floor(1 / low + 1e-9) + 1)
 
+    def values(self) -> dict[str, Any]:
+        """Plain values, as `dataset.json` holds them; entries of no effect are left out."""
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in _OPTIONAL or value not in ((), None)
+        }
+
     @property
     def digest(self) -> str:
-        """32 hexadecimal digits of SHA-256 over the canonical JSON of this spec."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """32 hexadecimal digits of SHA-256 over the canonical JSON of this spec's values."""
+        text = json.dumps(self.values(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_DIGITS]
 
+
+# Entries that a traditional set has no use for; left out, its digest does not depend on them.
+_OPTIONAL = ("distorters", "sequences")
 
 BLOCK_ROWS = 1000
 """Images are dealt out in blocks of this many rows, whatever the shard size."""
@@ -119,7 +159,7 @@ def spec_from_values(values: Mapping[str, Any]) -> TripletSpec:
     for name in values:
         if name not in names:
             raise unknown_name("spec entry", name, names, f"a spec has {', '.join(sorted(names))}")
-    if missing := names - set(values):
+    if missing := names - set(values) - set(_OPTIONAL):
         raise UserError(f"the spec lacks {', '.join(sorted(missing))}; restore it from a copy")
     return TripletSpec(**{key: _frozen(value) for key, value in values.items()})
 

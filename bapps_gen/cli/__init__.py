@@ -18,6 +18,8 @@ from bapps_gen.errors import BappsGenError
 # name, module (imported only when the command is called, so that help starts fast), help
 COMMANDS = (
     ("traditional", "traditional", "make triplets with traditional distortions"),
+    ("cnn", "cnn", "make triplets with CNN distorters"),
+    ("mix", "mix", "make triplets with CNN distorters and traditional distortions"),
     ("distortions", "distortions", "list the distortions with their parameters"),
     ("distort", "distort", "distort one image of any size"),
     ("distorters", "distorters", "list the CNN distorters of a zoo"),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bapps_gen.cli.options import add_plugin
+from bapps_gen.cli.options import add_plugin, add_zoo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
         "Give parameters (--with gaussian_blur:sigma=2) or a severity from 0 to 1 "
-        "(--with gaussian_blur:severity=0.5); `bapps-gen distortions` lists both."
+        "(--with gaussian_blur:severity=0.5); `bapps-gen distortions` lists both. CNN distorters "
+        "(--with cnn:017) have neither; `bapps-gen distorters` lists them."
     )
     parser.add_argument("image", metavar="IMAGE", help="photo to distort, of 8×8 px or more")
     parser.add_argument(
@@ -30,12 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, help="seed of noise and draws (default: %(default)s)"
     )
     add_plugin(parser)
+    add_zoo(parser, "the one that comes with this package")
 
 
 def run(options: argparse.Namespace) -> int:
     """Distort, and say with which parameters."""
     from bapps_gen.distortions.catalogue import load_catalogue
-    from bapps_gen.distortions.parse import parse_step
+    from bapps_gen.distortions.parse import CNN_PREFIX, parse_step
     from bapps_gen.errors import UserError
     from bapps_gen.pipelines.images import read_image
     from bapps_gen.pipelines.sheet import check_image_name, write_image
@@ -45,6 +47,11 @@ def run(options: argparse.Namespace) -> int:
     check_range("seed", options.seed, 0, MAX_SEED - len(options.steps), whole=True)
     check_image_name(options.out)
     catalogue = load_catalogue(tuple(options.plugin))
+    if any(text.startswith(CNN_PREFIX) for text in options.steps):
+        from bapps_gen.cnn_distorters.zoo import open_zoo
+        from bapps_gen.pipelines.distorters import with_zoo
+
+        catalogue = with_zoo(catalogue, open_zoo(options.zoo))
     # Each step has a seed of its own, lest two noises be one and the same.
     steps = [
         parse_step(text, catalogue, options.seed + place)
@@ -60,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
         image = step.apply(image)
     write_image(options.out, image)
     for step in steps:
-        params = ", ".join(f"{name} {value:.4g}" for name, value in step.params.items())
-        print(f"{step.distortion.name} v{step.distortion.version}: {params}, seed {step.seed}")
+        params = [f"{name} {value:.4g}" for name, value in step.params.items()]
+        said = ", ".join([*params, f"seed {step.seed}"])
+        print(f"{step.distortion.name} v{step.distortion.version}: {said}")
     return 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bapps_gen.cli.making import print_resume
 from bapps_gen.cli.options import add_workers, progress_bar, workers_of
-from bapps_gen.cli.traditional import print_resume
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

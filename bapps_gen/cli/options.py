@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,6 +45,16 @@ def add_plugin(parser: argparse._ActionsContainer) -> None:
         metavar="FILE.py",
         help="Python file with distortions of your own, or the name of an installed entry point; "
         "may be repeated (default: none)",
+    )
+
+
+def add_zoo(parser: argparse._ActionsContainer, fallback: str) -> None:
+    """Add --zoo; `fallback` says what happens without it."""
+    parser.add_argument(
+        "--zoo",
+        type=Path,
+        metavar="DIR",
+        help=f"folder of trained CNN distorters (default: {fallback})",
     )
 
 
@@ -92,12 +103,20 @@ def progress_bar(quiet: bool, what: str, unit: str) -> Iterator[Callable[[int, i
 
 
 def open_source_with_bar(
-    roots: list[str], quiet: bool, *, split: str | None = None, val_fraction: float = 0.1
+    roots: list[str],
+    quiet: bool,
+    *,
+    recorded: bool = False,
+    split: str | None = None,
+    val_fraction: float = 0.1,
 ) -> Source:
-    """Open a source, with a bar while its images are hashed and a line where it is built in."""
+    """Open a source, with a bar while its images are hashed and a line where it is built in.
+
+    No line where a dataset `recorded` that it was made so.
+    """
     from bapps_gen.pipelines.sources import BUILTIN_NOTE, open_source
 
-    if not roots and not quiet:
+    if not (roots or quiet or recorded):
         print(f"bapps-gen: {BUILTIN_NOTE}", file=sys.stderr)
     with progress_bar(quiet, "reading the source", "images") as progress:
         return open_source(roots, split=split, val_fraction=val_fraction, progress=progress)

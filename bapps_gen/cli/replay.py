@@ -6,20 +6,22 @@ import argparse
 import time
 from pathlib import Path
 
+from bapps_gen.cli.making import print_resume, summary
 from bapps_gen.cli.options import (
     add_source,
     add_workers,
+    add_zoo,
     open_source_with_bar,
     progress_bar,
     workers_of,
 )
-from bapps_gen.cli.traditional import print_resume, summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("recipe", type=Path, metavar="RECIPE", help="folder of a recipe or dataset")
     add_source(parser, "where the recipe says its photos were")
+    add_zoo(parser, "where the recipe says its zoo was, if it has CNN distorters")
     parser.add_argument(
         "--out",
         type=Path,
@@ -38,14 +40,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Replay."""
     from bapps_gen.manifests.dataset import open_dataset
+    from bapps_gen.pipelines.distorters import open_dataset_zoo
     from bapps_gen.pipelines.recorded import find_recorded
     from bapps_gen.pipelines.replay import check_recipe, replay
 
     workers = workers_of(options)
     recipe = open_dataset(options.recipe)
-    check_recipe(recipe)
+    zoo = open_dataset_zoo(recipe.info, options.zoo)
+    check_recipe(recipe, zoo)
     roots = options.source or list(recipe.info.source_roots)
-    source = find_recorded(recipe.info.source_images, open_source_with_bar(roots, options.quiet))
+    source = find_recorded(
+        recipe.info.source_images, open_source_with_bar(roots, options.quiet, recorded=True)
+    )
     began = time.monotonic()
     try:
         with progress_bar(options.quiet, "replay", "triplets") as progress:
@@ -56,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
                 workers,
                 allow_different=options.allow_different,
                 progress=progress,
+                zoo=zoo,
             )
     except KeyboardInterrupt:
         print_resume(options.out)

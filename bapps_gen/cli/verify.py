@@ -8,6 +8,7 @@ from pathlib import Path
 from bapps_gen.cli.options import (
     add_source,
     add_workers,
+    add_zoo,
     open_source_with_bar,
     progress_bar,
     workers_of,
@@ -20,6 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a dataset")
     add_source(parser, "where the dataset says its photos were")
+    add_zoo(parser, "where the dataset says its zoo was, if it has CNN distorters")
+    parser.add_argument(
+        "--tolerance",
+        type=int,
+        default=0,
+        metavar="LEVELS",
+        help="let pictures differ from those made again by so many levels of 255, as they may "
+        "under other versions of the libraries or on another processor (default: %(default)s)",
+    )
     parser.add_argument(
         "--stored-only",
         action="store_true",
@@ -31,21 +41,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Verify; 1 when anything differs."""
     from bapps_gen.manifests.dataset import open_dataset
+    from bapps_gen.pipelines.distorters import open_dataset_zoo
     from bapps_gen.pipelines.recorded import find_recorded
     from bapps_gen.pipelines.verify import verify
 
     workers = workers_of(options)
     dataset = open_dataset(options.dataset, incomplete=True)
-    source = None
+    source = zoo = None
     if dataset.info.imported and not options.quiet:
         print(f"{options.dataset} was imported: its pictures are checked, but cannot be made again")
     if not (options.stored_only or dataset.info.imported):
+        zoo = open_dataset_zoo(dataset.info, options.zoo)
         roots = options.source or list(dataset.info.source_roots)
         source = find_recorded(
-            dataset.info.source_images, open_source_with_bar(roots, options.quiet)
+            dataset.info.source_images,
+            open_source_with_bar(roots, options.quiet, recorded=True),
         )
     with progress_bar(options.quiet, "verify", "rows") as progress:
-        report = verify(dataset, source, workers, progress)
+        report = verify(dataset, source, workers, progress, zoo=zoo, tolerance=options.tolerance)
     for problem in report.problems[:_LISTED]:
         print(problem)
     if report.count > _LISTED:
@@ -56,4 +69,9 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         what = "the stored pictures" if source is None else "every pixel made again"
         print(f"{options.dataset}: {report.rows} rows are as planned, {what}")
+        if report.tolerated:
+            print(
+                f"{report.tolerated} of them differ by up to {report.largest} levels, within "
+                f"the tolerance of {options.tolerance}"
+            )
     return 0

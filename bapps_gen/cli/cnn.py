@@ -1,0 +1,32 @@
+"""`bapps-gen cnn`: triplets with CNN distorters."""
+
+from __future__ import annotations
+
+import argparse
+
+from bapps_gen.cli.making import add_distorters, add_set, check_early, chosen_zoo, make_set
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.epilog = (
+        "Each side of a triplet is one CNN distorter, drawn evenly; the two are different. They "
+        "have no severity: each distorts as it was trained."
+    )
+    add_set(parser)
+    add_distorters(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the dataset, or what is missing of it."""
+    from bapps_gen.distortions.catalogue import load_catalogue
+    from bapps_gen.pipelines.distorters import distorter_versions, pin_distorters, with_zoo
+
+    check_early(options)
+    zoo, distorters = chosen_zoo(options)
+    values = {
+        "choices": (),
+        "versions": distorter_versions(distorters),
+        "distorters": pin_distorters(zoo, distorters),
+    }
+    return make_set("cnn", options, with_zoo(load_catalogue(), zoo, distorters), values, zoo)
