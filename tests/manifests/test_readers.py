@@ -3,16 +3,20 @@
 import io
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
+from original_layout import make_jnd
 from PIL import Image
 
-from bapps_gen.errors import WorkError
+from bapps_gen.cli import main
+from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import BappsDataset, iter_triplets
+from bapps_gen.metrics import load_metric
 from making import make
 
 
@@ -135,3 +139,46 @@ def test_row_groups_are_small_enough_for_random_access(dataset):
     metadata = pq.ParquetFile(dataset / "data" / "part-00000.parquet").metadata
     for group in range(metadata.num_row_groups):
         assert metadata.row_group(group).num_rows <= 100
+
+
+@pytest.fixture
+def scored(dataset, tmp_path):
+    shutil.copytree(dataset, tmp_path / "set")
+    command = ["score", str(tmp_path / "set"), "--metric", "l2,ssim", "--quiet", "--workers", "1"]
+    assert main(command) == 0
+    return tmp_path / "set"
+
+
+def l2_of(found):
+    """The metric's own function on the patches of a triplet."""
+    d0, d1 = load_metric("l2").triplet(found.ref[None], found.p0[None], found.p1[None])
+    return float(d0[0]), float(d1[0])
+
+
+def test_readers_join_the_distances_of_metrics(scored):
+    difference = l2_of(BappsDataset(scored).triplet(33))
+    for found in (
+        list(iter_triplets(scored, ["l2", "ssim"]))[33],
+        BappsDataset(scored, scores=["l2", "ssim"]).triplet(33),
+    ):
+        assert list(found.distances) == ["l2", "ssim"]
+        assert found.distances["l2"] == pytest.approx(difference, rel=1e-9)
+    item = BappsDataset(scored, scores=["l2"])[33]
+    assert (float(item["d0_l2"]), float(item["d1_l2"])) == pytest.approx(difference, rel=1e-9)
+
+
+def test_readers_say_how_to_make_distances_that_are_missing(dataset):
+    for read in (
+        lambda: BappsDataset(dataset, scores=["l2"]),
+        lambda: next(iter_triplets(dataset, ["l2"])),
+    ):
+        with pytest.raises(UserError, match="bapps-gen score"):
+            read()
+
+
+def test_pairs_are_not_read_as_triplets(tmp_path):
+    make_jnd(tmp_path / "jnd", [0.0, 1.0])
+    command = ["import", str(tmp_path / "jnd"), "--out", str(tmp_path / "set"), "--quiet"]
+    assert main(command) == 0
+    with pytest.raises(UserError, match="holds pairs, not triplets"):
+        BappsDataset(tmp_path / "set")
