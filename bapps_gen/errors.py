@@ -40,3 +40,13 @@ def unknown_name(kind: str, name: str, known: Iterable[str], remedy: str) -> Use
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     guess = f"did you mean '{near[0]}'? " if near else ""
     return UserError(f"unknown {kind} '{name}'; {guess}{remedy}")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text, or its type where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's whole text on one line, or its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

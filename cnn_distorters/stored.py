@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from bapps_gen.errors import WorkError
+from bapps_gen.errors import WorkError, one_line
 from bapps_gen.manifests.files import whole_file
 
 FORMAT_VERSION = 1
@@ -78,7 +78,7 @@ def _opened(path: Path) -> Any:
     try:
         return safetensors.safe_open(path, framework="pt", device="cpu")
     except (safetensors.SafetensorError, OSError) as error:
-        raise damaged(path, " ".join(str(error).split()) or type(error).__name__) from error
+        raise damaged(path, one_line(error)) from error
 
 
 def _checked_header(path: Path, kind: str, metadata: Mapping[str, str] | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bapps_gen.errors import UserError, WorkError
+from bapps_gen.errors import UserError, WorkError, first_line
 from bapps_gen.manifests.files import whole_file
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.manifests.schema import (
@@ -200,12 +200,6 @@ def shard_fault(folder: Path, info: DatasetInfo, shard: int) -> str | None:
     if metadata.num_rows != end - first:
         return f"of {metadata.num_rows} rows where {end - first} are expected"
     return None
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an exception's text, for messages of one line."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bapps_gen.errors import UserError, WorkError
-from bapps_gen.manifests.dataset import Dataset, first_line
+from bapps_gen.errors import UserError, WorkError, first_line
+from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.files import whole_file
 from bapps_gen.manifests.rows import PAIR_PATCHES
 

@@ -203,7 +203,9 @@ def fill_shards(
         UserError: when the folder holds something else, or a dataset of another spec.
         WorkError: when a shard cannot be written, or a worker dies.
     """
-    make_folder(folder / "data") if not _is_foreign(folder) else _refuse_foreign(folder)
+    if _is_foreign(folder):
+        _refuse_foreign(folder)
+    make_folder(folder / "data")
     with folder_lock(folder), contextlib.ExitStack() as after:
         after.callback(_tidy, folder)  # of workers that were stopped while writing
         info = _settle_info(folder, info)

@@ -33,7 +33,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from bapps_gen.errors import ImageError, UserError, WorkError
+from bapps_gen.errors import ImageError, UserError, WorkError, one_line
 from bapps_gen.pipelines.source_paths import missing_path
 
 MAX_PIXELS = 400_000_000
@@ -86,7 +86,7 @@ def decode_image(data: bytes, *, reserve: Callable[[int], None] | None = None) -
             f"not enough memory to decode an image of {len(data)} bytes; use fewer workers"
         ) from error
     except Exception as error:  # damaged files make decoders raise nearly every type there is
-        detail = " ".join(str(error).split()) or type(error).__name__
+        detail = one_line(error)
         raise ImageError(f"damaged or cut short ({detail})") from error
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bapps_gen.cli.options import (
+    add_out,
     add_plugin,
     add_source,
     add_workers,
@@ -28,13 +29,7 @@ if TYPE_CHECKING:
 def add_set(parser: argparse.ArgumentParser) -> None:
     """Add what every set needs: its size, place and seed, and the photos."""
     parser.add_argument("--n", type=int, required=True, metavar="N", help="number of triplets")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("triplets"),
-        metavar="DIR",
-        help="folder to make or to go on with (default: %(default)s)",
-    )
+    add_out(parser)
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the dataset (default: %(default)s)"
     )

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bapps_gen.manifests.dataset import DatasetInfo
+    from bapps_gen.pipelines.recorded import Images
     from bapps_gen.pipelines.sources import Source
 
 
@@ -22,6 +24,17 @@ def add_source(parser: argparse._ActionsContainer, fallback: str) -> None:
         default=[],
         help="folder of images, image, Parquet file or tar shard; may be repeated "
         f"(default: {fallback})",
+    )
+
+
+def add_out(parser: argparse._ActionsContainer) -> None:
+    """Add --out, the folder of a dataset that is to be made."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("triplets"),
+        metavar="DIR",
+        help="folder to make or to go on with (default: %(default)s)",
     )
 
 
@@ -106,17 +119,23 @@ def open_source_with_bar(
     roots: list[str],
     quiet: bool,
     *,
-    recorded: bool = False,
     split: str | None = None,
     val_fraction: float = 0.1,
 ) -> Source:
-    """Open a source, with a bar while its images are hashed and a line where it is built in.
-
-    No line where a dataset `recorded` that it was made so.
-    """
+    """Open a source, with a bar while its images are hashed and a line where it is built in."""
     from bapps_gen.pipelines.sources import BUILTIN_NOTE, open_source
 
-    if not (roots or quiet or recorded):
+    if not (roots or quiet):
         print(f"bapps-gen: {BUILTIN_NOTE}", file=sys.stderr)
     with progress_bar(quiet, "reading the source", "images") as progress:
         return open_source(roots, split=split, val_fraction=val_fraction, progress=progress)
+
+
+def open_recorded(info: DatasetInfo, given: list[str], quiet: bool) -> Images:
+    """The images that a dataset was made from: in the source given, or where it says they were."""
+    from bapps_gen.pipelines.recorded import find_recorded
+    from bapps_gen.pipelines.sources import open_source
+
+    with progress_bar(quiet, "reading the source", "images") as progress:
+        source = open_source(given or info.source_roots, progress=progress)
+    return find_recorded(info.source_images, source)

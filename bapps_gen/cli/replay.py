@@ -8,10 +8,11 @@ from pathlib import Path
 
 from bapps_gen.cli.making import print_resume, summary
 from bapps_gen.cli.options import (
+    add_out,
     add_source,
     add_workers,
     add_zoo,
-    open_source_with_bar,
+    open_recorded,
     progress_bar,
     workers_of,
 )
@@ -22,13 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path, metavar="RECIPE", help="folder of a recipe or dataset")
     add_source(parser, "where the recipe says its photos were")
     add_zoo(parser, "where the recipe says its zoo was, if it has CNN distorters")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("triplets"),
-        metavar="DIR",
-        help="folder to make or to go on with (default: %(default)s)",
-    )
+    add_out(parser)
     parser.add_argument(
         "--allow-different",
         action="store_true",
@@ -41,17 +36,13 @@ def run(options: argparse.Namespace) -> int:
     """Replay."""
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.distorters import open_dataset_zoo
-    from bapps_gen.pipelines.recorded import find_recorded
     from bapps_gen.pipelines.replay import check_recipe, replay
 
     workers = workers_of(options)
     recipe = open_dataset(options.recipe)
     zoo = open_dataset_zoo(recipe.info, options.zoo)
     check_recipe(recipe, zoo)
-    roots = options.source or list(recipe.info.source_roots)
-    source = find_recorded(
-        recipe.info.source_images, open_source_with_bar(roots, options.quiet, recorded=True)
-    )
+    source = open_recorded(recipe.info, options.source, options.quiet)
     began = time.monotonic()
     try:
         with progress_bar(options.quiet, "replay", "triplets") as progress:

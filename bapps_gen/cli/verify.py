@@ -9,7 +9,7 @@ from bapps_gen.cli.options import (
     add_source,
     add_workers,
     add_zoo,
-    open_source_with_bar,
+    open_recorded,
     progress_bar,
     workers_of,
 )
@@ -42,7 +42,6 @@ def run(options: argparse.Namespace) -> int:
     """Verify; 1 when anything differs."""
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.distorters import open_dataset_zoo
-    from bapps_gen.pipelines.recorded import find_recorded
     from bapps_gen.pipelines.verify import verify
 
     workers = workers_of(options)
@@ -52,11 +51,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{options.dataset} was imported: its pictures are checked, but cannot be made again")
     if not (options.stored_only or dataset.info.imported):
         zoo = open_dataset_zoo(dataset.info, options.zoo)
-        roots = options.source or list(dataset.info.source_roots)
-        source = find_recorded(
-            dataset.info.source_images,
-            open_source_with_bar(roots, options.quiet, recorded=True),
-        )
+        source = open_recorded(dataset.info, options.source, options.quiet)
     with progress_bar(options.quiet, "verify", "rows") as progress:
         report = verify(dataset, source, workers, progress, zoo=zoo, tolerance=options.tolerance)
     for problem in report.problems[:_LISTED]:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bapps_gen.errors import UserError, WorkError
+from bapps_gen.errors import UserError, WorkError, first_line
 from bapps_gen.lpips.inputs import Images, as_batches
 from bapps_gen.lpips.trunks import Trunk
 
@@ -159,11 +159,13 @@ class Lpips:
             with _exact_float32(self.device):
                 return maps(x, groups)
         except torch.OutOfMemoryError as error:
-            raise WorkError(f"{self.device} has too little memory: {_first_line(error)}") from error
+            raise WorkError(
+                f"{self.device} has too little memory: {first_line(error)[:160]}"
+            ) from error
         except RuntimeError as error:
             if self._compiled and not attached:
                 raise WorkError(
-                    f"torch.compile failed: {_first_line(error)}; leave compile out"
+                    f"torch.compile failed: {first_line(error)[:160]}; leave compile out"
                 ) from error
             raise
 
@@ -207,7 +209,7 @@ def find_device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(
-            f"device '{name}' cannot be used: {_first_line(error)}; take cpu, or auto"
+            f"device '{name}' cannot be used: {first_line(error)[:160]}; take cpu, or auto"
         ) from error
     return device
 
@@ -223,7 +225,3 @@ def _exact_float32(device: torch.device) -> AbstractContextManager[None]:
         deterministic=cudnn.deterministic,
         allow_tf32=False,
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]

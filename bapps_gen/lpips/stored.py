@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bapps_gen.errors import UserError
+from bapps_gen.errors import UserError, one_line
 from bapps_gen.lpips import WEIGHTS_VARIABLE
 from bapps_gen.lpips.trunks import TRUNKS, TrunkSpec, trunk_shapes
 
@@ -168,7 +168,7 @@ def _read(path: Path) -> dict[str, Tensor]:
                 path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
             )
     except Exception as error:  # a damaged file raises almost anything in either library
-        reason = (" ".join(str(error).split()) or type(error).__name__)[:120]
+        reason = one_line(error)[:120]
         raise UserError(
             f"weights file {path} cannot be read: it is damaged or not a plain state dict"
             f" ({reason}); replace it"
