@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bapps_gen.cli.making import add_distorters, add_set, check_early, chosen_zoo, make_set
+from bapps_gen.cli.making import add_distorters, add_set, make_set
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,14 +19,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the dataset, or what is missing of it."""
-    from bapps_gen.distortions.catalogue import load_catalogue
-    from bapps_gen.pipelines.distorters import distorter_versions, pin_distorters, with_zoo
-
-    check_early(options)
-    zoo, distorters = chosen_zoo(options)
-    values = {
-        "choices": (),
-        "versions": distorter_versions(distorters),
-        "distorters": pin_distorters(zoo, distorters),
-    }
-    return make_set("cnn", options, with_zoo(load_catalogue(), zoo, distorters), values, zoo)
+    return make_set("cnn", options)

@@ -21,9 +21,9 @@ from bapps_gen.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bapps_gen.cnn_distorters.zoo import Zoo
-    from bapps_gen.distortions.catalogue import Catalogue
+    from bapps_gen.manifests.dataset import DatasetInfo
     from bapps_gen.pipelines.generate import GenerateReport
+    from bapps_gen.pipelines.requests import SetRequest
 
 
 def add_set(parser: argparse.ArgumentParser) -> None:
@@ -126,93 +126,64 @@ def add_distorters(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def distortion_values(options: argparse.Namespace, catalogue: Catalogue) -> dict[str, Any]:
-    """What the options of `add_distortions` say, as arguments of `TripletSpec`."""
-    from bapps_gen.pipelines.spec import atom_versions, choose_distortions
-
-    choices = choose_distortions(
-        catalogue,
-        families=options.families,
-        atoms=options.atoms,
-        compositions=options.compositions,
-    )
-    return {
-        "choices": choices,
-        "versions": atom_versions(catalogue, choices),
-        "singles": options.singles,
-        "severity": tuple(options.severity),
-    }
-
-
-def chosen_zoo(options: argparse.Namespace) -> tuple[Zoo, tuple[str, ...]]:
-    """The zoo, and the ids of the distorters that are chosen from it.
+def request_of(kind: str, options: argparse.Namespace) -> SetRequest:
+    """What the options of `add_set`, `add_distortions` and `add_distorters` ask for.
 
     Raises:
-        UserError: for a missing zoo or an unknown id.
+        UserError: for a size that is out of range.
     """
-    from bapps_gen.cnn_distorters.zoo import open_zoo
+    from bapps_gen.pipelines.requests import SetRequest
 
-    zoo = open_zoo(options.zoo)
-    from bapps_gen.pipelines.train import choose_specs  # needs torch, which open_zoo asks for
+    given = vars(options)
+    choices: dict[str, Any] = {name: given[name] for name in _CHOICES if name in given}
+    if "severity" in given:
+        choices |= {"severity": tuple(options.severity), "plugins": tuple(options.plugin)}
+    return SetRequest(
+        kind=kind,
+        rows=options.n,
+        seed=options.seed,
+        shard_rows=options.shard_size,
+        scale=tuple(options.scale_range),
+        min_contrast=options.min_contrast,
+        rows_per_image=options.rows_per_image,
+        **choices,
+    )
 
-    specs = choose_specs([zoo.spec(name) for name in zoo.ids], options.distorters)
-    return zoo, tuple(spec.id for spec in specs)
+
+# options of `add_distortions` and `add_distorters` that have the name they have in a request
+_CHOICES = (
+    "families",
+    "atoms",
+    "compositions",
+    "singles",
+    "zoo",
+    "distorters",
+    "sequences",
+)
 
 
-def make_set(
-    kind: str,
-    options: argparse.Namespace,
-    catalogue: Catalogue,
-    values: dict[str, Any],
-    zoo: Zoo | None = None,
-) -> int:
-    """Make a set, or what is missing of it.
+def make_set(kind: str, options: argparse.Namespace) -> int:
+    """Make a set of one of `requests.KINDS`, or what is missing of it."""
+    from bapps_gen.pipelines.generate import generate
+    from bapps_gen.pipelines.requests import prepare_set
 
-    Args:
-        kind: of the set, such as "traditional".
-        options: of `add_set`.
-        catalogue: everything that its rows may be made with.
-        values: arguments of `TripletSpec` beside those that `options` hold.
-        zoo: that its CNN distorters come from.
-    """
-    from bapps_gen.pipelines.generate import describe_dataset, generate
-    from bapps_gen.pipelines.spec import TripletSpec
-
+    request = request_of(kind, options)
     workers = workers_of(options)
-    plugins = tuple(getattr(options, "plugin", ()))
-    values = {
-        "seed": options.seed,
-        "scale": tuple(options.scale_range),
-        "min_contrast": options.min_contrast,
-        "rows_per_image": options.rows_per_image,
-        **values,
-    }
-    TripletSpec(images=1, source_digest="", **values)  # told before the source is read
+    prepared = prepare_set(request)
     source = open_source_with_bar(
         options.source, options.quiet, split=options.split, val_fraction=options.val_fraction
     )
-    spec = TripletSpec(images=len(source), source_digest=source.digest, **values)
-    info = describe_dataset(
-        kind, spec, source, catalogue, plugins, options.n, options.shard_size, zoo
-    )
+    info = prepared.describe(source)
     began = time.monotonic()
     try:
-        with progress_bar(options.quiet, kind, "triplets") as progress:
-            report = generate(options.out, info, source, workers, progress, zoo=zoo)
+        with progress_bar(options.quiet, kind, info.unit) as progress:
+            report = generate(options.out, info, source, workers, progress, zoo=prepared.zoo)
     except KeyboardInterrupt:
         print_resume(options.out)
         raise
     if not options.quiet:
-        print(summary(report, options.out, info.shards, time.monotonic() - began))
+        print(summary(report, options.out, info, time.monotonic() - began))
     return 0
-
-
-def check_early(options: argparse.Namespace) -> None:
-    """Raise UserError for mistakes that can be told before anything is loaded."""
-    from bapps_gen.pipelines.generate import check_layout
-
-    check_layout(options.n, options.shard_size)
-    workers_of(options)
 
 
 def print_resume(out: Path) -> None:
@@ -223,11 +194,12 @@ def print_resume(out: Path) -> None:
     )
 
 
-def summary(report: GenerateReport, out: Path, shards: int, seconds: float) -> str:
+def summary(report: GenerateReport, out: Path, info: DatasetInfo, seconds: float) -> str:
     """What was made, for people."""
     size = sum(path.stat().st_size for path in (out / "data").glob("*.parquet"))
     lines = [
-        f"{report.made + report.kept} triplets in {out} ({shards} shards, {size / 1e6:.1f} MB)",
+        f"{report.made + report.kept} {info.unit} in {out} "
+        f"({info.shards} shards, {size / 1e6:.1f} MB)",
         f"made {report.made} now in {seconds:.1f} s ({report.made / max(seconds, 1e-9):.0f}/s)"
         + (f", kept {report.kept} from before" if report.kept else ""),
     ]

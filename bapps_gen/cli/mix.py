@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bapps_gen.cli.making import (
-    add_distorters,
-    add_distortions,
-    add_set,
-    check_early,
-    chosen_zoo,
-    distortion_values,
-    make_set,
-)
+from bapps_gen.cli.making import add_distorters, add_distortions, add_set, make_set
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,14 +30,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the dataset, or what is missing of it."""
-    from bapps_gen.distortions.catalogue import load_catalogue
-    from bapps_gen.pipelines.distorters import distorter_versions, pin_distorters, with_zoo
-
-    check_early(options)
-    catalogue = load_catalogue(tuple(options.plugin))
-    values = distortion_values(options, catalogue)
-    zoo, distorters = chosen_zoo(options)
-    values["versions"] = tuple(sorted((*values["versions"], *distorter_versions(distorters))))
-    values["distorters"] = pin_distorters(zoo, distorters)
-    values["sequences"] = options.sequences
-    return make_set("mix", options, with_zoo(catalogue, zoo, distorters), values, zoo)
+    return make_set("mix", options)

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     source = open_recorded(recipe.info, options.source, options.quiet)
     began = time.monotonic()
     try:
-        with progress_bar(options.quiet, "replay", "triplets") as progress:
+        with progress_bar(options.quiet, "replay", recipe.info.unit) as progress:
             report = replay(
                 recipe,
                 options.out,
@@ -59,5 +59,5 @@ def run(options: argparse.Namespace) -> int:
         print_resume(options.out)
         raise
     if not options.quiet:
-        print(summary(report, options.out, recipe.info.shards, time.monotonic() - began))
+        print(summary(report, options.out, recipe.info, time.monotonic() - began))
     return 0

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bapps_gen.cli.making import (
-    add_distortions,
-    add_set,
-    check_early,
-    distortion_values,
-    make_set,
-)
+from bapps_gen.cli.making import add_distortions, add_set, make_set
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +15,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the dataset, or what is missing of it."""
-    from bapps_gen.distortions.catalogue import load_catalogue
-
-    check_early(options)
-    catalogue = load_catalogue(tuple(options.plugin))
-    return make_set("traditional", options, catalogue, distortion_values(options, catalogue))
+    return make_set("traditional", options)
