@@ -29,12 +29,12 @@ from bapps_gen.cnn_distorters.discriminator import (
     discriminator_loss,
     generator_loss,
 )
-from bapps_gen.cnn_distorters.features import FeatureLoss, find_vgg
+from bapps_gen.cnn_distorters.features import FeatureLoss
 from bapps_gen.cnn_distorters.network import SeededDropout, build_network, initialize
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.table import shipped_specs
 from bapps_gen.cnn_distorters.training import BETAS, TrainingSettings, _Trainer, native_bfloat16
-from bapps_gen.lpips import load_trunk
+from bapps_gen.lpips import find_trunk, load_trunk
 from bapps_gen.lpips.metric import SCALE, SHIFT
 from bapps_gen.seeding import Streams
 
@@ -65,7 +65,7 @@ class PlainTrainer:
             self.other_adam = torch.optim.Adam(
                 self.discriminator.parameters(), lr=spec.learning_rate, betas=BETAS
             )
-        trunk = load_trunk(net, find_vgg() if net == "vgg" else None)
+        trunk = load_trunk(net, find_trunk("vgg") if net == "vgg" else None)
         self.taps = trunk.spec.taps[: 3 if net == "vgg" else None]
         self.layers = list(trunk.features)[: self.taps[-1] + 1]
         self.shift, self.scale = (torch.tensor(value).view(3, 1, 1) for value in (SHIFT, SCALE))
@@ -131,10 +131,12 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.125, help="of batches with feature loss")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    net = "alex" if find_vgg() is None else "vgg"
+    net = "alex" if find_trunk("vgg") is None else "vgg"
     precisions = ["float32", *(["bfloat16"] if native_bfloat16(CPU) else [])]
     ways = ["straightforward", *precisions]
-    losses = {name: FeatureLoss(net, find_vgg(), CPU, getattr(torch, name)) for name in precisions}
+    losses = {
+        name: FeatureLoss(net, find_trunk("vgg"), CPU, getattr(torch, name)) for name in precisions
+    }
     count = options.steps * (options.rounds + 1) * BATCH
     crops = np.random.default_rng(0).integers(0, 256, (count, 64, 64, 3), np.uint8)
     specs = shipped_specs()[:: options.every]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
@@ -10,28 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bapps_gen.cnn_distorters.network import to_channels_last
-from bapps_gen.lpips import WEIGHTS_VARIABLE, load_trunk
+from bapps_gen.lpips import load_trunk
 from bapps_gen.lpips.metric import SCALE, SHIFT
-from bapps_gen.lpips.trunks import TRUNKS
 
 VGG_TAPS = 3
 """relu1_2, relu2_2 and relu3_3, the last being Johnson et al.'s; deeper ones see 64 px as 8."""
 
 EPSILON = 1e-3
 """Added to the mean square, so that a black batch does not divide by 0."""
-
-
-def find_vgg() -> Path | None:
-    """A file of vgg16 weights where `load_lpips` would look, without downloading one."""
-    spec = TRUNKS["vgg"]
-    named = os.environ.get(WEIGHTS_VARIABLE)
-    if named:
-        folder = Path(named)
-        for name in (f"{spec.stem}.safetensors", spec.hub_file, f"{spec.stem}.pth"):
-            if (folder / name).is_file():
-                return folder / name
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / spec.hub_file
-    return cached if cached.is_file() else None
 
 
 class FeatureLoss:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from bapps_gen.manifests.dataset import Dataset, shard_path
+from bapps_gen.manifests.dataset import Dataset, DatasetInfo, shard_path
+from bapps_gen.pipelines.distorters import pinned_distorters
 
 _BATCH_ROWS = 10_000
 
@@ -60,5 +61,12 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
             sum(times for choice, times in used.items() if "+" not in choice) / count, 4
         ),
         "sides_by_atom": dict(sorted(atoms.items(), key=lambda item: (-item[1], item[0]))),
+        "cnn_distorters": _distorters(info),
         "plugins": ", ".join(info.plugins) or "none",
     }
+
+
+def _distorters(info: DatasetInfo) -> str:
+    """How many CNN distorters were drawn from, and where they came from."""
+    count = len(pinned_distorters(info))
+    return f"{count} of {info.zoo or 'the zoo of this package'}" if count else "none"

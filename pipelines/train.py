@@ -248,7 +248,7 @@ def plan_zoo(
         UserError: for an unknown name or a value out of range.
         SourceError: for too few photos.
     """
-    from bapps_gen.cnn_distorters.features import find_vgg
+    from bapps_gen.lpips import find_trunk
     from bapps_gen.lpips.metric import find_device
 
     if preset not in PRESETS:
@@ -276,7 +276,7 @@ def plan_zoo(
         precision = "bfloat16" if native_bfloat16(place) else "float32"
     if vgg is not None and not vgg.is_file():
         raise UserError(f"vgg16 weights {vgg} are not there; name a .safetensors or .pth file")
-    vgg = vgg or find_vgg()
+    vgg = vgg or find_trunk("vgg")
     feature_net = "alex" if vgg is None else "vgg"
     crops = CropPlan(source.digest, seed)
 

@@ -13,6 +13,7 @@ Importing this package does not import torch; `load_lpips` and `load_trunk` do.
 from __future__ import annotations
 
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bapps_gen.errors import UserError, out_of_range, unknown_name
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from bapps_gen.lpips.metric import Lpips
     from bapps_gen.lpips.trunks import Trunk
 
-__all__ = ["NETS", "VERSIONS", "WEIGHTS_VARIABLE", "load_lpips", "load_trunk"]
+__all__ = ["NETS", "VERSIONS", "WEIGHTS_VARIABLE", "find_trunk", "load_lpips", "load_trunk"]
 
 NETS = ("alex", "vgg", "squeeze")
 VERSIONS = ("0.1", "0.0")
@@ -63,8 +64,7 @@ def load_lpips(
     Raises:
         UserError: for an unknown name, or weights that are missing, damaged or of another network.
     """
-    if net not in NETS:
-        raise unknown_name("LPIPS network", str(net), NETS, f"choose one of {', '.join(NETS)}")
+    _check_net(net)
     if version not in VERSIONS:
         raise out_of_range("LPIPS version", version, "0.1 or 0.0", "take 0.1, the published metric")
     if dtype not in DTYPES:
@@ -101,13 +101,31 @@ def load_trunk(
     Raises:
         UserError: for an unknown name, or weights that are missing, damaged or of another network.
     """
-    if net not in NETS:
-        raise unknown_name("LPIPS network", str(net), NETS, f"choose one of {', '.join(NETS)}")
+    _check_net(net)
     _require_torch()
     from bapps_gen.lpips.stored import load_trunk_weights
     from bapps_gen.lpips.trunks import build_trunk
 
     return build_trunk(net, load_trunk_weights(net, weights, progress=progress))
+
+
+def find_trunk(net: str) -> Path | None:
+    """The file that `load_trunk` would read, or None where it would have to be downloaded.
+
+    Raises:
+        UserError: for an unknown name, damaged bundled weights, or a BAPPS_GEN_WEIGHTS that is
+            not a folder.
+    """
+    _check_net(net)
+    _require_torch()
+    from bapps_gen.lpips.stored import find_local
+
+    return find_local(net)
+
+
+def _check_net(net: str) -> None:
+    if net not in NETS:
+        raise unknown_name("LPIPS network", str(net), NETS, f"choose one of {', '.join(NETS)}")
 
 
 def _require_torch() -> None:

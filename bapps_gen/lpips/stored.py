@@ -71,18 +71,24 @@ def _find_trunk(net: str, weights: str | PathLike[str] | None, progress: bool) -
                 f"weights file {path} is not there; give an existing .safetensors or .pth file"
             )
         return path
+    return find_local(net) or _download(spec, _hub_path(spec), progress)
+
+
+def find_local(net: str) -> Path | None:
+    """A trunk's weights on this machine; see `bapps_gen.lpips.find_trunk`."""
+    spec = TRUNKS[net]
     # The bundled trunk goes before the folder: the environment must not change LPIPS's values.
     if f"{spec.stem}.safetensors" in BUNDLED_SHA256:
         return _bundled(f"{spec.stem}.safetensors")
     named = os.environ.get(WEIGHTS_VARIABLE)
-    if named:
-        found = _in_folder(Path(named), spec)
-        if found:
-            return found
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / spec.hub_file
-    if cached.is_file():
-        return cached
-    return _download(spec, cached, progress)
+    found = _in_folder(Path(named), spec) if named else None
+    if found is None and _hub_path(spec).is_file():
+        return _hub_path(spec)
+    return found
+
+
+def _hub_path(spec: TrunkSpec) -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / spec.hub_file
 
 
 def _bundled(name: str) -> Path:
