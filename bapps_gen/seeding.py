@@ -17,6 +17,7 @@ SLOT_ROW = 1
 SLOT_IMAGES = 2
 SLOT_STEP = 3
 SLOT_PLACES = 4
+SLOT_DEMO = 16
 
 MAX_SEED = 2**63 - 1
 """Seeds are whole numbers from 0 to this, so that they fit a signed 64-bit column."""

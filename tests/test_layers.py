@@ -21,6 +21,11 @@ ALLOWED = {
         "bapps_gen.metrics",
         "bapps_gen.pipelines",
     },
+    "bapps_gen.pipelines.demos": {
+        "bapps_gen.distortions",
+        "bapps_gen.manifests",
+        "bapps_gen.pipelines",
+    },
     "bapps_gen.cnn_distorters": {
         "bapps_gen.cnn_distorters",
         "bapps_gen.distortions",
