@@ -193,9 +193,18 @@ def worker_catalogue(info: DatasetInfo, zoo: Zoo | None = None) -> Catalogue:
         WorkError: when a distorter's file is missing or damaged.
     """
     catalogue = dataset_catalogue(info, zoo)
+    load_networks(catalogue, (name for name, _ in pinned_distorters(info)))
+    return catalogue
+
+
+def load_networks(catalogue: Catalogue, distorters: Iterable[str]) -> None:
+    """Load the networks of a catalogue's distorters, for this process to apply.
+
+    Raises:
+        WorkError: when a distorter's file is missing or damaged.
+    """
     nothing = np.empty((0, PATCH_SIZE, PATCH_SIZE, 3), np.uint8)
-    for name, _ in pinned_distorters(info):
+    for name in distorters:
         function = catalogue.atoms[cnn_name(name)].function
         assert isinstance(function, ZooFunction)
         function.many(nothing, ())
-    return catalogue

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import bapps_gen
 from bapps_gen.cnn_distorters.zoo import Zoo
@@ -154,7 +154,15 @@ def describe_dataset(
     )
 
 
-def parameter_units(catalogue: Catalogue, spec: TripletSpec) -> dict[str, str]:
+class Versioned(Protocol):
+    """A spec of any kind."""
+
+    @property
+    def versions(self) -> tuple[tuple[str, int], ...]:
+        """(name, version) of every atom and distorter."""
+
+
+def parameter_units(catalogue: Catalogue, spec: Versioned) -> dict[str, str]:
     """Unit of every "distortion.parameter" that may occur in a dataset."""
     return {
         f"{name}.{parameter.name}": parameter.unit

@@ -90,6 +90,23 @@ def decode_image(data: bytes, *, reserve: Callable[[int], None] | None = None) -
         raise ImageError(f"damaged or cut short ({detail})") from error
 
 
+def image_size(data: bytes) -> tuple[int, int]:
+    """Width and height in px that an encoded file's header tells, before EXIF rotation.
+
+    Raises:
+        ImageError: when there is no such header; pixels are not looked at.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image, _ = _open(data)
+    except ImageError:
+        raise
+    except Exception as error:  # as in `decode_image`
+        raise ImageError(f"damaged or cut short ({one_line(error)})") from error
+    return image.size
+
+
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """The image in a file, uint8 (H, W, 3), RGB.
 

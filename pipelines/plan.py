@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -24,10 +24,10 @@ PLACES = 4
 MAX_STEPS = 2
 """Steps a side (paper, section 2.1: distortions are composed in pairs)."""
 
-_PLACE_WORDS = 3
+PLACE_WORDS = 3
 _STEP_WORDS = 2 + MAX_PARAMETERS  # noise seed, severity, parameters
 _FIRST_PLACE = 4  # after the words that choose the two distortions
-_FIRST_STEP = _FIRST_PLACE + PLACES * _PLACE_WORDS
+_FIRST_STEP = _FIRST_PLACE + PLACES * PLACE_WORDS
 _END_STEP = _FIRST_STEP + 2 * MAX_STEPS * _STEP_WORDS
 _CNN_WORDS = 4  # form and order of a mixed row, and its two CNN distorters; after all else
 
@@ -97,16 +97,14 @@ class Planner:
         self._pairs = _Pool(choice for choice in spec.choices if "+" in choice)
         self._words = _END_STEP + (_CNN_WORDS if spec.distorters else 0)
         self._streams = Streams()
-        self._reductions = tuple(spec.reductions)
-        weights = list(accumulate(1 / reduction for reduction in spec.reductions))
-        self._shares = [weight / weights[-1] for weight in weights[:-1]]
+        self._draw_place = PlaceDraw(spec.reductions)
         self._groups = BLOCK_ROWS // spec.rows_per_image
         self._order: tuple[int, NDArray[np.uint32]] = (-1, np.zeros(0, np.uint32))
 
     def row(self, row: int) -> TripletPlan:
         """The plan of a row ≥ 0."""
         words = self._streams.words(self.spec.seed, row, SLOT_ROW, self._words)
-        uniform = _uniform(words)
+        uniform = uniforms(words)
         seeds: list[int] = (words[_FIRST_STEP:_END_STEP:_STEP_WORDS] >> np.uint64(1)).tolist()
 
         places = self._places(uniform[_FIRST_PLACE:_FIRST_STEP])
@@ -119,18 +117,14 @@ class Planner:
 
     def further_places(self, row: int, attempt: int) -> tuple[Place, ...]:
         """Crops to try after those of the plan, of a stream of their own for every attempt ≥ 0."""
-        count = PLACES * _PLACE_WORDS
+        count = PLACES * PLACE_WORDS
         words = self._streams.words(self.spec.seed, row, SLOT_PLACES, count * (attempt + 1))
-        return self._places(_uniform(words[-count:]))
+        return self._places(uniforms(words[-count:]))
 
     def _places(self, uniform: list[float]) -> tuple[Place, ...]:
         return tuple(
-            Place(
-                self._reductions[bisect_right(self._shares, uniform[word])],
-                uniform[word + 1],
-                uniform[word + 2],
-            )
-            for word in range(0, PLACES * _PLACE_WORDS, _PLACE_WORDS)
+            self._draw_place(uniform[word : word + PLACE_WORDS])
+            for word in range(0, PLACES * PLACE_WORDS, PLACE_WORDS)
         )
 
     def image(self, row: int, step: int = 0) -> int:
@@ -194,7 +188,7 @@ class Planner:
         return tuple(steps)
 
 
-def _uniform(words: NDArray[np.uint64]) -> list[float]:
+def uniforms(words: NDArray[np.uint64]) -> list[float]:
     """64-bit words as numbers in [0, 1) with 53 random bits."""
     numbers: list[float] = ((words >> np.uint64(11)) * 2.0**-53).tolist()
     return numbers
@@ -207,6 +201,22 @@ def check_version(atom: Distortion, version: int) -> None:
             f"{atom.name} is version {atom.version} here, but the dataset was made with version "
             f"{version}; use the bapps-gen or plugin that made it"
         )
+
+
+class PlaceDraw:
+    """Draws places: a scale of 1/k with weight 1/k, and where the crop lies, evenly."""
+
+    __slots__ = ("_reductions", "_shares")
+
+    def __init__(self, reductions: Iterable[int]) -> None:
+        self._reductions = tuple(reductions)
+        weights = list(accumulate(1 / reduction for reduction in self._reductions))
+        self._shares = [weight / weights[-1] for weight in weights[:-1]]
+
+    def __call__(self, uniform: Sequence[float]) -> Place:
+        """The place that PLACE_WORDS numbers in [0, 1) draw."""
+        share, left, top = uniform
+        return Place(self._reductions[bisect_right(self._shares, share)], left, top)
 
 
 class _Pool:

@@ -68,14 +68,7 @@ class TripletSpec:
         check_range("seed", self.seed, 0, MAX_SEED, whole=True)
         check_range("images", self.images, 1, 2**31, whole=True)
         check_pair("severity", self.severity, 0.0, 1.0)
-        check_pair("scale-range", self.scale, 1e-3, 1.0)
-        if not self.reductions:
-            raise out_of_range(
-                "scale-range",
-                " ".join(f"{value:g}" for value in self.scale),
-                "a range with at least one of 1, 1/2, 1/3 … in it",
-                "widen it, for example to 0.25 1",
-            )
+        check_scale(self.scale)
         check_range("min-contrast", self.min_contrast, 0.0, 0.5)
         check_range("rows-per-image", self.rows_per_image, 1, BLOCK_ROWS, whole=True)
         if BLOCK_ROWS % self.rows_per_image:
@@ -124,8 +117,7 @@ class TripletSpec:
     @property
     def reductions(self) -> range:
         """The whole numbers k with a scale of 1/k in range."""
-        low, high = self.scale
-        return range(math.ceil(1 / high - 1e-9), math.floor(1 / low + 1e-9) + 1)
+        return reductions_of(self.scale)
 
     def values(self) -> dict[str, Any]:
         """Plain values, as `dataset.json` holds them; entries of no effect are left out."""
@@ -234,4 +226,22 @@ def check_pair(name: str, pair: tuple[float, float], low: float, high: float) ->
             " ".join(f"{value:g}" for value in pair),
             f"two numbers from {low:g} to {high:g}, the lower first",
             "give LOW and HIGH in that range",
+        )
+
+
+def reductions_of(scale: tuple[float, float]) -> range:
+    """The whole numbers k with a scale of 1/k in a range of scales."""
+    low, high = scale
+    return range(math.ceil(1 / high - 1e-9), math.floor(1 / low + 1e-9) + 1)
+
+
+def check_scale(scale: tuple[float, float]) -> None:
+    """Raise UserError unless patches can be cut at scales of that range."""
+    check_pair("scale-range", scale, 1e-3, 1.0)
+    if not reductions_of(scale):
+        raise out_of_range(
+            "scale-range",
+            " ".join(f"{value:g}" for value in scale),
+            "a range with at least one of 1, 1/2, 1/3 … in it",
+            "widen it, for example to 0.25 1",
         )
