@@ -1,0 +1,323 @@
+"""A benchmark's folder: its manifest as Parquet and CSV, its list of pairs, `benchmark.json`.
+
+    reference/NAME.png
+    DISTORTION/LEVEL/NAME.png
+    manifest.parquet, manifest.csv    a row for each distorted picture
+    pairs.csv                         ref_name, dist_name, …: what IQA toolboxes read
+    benchmark.json                    the spec, versions, and images that could not be used
+
+While a benchmark is being made, the rows of each whole image lie in `.rows/`; the manifest appears
+when all are there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bapps_gen.errors import UserError, WorkError
+from bapps_gen.manifests.files import whole_file
+from bapps_gen.manifests.rows import Crop, Step
+from bapps_gen.manifests.schema import CROP, STEPS
+
+BENCHMARK_NAME = "benchmark.json"
+MANIFEST_NAME = "manifest.parquet"
+TABLE_NAME = "manifest.csv"
+PAIRS_NAME = "pairs.csv"
+REFERENCE_FOLDER = "reference"
+ROWS_FOLDER = ".rows"
+
+BENCHMARK_FORMAT = 1
+"""Raised when columns or files change their meaning."""
+
+_GROUP_ROWS = 10_000
+
+# name, type, unit or meaning; the order of the columns
+_COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
+    ("path", pa.string(), "distorted picture, PNG, relative to the benchmark's folder"),
+    ("reference", pa.string(), "its reference, PNG, relative to the benchmark's folder"),
+    ("distortion", pa.string(), "names of the steps joined by +"),
+    ("family", pa.string(), "families of the steps joined by +"),
+    ("level", pa.int32(), "1 for the lowest severity"),
+    ("severity", pa.float64(), "0 to 1; null where no parameter follows severity"),
+    ("steps", STEPS, "steps in the order applied, with parameters and the seed of their noise"),
+    ("source_path", pa.string(), "name of the source image in its source"),
+    ("source_sha256", pa.string(), "SHA-256 of the source image's encoded bytes"),
+    ("patch", pa.int32(), "number of the patch in its image, from 0; null for whole images"),
+    ("crop", CROP, "px of the source image after EXIF rotation; null for whole images"),
+    ("scale", pa.float64(), "picture px per px of the source image"),
+    ("width", pa.int32(), "px"),
+    ("height", pa.int32(), "px"),
+    ("bytes", pa.int64(), "size of the file in bytes"),
+    ("hash", pa.string(), "XXH3-128 of the raw RGB bytes"),
+    ("reference_bytes", pa.int64(), "size of the reference's file in bytes"),
+    ("reference_hash", pa.string(), "XXH3-128 of the reference's raw RGB bytes"),
+    ("spec_digest", pa.string(), "digest of the benchmark's spec"),
+)
+
+# In CSV the steps are three columns, and a crop is three numbers.
+_CSV_STEPS = ("parameters", "seed", "version")
+_CSV_CROP = ("crop_x", "crop_y", "crop_side")
+_CSV_COLUMNS = tuple(
+    column
+    for name, _, _ in _COLUMNS
+    for column in {"steps": _CSV_STEPS, "crop": _CSV_CROP}.get(name, (name,))
+)
+_PAIR_COLUMNS = ("ref_name", "dist_name", "severity", "level", "distortion")
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkRow:
+    """One distorted picture; entries are the manifest's columns."""
+
+    path: str
+    reference: str
+    distortion: str
+    family: str
+    level: int
+    severity: float | None
+    steps: tuple[Step, ...]
+    source_path: str
+    source_sha256: str
+    patch: int | None
+    crop: Crop | None
+    scale: float
+    width: int
+    height: int
+    bytes: int
+    hash: str
+    reference_bytes: int
+    reference_hash: str
+    spec_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkInfo:
+    """What `benchmark.json` holds.
+
+    Args:
+        version: of this package.
+        spec: the spec as plain values; `digest` is made from it.
+        digest: 32 hexadecimal digits that stand for everything that pictures depend on.
+        distortions: version of every atom and CNN distorter.
+        units: unit of every "distortion.parameter".
+        plugins: how user's own distortions were loaded.
+        zoo: folder of the CNN distorters as given; None for the shipped ones, or where there are
+            none.
+        source_roots: where the images were; paths as given.
+        source_failures: reasons by name of images that could not be used and were left out.
+        images: images used; None until the benchmark is complete.
+        pictures: distorted pictures; None until the benchmark is complete.
+        format_version: BENCHMARK_FORMAT.
+    """
+
+    version: str
+    spec: Mapping[str, Any]
+    digest: str
+    distortions: Mapping[str, int]
+    units: Mapping[str, str]
+    plugins: tuple[str, ...]
+    zoo: str | None
+    source_roots: tuple[str, ...]
+    source_failures: Mapping[str, str]
+    images: int | None = None
+    pictures: int | None = None
+    format_version: int = BENCHMARK_FORMAT
+
+
+def write_benchmark_info(folder: Path, info: BenchmarkInfo) -> None:
+    """Write `benchmark.json`, whole or not at all."""
+    text = json.dumps(asdict(info), indent=1, ensure_ascii=False)
+    with whole_file(folder / BENCHMARK_NAME) as path:
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_benchmark_info(folder: Path) -> BenchmarkInfo:
+    """Read `benchmark.json`.
+
+    Raises:
+        UserError: when the folder is not a benchmark.
+        WorkError: when `benchmark.json` is damaged or of another format.
+    """
+    path = folder / BENCHMARK_NAME
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(
+            f"{folder} is not a benchmark: it has no {BENCHMARK_NAME}; give the folder that --out "
+            "named"
+        ) from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from error
+    except ValueError as error:
+        raise WorkError(f"{path} is damaged ({error}); restore it from a copy") from None
+    names = {field.name for field in fields(BenchmarkInfo)}
+    whole = isinstance(stored, dict) and set(stored) == names
+    if not whole or stored["format_version"] != BENCHMARK_FORMAT:
+        raise WorkError(
+            f"{path} is not of format {BENCHMARK_FORMAT}; "
+            "read it with the version of bapps-gen that made it"
+        )
+    for name in ("plugins", "source_roots"):
+        stored[name] = tuple(stored[name])
+    return BenchmarkInfo(**stored)
+
+
+def benchmark_schema(info: BenchmarkInfo) -> pa.Schema:
+    """The schema of the manifest, with meanings and units in the metadata of its fields."""
+    parts = []
+    for name, kind, meaning in _COLUMNS:
+        notes = {"description": meaning}
+        if name == "steps":
+            notes["units"] = json.dumps(dict(sorted(info.units.items())))
+        parts.append(pa.field(name, kind, metadata=notes))
+    own = {"format_version": info.format_version, "spec_digest": info.digest}
+    return pa.schema(parts, metadata={"bapps_gen": json.dumps(own, sort_keys=True)})
+
+
+def benchmark_table(rows: Sequence[BenchmarkRow], schema: pa.Schema) -> pa.Table:
+    """An Arrow table of rows."""
+    plain = []
+    for row in rows:
+        values = asdict(row)
+        for step in values["steps"]:
+            step["params"] = [{"name": name, "value": value} for name, value in step["params"]]
+        plain.append(values)
+    return pa.Table.from_pylist(plain, schema)
+
+
+def write_image_rows(folder: Path, image: int, table: pa.Table) -> None:
+    """Store the rows of an image of which every picture is in its place."""
+    with whole_file(_rows_path(folder, image)) as path:
+        pq.write_table(table, path)
+
+
+def read_image_rows(folder: Path, image: int) -> pa.Table | None:
+    """The rows of an image, or None where they are not (wholly) there."""
+    try:
+        return pq.read_table(_rows_path(folder, image), partitioning=None)
+    except (OSError, pa.ArrowInvalid):
+        return None
+
+
+def stored_images(folder: Path) -> list[int]:
+    """Indices of the images whose rows `write_image_rows` stored, in order."""
+    return sorted(int(path.stem) for path in (folder / ROWS_FOLDER).glob("*.parquet"))
+
+
+def _rows_path(folder: Path, image: int) -> Path:
+    return folder / ROWS_FOLDER / f"{image:08d}.parquet"
+
+
+def manifest_tables(folder: Path, rows: int) -> Iterator[pa.Table]:
+    """The manifest in runs of `rows` rows, those of one image each; in flat memory.
+
+    Raises:
+        FileNotFoundError: when there is none.
+        pa.ArrowInvalid: when it is damaged.
+    """
+    with pq.ParquetFile(folder / MANIFEST_NAME) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            for first in range(0, table.num_rows, rows):
+                yield table.slice(first, rows)
+
+
+def missing_file(folder: Path, table: pa.Table) -> str | None:
+    """The first picture of some rows that is not there or not of its size, None when all are."""
+    sizes: dict[str, int] = {}
+    for paths, counts in (("reference", "reference_bytes"), ("path", "bytes")):
+        sizes |= zip(table[paths].to_pylist(), table[counts].to_pylist(), strict=True)
+    for path, size in sizes.items():
+        try:
+            if os.stat(folder / path).st_size == size:
+                continue
+        except OSError:
+            pass
+        return path
+    return None
+
+
+def write_manifest(folder: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    """Write the manifest in all its forms from the rows of image after image.
+
+    The Parquet file appears last: where it is, all is.
+    """
+    with contextlib.ExitStack() as stack:
+        paths = [
+            stack.enter_context(whole_file(folder / name))
+            for name in (MANIFEST_NAME, TABLE_NAME, PAIRS_NAME)
+        ]
+        manifest = stack.enter_context(
+            pq.ParquetWriter(paths[0], schema, compression="zstd", write_statistics=True)
+        )
+        lists = [
+            csv.writer(
+                stack.enter_context(open(path, "w", encoding="utf-8", newline="")),
+                lineterminator="\n",
+            )
+            for path in paths[1:]
+        ]
+        for writer, header in zip(lists, (_CSV_COLUMNS, _PAIR_COLUMNS), strict=True):
+            writer.writerow(header)
+        waiting: list[pa.Table] = []
+        for table in tables:
+            for row in table.to_pylist():
+                lists[0].writerow(_csv_values(row))
+                lists[1].writerow(
+                    [
+                        row["reference"],
+                        row["path"],
+                        *(_csv_value(row[name]) for name in _PAIR_COLUMNS[2:]),
+                    ]
+                )
+            # A row group holds whole images, so that it can be taken apart by them.
+            waiting.append(table)
+            if sum(part.num_rows for part in waiting) >= _GROUP_ROWS:
+                manifest.write_table(pa.concat_tables(waiting), _GROUP_LIMIT)
+                waiting.clear()
+        if waiting:
+            manifest.write_table(pa.concat_tables(waiting), _GROUP_LIMIT)
+
+
+_GROUP_LIMIT = 1 << 30
+
+
+def _csv_values(row: Mapping[str, Any]) -> list[Any]:
+    values: list[Any] = []
+    for name, _, _ in _COLUMNS:
+        if name == "steps":
+            values += _csv_steps(row["steps"])
+        elif name == "crop":
+            crop = row["crop"] or {}
+            values += [crop.get(part, "") for part in ("x", "y", "side")]
+        else:
+            values.append(_csv_value(row[name]))
+    return values
+
+
+def _csv_value(value: Any) -> Any:
+    return "" if value is None else value
+
+
+def _csv_steps(steps: Sequence[Mapping[str, Any]]) -> tuple[str, str, str]:
+    """Parameters as JSON; seeds and versions of several steps joined by +, as their names are."""
+    parameters = {
+        f"{step['distortion']}.{pair['name']}": pair["value"]
+        for step in steps
+        for pair in step["params"]
+    }
+    return (
+        json.dumps(parameters),
+        "+".join(str(step["seed"]) for step in steps),
+        "+".join(str(step["version"]) for step in steps),
+    )

@@ -1,0 +1,127 @@
+"""CNN distorters in benchmarks."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from bapps_gen.cli import main
+from bapps_gen.cnn_distorters.network import build_network, initialize
+from bapps_gen.cnn_distorters.spec import DistorterSpec
+from bapps_gen.cnn_distorters.zoo import (
+    distorter_path,
+    open_zoo,
+    stored_tensors,
+    write_distorter,
+    write_index,
+)
+
+SMALL = {"layers": 2, "first_channels": 8, "max_channels": 8}
+SPECS = (
+    DistorterSpec("000", "null", seed=1, **SMALL),
+    DistorterSpec("001", "white_noise", 0.1, seed=2, **SMALL),
+    DistorterSpec("mine-2", "downsampling", 2, seed=3, **SMALL),
+)
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a zoo of untrained distorters; do not change it."""
+    folder = tmp_path_factory.mktemp("zoo")
+    for spec in SPECS:
+        network = build_network(spec)
+        initialize(network, torch.Generator().manual_seed(spec.seed))
+        write_distorter(distorter_path(folder, spec.id), spec, stored_tensors(network), {})
+    write_index(folder, SPECS, None)
+    return folder
+
+
+def make(source: Path, out: Path, zoo: Path, *options: str, workers: int = 1) -> int:
+    return main(
+        [
+            *("benchmark", "--quiet", "--source", str(source), "--out", str(out)),
+            *("--zoo", str(zoo), "--workers", str(workers), *options),
+        ]
+    )
+
+
+def manifest(folder: Path) -> list[dict]:
+    return pq.read_table(folder / "manifest.parquet").to_pylist()
+
+
+def picture(path: Path) -> np.ndarray:
+    return cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+
+
+@pytest.mark.parametrize("pictures", [(), ("--patches", "3")])
+def test_cnn_distorters_have_one_level_and_no_severity(photos, zoo, tmp_path, pictures):
+    out = tmp_path / "out"
+    assert make(photos, out, zoo, "--distorters", "all", *pictures) == 0
+    rows = manifest(out)
+    assert len(rows) == 6 * 3 * (3 if pictures else 1)
+    assert {(row["level"], row["severity"], row["family"]) for row in rows} == {(1, None, "cnn")}
+    assert {row["path"].split("/")[0] for row in rows} == {"cnn-000", "cnn-001", "cnn-mine-2"}
+    opened = open_zoo(zoo)
+    for row in rows:
+        reference = picture(out / row["reference"])
+        (step,) = row["steps"]
+        name = step["distortion"].removeprefix("cnn:")
+        expected = opened.render(name, reference[None], [step["seed"]])[0]
+        assert np.array_equal(picture(out / row["path"]), expected)
+    with open(out / "pairs.csv", newline="") as file:
+        assert {line["severity"] for line in csv.DictReader(file)} == {""}
+
+
+def test_cnn_pictures_do_not_depend_on_workers(photos, zoo, tmp_path):
+    for workers in (1, 2):
+        options = ("--distorters", "000,001", "--patches", "3")
+        assert make(photos, tmp_path / str(workers), zoo, *options, workers=workers) == 0
+    assert manifest(tmp_path / "1") == manifest(tmp_path / "2")
+
+
+def test_distorters_stand_beside_other_choices(photos, zoo, tmp_path):
+    options = ("--atoms", "jpeg", "--distorters", "000-001", "--severities", "0.4,0.9")
+    assert make(photos, tmp_path / "out", zoo, *options) == 0
+    found = [row["path"] for row in manifest(tmp_path / "out")][:4]
+    assert found == [
+        "jpeg/1/photo0.png",
+        "jpeg/2/photo0.png",
+        "cnn-000/1/photo0.png",
+        "cnn-001/1/photo0.png",
+    ]
+
+
+def test_another_zoo_is_another_spec(photos, zoo, tmp_path, capsys):
+    assert make(photos, tmp_path / "out", zoo, "--distorters", "000") == 0
+    other = tmp_path / "zoo"
+    other.mkdir()
+    network = build_network(SPECS[0])
+    initialize(network, torch.Generator().manual_seed(99))
+    write_distorter(distorter_path(other, "000"), SPECS[0], stored_tensors(network), {})
+    write_index(other, SPECS[:1], None)
+    assert make(photos, tmp_path / "out", other, "--distorters", "000") == 2
+    err = capsys.readouterr().err
+    assert "differs in distorters" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_an_unknown_or_damaged_distorter_is_one_line(photos, zoo, tmp_path, capsys):
+    assert make(photos, tmp_path / "out", zoo, "--distorters", "007") == 2
+    assert "unknown distorter '007'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    damaged = tmp_path / "zoo"
+    damaged.mkdir()
+    for path in zoo.iterdir():
+        (damaged / path.name).write_bytes(path.read_bytes())
+    torn = distorter_path(damaged, "001")
+    torn.write_bytes(torn.read_bytes()[:-100])
+    assert make(photos, tmp_path / "out", damaged, "--distorters", "001") == 1
+    err = capsys.readouterr().err
+    assert "001.safetensors" in err
+    assert len(err.splitlines()) == 1
