@@ -25,7 +25,7 @@ from typing import Any
 
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 
-TABLE_VERSION = 1
+TABLE_VERSION = 2
 """Raised whenever a row changes; ids are never used again for another spec."""
 
 # Columns are the arguments of DistorterSpec in their order, the seed left out: id, corruption,
@@ -56,7 +56,7 @@ _ROWS = """
 020 pink_noise    0.1  4 0 2 yes transposed instance 2 8  96 1 0.1 0.3 0.005 bce   0.0007
 021 pink_noise    0.15 4 3 1 no  nearest    batch    1 24 32 0 0.3 1   0     hinge 0.0015
 022 pink_noise    0.05 3 0 0 no  nearest    none     2 24 96 0 1   0.1 0     bce   0.0015
-023 pink_noise    0.1  3 0 0 no  bilinear   none     2 16 96 0 0.1 1   0     hinge 0.003
+023 pink_noise    0.1  3 0 0 no  bilinear   none     2 16 96 0 0.1 1   0     hinge 0.0007
 024 pink_noise    0.15 5 0 0 yes nearest    instance 1 8  24 3 0.3 0.1 0.01  bce   0.003
 025 pink_noise    0.05 4 3 0 no  subpixel   none     2 8  24 0 0   0.3 0     hinge 0.0015
 026 pink_noise    0.1  4 3 0 no  subpixel   none     2 8  24 0 0.3 1   0     bce   0.0007

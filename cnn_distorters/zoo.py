@@ -173,8 +173,8 @@ def open_zoo(folder: Path | None = None) -> Zoo:
     except FileNotFoundError:
         if shipped:
             raise UserError(
-                "no trained zoo comes with this version; train one with `bapps-gen "
-                "train-distorters --source PHOTOS --out ZOO` and give it with --zoo ZOO"
+                f"the zoo that comes with this package is not in {folder}; reinstall bapps-gen, "
+                "or give a zoo of your own with --zoo"
             ) from None
         raise UserError(
             f"no zoo in {folder}: it has no {ZOO_NAME}; train one with "

@@ -19,8 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--zoo",
         type=Path,
         metavar="DIR",
-        help="a zoo of your own (default: the one that comes with this package; while there is "
-        "none, its specs are listed)",
+        help="a zoo of your own (default: the one that comes with this package)",
     )
     parser.add_argument(
         "--specs", action="store_true", help="list the 96 specs of this package, trained or not"
@@ -31,12 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the distorters."""
     from bapps_gen.cnn_distorters.table import TABLE_VERSION, shipped_specs
-    from bapps_gen.cnn_distorters.zoo import SHIPPED, open_zoo
+    from bapps_gen.cnn_distorters.zoo import open_zoo
 
     zoo: Zoo | None = None
     version: int | None = TABLE_VERSION
     specs = shipped_specs()
-    if not options.specs and (options.zoo is not None or SHIPPED.exists()):
+    if not options.specs:
         zoo = open_zoo(options.zoo)
         specs, version = tuple(map(zoo.spec, zoo.ids)), zoo.table_version
     if options.json:

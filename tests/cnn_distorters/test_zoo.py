@@ -300,9 +300,6 @@ def test_importing_the_zoo_does_not_import_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.skipif(
-    not (zoo_module.SHIPPED / ZOO_NAME).exists(), reason="this checkout has no trained zoo"
-)
 class TestTheShippedZoo:
     def test_has_all_96_of_the_table(self) -> None:
         zoo = open_zoo()

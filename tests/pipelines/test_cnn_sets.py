@@ -710,7 +710,7 @@ def test_a_missing_shipped_zoo_is_one_line(photos, tmp_path, capsys, monkeypatch
     monkeypatch.setattr(zoo_module, "SHIPPED", tmp_path / "nowhere")
     arguments = ["--n", "5", "--source", str(photos), "--out", str(tmp_path / "set"), "--quiet"]
     assert main(["cnn", *arguments]) == 2
-    assert "no trained zoo comes with this version" in one_line(capsys)
+    assert "the zoo that comes with this package is not in" in one_line(capsys)
     assert not (tmp_path / "set").exists()
 
 
