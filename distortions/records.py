@@ -36,6 +36,7 @@ class Scaled:
         ends: (mild, strong) for each direction away from the identity; one is drawn evenly.
         allowed: lowest and highest value a user may give.
         integer: whether values are whole numbers (they are rounded).
+        usual: used where a user gives none; None for the value at severity 0.5.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Scaled:
     allowed: tuple[float, float]
     summary: str
     integer: bool = False
+    usual: float | None = None
     powers: tuple[float, ...] = field(init=False, repr=False, default=())
 
     def __post_init__(self) -> None:
@@ -61,6 +63,7 @@ class Scaled:
         if not powers:
             raise UserError(f"parameter {self.name}: give at least one (mild, strong) pair")
         object.__setattr__(self, "powers", tuple(powers))
+        _require_allowed(self.name, self.allowed, self.default)
 
     def at(self, severity: float, uniform: float) -> float:
         """The value at a severity in [0, 1]; `uniform` in [0, 1) chooses the direction."""
@@ -71,8 +74,9 @@ class Scaled:
 
     @property
     def default(self) -> float:
-        """The value at severity 0.5 in the first direction, used where a user gives none."""
-        return self.at(0.5, 0.0)
+        """Used where a user gives none: `usual`, or the value at severity 0.5 in the first
+        direction."""
+        return self.at(0.5, 0.0) if self.usual is None else self.usual
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,28 +18,39 @@ from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.manifests.dataset import Dataset, write_info, write_shard
 from bapps_gen.manifests.files import make_folder, write_error
 from bapps_gen.manifests.png import decode_png, encode_png
-from bapps_gen.manifests.rows import PATCH_SIZE, PATCHES
+from bapps_gen.manifests.rows import PAIR_PATCHES, PATCH_SIZE, PATCHES
 from bapps_gen.pipelines.generate import Progress
 
 MAX_UPSCALE = 4096
+
+# For triplets and for pairs: the layout's folder, the splits that it has, the first by default,
+# the name of each patch's folder, and the column of judgements, which is their folder's name.
+_LAYOUTS = {
+    PATCHES: ("2afc", ("train", "val"), PATCHES, "judge"),
+    PAIR_PATCHES: ("jnd", ("val",), ("p0", "p1"), "same"),
+}
 
 
 def export_bapps(
     dataset: Dataset,
     out: Path,
     *,
-    split: str = "train",
+    split: str | None = None,
     name: str | None = None,
     upscale: int = PATCH_SIZE,
     progress: Progress | None = None,
 ) -> Path:
-    """Write `2afc/<split>/<name>/{ref,p0,p1}/NNNNNN.png` and `judge/NNNNNN.npy`.
+    """Write `2afc/<split>/<name>/{ref,p0,p1}/NNNNNN.png` and `judge/NNNNNN.npy`, or of pairs,
+    `jnd/val/<name>/{p0,p1}/NNNNNN.png` and `same/NNNNNN.npy`.
 
-    The layout of the released BAPPS. A judge file holds one float32, the fraction preferring p1;
-    without judgements there is no judge folder.
+    The layout of the released BAPPS. A judge file holds one float32, the fraction preferring p1; a
+    same file, the fraction that call the two the same. Without judgements there is no such folder.
+    In jnd, p0 is the reference and p1 the distorted patch.
 
     Args:
-        name: the set's name; the dataset's kind by default.
+        split: "train" (by default) or "val"; of pairs, which the layout has for validation alone,
+            "val".
+        name: the set's name; the dataset's kind by default, less "jnd-".
         upscale: height and width written in px, a multiple of 64; larger than 64 enlarges by
             nearest neighbour, 256 being the released form.
 
@@ -47,7 +58,8 @@ def export_bapps(
         The set's folder.
 
     Raises:
-        UserError: when it exists already, or only some rows have judgements.
+        UserError: when it exists already, only some rows have judgements, or there is no such
+            split.
         WorkError: when it cannot be written, or the dataset is incomplete.
     """
     if upscale % PATCH_SIZE or not PATCH_SIZE <= upscale <= MAX_UPSCALE:
@@ -58,39 +70,47 @@ def export_bapps(
             "use 64 (as stored) or 256 (the released form)",
         )
     dataset.require_whole()
-    if tuple(dataset.info.patches) != PATCHES:
-        raise UserError(f"{dataset.folder} holds no triplets, so it has no 2afc layout")
-    judged = _judged(dataset)
-    place = out / "2afc" / split / (name or dataset.info.kind)
+    patches = tuple(dataset.info.patches)
+    task, splits, parts, judgement = _LAYOUTS[patches]
+    if split is None:
+        split = splits[0]
+    if split not in splits:
+        raise UserError(
+            f"split = {split}, but the original layout has {dataset.info.unit} in "
+            f"{' and '.join(splits)} alone; leave it out"
+        )
+    judged = _judged(dataset, judgement)
+    place = out / task / split / (name or dataset.info.kind.removeprefix("jnd-"))
     digits = max(6, len(str(dataset.info.rows - 1)))
     with _whole_folder(place) as folder:
-        for part in (*PATCHES, *(("judge",) if judged else ())):
+        for part in (*parts, *((judgement,) if judged else ())):
             (folder / part).mkdir()
-        columns = ["row", "judge", *PATCHES]
+        columns = ["row", judgement, *patches]
         for batch in dataset.batches(columns):
             for stored in batch.to_pylist():
                 stem = f"{stored['row']:0{digits}d}"
-                for part in PATCHES:
-                    picture = _enlarged(stored[part]["bytes"], upscale)
+                for patch, part in zip(patches, parts, strict=True):
+                    picture = _enlarged(stored[patch]["bytes"], upscale)
                     (folder / part / f"{stem}.png").write_bytes(picture)
                 if judged:
                     np.save(
-                        folder / "judge" / f"{stem}.npy", np.array([stored["judge"]], np.float32)
+                        folder / judgement / f"{stem}.npy",
+                        np.array([stored[judgement]], np.float32),
                     )
             if progress:
                 progress(stored["row"] + 1, dataset.info.rows)
     return place
 
 
-def _judged(dataset: Dataset) -> bool:
+def _judged(dataset: Dataset, judgement: str) -> bool:
     rows = missing = 0
-    for batch in dataset.batches(["judge"], size=10_000):
+    for batch in dataset.batches([judgement], size=10_000):
         rows += batch.num_rows
-        missing += batch.column("judge").null_count
+        missing += batch.column(judgement).null_count
     if 0 < missing < rows:
         raise UserError(
-            f"{missing} of {rows} rows of {dataset.folder} have no judge, and the original layout "
-            "needs all or none; judge the rest first"
+            f"{missing} of {rows} rows of {dataset.folder} have no {judgement}, and the original "
+            "layout needs all or none; judge the rest first"
         )
     return missing == 0
 
@@ -106,7 +126,8 @@ def _enlarged(png: bytes, size: int) -> bytes:
 def export_webdataset(dataset: Dataset, out: Path, progress: Progress | None = None) -> Path:
     """Write one tar file a shard, `<kind>-000000.tar`, for the webdataset library.
 
-    Each row has `NNNNNNNN.ref.png`, `.p0.png`, `.p1.png` and `.json` with all other columns.
+    Each row has `NNNNNNNN.ref.png`, `.p0.png`, `.p1.png` (in triplets) and `.json` with all other
+    columns.
 
     Raises:
         UserError: when `out` exists already.

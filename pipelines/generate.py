@@ -24,7 +24,9 @@ from bapps_gen.manifests.dataset import (
 )
 from bapps_gen.manifests.files import folder_lock, make_folder, remove_leftovers
 from bapps_gen.manifests.png import encode_png
+from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
 from bapps_gen.pipelines.distorters import (
+    cnn_name,
     open_dataset_zoo,
     pinned_distorters,
     worker_catalogue,
@@ -150,6 +152,7 @@ def describe_dataset(
         source_digest=source.digest,
         source_images=tuple((entry.name, entry.sha256) for entry in source.entries),
         source_failures={},
+        patches=PAIR_PATCHES if spec.pairs else PATCHES,
         zoo=None if zoo is None else zoo_place(zoo),
     )
 
@@ -164,9 +167,12 @@ class Versioned(Protocol):
 
 def parameter_units(catalogue: Catalogue, spec: Versioned) -> dict[str, str]:
     """Unit of every "distortion.parameter" that may occur in a dataset."""
+    # In triplets CNN distorters distort as they were trained and have no parameters.
+    bare = () if spec.pairs else {cnn_name(name) for name, _ in spec.distorters}
     return {
         f"{name}.{parameter.name}": parameter.unit
         for name, _ in spec.versions
+        if name not in bare
         for parameter in catalogue.atom(name).parameters
     }
 

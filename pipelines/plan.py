@@ -31,6 +31,9 @@ _FIRST_STEP = _FIRST_PLACE + PLACES * PLACE_WORDS
 _END_STEP = _FIRST_STEP + 2 * MAX_STEPS * _STEP_WORDS
 _CNN_WORDS = 4  # form and order of a mixed row, and its two CNN distorters; after all else
 
+LEAST_SHARE = 0.25
+"""Of a pair's severity, what either of two steps has at least (own choice, lest one be nothing)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -53,13 +56,13 @@ class TripletPlan:
         row: row index.
         image: index of the image in the source.
         places: crops in the order to try, should one be flat or hide every difference.
-        sides: the steps of p0 and of p1.
+        sides: the steps of p0, and of p1 in a triplet.
     """
 
     row: int
     image: int
     places: tuple[Place, ...]
-    sides: tuple[tuple[Step, ...], tuple[Step, ...]]
+    sides: tuple[tuple[Step, ...], ...]
 
 
 class Planner:
@@ -74,6 +77,12 @@ class Planner:
       distortion, drawn as in the two other kinds, which of them is p0 drawn evenly. Else, two
       CNN distorters drawn evenly, each followed by one atom drawn evenly from the choices' atoms,
       so that the two sides of a triplet are about equally strong.
+
+    A JND pair has one side, drawn like p0 of a traditional or a CNN triplet, and one severity for
+    it, drawn evenly: a single distortion has all of it. Two share it, the first from a quarter to
+    three quarters evenly, for the effects of two add up (measured in docs/jnd.md; the rule is our
+    own). A CNN distorter has a strength that follows from its severity, where in triplets it
+    distorts as it was trained.
 
     Raises:
         UserError: when the catalogue has other versions of the atoms than the spec.
@@ -108,12 +117,11 @@ class Planner:
         seeds: list[int] = (words[_FIRST_STEP:_END_STEP:_STEP_WORDS] >> np.uint64(1)).tolist()
 
         places = self._places(uniform[_FIRST_PLACE:_FIRST_STEP])
-        first, second = self._sides(uniform)
-        sides = (
-            self._steps(first, uniform, seeds, 0),
-            self._steps(second, uniform, seeds, MAX_STEPS),
-        )
-        return TripletPlan(row, self.image(row), places, sides)
+        sides = [
+            self._steps(members, uniform, seeds, side * MAX_STEPS)
+            for side, members in enumerate(self._sides(uniform))
+        ]
+        return TripletPlan(row, self.image(row), places, tuple(sides))
 
     def further_places(self, row: int, attempt: int) -> tuple[Place, ...]:
         """Crops to try after those of the plan, of a stream of their own for every attempt ≥ 0."""
@@ -141,15 +149,19 @@ class Planner:
             self._order = (turn, order)
         return int(self._order[1][(place + step) % self.spec.images])
 
-    def _sides(self, uniform: list[float]) -> tuple[_Members, _Members]:
-        """What p0 and p1 are made with."""
+    def _sides(self, uniform: list[float]) -> tuple[_Members, ...]:
+        """What p0, and p1 in a triplet, are made with."""
         members = self._members
         if not self._cnn.ids:
             first = self._traditional(uniform[0]).draw(uniform[2])
+            if self.spec.pairs:
+                return (members[first],)
             second = self._traditional(uniform[1]).draw(uniform[3], first)
             return members[first], members[second]
         form, order, one, other = uniform[_END_STEP:]
         first = self._cnn.draw(one)
+        if self.spec.pairs:
+            return (members[first],)
         second = self._cnn.draw(other, first)
         if self.spec.sequences is None:
             return members[first], members[second]
@@ -170,22 +182,31 @@ class Planner:
     def _steps(
         self, members: _Members, uniform: list[float], seeds: list[int], slot: int
     ) -> tuple[Step, ...]:
-        low, high = self.spec.severity
+        word = _FIRST_STEP + slot * _STEP_WORDS
+        severities = self._severities(uniform[word + 1 :: _STEP_WORDS], len(members))
         steps = []
-        for name, version, parameters in members:
-            if name in self._cnn.places:  # as trained: nothing to draw but the noise
+        for (name, version, parameters), severity in zip(members, severities, strict=True):
+            if name in self._cnn.places and not self.spec.pairs:
+                # as trained: nothing to draw but the noise
                 steps.append(Step(name, version, (), seeds[slot], None))
-                slot += 1
-                continue
-            word = _FIRST_STEP + slot * _STEP_WORDS
-            severity = low + (high - low) * uniform[word + 1]
-            params = tuple(
-                (key, at(severity, uniform[place]))
-                for place, (key, at) in enumerate(parameters, word + 2)
-            )
-            steps.append(Step(name, version, params, seeds[slot], severity))
+            else:
+                params = tuple(
+                    (key, at(severity, uniform[place]))
+                    for place, (key, at) in enumerate(parameters, word + 2)
+                )
+                steps.append(Step(name, version, params, seeds[slot], severity))
             slot += 1
+            word += _STEP_WORDS
         return tuple(steps)
+
+    def _severities(self, uniform: list[float], count: int) -> list[float]:
+        """The severities of one side's steps, from a uniform number for each."""
+        low, high = self.spec.severity
+        if self.spec.pairs and count == MAX_STEPS:
+            severity = low + (high - low) * uniform[0]
+            share = LEAST_SHARE + (1 - 2 * LEAST_SHARE) * uniform[1]
+            return [severity * share, severity * (1 - share)]
+        return [low + (high - low) * number for number in uniform[:count]]
 
 
 def uniforms(words: NDArray[np.uint64]) -> list[float]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bapps_gen.distortions.records import Distortion
 from bapps_gen.errors import ImageError
 from bapps_gen.manifests.rows import PATCH_SIZE, Crop, Step
-from bapps_gen.pipelines.distorters import ZooFunction
+from bapps_gen.pipelines.distorters import ZooFunction, strength_of
 from bapps_gen.pipelines.plan import Place
 from bapps_gen.seeding import SLOT_STEP, Streams
 
@@ -92,6 +92,7 @@ def apply_many(
             rendered = function.many(
                 np.stack([current[index] for index in indices]),
                 [sequences[index][done[index]].seed for index in indices],
+                [strength_of(dict(sequences[index][done[index]].params)) for index in indices],
             )
             for index, patch in zip(indices, rendered, strict=True):
                 current[index] = patch

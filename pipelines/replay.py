@@ -144,7 +144,8 @@ def prepare_replay(context: ReplayContext) -> Callable[[int], ShardReport]:
 
 
 def _different(row: ManifestRow, hashes: tuple[str, ...]) -> WorkError:
-    names = [name for name, old, new in zip(PATCHES, row.hashes, hashes, strict=True) if old != new]
+    patches = PATCHES[: len(hashes)]
+    names = [name for name, old, new in zip(patches, row.hashes, hashes, strict=True) if old != new]
     return WorkError(
         f"row {row.row}: {', '.join(names)} came out with other pixels than the recipe's; use the "
         "library versions it was made with, or --allow-different to take them as they are"

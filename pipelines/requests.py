@@ -13,13 +13,21 @@ from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.pipelines.distorters import distorter_versions, pin_distorters, with_zoo
 from bapps_gen.pipelines.generate import DEFAULT_SHARD_ROWS, check_layout, describe_dataset
 from bapps_gen.pipelines.sources import Source
-from bapps_gen.pipelines.spec import TripletSpec, atom_versions, choose_distortions
+from bapps_gen.pipelines.spec import (
+    JND_SEVERITY,
+    TripletSpec,
+    atom_versions,
+    choose_distortions,
+)
 
-# kind of set: whether it has traditional distortions, and whether it has CNN distorters
+# kind of set: whether it has traditional distortions, whether it has CNN distorters, and whether
+# its rows are JND pairs. Those of pairs are named as imported sets of the original layout are.
 KINDS = {
-    "traditional": (True, False),
-    "cnn": (False, True),
-    "mix": (True, True),
+    "traditional": (True, False, False),
+    "cnn": (False, True, False),
+    "mix": (True, True, False),
+    "jnd-traditional": (True, False, True),
+    "jnd-cnn": (False, True, True),
 }
 
 
@@ -29,12 +37,14 @@ class SetRequest:
 
     Args:
         kind: one of KINDS.
-        rows: how many triplets.
+        rows: how many triplets or pairs.
         seed: of the dataset.
         shard_rows: rows in a Parquet file; rows do not depend on it.
         scale, min_contrast, rows_per_image: see `TripletSpec`.
         families, atoms, compositions: see `choose_distortions`.
-        singles, severity: of the traditional distortions; see `TripletSpec`.
+        singles: of the traditional distortions; see `TripletSpec`.
+        severity: of the traditional distortions and, in pairs, of CNN distorters; None for
+            JND_SEVERITY in pairs and for the default of `TripletSpec` elsewhere.
         plugins: files or entry points with distortions of the user's own.
         zoo: folder of CNN distorters; None for the shipped one.
         distorters: ids, and ranges of ids, of its distorters; all where none is given.
@@ -52,7 +62,7 @@ class SetRequest:
     atoms: tuple[str, ...] = ()
     compositions: tuple[str, ...] = ()
     singles: float | None = None
-    severity: tuple[float, float] = (0.2, 1.0)
+    severity: tuple[float, float] | None = None
     plugins: tuple[str, ...] = ()
     zoo: Path | None = None
     distorters: tuple[str, ...] = ()
@@ -103,14 +113,18 @@ def prepare_set(request: SetRequest) -> PreparedSet:
         UserError: for an unknown distortion or distorter, a value out of range, or no zoo.
         WorkError: when the zoo's index is damaged.
     """
-    traditional, cnn = KINDS[request.kind]
+    traditional, cnn, pairs = KINDS[request.kind]
     values: dict[str, Any] = {
         "seed": request.seed,
         "scale": request.scale,
         "min_contrast": request.min_contrast,
         "rows_per_image": request.rows_per_image,
         "choices": (),
+        "pairs": pairs,
     }
+    severity = JND_SEVERITY if pairs and request.severity is None else request.severity
+    if severity is not None and (traditional or pairs):
+        values["severity"] = severity
     catalogue, zoo = load_catalogue(request.plugins), None
     versions: tuple[tuple[str, int], ...] = ()
     if traditional:
@@ -120,7 +134,7 @@ def prepare_set(request: SetRequest) -> PreparedSet:
             atoms=request.atoms,
             compositions=request.compositions,
         )
-        values |= {"singles": request.singles, "severity": request.severity}
+        values["singles"] = request.singles
         versions = atom_versions(catalogue, values["choices"])
     if cnn:
         zoo, ids = _choose_distorters(request)

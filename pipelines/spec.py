@@ -16,6 +16,10 @@ from bapps_gen.seeding import MAX_SEED
 PLAN_VERSION = 1
 """Raised whenever the same spec and row give another plan."""
 
+JND_SEVERITY = (0.1, 0.4)
+"""Severities of JND pairs: half to twice 0.2, which is just noticeable (own choice, measured in
+docs/jnd.md). Lower ones leave some crops as they are."""
+
 DIGEST_DIGITS = 32
 
 
@@ -33,7 +37,9 @@ class TripletSpec:
             set of CNN distorters alone.
         versions: (name, version) of every atom among the choices and of every CNN distorter.
         singles: share of sides with a single atom in [0, 1]; None draws evenly over `choices`.
-        severity: lowest and highest severity drawn, within [0, 1].
+        severity: lowest and highest severity drawn, within [0, 1]. Of triplets, for each
+            traditional step; of pairs, for all steps together, CNN distorters included: see
+            `Planner`.
         scale: smallest and largest scale at which images are read, patch pixels per source
             pixel in (0, 1]. Those of the form 1/k are drawn, with weight 1/k: evenly on a
             logarithmic scale. Then every patch pixel is the plain mean of k × k source pixels.
@@ -44,10 +50,13 @@ class TripletSpec:
             5k, tables 2 and 3).
         plan_version: PLAN_VERSION.
         distorters: (id, digest of weights and spec) of the CNN distorters to draw from, at least
-            two; none in a traditional set. With `choices` they make a mixed set: see `Planner`.
+            two in a set of triplets; none in a traditional set. With `choices` they make a mixed
+            set: see `Planner`.
         sequences: in a mixed set, share of triplets with a CNN distorter followed by an atom on
             both sides, in [0, 1]; the others have a CNN distorter against a traditional
             distortion. None in other sets.
+        pairs: whether rows are JND pairs, a reference and one distorted patch, by traditional
+            distortions or by CNN distorters; else they are triplets.
     """
 
     seed: int
@@ -63,6 +72,7 @@ class TripletSpec:
     plan_version: int = PLAN_VERSION
     distorters: tuple[tuple[str, str], ...] = ()
     sequences: float | None = None
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         check_range("seed", self.seed, 0, MAX_SEED, whole=True)
@@ -85,7 +95,14 @@ class TripletSpec:
             )
         if not (self.choices or self.distorters):
             raise UserError("no distortion is left to draw from; widen the choice")
-        if len(self.distorters) == 1:
+        if not isinstance(self.pairs, bool):
+            raise UserError(f"pairs = {self.pairs!r} is not true or false; give one of these")
+        if self.pairs and self.mixed:
+            raise UserError(
+                "pairs are made with traditional distortions or with CNN distorters, not both; "
+                "choose one of them"
+            )
+        if len(self.distorters) == 1 and not self.pairs:
             raise out_of_range(
                 "number of distorters", 1, "at least 2", "choose more, for a triplet has two"
             )
@@ -124,7 +141,7 @@ class TripletSpec:
         return {
             name: value
             for name, value in asdict(self).items()
-            if name not in _OPTIONAL or value not in ((), None)
+            if name not in _OPTIONAL or value != _OPTIONAL[name]
         }
 
     @property
@@ -134,8 +151,9 @@ class TripletSpec:
         return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_DIGITS]
 
 
-# Entries that a traditional set has no use for; left out, its digest does not depend on them.
-_OPTIONAL = ("distorters", "sequences")
+# Entries that not every kind of set has, and what they are where they have no effect: left out
+# then, so that a set's digest does not depend on what other kinds have.
+_OPTIONAL: dict[str, Any] = {"distorters": (), "sequences": None, "pairs": False}
 
 BLOCK_ROWS = 1000
 """Images are dealt out in blocks of this many rows, whatever the shard size."""

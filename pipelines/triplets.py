@@ -25,7 +25,8 @@ from bapps_gen.pipelines.render import (
 from bapps_gen.pipelines.sources import ImageCache, ImageEntry
 from bapps_gen.seeding import Streams
 
-Patches = tuple[Image, Image, Image]
+Patches = tuple[Image, ...]
+"""The reference, p0 and, in a triplet, p1."""
 
 _ATTEMPTS = 64
 """Further images tried for one row when crop after crop is refused (own choice)."""
@@ -70,8 +71,9 @@ class TripletRenderer:
     def render(self, plan: TripletPlan) -> tuple[ManifestRow, Patches]:
         """The row and its patches: the first of the plan's crops that will do.
 
-        A crop will do when it is not flat and the two sides differ. Images that cannot be used
-        are left out; other rows are not touched by that.
+        A crop will do when it is not flat and the two sides differ, or in a pair, when its side
+        differs from the reference. Images that cannot be used are left out; other rows are not
+        touched by that.
 
         Raises:
             SourceError: when the source has no usable image.
@@ -79,10 +81,10 @@ class TripletRenderer:
         """
         for cut in self._crops(plan):
             _, _, reference = cut
-            first, second = (
+            sides = [
                 apply_steps(reference, steps, self.atoms, self.streams) for steps in plan.sides
-            )
-            found = self._finish(plan, cut, first, second)
+            ]
+            found = self._finish(plan, cut, sides)
             if found is not None:
                 return found
         raise AssertionError("crops end with an error")
@@ -93,13 +95,15 @@ class TripletRenderer:
             return [self.render(plans[0])]
         # A plan's crops are not kept for a second try, lest each keep its decoded image.
         cuts = [next(self._crops(plan)) for plan in plans]
+        count = len(plans[0].sides)
         sides = apply_many(
-            [reference for _, _, reference in cuts for _ in range(2)],
+            [reference for _, _, reference in cuts for _ in range(count)],
             [steps for plan in plans for steps in plan.sides],
             self.atoms,
             self.streams,
         )
-        made = map(self._finish, plans, cuts, sides[::2], sides[1::2])
+        each = [sides[first : first + count] for first in range(0, len(sides), count)]
+        made = map(self._finish, plans, cuts, each)
         # Rows whose first crop hides the difference are few: they are rendered from the start.
         return [found or self.render(plan) for plan, found in zip(plans, made, strict=True)]
 
@@ -127,10 +131,11 @@ class TripletRenderer:
                 f"no usable image among {count} in the source; the first: {name}: {reason}; "
                 "use --source with whole images of at least 64×64 px"
             )
+        higher = "a higher --severity, " if self.planner.spec.pairs else ""
         raise UserError(
             f"row {plan.row}: every crop tried ({PLACES * (attempts + 1)}) is flatter than "
             f"min-contrast = {self.planner.spec.min_contrast:g} or hides the distortions; "
-            "give a lower --min-contrast or other photos"
+            f"give {higher}a lower --min-contrast or other photos"
         )
 
     def _load(self, index: int) -> Image | None:
@@ -160,12 +165,13 @@ class TripletRenderer:
                 yield index, crop, reference
 
     def _finish(
-        self, plan: TripletPlan, cut: _Cut, first: Image, second: Image
+        self, plan: TripletPlan, cut: _Cut, sides: Sequence[Image]
     ) -> tuple[ManifestRow, Patches] | None:
-        """The row, or None where the two sides do not differ."""
+        """The row, or None where the two patches that people compare do not differ."""
         index, crop, reference = cut
-        hashes = (pixel_hash(reference), pixel_hash(first), pixel_hash(second))
-        if hashes[1] == hashes[2]:
+        patches = (reference, *sides)
+        hashes = tuple(map(pixel_hash, patches))
+        if hashes[-1] == hashes[-2]:  # two sides, or a pair's one and its reference
             return None
         entry = self._entry(index)
         row = ManifestRow(
@@ -178,4 +184,4 @@ class TripletRenderer:
             hashes=hashes,
             spec_digest=self.digest,
         )
-        return row, (reference, first, second)
+        return row, patches

@@ -233,7 +233,8 @@ def _differences(
 ) -> tuple[list[str], int]:
     """Names of what differs, and the levels by which pictures differ that are let pass."""
     # What people said was added later and is no part of the plan.
-    fresh = replace(fresh, judge=row.judge, judge_count=row.judge_count)
+    said = ("judge", "judge_count", "same", "same_count")
+    fresh = replace(fresh, **{name: getattr(row, name) for name in said})
     names = [
         field.name
         for field in fields(ManifestRow)

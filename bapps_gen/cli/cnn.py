@@ -10,8 +10,8 @@ from bapps_gen.cli.making import add_distorters, add_set, make_set
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
-        "Each side of a triplet is one CNN distorter, drawn evenly; the two are different. They "
-        "have no severity: each distorts as it was trained."
+        "Each side of a triplet is one CNN distorter, drawn evenly; the two are different. Each "
+        "distorts as it was trained."
     )
     add_set(parser)
     add_distorters(parser)

@@ -13,7 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Give parameters (--with gaussian_blur:sigma=2) or a severity from 0 to 1 "
         "(--with gaussian_blur:severity=0.5); `bapps-gen distortions` lists both. CNN distorters "
-        "(--with cnn:017) have neither; `bapps-gen distorters` lists them."
+        "distort as they were trained (--with cnn:017) or by a strength from 0 to 1, the share of "
+        "the way there (--with cnn:017:strength=0.5); `bapps-gen distorters` lists them."
     )
     parser.add_argument("image", metavar="IMAGE", help="photo to distort, of 8×8 px or more")
     parser.add_argument(

@@ -23,9 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     layout.add_argument(
         "--split",
         choices=("train", "val"),
-        help="folder of the split (default: train)",
+        help="folder of the split (default: train; pairs have val alone, as in the original)",
     )
-    layout.add_argument("--name", metavar="SET", help="name of the set (default: its kind)")
+    layout.add_argument(
+        "--name",
+        metavar="SET",
+        help="name of the set (default: its kind; of JND pairs, their family)",
+    )
     layout.add_argument(
         "--upscale",
         type=int,
@@ -53,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
             place = export_bapps(
                 dataset,
                 options.out,
-                split=options.split or "train",
+                split=options.split,
                 name=options.name,
                 upscale=64 if options.upscale is None else options.upscale,
                 progress=progress,

@@ -1,4 +1,4 @@
-"""What the commands that make sets of triplets share: their options, and the making."""
+"""What the commands that make sets share: their options, and the making."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from bapps_gen.pipelines.requests import SetRequest
 
 
-def add_set(parser: argparse.ArgumentParser) -> None:
+def add_set(parser: argparse.ArgumentParser, unit: str = "triplets") -> None:
     """Add what every set needs: its size, place and seed, and the photos."""
-    parser.add_argument("--n", type=int, required=True, metavar="N", help="number of triplets")
-    add_out(parser)
+    parser.add_argument("--n", type=int, required=True, metavar="N", help=f"number of {unit}")
+    add_out(parser, unit)
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the dataset (default: %(default)s)"
     )
@@ -65,7 +65,7 @@ def add_set(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=10,
         metavar="R",
-        help="triplets from a photo before the next has its turn (default: %(default)s)",
+        help=f"{unit} from a photo before the next has its turn (default: %(default)s)",
     )
     photos.add_argument(
         "--split",
@@ -81,8 +81,12 @@ def add_set(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_distortions(parser: argparse.ArgumentParser, title: str) -> None:
-    """Add the choice of traditional distortions; defaults are those of `TripletSpec`."""
+def add_distortions(parser: argparse.ArgumentParser, title: str, *, severity: bool = True) -> None:
+    """Add the choice of traditional distortions; defaults are those of `TripletSpec`.
+
+    Args:
+        severity: whether --severity is among the options.
+    """
     choice = parser.add_argument_group(title)
     choice.add_argument(
         "--families", type=names_of, default=(), metavar="A,B", help="only these families"
@@ -101,21 +105,24 @@ def add_distortions(parser: argparse.ArgumentParser, title: str) -> None:
         metavar="S",
         help="share of sides with one distortion instead of two (default: as they fall)",
     )
-    choice.add_argument(
-        "--severity",
-        type=float,
-        nargs=2,
-        default=(0.2, 1.0),
-        metavar=("LOW", "HIGH"),
-        help="severities drawn: 0 changes nothing, 0.2 is just noticeable, 1 is strong "
-        "(default: 0.2 1)",
-    )
+    if severity:
+        choice.add_argument(
+            "--severity",
+            type=float,
+            nargs=2,
+            default=(0.2, 1.0),
+            metavar=("LOW", "HIGH"),
+            help="severities drawn: 0 changes nothing, 0.2 is just noticeable, 1 is strong "
+            "(default: 0.2 1)",
+        )
     add_plugin(choice)
 
 
-def add_distorters(parser: argparse.ArgumentParser) -> None:
+def add_distorters(
+    parser: argparse.ArgumentParser, title: str = "CNN distorters (default: all of the zoo alike)"
+) -> None:
     """Add the choice of CNN distorters."""
-    choice = parser.add_argument_group("CNN distorters (default: all of the zoo alike)")
+    choice = parser.add_argument_group(title)
     add_zoo(choice, "the one that comes with this package")
     choice.add_argument(
         "--distorters",
@@ -129,6 +136,8 @@ def add_distorters(parser: argparse.ArgumentParser) -> None:
 def request_of(kind: str, options: argparse.Namespace) -> SetRequest:
     """What the options of `add_set`, `add_distortions` and `add_distorters` ask for.
 
+    A --severity that was not given may be None, for the default of the kind.
+
     Raises:
         UserError: for a size that is out of range.
     """
@@ -136,8 +145,10 @@ def request_of(kind: str, options: argparse.Namespace) -> SetRequest:
 
     given = vars(options)
     choices: dict[str, Any] = {name: given[name] for name in _CHOICES if name in given}
-    if "severity" in given:
-        choices |= {"severity": tuple(options.severity), "plugins": tuple(options.plugin)}
+    if given.get("severity") is not None:
+        choices["severity"] = tuple(options.severity)
+    if "plugin" in given:
+        choices["plugins"] = tuple(options.plugin)
     return SetRequest(
         kind=kind,
         rows=options.n,

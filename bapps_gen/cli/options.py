@@ -27,12 +27,12 @@ def add_source(parser: argparse._ActionsContainer, fallback: str) -> None:
     )
 
 
-def add_out(parser: argparse._ActionsContainer) -> None:
+def add_out(parser: argparse._ActionsContainer, default: str = "triplets") -> None:
     """Add --out, the folder of a dataset that is to be made."""
     parser.add_argument(
         "--out",
         type=Path,
-        default=Path("triplets"),
+        default=Path(default),
         metavar="DIR",
         help="folder to make or to go on with (default: %(default)s)",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import signal
@@ -18,18 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from small_zoo import IDS, SMALL, SPECS, write_zoo
 
 from bapps_gen.cli import main
 from bapps_gen.cnn_distorters import zoo as zoo_module
-from bapps_gen.cnn_distorters.network import build_network, initialize
 from bapps_gen.cnn_distorters.spec import DistorterSpec
-from bapps_gen.cnn_distorters.zoo import (
-    distorter_path,
-    open_zoo,
-    stored_tensors,
-    write_distorter,
-    write_index,
-)
+from bapps_gen.cnn_distorters.zoo import distorter_path, open_zoo
 from bapps_gen.distortions.catalogue import load_catalogue
 from bapps_gen.distortions.parse import parse_step
 from bapps_gen.errors import UserError
@@ -45,29 +40,7 @@ from bapps_gen.pipelines.spec import TripletSpec, atom_versions, spec_from_value
 from bapps_gen.seeding import Streams, generator, seed_of
 from making import make, photo, save_photo
 
-SMALL = {"layers": 2, "first_channels": 8, "max_channels": 8}
-SPECS = (
-    DistorterSpec("000", "null", seed=1, **SMALL),
-    DistorterSpec("001", "white_noise", 0.1, seed=2, normalization="batch", **SMALL),
-    DistorterSpec(
-        "002", "pink_noise", 0.1, seed=3, upsampling="bilinear", normalization="instance", **SMALL
-    ),
-    DistorterSpec("003", "color_removal", 1.0, seed=4, upsampling="transposed", skips=1, **SMALL),
-    DistorterSpec("mine-4", "downsampling", 2, seed=5, upsampling="subpixel", **SMALL),
-)
-IDS = tuple(spec.id for spec in SPECS)
 CATALOGUE = load_catalogue()
-
-
-def write_zoo(folder: Path, specs: tuple[DistorterSpec, ...] = SPECS, weights: int = 0) -> Path:
-    """A zoo of untrained distorters, which distort as well as any."""
-    folder.mkdir(parents=True)
-    for spec in specs:
-        network = build_network(spec)
-        initialize(network, torch.Generator().manual_seed(weights + spec.seed))
-        write_distorter(distorter_path(folder, spec.id), spec, stored_tensors(network), {})
-    write_index(folder, specs, None)
-    return folder
 
 
 def make_set(kind: str, zoo: Path, source: Path, out: Path, rows: int, *options: str) -> int:
@@ -253,8 +226,43 @@ def test_a_traditional_spec_is_what_it_was_before_there_were_distorters():
     versions = (("jpeg", 1), ("pink", 1))
     spec = TripletSpec(seed=3, images=7, source_digest="x", choices=choices, versions=versions)
     assert spec.digest == "6e25c17c5448b8373ad7cf9ee98dd849"
-    assert not {"distorters", "sequences"} & set(spec.values())
+    assert not {"distorters", "sequences", "pairs"} & set(spec.values())
     assert spec_from_values(asdict(spec)) == spec_from_values(spec.values()) == spec
+
+
+@pytest.mark.parametrize(
+    ("spec", "digest", "plans"),
+    [
+        (spec_of(CATALOGUE.ids, 0), "1beee3b16a80c1685a4299fb60d6ce33", "30462048030acc95"),
+        (CNN, "abb8bde2e46ab2d733cd99dd8c2d01aa", "77f5b174b88d9bb9"),
+        (MIX, "7ca467fe9e4dae07fe1d20151f1ea27d", "b0993bb48c80924b"),
+        (replace(MIX, sequences=0.0), "b06b0c060adf15db1398ad8120aec599", "3a25388505c2d98a"),
+    ],
+    ids=["traditional", "cnn", "mix", "no sequences"],
+)
+def test_specs_and_plans_are_what_they_were_before_there_were_pairs(spec, digest, plans):
+    assert spec.digest == digest
+    assert plans_digest(spec) == plans
+
+
+def plans_digest(spec: TripletSpec) -> str:
+    """Of 300 rows' plans, numbers to nine digits, for the powers in them may end otherwise."""
+    planner = Planner(spec, planning_catalogue(spec))
+    found = hashlib.sha256()
+    for plan in map(planner.row, range(300)):
+        places = [(place.reduction, f"{place.left:.9g} {place.top:.9g}") for place in plan.places]
+        steps = [
+            (
+                step.distortion,
+                [(name, f"{value:.9g}") for name, value in step.params],
+                step.seed,
+                None if step.severity is None else f"{step.severity:.9g}",
+            )
+            for side in plan.sides
+            for step in (*side, Step("end of the side", 0, (), 0, None))
+        ]
+        found.update(repr((plan.image, places, steps)).encode())
+    return found.hexdigest()[:16]
 
 
 # Rendering
@@ -741,9 +749,9 @@ def test_distorters_and_distortions_compose_freely_on_an_image(picture, zoo, tmp
     out = tmp_path / "out.png"
     assert distort(picture, out, zoo, *texts) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "cnn:001 v1: seed 0"
+    assert said[0] == "cnn:001 v1: strength 1, seed 0"
     assert said[1].startswith("jpeg v1: quality 30")
-    assert said[2] == "cnn:mine-4 v1: seed 9"
+    assert said[2] == "cnn:mine-4 v1: strength 1, seed 9"
     catalogue = with_zoo(CATALOGUE, open_zoo(zoo))
     image = cv2.imread(str(picture))[..., ::-1]
     for place, text in enumerate(texts):
@@ -766,8 +774,9 @@ def test_a_distorter_takes_images_of_any_size(size, zoo, tmp_path):
         ("cnn:03", "unknown CNN distorter '03'; did you mean '003'"),
         ("cnn:", "unknown CNN distorter ''"),
         ("cnn", "unknown distortion 'cnn'"),
-        ("cnn:001:severity=0.5", "cnn:001 has no parameter 'severity': it has none"),
-        ("cnn:001:sigma=2", "cnn:001 has no parameter 'sigma'"),
+        ("cnn:001:sigma=2", "cnn:001 has no parameter 'sigma'; it has strength"),
+        ("cnn:001:strength=1.5", "cnn:001:strength = 1.5"),
+        ("cnn:001:severity=2", "cnn:001:severity = 2"),
         ("cnn:001:seed=-1", "cnn:001:seed = -1"),
         ("cnn:001:", "nothing after the colon"),
         ("cnn:001+jpeg", "--with cnn:001 --with jpeg"),
