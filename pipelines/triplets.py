@@ -91,8 +91,8 @@ class TripletRenderer:
 
     def render_many(self, plans: Sequence[TripletPlan]) -> list[tuple[ManifestRow, Patches]]:
         """As `render` for each, with the steps of each CNN distorter rendered together."""
-        if len(plans) == 1:
-            return [self.render(plans[0])]
+        if len(plans) <= 1:
+            return [self.render(plan) for plan in plans]
         # A plan's crops are not kept for a second try, lest each keep its decoded image.
         cuts = [next(self._crops(plan)) for plan in plans]
         count = len(plans[0].sides)

@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Each pair is a reference and one distorted patch; people say whether the two are the "
         "same. Severities are drawn evenly from half to twice 0.2, at which a change is just "
-        "noticeable: LPIPS is then 0.009 to 0.06 in the median. A composition's severity is "
-        "shared by its two distortions, for their effects add up. A CNN distorter's severity is "
-        "the strength of its change: as trained at 1, 0.4 of that at severity 0.2. docs/jnd.md "
+        "noticeable; the median LPIPS goes from 0.01 to 0.06 over that range. A composition's "
+        "severity is shared by its two distortions, for their effects add up. A CNN distorter's "
+        "severity sets the strength of its change: all of it at 1, 0.4 of it at 0.2. docs/jnd.md "
         "has the measurements."
     )
     parser.add_argument(
@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs=2,
         metavar=("LOW", "HIGH"),
         help="severities drawn: 0 changes nothing, 0.2 is just noticeable, 1 is strong, and for "
-        "CNN distorters as trained (default: 0.1 0.4)",
+        "CNN distorters as trained; below 0.1 some change nothing at all, which is an error "
+        "(default: 0.1 0.4)",
     )
     add_distortions(
         parser, "distortions, with --family traditional (default: all 328 alike)", severity=False

@@ -1,0 +1,180 @@
+"""Measure how far the pairs of JND sets are from their references: docs/jnd.md and docs/jnd.png.
+
+    python benchmarks/jnd.py --zoo DIR [--source PHOTOS ...] [--rows 400] [--out docs]
+
+LPIPS (AlexNet, v0.1) of pairs at fixed severities, of single distortions, of compositions and of
+CNN distorters, and its distribution in sets as `bapps-gen jnd` makes them by default. Everything
+is planned and rendered as in a set. Without --source the colour photographs in the scikit-image
+wheel are used; the contact sheet always shows these.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bapps_gen.lpips import load_lpips
+from bapps_gen.manifests.rows import ManifestRow
+from bapps_gen.pipelines.plan import Planner
+from bapps_gen.pipelines.requests import PreparedSet, SetRequest, prepare_set
+from bapps_gen.pipelines.sheet import Shown, describe_steps, draw_sheet, write_image
+from bapps_gen.pipelines.sources import ImageCache, Source, open_source
+from bapps_gen.pipelines.spec import JND_SEVERITY, TripletSpec, spec_from_values
+from bapps_gen.pipelines.triplets import Patches, TripletRenderer, grouped
+
+SEVERITIES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
+QUANTILES = (5, 25, 50, 75, 95)
+EDGES = (0.0, 0.003, 0.01, 0.02, 0.03, 0.06, 0.1, 0.2, 0.4)
+SHOWN = 16
+
+NOTES = """\
+- Severity 0.2 is where each atom is just noticeable ([calibration](calibration.md)).
+- **Compositions** share a pair's severity: the first step has a quarter to three quarters of it,
+  drawn evenly, the second the rest. Then they are about as far from the reference as single
+  distortions of that severity. Both steps at the full severity, as triplets may have them, are
+  about twice as far.
+- **CNN distorters** have a strength: a pixel of value x becomes x + strength·(y − x), y being the
+  network's output. It follows from severity by a power law, as parameters of atoms do: 0 at 0,
+  0.4 at 0.2, 1 (as trained) at 1. The 0.4 was chosen so that the median at 0.2 is that of single
+  distortions; from 0.1 to 0.4 the two stay together.
+- Severities of both families are drawn evenly from {low:g} to {high:g}, half to twice 0.2;
+  `--severity LOW HIGH` gives others. A pair without any difference is tried at other places of
+  the photos. Below 0.1 some distortions change nothing anywhere, Gaussian blur for one, and a set
+  with such a row is refused in one line."""
+
+Rows = list[tuple[ManifestRow, Patches]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--zoo", type=Path, required=True)
+    parser.add_argument("--source", action="append", default=[])
+    parser.add_argument("--rows", type=int, default=400, help="at each severity; 6 times in a set")
+    parser.add_argument("--out", type=Path, default=Path("docs"))
+    args = parser.parse_args()
+
+    cv2.setNumThreads(0)
+    kinds = {
+        name: prepare_set(SetRequest(kind=f"jnd-{name}", rows=1, zoo=args.zoo))
+        for name in ("traditional", "cnn")
+    }
+    photos = open_source(args.source)
+    metric = load_lpips("alex")
+
+    def distances(rows: Rows) -> NDArray[np.float64]:
+        refs, sides = (np.stack([patches[k] for _, patches in rows]) for k in (0, 1))
+        return np.asarray(metric.distance(refs, sides), np.float64)
+
+    table = {}
+    for label, kind, changes in (
+        ("single distortions", "traditional", {"singles": 1.0}),
+        ("compositions", "traditional", {"singles": 0.0}),
+        ("both steps at it", "traditional", {"singles": 0.0, "pairs": False}),
+        ("CNN distorters", "cnn", {}),
+    ):
+        for severity in SEVERITIES:
+            fixed = {**changes, "severity": (severity, severity)}
+            found = distances(render(kinds[kind], photos, args.rows, **fixed))
+            table[label, severity] = np.quantile(found, (0.25, 0.5, 0.75))
+            print(label, severity, table[label, severity].round(4), flush=True)
+    sets = {
+        name: distances(render(prepared, photos, 6 * args.rows)) for name, prepared in kinds.items()
+    }
+    where = "the colour photographs in the scikit-image wheel"
+    if args.source:
+        where = f"{len(photos)} photographs"
+    zoo = kinds["cnn"].zoo
+    assert zoo is not None
+    text = page(table, sets, where, len(zoo.ids), args.rows)
+    (args.out / "jnd.md").write_text(text, "utf-8")
+    shown = [
+        Shown(patches, ((f"row {row.row}",), *map(describe_steps, row.steps)))
+        for prepared in kinds.values()
+        for row, patches in render(prepared, open_source([]), SHOWN)
+    ]
+    write_image(args.out / "jnd.png", draw_sheet(shown, zoom=2, across=4))
+    print(text)
+
+
+def render(prepared: PreparedSet, source: Source, rows: int, **changes: object) -> Rows:
+    """The first rows of a set with some other values in its spec."""
+    info = prepared.describe(source)
+    spec: TripletSpec = replace(spec_from_values(info.spec), **changes)  # type: ignore[arg-type]
+    planner = Planner(spec, prepared.catalogue)
+    images = ImageCache(source)
+    renderer = TripletRenderer(planner, prepared.catalogue.atoms, source, images, spec.digest)
+    plans = sorted(map(planner.row, range(rows)), key=lambda plan: plan.image)
+    made = [
+        row
+        for group in grouped(plans, prepared.zoo is not None)
+        for row in renderer.render_many(group)
+    ]
+    return sorted(made, key=lambda item: item[0].row)
+
+
+def page(
+    table: dict[tuple[str, float], NDArray[np.float64]],
+    sets: dict[str, NDArray[np.float64]],
+    where: str,
+    distorters: int,
+    rows: int,
+) -> str:
+    labels = list(dict.fromkeys(label for label, _ in table))
+    low, high = JND_SEVERITY
+    lines = [
+        "# JND pairs: severities around the threshold of noticing",
+        "",
+        "Made by `python benchmarks/jnd.py --zoo DIR`. The paper publishes no ranges, so all of it",
+        "is this project's own choice.",
+        "",
+        f"LPIPS is v0.1 with AlexNet, on {where},",
+        f"planned and rendered as in a set. The zoo has {distorters} distorters.",
+        "",
+        f"![{SHOWN} traditional and {SHOWN} CNN pairs](jnd.png)",
+        "",
+        "## Severity",
+        "",
+        f"Median LPIPS of {rows} pairs at each severity, quartiles in brackets:",
+        "",
+        "| severity | " + " | ".join(labels) + " |",
+        "|---" * (len(labels) + 1) + "|",
+    ]
+    for severity in SEVERITIES:
+        cells = (
+            f"{middle:.3f} ({first:.3f}–{third:.3f})"
+            for first, middle, third in (table[label, severity] for label in labels)
+        )
+        lines.append(f"| {severity:g} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        NOTES.format(low=low, high=high),
+        "",
+        "## The sets",
+        "",
+        f"LPIPS of the first {6 * rows} pairs of each set as made by default:",
+        "",
+        "| quantile | " + " | ".join(sets) + " |",
+        "|---" * (len(sets) + 1) + "|",
+    ]
+    for percent in QUANTILES:
+        cells = (f"{np.percentile(found, percent):.3f}" for found in sets.values())
+        lines.append(f"| {percent} % | " + " | ".join(cells) + " |")
+    lines += ["", "| LPIPS | " + " | ".join(sets) + " |", "|---" * (len(sets) + 1) + "|"]
+    ends = (*EDGES, np.inf)
+    for first, end in pairwise(ends):
+        label = f"{first:g} to {end:g}" if np.isfinite(end) else f"{first:g} and more"
+        shares = (np.mean((found >= first) & (found < end)) for found in sets.values())
+        lines.append(
+            f"| {label} | " + " | ".join(f"{100 * share:.1f} %" for share in shares) + " |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
