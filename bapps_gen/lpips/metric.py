@@ -107,19 +107,42 @@ class Lpips:
         d0, d1 = self._run(images, span, spatial, per_layer)
         return d0, d1
 
+    def embed(self, images: Images, *, value_range: tuple[float, float] | None = None) -> Tensor:
+        """Images as vectors, (N, K), whose squared Euclidean distances are the LPIPS distances.
+
+        For distances between all pairs of many images: the trunk runs once an image. K depends on
+        trunk and size: 31,872 for alex at 64×64. Carries no gradients.
+
+        Raises:
+            UserError: for images of a wrong shape, kind or range, or not finite.
+        """
+        (batch,), span = as_batches({"images": images}, value_range, self._smallest)
+        count, _, height, width = batch.shape
+        gain, offset = self._scaling(span, width)
+        step = self._chunk(height * width)
+        found = []
+        with torch.no_grad(), _exact_float32(self.device):
+            for start in range(0, max(count, 1), step):
+                part = batch[start : start + step].to(self.device)
+                if part.dtype != torch.uint8:
+                    part = part.to(self._result_dtype)
+                x = self._scaled(part, gain, offset).to(self.dtype)
+                taps = []
+                for features, weight in zip(self.trunk(x), self._linear, strict=True):
+                    flat = features.permute(0, 2, 3, 1).contiguous().to(self._result_dtype)
+                    flat.div_(torch.linalg.vector_norm(flat, dim=-1, keepdim=True) + EPSILON)
+                    # The mean over places and the weights, which are not negative, as roots.
+                    flat.mul_((weight / (flat.shape[1] * flat.shape[2])).sqrt())
+                    taps.append(flat.flatten(1))
+                found.append(torch.cat(taps, 1))
+        return torch.cat(found)
+
     def _run(
         self, images: list[Tensor], span: tuple[float, float], spatial: bool, per_layer: bool
     ) -> list[Tensor]:
         """One result for each image after the first, against the first."""
-        low, high = span
-        # From the images' range to [-1, 1] and to the trunk's, as one multiplication and addition.
-        gain = 2.0 / ((high - low) * self._scale)
-        offset = (-1.0 - self._shift) / self._scale - low * gain
         count, _, height, width = images[0].shape
-        # Repeated for a whole row of pixels: long contiguous runs are several times faster.
-        gain, offset = (
-            value.to(self._result_dtype).repeat(width).to(self.device) for value in (gain, offset)
-        )
+        gain, offset = self._scaling(span, width)
         attached = torch.is_grad_enabled() and any(image.requires_grad for image in images)
         step = self._chunk(height * width)
         if attached:  # the graph keeps every feature anyway
@@ -137,8 +160,7 @@ class Lpips:
                         torch.cat([part, part[-1:].expand(step - rows, -1, -1, -1)])
                         for part in parts
                     ]
-                x = torch.cat(parts).permute(0, 2, 3, 1).to(self._result_dtype).flatten(2)
-                x = torch.addcmul(offset, x, gain).view(-1, height, width, 3).permute(0, 3, 1, 2)
+                x = self._scaled(torch.cat(parts), gain, offset)
                 maps = self._pass(x, len(parts), attached)
                 taps = [self._reduce(m[:, :rows], height, width, spatial) for m in maps]
                 layers = torch.stack(taps, 2)
@@ -148,6 +170,22 @@ class Lpips:
             size += (height, width) * spatial
             return list(torch.empty(size, dtype=self._result_dtype, device=self.device))
         return list(torch.cat(found, 1))
+
+    def _scaling(self, span: tuple[float, float], width: int) -> tuple[Tensor, Tensor]:
+        """From the images' range to [-1, 1] and to the trunk's, as a gain and an offset."""
+        low, high = span
+        gain = 2.0 / ((high - low) * self._scale)
+        offset = (-1.0 - self._shift) / self._scale - low * gain
+        # Repeated for a whole row of pixels: long contiguous runs are several times faster.
+        gain, offset = (
+            value.to(self._result_dtype).repeat(width).to(self.device) for value in (gain, offset)
+        )
+        return gain, offset
+
+    def _scaled(self, images: Tensor, gain: Tensor, offset: Tensor) -> Tensor:
+        _, _, height, width = images.shape
+        x = images.permute(0, 2, 3, 1).to(self._result_dtype).flatten(2)
+        return torch.addcmul(offset, x, gain).view(-1, height, width, 3).permute(0, 3, 1, 2)
 
     def _chunk(self, pixels: int) -> int:
         return max(1, (CHUNK_PIXELS if self.device.type == "cpu" else GPU_CHUNK_PIXELS) // pixels)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from bapps_gen.errors import UserError
 from bapps_gen.lpips import load_lpips
 from bapps_gen.lpips.stored import load_trunk_weights
 from bapps_gen.lpips.trunks import TRUNKS, build_trunk
@@ -43,6 +44,34 @@ def test_distances_equal_the_float64_reference(
     assert d1.numpy() == pytest.approx(expected, abs=1e-5)
     expected = total(reference(net, load_file(path), ref, noisy, version, lpips))
     assert d0.numpy() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(("lpips", "version"), [(True, "0.1"), (True, "0.0"), (False, "0.1")])
+@pytest.mark.parametrize("net", NETS)
+def test_squared_distances_of_embeddings_are_the_distances(
+    net, version, lpips, weights_of, triplets
+):
+    count, height, width = (1, 32, 19) if net == "vgg" else (2, 48, 35)
+    ref, noisy, moved = (images[:count, :height, :width] for images in triplets)
+    model = load_lpips(net, version, lpips, weights=weights_of(net))
+    a, b, c = (model.embed(images).double() for images in (ref, noisy, moved))
+    for x, y, images in ((a, b, (ref, noisy)), (b, c, (noisy, moved))):
+        expected = model.distance(*images).numpy()
+        assert (x - y).square().sum(1).numpy() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_embeddings_take_what_distances_take(alex, triplets):
+    ref, _, _ = triplets
+    many = np.concatenate([ref] * 12)  # more than one pass
+    found = alex.embed(many)
+    assert found.shape == (len(many), 31_872)
+    assert torch.equal(found[: len(ref)], found[-len(ref) :])
+    floating = torch.from_numpy(ref).permute(0, 3, 1, 2) / 255
+    assert torch.allclose(alex.embed(floating, value_range=(0, 1)), found[: len(ref)], atol=1e-5)
+    assert alex.embed(ref[0]).shape == (1, 31_872)
+    assert alex.embed(ref[:0]).shape == (0, 31_872)
+    with pytest.raises(UserError, match="images is int64"):
+        alex.embed(ref.astype(np.int64))
 
 
 def test_alex_equals_the_reference_on_64_px_patches(alex, reference, weights_of, triplets):
