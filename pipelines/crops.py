@@ -40,7 +40,7 @@ HELD_OUT_SHARE = 0.15
 HELD_OUT_PATCHES = 64
 HELD_OUT_CONTRAST = 0.02
 """Least deviation of a held-out patch's luma: a flat one says nothing about a distorter."""
-_HELD_OUT_TRIES = 20 * HELD_OUT_PATCHES
+_HELD_OUT_TRIES = 20
 _MAX_HELD_OUT = 200
 
 # Slots of `bapps_gen.seeding`. Never renumber.
@@ -184,17 +184,43 @@ def cut_held_out(source: Source, images: tuple[int, ...], plan: CropPlan) -> NDA
     Raises:
         SourceError: when the images give none.
     """
+    return cut_patches(source, images, plan, HELD_OUT_PATCHES).patches
+
+
+@dataclass(frozen=True, slots=True)
+class CutPatches:
+    """Patches to judge distorters by.
+
+    Args:
+        patches: uint8 (N, 64, 64, 3).
+        images: index in the source of the image that each was meant to come from, (N,).
+        failures: by name, why images could not be used; the next image took their place.
+    """
+
+    patches: NDArray[np.uint8]
+    images: tuple[int, ...]
+    failures: dict[str, str]
+
+
+def cut_patches(source: Source, images: tuple[int, ...], plan: CropPlan, count: int) -> CutPatches:
+    """Patches of some contrast, one image after another in passes.
+
+    Those of a smaller count are the first of a larger one.
+
+    Raises:
+        SourceError: when the images give too few.
+    """
     cutter = _Cutter(source, images, plan)
-    patches = []
-    for place in range(_HELD_OUT_TRIES):
+    patches: list[NDArray[np.uint8]] = []
+    places: list[int] = []
+    for place in range(_HELD_OUT_TRIES * count):
         patch = cutter.cut(place, SLOT_HELD_OUT)
         if luma_contrast(patch) >= HELD_OUT_CONTRAST:
             patches.append(patch)
-            if len(patches) == HELD_OUT_PATCHES:
-                return np.stack(patches)
-    raise SourceError(
-        f"the {len(images)} held-out images are too flat to judge distorters by; add photos"
-    )
+            places.append(cutter.image_of(place))
+            if len(patches) == count:
+                return CutPatches(np.stack(patches), tuple(places), cutter.failures)
+    raise SourceError(f"the {len(images)} images to judge distorters by are too flat; add photos")
 
 
 class _Cutter:
@@ -213,10 +239,13 @@ class _Cutter:
         generator = self._streams.at(self.plan.seed, number, SLOT_CROP_ORDER)
         return generator.permutation(len(self.images))
 
-    def image_of(self, place: int) -> int:
-        """The place in the source of the image whose turn it is."""
+    def image_of(self, place: int, step: int = 0) -> int:
+        """The place in the source of the image whose turn it is, or of the one `step` later.
+
+        Steps stay within a pass over the images, so that as many steps as images try each once.
+        """
         number, turn = divmod(place, len(self.images))
-        return self.images[int(self._order(number)[turn])]
+        return self.images[int(self._order(number)[(turn + step) % len(self.images)])]
 
     def cut(self, place: int, slot: int) -> NDArray[np.uint8]:
         """Crop number `place`; an unusable image's turn goes to the next that can be used."""
@@ -224,7 +253,7 @@ class _Cutter:
         share, left, top = ((words >> np.uint64(11)) * 2.0**-53).tolist()
         reduction = self.plan.reductions[int(np.searchsorted(self._bounds, share, "right"))]
         for step in range(len(self.images)):
-            image = self.image_of(place + step)
+            image = self.image_of(place, step)
             try:
                 pixels = self.cache.get(image)
                 check_size(pixels)

@@ -342,6 +342,17 @@ class TestCrops:
         assert "smaller than" in failures[small.name]
         assert len(Crops(tmp_path / "crops", 60)) == 60
 
+    def test_one_sound_photo_takes_every_turn_of_a_broken_one(
+        self, photographs: Path, tmp_path: Path
+    ) -> None:
+        shutil.copy(photographs / "coffee-0.png", tmp_path / "a.png")
+        (tmp_path / "b.png").write_bytes(b"no picture")
+        source = open_source([tmp_path])
+        cutter = crops_module._Cutter(source, (0, 1), CropPlan(source.digest, 0))
+        for place in range(20):  # in some passes the broken one is the last, in some the first
+            cutter.cut(place, crops_module.SLOT_CROPS)
+        assert list(cutter.failures) == ["b.png"]
+
     def test_photos_that_are_all_broken_are_an_error(self, tmp_path: Path) -> None:
         for name in ("a", "b", "c"):
             (tmp_path / f"{name}.png").write_bytes(name.encode() * 50)
