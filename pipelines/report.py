@@ -14,6 +14,13 @@ from typing import Any
 
 from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.manifests.rows import Step
+from bapps_gen.pipelines.report_parts import breakable as _breakable
+from bapps_gen.pipelines.report_parts import number as _number
+from bapps_gen.pipelines.report_parts import page
+from bapps_gen.pipelines.report_parts import percent as _percent
+from bapps_gen.pipelines.report_parts import section as _section
+from bapps_gen.pipelines.report_parts import table as _table
+from bapps_gen.pipelines.report_parts import ticks as _ticks
 from bapps_gen.pipelines.report_style import STYLE
 from bapps_gen.pipelines.sheet import describe_steps
 from bapps_gen.pipelines.validate import SEVERITY_BINS, UNKNOWN
@@ -78,21 +85,7 @@ def render_report(head: ReportHead, found: Found, pictures: Mapping[int, Found])
         ),
         _notes(found),
     ]
-    title = f"Validation of {head.name}"
-    return "\n".join(
-        [
-            "<!DOCTYPE html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            # An icon of no size, so that no browser asks a server for one.
-            '<link rel="icon" href="data:,">',
-            f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>",
-            _header(head, found),
-            *filter(None, sections),
-            "</main></body></html>\n",
-        ]
-    )
+    return page(f"Validation of {head.name}", STYLE, [_header(head, found), *sections])
 
 
 def _header(head: ReportHead, found: Found) -> str:
@@ -130,10 +123,6 @@ def _header(head: ReportHead, found: Found) -> str:
         f"<header><h1>{escape(head.name)}</h1><dl>{facts}</dl></header>"
         f'{verdict}<div class="tiles">{cells}</div>'
     )
-
-
-def _section(title: str, note: str, body: str) -> str:
-    return f"<section><h2>{escape(title)}</h2><p>{escape(note)}</p>{body}</section>"
 
 
 def _distribution(found: Found, other: str | None) -> str:
@@ -201,13 +190,6 @@ def _histogram(title: str, mine: Found, theirs: Found | None, marks: Sequence[fl
 def _shares(counts: Sequence[int]) -> list[float]:
     total = max(1, sum(counts))
     return [count / total for count in counts]
-
-
-def _ticks(values: Sequence[float], top: float) -> str:
-    labels = "".join(
-        f'<span style="left:{100 * value / top:.2f}%">{value:.3g}</span>' for value in values
-    )
-    return f'<div class="ticks">{labels}</div>'
 
 
 def _has_distortions(found: Found) -> bool:
@@ -363,17 +345,6 @@ def _coverage(found: Found) -> str:
     return _section("Coverage", note, f'<div class="pair">{lists}</div>')
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return (
-        f'<div class="scroll"><table class="plain"><thead><tr>{top}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
 def _against(found: Found, other: str | None) -> str:
     entry = found["against"]
     if entry is None:
@@ -463,20 +434,3 @@ def _notes(found: Found) -> str:
         lines.append(f"{_percent(identical)} of triplets have two identical sides.")
     body = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f'<section><h2>Notes</h2><ul class="notes">{body}</ul></section>'
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _percent(share: float) -> str:
-    if share == 0:
-        return "0 %"
-    if share < 0.0001:
-        return "< 0.01 %"
-    return f"{100 * share:.1f} %" if share >= 0.01 else f"{100 * share:.2f} %"
-
-
-def _breakable(name: str) -> str:
-    """A name that may be broken after its underscores and plus signs."""
-    return escape(name).replace("_", "_<wbr>").replace("+", "+<wbr>")
