@@ -63,8 +63,8 @@ IDENTITY_LPIPS = 0.01
 RUIN_LPIPS = 0.8
 """Mean LPIPS above which it leaves nothing."""
 
-# Of 255: an output that varies less, over places or from patch to patch, is a constant.
-_CONSTANT = 1.0
+CONSTANT_LEVELS = 1.0
+"""Of 255: an output that varies less, over places or from patch to patch, is a constant."""
 _SHEET_PATCHES = 12
 _GPU_BYTES = 2_500_000_000
 _GPU_WORKERS = 16
@@ -655,8 +655,8 @@ def _refuse_collapse(spec: DistorterSpec, outputs: NDArray[np.uint8]) -> None:
     """Raise TrainingError when outputs are flat, or the same for every patch."""
     over_places = float(outputs.std(axis=(1, 2)).mean())
     over_patches = float(outputs.std(axis=0).mean())
-    if min(over_places, over_patches) < _CONSTANT:
-        what = "flat" if over_places < _CONSTANT else "the same for every patch"
+    if min(over_places, over_patches) < CONSTANT_LEVELS:
+        what = "flat" if over_places < CONSTANT_LEVELS else "the same for every patch"
         raise TrainingError(
             f"distorter '{spec.id}' collapsed: its outputs are {what}; lower its learning_rate "
             f"({spec.learning_rate:g}) or its gan_weight ({spec.gan_weight:g})"

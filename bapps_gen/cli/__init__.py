@@ -34,7 +34,7 @@ COMMANDS = (
     ("import", "import_", "turn sets in the original folder layout into datasets"),
     ("score", "score", "store the distances of a dataset's rows by metrics"),
     ("evaluate", "evaluate", "compare metrics with people's judgements"),
-    ("validate", "validate", "say in numbers and pictures whether a dataset is good"),
+    ("validate", "validate", "say in numbers and pictures whether a dataset or a zoo is good"),
 )
 
 INTERRUPTED = 130

@@ -1,4 +1,4 @@
-"""`bapps-gen validate`: a report that says whether a dataset is good."""
+"""`bapps-gen validate`: a report that says whether a dataset, or a zoo, is good."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bapps_gen.cli.options import add_workers, progress_bar, workers_of
 from bapps_gen.cli.score import add_metrics, metric_options, print_resume
+from bapps_gen.cli.validate_zoo import add_zoo_arguments, names_zoo, run_zoo
 from bapps_gen.errors import UserError, out_of_range
 
 if TYPE_CHECKING:
@@ -40,10 +41,23 @@ _THRESHOLDS = (
     ("max-use", float, "D", "largest total variation distance of distortions to the other set"),
 )
 
+# What says nothing of a zoo, with its default.
+_DATASET_ONLY = (
+    ("against", None),
+    ("extremes", 9),
+    *((name, default) for name, default, _ in _LIMITS),
+    *((name, None) for name, *_ in _THRESHOLDS),
+    ("device", "auto"),
+    ("dtype", "float32"),
+    ("weights", None),
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a dataset")
+    parser.add_argument(
+        "dataset", type=Path, nargs="?", metavar="DATASET", help="folder of a dataset, or of a zoo"
+    )
     parser.add_argument(
         "--against", type=Path, metavar="OTHER", help="another dataset to compare with"
     )
@@ -75,11 +89,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, kind, letter, told in _THRESHOLDS:
         demands.add_argument(f"--{name}", type=kind, metavar=letter, help=told)
     add_metrics(parser, None)
+    add_zoo_arguments(parser)
     add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Validate; 1 when a threshold is missed."""
+    if names_zoo(options):
+        return run_zoo(options, _DATASET_ONLY)
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.manifests.files import whole_file
     from bapps_gen.pipelines.report import ReportHead, render_report
