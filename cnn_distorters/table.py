@@ -81,7 +81,7 @@ _ROWS = """
 045 white_noise   0.05 3 0 1 yes subpixel   instance 2 12 24 1 0.3 1   0.01  hinge 0.0015
 046 white_noise   0.1  3 0 0 no  subpixel   none     1 12 96 0 1   0   0     hinge 0.0015
 047 white_noise   0.18 2 0 1 yes subpixel   instance 2 8  24 0 0.1 0.3 0     bce   0.0015
-048 white_noise   0.05 3 0 0 yes transposed batch    1 12 24 0 1   1   0     hinge 0.0007
+048 white_noise   0.1  3 0 0 yes transposed batch    1 12 24 0 1   1   0     hinge 0.0007
 049 white_noise   0.1  4 0 0 no  bilinear   batch    1 24 32 1 0.3 0   0.005 hinge 0.003
 050 white_noise   0.18 3 1 2 no  transposed none     1 8  32 0 0.1 1   0     bce   0.0015
 051 white_noise   0.05 2 0 1 no  subpixel   batch    1 8  24 1 0.3 0.1 0.01  bce   0.003
@@ -100,7 +100,7 @@ _ROWS = """
 064 color_removal 0.7  3 0 0 no  bilinear   batch    1 8  64 0 0.3 0   0     bce   0.003
 065 color_removal 1    3 1 2 no  transposed batch    2 12 32 2 0.1 0.3 0.01  hinge 0.0015
 066 color_removal 1    5 0 0 yes subpixel   instance 1 12 64 3 0.1 0.3 0.01  hinge 0.0007
-067 color_removal 0.7  3 0 1 yes nearest    instance 2 12 24 0 0.1 1   0     bce   0.0015
+067 color_removal 1    3 0 1 yes nearest    instance 2 12 24 0 0.1 1   0     bce   0.0015
 068 color_removal 1    3 2 1 no  bilinear   batch    2 16 64 0 0   0.3 0     bce   0.0015
 069 color_removal 1    4 2 2 yes nearest    batch    2 24 64 2 0.1 0.3 0.005 bce   0.0015
 070 color_removal 0.7  4 3 2 no  transposed none     2 12 32 2 0.1 0.3 0.005 hinge 0.0007
