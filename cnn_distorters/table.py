@@ -44,7 +44,7 @@ _ROWS = """
 008 null          0    4 0 2 yes subpixel   none     2 12 96 0 0.3 1   0     bce   0.0015
 009 null          0    4 0 1 yes nearest    instance 2 16 48 1 1   0.3 0.01  bce   0.0007
 010 null          0    4 0 0 no  subpixel   none     1 8  64 2 0.1 1   0.01  bce   0.0007
-011 null          0    2 1 0 no  bilinear   instance 2 12 32 3 1   1   0.005 bce   0.0015
+011 null          0    2 0 0 no  bilinear   none     2 12 32 3 1   1   0.005 bce   0.0015
 012 null          0    5 4 0 no  bilinear   none     2 12 96 0 0.3 0.3 0     bce   0.0015
 013 null          0    3 0 2 yes nearest    instance 2 16 64 2 0.1 0.3 0.01  hinge 0.0007
 014 null          0    5 2 2 no  transposed batch    1 16 48 2 1   0.1 0.03  bce   0.003
