@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,8 @@ class DatasetInfo:
         patches: PATCHES in a set of triplets, PAIR_PATCHES in one of JND pairs.
         pictures: False in a recipe, whose shards have no picture columns.
         format_version: of the Parquet columns.
+        outputs: where the outputs of each algorithm were, in a set from real algorithms; their
+            files are in `outputs.parquet`.
     """
 
     kind: str
@@ -72,6 +74,7 @@ class DatasetInfo:
     pictures: bool = True
     format_version: int = FORMAT_VERSION
     zoo: str | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shards(self) -> int:
@@ -124,9 +127,10 @@ def read_info(folder: Path) -> DatasetInfo:
         raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from error
     except ValueError as error:
         raise WorkError(f"{path} is damaged ({error}); restore it from a copy") from None
-    names = {field.name for field in fields(DatasetInfo)}
+    names = {entry.name for entry in fields(DatasetInfo)}
     if isinstance(stored, dict):
         stored.setdefault("zoo", None)  # missing in sets from before there were CNN distorters
+        stored.setdefault("outputs", {})  # … and real algorithms
     if not isinstance(stored, dict) or set(stored) != names:
         odd = sorted(names ^ set(stored)) if isinstance(stored, dict) else []
         raise WorkError(

@@ -93,7 +93,7 @@ def describe_benchmark(
         spec=spec.values(),
         digest=spec.digest,
         distortions=dict(spec.versions),
-        units=parameter_units(catalogue, spec),
+        units=parameter_units(catalogue, (name for name, _ in spec.versions)),
         plugins=plugins,
         zoo=None if zoo is None else zoo_place(zoo),
         source_roots=source.roots,
@@ -115,7 +115,7 @@ def estimate(spec: BenchmarkSpec, source: Source, catalogue: Catalogue) -> Estim
         count = min(len(source), _SAMPLED_IMAGES)
         for place in range(count):
             try:
-                width, height = image_size(source.read(place * len(source) // count))
+                height, width = image_size(source.read(place * len(source) // count))
             except ImageError:
                 continue
             longest = max(width, height)

@@ -19,7 +19,8 @@ from bapps_gen.distortions.records import MAX_PARAMETERS, Distortion, Scaled
 from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.manifests.benchmark import REFERENCE_FOLDER
 from bapps_gen.manifests.rows import Step
-from bapps_gen.pipelines.plan import PLACE_WORDS, Place, PlaceDraw, check_version, uniforms
+from bapps_gen.pipelines.deal import PLACE_WORDS, Place, PlaceDraw, uniform_numbers
+from bapps_gen.pipelines.plan import check_version
 from bapps_gen.pipelines.spec import (
     DIGEST_DIGITS,
     check_range,
@@ -243,7 +244,7 @@ class BenchmarkPlanner:
             SLOT_VARIANT,
             _MEMBERS * _STEP_WORDS,
         )
-        numbers = uniforms(words)
+        numbers = uniform_numbers(words)
         seeds: list[int] = (words[::_STEP_WORDS] >> np.uint64(1)).tolist()
         return tuple(
             tuple(
@@ -266,7 +267,7 @@ class BenchmarkPlanner:
         words = self._streams.words(
             self.spec.seed, _stream(sha256, patch, ""), SLOT_PATCH, _TRIES * PLACE_WORDS
         )
-        numbers = uniforms(words)
+        numbers = uniform_numbers(words)
         for first in range(0, len(numbers), PLACE_WORDS):
             yield self._draw_place(numbers[first : first + PLACE_WORDS])
 

@@ -22,8 +22,8 @@ from bapps_gen.cnn_distorters.spec import digest_of
 from bapps_gen.errors import ImageError, SourceError
 from bapps_gen.manifests.files import make_folder, whole_file
 from bapps_gen.manifests.rows import PATCH_SIZE
+from bapps_gen.pipelines.deal import Place
 from bapps_gen.pipelines.executors import run_jobs
-from bapps_gen.pipelines.plan import Place
 from bapps_gen.pipelines.render import check_size, cut_reference, luma_contrast, settle_crop
 from bapps_gen.pipelines.sources import ImageCache, Source
 from bapps_gen.seeding import Streams

@@ -17,6 +17,7 @@ import numpy as np
 from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.manifests.dataset import Dataset, write_info, write_shard
 from bapps_gen.manifests.files import make_folder, write_error
+from bapps_gen.manifests.outputs import copy_outputs
 from bapps_gen.manifests.png import decode_png, encode_png
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCH_SIZE, PATCHES
 from bapps_gen.pipelines.generate import Progress
@@ -177,6 +178,7 @@ def export_recipe(dataset: Dataset, out: Path, progress: Progress | None = None)
             if progress:
                 progress(info.shard_range(shard)[1], info.rows)
         write_info(folder, info)
+        copy_outputs(dataset, folder)
     return out
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import bapps_gen
 from bapps_gen.cnn_distorters.zoo import Zoo
@@ -23,20 +23,16 @@ from bapps_gen.manifests.dataset import (
     write_shard,
 )
 from bapps_gen.manifests.files import folder_lock, make_folder, remove_leftovers
+from bapps_gen.manifests.outputs import has_outputs, write_outputs
 from bapps_gen.manifests.png import encode_png
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
-from bapps_gen.pipelines.distorters import (
-    cnn_name,
-    open_dataset_zoo,
-    pinned_distorters,
-    worker_catalogue,
-    zoo_place,
-)
+from bapps_gen.pipelines.aligned import AlignedImages
+from bapps_gen.pipelines.distorters import cnn_name, open_dataset_zoo, pinned_distorters, zoo_place
 from bapps_gen.pipelines.executors import run_jobs
-from bapps_gen.pipelines.plan import Planner
-from bapps_gen.pipelines.sources import ImageCache, Source
-from bapps_gen.pipelines.spec import TripletSpec, check_range, spec_from_values
-from bapps_gen.pipelines.triplets import TripletRenderer, grouped
+from bapps_gen.pipelines.makers import row_renderer
+from bapps_gen.pipelines.sources import Source
+from bapps_gen.pipelines.spec import TripletSpec, check_range
+from bapps_gen.pipelines.triplets import grouped
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +55,7 @@ class ShardContext:
 
     folder: Path
     info: DatasetInfo
-    source: Source
+    source: Source | AlignedImages
     zoo: Zoo | None = None
 
 
@@ -90,12 +86,8 @@ class GenerateReport:
 def prepare_shards(context: ShardContext) -> Callable[[int], ShardReport]:
     """A function that renders and writes one shard, with caches of its own."""
     info = context.info
-    catalogue = worker_catalogue(info, context.zoo)
-    planner = Planner(spec_from_values(info.spec), catalogue)
-    renderer = TripletRenderer(
-        planner, catalogue.atoms, context.source, ImageCache(context.source), info.digest
-    )
-
+    renderer = row_renderer(info, context.source, context.zoo)
+    planner = renderer.planner
     cnn = bool(pinned_distorters(info))
 
     def make_shard(shard: int) -> ShardReport:
@@ -138,6 +130,8 @@ def describe_dataset(
         UserError: when `rows` or `shard_rows` is out of range.
     """
     check_layout(rows, shard_rows)
+    # In triplets CNN distorters distort as they were trained and have no parameters.
+    bare = () if spec.pairs else {cnn_name(name) for name, _ in spec.distorters}
     return DatasetInfo(
         kind=kind,
         version=bapps_gen.__version__,
@@ -146,7 +140,7 @@ def describe_dataset(
         rows=rows,
         shard_rows=shard_rows,
         distortions=dict(spec.versions),
-        units=parameter_units(catalogue, spec),
+        units=parameter_units(catalogue, (name for name, _ in spec.versions if name not in bare)),
         plugins=plugins,
         source_roots=source.roots,
         source_digest=source.digest,
@@ -157,22 +151,11 @@ def describe_dataset(
     )
 
 
-class Versioned(Protocol):
-    """A spec of any kind."""
-
-    @property
-    def versions(self) -> tuple[tuple[str, int], ...]:
-        """(name, version) of every atom and distorter."""
-
-
-def parameter_units(catalogue: Catalogue, spec: Versioned) -> dict[str, str]:
-    """Unit of every "distortion.parameter" that may occur in a dataset."""
-    # In triplets CNN distorters distort as they were trained and have no parameters.
-    bare = () if spec.pairs else {cnn_name(name) for name, _ in spec.distorters}
+def parameter_units(catalogue: Catalogue, names: Iterable[str]) -> dict[str, str]:
+    """Unit of every "distortion.parameter" of some distortions."""
     return {
         f"{name}.{parameter.name}": parameter.unit
-        for name, _ in spec.versions
-        if name not in bare
+        for name in names
         for parameter in catalogue.atom(name).parameters
     }
 
@@ -180,7 +163,7 @@ def parameter_units(catalogue: Catalogue, spec: Versioned) -> dict[str, str]:
 def generate(
     folder: Path,
     info: DatasetInfo,
-    source: Source,
+    source: Source | AlignedImages,
     workers: int,
     progress: Progress | None = None,
     *,
@@ -196,7 +179,19 @@ def generate(
     def context(settled: DatasetInfo) -> ShardContext:
         return ShardContext(folder, settled, source, zoo)
 
-    return fill_shards(folder, info, prepare_shards, context, workers, progress)
+    def list_outputs() -> None:
+        if isinstance(source, AlignedImages):
+            keep_outputs(folder, info, source)
+
+    return fill_shards(folder, info, prepare_shards, context, workers, progress, list_outputs)
+
+
+def keep_outputs(folder: Path, info: DatasetInfo, images: AlignedImages) -> None:
+    """Write what a set from real algorithms was cut from, unless it is there."""
+    if not has_outputs(folder, info.digest):
+        names = [name for name, _ in info.source_images]
+        files = ((name, images.files(place)) for place, name in enumerate(images.algorithms))
+        write_outputs(folder, info.digest, names, files)
 
 
 def fill_shards(
@@ -206,12 +201,14 @@ def fill_shards(
     context: Callable[[DatasetInfo], Context],
     workers: int,
     progress: Progress | None = None,
+    beside: Callable[[], None] | None = None,
 ) -> GenerateReport:
     """Have workers write the shards that a dataset's folder lacks.
 
     `prepare(context(info))` gives each worker its function that writes one shard. Whole shards of
     the same spec are kept; a longer dataset begins with the rows of a shorter one, so asking for
     more rows adds to it. Nothing that a reader could take for whole is written before it is.
+    `beside` is called before the work, to write what lies beside the shards.
 
     Raises:
         UserError: when the folder holds something else, or a dataset of another spec.
@@ -225,6 +222,8 @@ def fill_shards(
         info = _settle_info(folder, info)
         _tidy(folder)
         write_info(folder, info)
+        if beside is not None:
+            beside()
         todo = list(_missing_shards(folder, info))
         kept = info.rows - sum(_rows_in(info, shard) for shard in todo)
         done, differing, failures = kept, 0, dict(info.source_failures)

@@ -51,7 +51,9 @@ _FULL = 65535
 # Tags of TIFF 6.0.
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _EXTRA, _FORMAT = 258, 262, 277, 284, 338, 339
 _PLACES = ((273, 279), (324, 325))  # offsets and byte counts of strips, of tiles
+_WIDTH, _LENGTH = 256, 257
 _ORIENTATION = 0x0112
+_TURNED = (5, 6, 7, 8)
 _PNG_EXIF = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")  # chunks that may hold it
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _SEPARATED = 0, 1, 2, 5
 _DEEP_PHOTOMETRIC = (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB)
@@ -91,20 +93,35 @@ def decode_image(data: bytes, *, reserve: Callable[[int], None] | None = None) -
 
 
 def image_size(data: bytes) -> tuple[int, int]:
-    """Width and height in px that an encoded file's header tells, before EXIF rotation.
+    """Height and width in px of the array that `decode_image` gives, from the header alone.
 
     Raises:
-        ImageError: when there is no such header; pixels are not looked at.
+        ImageError: when the header is not one of a supported kind. Pixels are not looked at.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image, _ = _open(data)
+            return _size(data)
     except ImageError:
         raise
     except Exception as error:  # as in `decode_image`
         raise ImageError(f"damaged or cut short ({one_line(error)})") from error
-    return image.size
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    if not data:
+        raise ImageError("empty, 0 bytes")
+    image, _ = _open(data)
+    width, height = image.size
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        # Some versions of Pillow turn the size at once, others when the pixels are read.
+        width, height = image.tag_v2[_WIDTH], image.tag_v2[_LENGTH]
+        orientation = image.tag_v2.get(_ORIENTATION, 1)
+    elif image.format == "PNG" and not any(mark in data for mark in _PNG_EXIF):
+        orientation = 1  # asking Pillow would decode all of it
+    else:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    return (width, height) if orientation in _TURNED else (height, width)
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -318,7 +335,7 @@ def _oriented(
 
     Writing through the view turns the image without another copy of it.
     """
-    if orientation in (5, 6, 7, 8):
+    if orientation in _TURNED:
         out = np.empty((width, height, 3), np.uint8)
     else:
         out = np.empty((height, width, 3), np.uint8)
@@ -327,6 +344,6 @@ def _oriented(
         view = view[::-1]
     if orientation in (2, 3, 6, 7):
         view = view[:, ::-1]
-    if orientation in (5, 6, 7, 8):
+    if orientation in _TURNED:
         view = view.swapaxes(0, 1)
     return out, view

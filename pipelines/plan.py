@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bapps_gen.distortions.catalogue import Catalogue
 from bapps_gen.distortions.records import MAX_PARAMETERS, Distortion
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.rows import Step
+from bapps_gen.pipelines.deal import PLACE_WORDS, PLACES, Dealer, Place, uniform_numbers
 from bapps_gen.pipelines.distorters import cnn_name, planning_catalogue
-from bapps_gen.pipelines.spec import BLOCK_ROWS, TripletSpec
-from bapps_gen.seeding import SLOT_IMAGES, SLOT_PLACES, SLOT_ROW, Streams
+from bapps_gen.pipelines.spec import TripletSpec
+from bapps_gen.seeding import SLOT_ROW
 
-PLACES = 4
-"""Crops tried in one image before the next image is taken (own choice)."""
 MAX_STEPS = 2
 """Steps a side (paper, section 2.1: distortions are composed in pairs)."""
 
-PLACE_WORDS = 3
 _STEP_WORDS = 2 + MAX_PARAMETERS  # noise seed, severity, parameters
 _FIRST_PLACE = 4  # after the words that choose the two distortions
 _FIRST_STEP = _FIRST_PLACE + PLACES * PLACE_WORDS
@@ -33,19 +28,6 @@ _CNN_WORDS = 4  # form and order of a mixed row, and its two CNN distorters; aft
 
 LEAST_SHARE = 0.25
 """Of a pair's severity, what either of two steps has at least (own choice, lest one be nothing)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A crop before the image's size is known.
-
-    A patch pixel is the mean of `reduction` × `reduction` source pixels; `left` and `top` are in
-    [0, 1), shares of the room that the crop has in the image.
-    """
-
-    reduction: int
-    left: float
-    top: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +47,7 @@ class TripletPlan:
     sides: tuple[tuple[Step, ...], ...]
 
 
-class Planner:
+class Planner(Dealer):
     """Plans rows of one spec. Rows may be planned in any order: `row(i)` is pure.
 
     What the two sides of a row are, where p0 and p1 always differ (the paper names the kinds of
@@ -89,6 +71,7 @@ class Planner:
     """
 
     def __init__(self, spec: TripletSpec, catalogue: Catalogue) -> None:
+        super().__init__(spec)
         self.spec = spec
         self._cnn = _Pool(cnn_name(name) for name, _ in spec.distorters)
         # Unpacked once, for this is the inner loop: name, version, and how to draw each parameter.
@@ -105,15 +88,11 @@ class Planner:
         self._singles = _Pool(choice for choice in spec.choices if "+" not in choice)
         self._pairs = _Pool(choice for choice in spec.choices if "+" in choice)
         self._words = _END_STEP + (_CNN_WORDS if spec.distorters else 0)
-        self._streams = Streams()
-        self._draw_place = PlaceDraw(spec.reductions)
-        self._groups = BLOCK_ROWS // spec.rows_per_image
-        self._order: tuple[int, NDArray[np.uint32]] = (-1, np.zeros(0, np.uint32))
 
     def row(self, row: int) -> TripletPlan:
         """The plan of a row ≥ 0."""
         words = self._streams.words(self.spec.seed, row, SLOT_ROW, self._words)
-        uniform = uniforms(words)
+        uniform = uniform_numbers(words)
         seeds: list[int] = (words[_FIRST_STEP:_END_STEP:_STEP_WORDS] >> np.uint64(1)).tolist()
 
         places = self._places(uniform[_FIRST_PLACE:_FIRST_STEP])
@@ -122,32 +101,6 @@ class Planner:
             for side, members in enumerate(self._sides(uniform))
         ]
         return TripletPlan(row, self.image(row), places, tuple(sides))
-
-    def further_places(self, row: int, attempt: int) -> tuple[Place, ...]:
-        """Crops to try after those of the plan, of a stream of their own for every attempt ≥ 0."""
-        count = PLACES * PLACE_WORDS
-        words = self._streams.words(self.spec.seed, row, SLOT_PLACES, count * (attempt + 1))
-        return self._places(uniforms(words[-count:]))
-
-    def _places(self, uniform: list[float]) -> tuple[Place, ...]:
-        return tuple(
-            self._draw_place(uniform[word : word + PLACE_WORDS])
-            for word in range(0, PLACES * PLACE_WORDS, PLACE_WORDS)
-        )
-
-    def image(self, row: int, step: int = 0) -> int:
-        """Index of a row's image, or of the one it tries `step` images later.
-
-        Images are dealt out evenly: every one has its turn before any has its next. Within a
-        block of rows, rows a whole number of groups apart share an image.
-        """
-        block, within = divmod(row, BLOCK_ROWS)
-        turn, place = divmod(block * self._groups + within % self._groups, self.spec.images)
-        if self._order[0] != turn:
-            generator = self._streams.at(self.spec.seed, turn, SLOT_IMAGES)
-            order = generator.permutation(self.spec.images).astype(np.uint32)
-            self._order = (turn, order)
-        return int(self._order[1][(place + step) % self.spec.images])
 
     def _sides(self, uniform: list[float]) -> tuple[_Members, ...]:
         """What p0, and p1 in a triplet, are made with."""
@@ -209,12 +162,6 @@ class Planner:
         return [low + (high - low) * number for number in uniform[:count]]
 
 
-def uniforms(words: NDArray[np.uint64]) -> list[float]:
-    """64-bit words as numbers in [0, 1) with 53 random bits."""
-    numbers: list[float] = ((words >> np.uint64(11)) * 2.0**-53).tolist()
-    return numbers
-
-
 def check_version(atom: Distortion, version: int) -> None:
     """Raise UserError unless an atom is of the version that a dataset was made with."""
     if atom.version != version:
@@ -222,22 +169,6 @@ def check_version(atom: Distortion, version: int) -> None:
             f"{atom.name} is version {atom.version} here, but the dataset was made with version "
             f"{version}; use the bapps-gen or plugin that made it"
         )
-
-
-class PlaceDraw:
-    """Draws places: a scale of 1/k with weight 1/k, and where the crop lies, evenly."""
-
-    __slots__ = ("_reductions", "_shares")
-
-    def __init__(self, reductions: Iterable[int]) -> None:
-        self._reductions = tuple(reductions)
-        weights = list(accumulate(1 / reduction for reduction in self._reductions))
-        self._shares = [weight / weights[-1] for weight in weights[:-1]]
-
-    def __call__(self, uniform: Sequence[float]) -> Place:
-        """The place that PLACE_WORDS numbers in [0, 1) draw."""
-        share, left, top = uniform
-        return Place(self._reductions[bisect_right(self._shares, share)], left, top)
 
 
 class _Pool:

@@ -40,8 +40,18 @@ class RecordedSource:
 Images = Source | RecordedSource
 
 
-def find_recorded(recorded: Sequence[tuple[str, str]], source: Source) -> Images:
+_REMEDY = "--source with the images that it was made from"
+
+
+def find_recorded(
+    recorded: Sequence[tuple[str, str]], source: Source, remedy: str = _REMEDY
+) -> Images:
     """The recorded images among those of a source, under whatever name they have there.
+
+    Args:
+        recorded: (name, SHA-256) of every image.
+        source: where to look.
+        remedy: what to give where some are missing, for the error.
 
     Raises:
         WorkError: naming the first image that is missing or has changed, and how many are.
@@ -49,14 +59,30 @@ def find_recorded(recorded: Sequence[tuple[str, str]], source: Source) -> Images
     entries = tuple((entry.name, entry.sha256) for entry in source.entries)
     if entries == tuple(recorded):
         return source
+    places = find_by_content(recorded, source, remedy)
+    return RecordedSource(source, tuple(recorded), places)
+
+
+def find_by_content(
+    recorded: Sequence[tuple[str, str]], source: Source, remedy: str, prefix: str = ""
+) -> tuple[int, ...]:
+    """The place in a source of each recorded (name, SHA-256), under whatever name.
+
+    Args:
+        recorded: what to look for.
+        source: where.
+        remedy: what to give instead, for the error.
+        prefix: before names in the error.
+
+    Raises:
+        WorkError: naming the first image that is missing or has changed, and how many are.
+    """
+    entries = [(entry.name, entry.sha256) for entry in source.entries]
     places = {sha256: place for place, (_, sha256) in enumerate(entries)}
     lost = [name for name, sha256 in recorded if sha256 not in places]
     if lost:
         names = {name for name, _ in entries}
         what = "has changed since" if lost[0] in names else "is not in the source, but was when"
         more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
-        raise WorkError(
-            f"{lost[0]}{more} {what} the dataset was made; "
-            "give --source with the images that it was made from"
-        )
-    return RecordedSource(source, tuple(recorded), tuple(places[sha256] for _, sha256 in recorded))
+        raise WorkError(f"{prefix}{lost[0]}{more} {what} the dataset was made; give {remedy}")
+    return tuple(places[sha256] for _, sha256 in recorded)

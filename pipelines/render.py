@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from bapps_gen.distortions.records import Distortion
 from bapps_gen.errors import ImageError
 from bapps_gen.manifests.rows import PATCH_SIZE, Crop, Step
+from bapps_gen.pipelines.deal import Place
 from bapps_gen.pipelines.distorters import ZooFunction, strength_of
-from bapps_gen.pipelines.plan import Place
 from bapps_gen.seeding import SLOT_STEP, Streams
 
 Image = NDArray[np.uint8]

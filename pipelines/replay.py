@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from bapps_gen.cnn_distorters.zoo import Zoo
+from bapps_gen.distortions.catalogue import Catalogue
 from bapps_gen.errors import ImageError, UserError, WorkError
 from bapps_gen.manifests.dataset import Dataset, DatasetInfo, write_shard
+from bapps_gen.manifests.outputs import copy_outputs
 from bapps_gen.manifests.png import encode_png
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
+from bapps_gen.pipelines.aligned import AlignedImages
 from bapps_gen.pipelines.distorters import (
     dataset_catalogue,
     open_dataset_zoo,
@@ -20,7 +24,10 @@ from bapps_gen.pipelines.distorters import (
     zoo_place,
 )
 from bapps_gen.pipelines.generate import GenerateReport, Progress, ShardReport, fill_shards
+from bapps_gen.pipelines.makers import RowSource
 from bapps_gen.pipelines.plan import check_version
+from bapps_gen.pipelines.real import replay_patches
+from bapps_gen.pipelines.real_spec import STEP_VERSION, is_real
 from bapps_gen.pipelines.recorded import Images
 from bapps_gen.pipelines.render import Image, apply_many, cut_reference, pixel_hash
 from bapps_gen.pipelines.sources import ImageCache
@@ -35,7 +42,7 @@ class ReplayContext:
     recipe: Dataset
     folder: Path
     info: DatasetInfo
-    source: Images
+    source: RowSource
     allow_different: bool
     zoo: Zoo | None = None
 
@@ -43,7 +50,7 @@ class ReplayContext:
 def replay(
     recipe: Dataset,
     folder: Path,
-    source: Images,
+    source: RowSource,
     workers: int,
     *,
     allow_different: bool = False,
@@ -72,7 +79,8 @@ def replay(
     info = replace(recipe.info, pictures=True)
     if zoo is not None:
         info = replace(info, zoo=zoo_place(zoo))
-    return fill_shards(folder, info, prepare_replay, context, workers, progress)
+    beside = partial(copy_outputs, recipe, folder)
+    return fill_shards(folder, info, prepare_replay, context, workers, progress, beside)
 
 
 def check_recipe(recipe: Dataset, zoo: Zoo | None = None) -> None:
@@ -81,17 +89,56 @@ def check_recipe(recipe: Dataset, zoo: Zoo | None = None) -> None:
         raise UserError(
             f"{recipe.folder} was imported, so nothing says how to make it again; import it anew"
         )
+    if is_real(recipe.info):
+        for name, version in recipe.info.distortions.items():
+            if version != STEP_VERSION:
+                raise UserError(
+                    f"{name} is version {STEP_VERSION} here, but the dataset was made with version "
+                    f"{version}; use the bapps-gen that made it"
+                )
+        return
     catalogue = dataset_catalogue(recipe.info, zoo)
     for name, version in recipe.info.distortions.items():
         check_version(catalogue.atom(name), version)
 
 
+PatchesOf = Callable[[Sequence[ManifestRow]], Iterator[tuple[Image, ...]]]
+"""Makes the patches of stored rows again."""
+
+
 def prepare_replay(context: ReplayContext) -> Callable[[int], ShardReport]:
     """A function that replays one shard."""
-    catalogue = worker_catalogue(context.info, context.zoo)
-    atoms, cnn = catalogue.atoms, bool(pinned_distorters(context.info))
-    images, streams = ImageCache(context.source), Streams()
-    places = {entry.sha256: index for index, entry in enumerate(context.source.entries)}
+    source, info = context.source, context.info
+    cnn = bool(pinned_distorters(info))
+    if isinstance(source, AlignedImages):
+        patches_of: PatchesOf = replay_patches(source, info.kind)
+    else:
+        patches_of = _distorted_patches(worker_catalogue(info, context.zoo), source)
+
+    def replay_shard(shard: int) -> ShardReport:
+        differing = 0
+        made = []
+        stored = sorted(context.recipe.read_rows(shard), key=lambda row: row.source_path)
+        for group in grouped(stored, cnn):
+            for row, patches in zip(group, patches_of(group), strict=True):
+                hashes = tuple(map(pixel_hash, patches))
+                if hashes != row.hashes:
+                    if not context.allow_different:
+                        raise _different(row, hashes)
+                    differing += 1
+                    row = replace(row, hashes=hashes)
+                made.append((row, tuple(map(encode_png, patches))))
+        made.sort(key=lambda item: item[0].row)
+        rows, pngs = zip(*made, strict=True)
+        write_shard(context.folder, context.info, shard, rows, pngs)
+        return ShardReport(shard, len(rows), differing=differing)
+
+    return replay_shard
+
+
+def _distorted_patches(catalogue: Catalogue, source: Images) -> PatchesOf:
+    images, streams = ImageCache(source), Streams()
+    places = {entry.sha256: index for index, entry in enumerate(source.entries)}
 
     def reference_of(row: ManifestRow) -> Image:
         for steps in row.steps:
@@ -116,31 +163,12 @@ def prepare_replay(context: ReplayContext) -> Callable[[int], ShardReport]:
             for reference, count in zip(references, counts, strict=True)
             for _ in range(count)
         ]
-        sides = iter(
-            apply_many(repeated, [steps for row in rows for steps in row.steps], atoms, streams)
-        )
+        steps = [steps for row in rows for steps in row.steps]
+        sides = iter(apply_many(repeated, steps, catalogue.atoms, streams))
         for reference, count in zip(references, counts, strict=True):
             yield reference, *islice(sides, count)
 
-    def replay_shard(shard: int) -> ShardReport:
-        differing = 0
-        made = []
-        stored = sorted(context.recipe.read_rows(shard), key=lambda row: row.source_path)
-        for group in grouped(stored, cnn):
-            for row, patches in zip(group, patches_of(group), strict=True):
-                hashes = tuple(map(pixel_hash, patches))
-                if hashes != row.hashes:
-                    if not context.allow_different:
-                        raise _different(row, hashes)
-                    differing += 1
-                    row = replace(row, hashes=hashes)
-                made.append((row, tuple(map(encode_png, patches))))
-        made.sort(key=lambda item: item[0].row)
-        rows, pngs = zip(*made, strict=True)
-        write_shard(context.folder, context.info, shard, rows, pngs)
-        return ShardReport(shard, len(rows), differing=differing)
-
-    return replay_shard
+    return patches_of
 
 
 def _different(row: ManifestRow, hashes: tuple[str, ...]) -> WorkError:

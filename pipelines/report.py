@@ -113,7 +113,7 @@ def _header(head: ReportHead, found: Found) -> str:
         (_percent(shares["duplicate_rows"]), "rows that repeat another"),
         (_percent(shares["flat_references"]), f"flat references, luma σ < {limits['flat']:g}"),
     ]
-    if _has_distortions(found):
+    if cover["used"]:
         tiles.append((f"{cover['used']} / {cover['of']}", "distortions that occur"))
     cells = "".join(
         f'<div class="tile"><b>{value}</b><span>{escape(label)}</span></div>'
@@ -335,12 +335,11 @@ def _coverage(found: Found) -> str:
             else ""
         )
     )
+    listed = (("Least used", cover["least"] if cover["used"] else []), ("Most used", cover["most"]))
     lists = "".join(
         f"<div><h3>{title}</h3>{_table(('distortion', 'sides'), rows)}</div>"
-        for title, rows in (
-            ("Least used", [(e["distortion"], f"{e['sides']:,}") for e in cover["least"]]),
-            ("Most used", [(e["distortion"], f"{e['sides']:,}") for e in cover["most"]]),
-        )
+        for title, entries in listed
+        if (rows := [(entry["distortion"], f"{entry['sides']:,}") for entry in entries])
     )
     return _section("Coverage", note, f'<div class="pair">{lists}</div>')
 

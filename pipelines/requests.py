@@ -137,7 +137,7 @@ def prepare_set(request: SetRequest) -> PreparedSet:
         values["singles"] = request.singles
         versions = atom_versions(catalogue, values["choices"])
     if cnn:
-        zoo, ids = _choose_distorters(request)
+        zoo, ids = choose_distorters(request.zoo, request.distorters)
         catalogue = with_zoo(catalogue, zoo, ids)
         values["distorters"] = pin_distorters(zoo, ids)
         versions = tuple(sorted((*versions, *distorter_versions(ids))))
@@ -148,9 +148,21 @@ def prepare_set(request: SetRequest) -> PreparedSet:
     return PreparedSet(request, catalogue, zoo, values)
 
 
-def _choose_distorters(request: SetRequest) -> tuple[Zoo, tuple[str, ...]]:
-    zoo = open_zoo(request.zoo)
+def choose_distorters(
+    folder: Path | None, chosen: tuple[str, ...] = ()
+) -> tuple[Zoo, tuple[str, ...]]:
+    """A zoo, and the ids of some of its distorters in its order.
+
+    Args:
+        folder: of the zoo; None for the shipped one.
+        chosen: ids and ranges of ids such as "010-020"; all where none is given.
+
+    Raises:
+        UserError: for a missing zoo or an unknown id.
+        WorkError: when the zoo's index is damaged.
+    """
+    zoo = open_zoo(folder)
     from bapps_gen.pipelines.train import choose_specs  # needs torch, which open_zoo asks for
 
-    specs = choose_specs([zoo.spec(name) for name in zoo.ids], request.distorters)
+    specs = choose_specs([zoo.spec(name) for name in zoo.ids], chosen)
     return zoo, tuple(spec.id for spec in specs)

@@ -18,6 +18,7 @@ from bapps_gen.manifests.files import whole_file
 from bapps_gen.manifests.png import decode_png
 from bapps_gen.manifests.rows import PATCH_SIZE, PATCHES, Step
 from bapps_gen.manifests.schema import table_rows
+from bapps_gen.pipelines.real_tasks import TASKS
 
 _MARGIN = 10
 _GAP = 4
@@ -78,9 +79,13 @@ def _shown(batch: pa.RecordBatch) -> Shown:
 
 
 def describe_steps(steps: Sequence[Step]) -> tuple[str, ...]:
-    """Two lines a step: its name, and its parameters."""
+    """Two lines a step: its name, and its parameters or, of a real algorithm, its task."""
     lines = []
     for step in steps:
+        task, _, algorithm = step.distortion.partition(":")
+        if task in TASKS:  # both would not fit on one line
+            lines += [algorithm, f"  {task}"]
+            continue
         lines.append(step.distortion)
         lines.append("  " + ", ".join(f"{name} {value:.3g}" for name, value in step.params))
     return tuple(lines)

@@ -116,6 +116,22 @@ class Source:
             digest.update(f"{entry.name}\0{entry.sha256}\n".encode())
         return digest.hexdigest()
 
+    @property
+    def lone_file(self) -> str | None:
+        """Name of the tar or Parquet file that is all of this source; its images' names begin so.
+
+        None for folders and image files, and where there are several roots.
+        """
+        for container in self.containers:
+            if not isinstance(container, _Files) and self.roots == (container.path,):
+                return os.path.basename(container.path)
+        return None
+
+    def take(self, places: Sequence[int]) -> Source:
+        """The images at some places, in that order."""
+        table = self.table.take(pa.array(places, pa.int64())).combine_chunks()
+        return Source(self.roots, self.containers, table)
+
     def read(self, index: int) -> bytes:
         """The encoded bytes of an image, checked against its SHA-256.
 

@@ -76,18 +76,8 @@ class TripletSpec:
 
     def __post_init__(self) -> None:
         check_range("seed", self.seed, 0, MAX_SEED, whole=True)
-        check_range("images", self.images, 1, 2**31, whole=True)
         check_pair("severity", self.severity, 0.0, 1.0)
-        check_scale(self.scale)
-        check_range("min-contrast", self.min_contrast, 0.0, 0.5)
-        check_range("rows-per-image", self.rows_per_image, 1, BLOCK_ROWS, whole=True)
-        if BLOCK_ROWS % self.rows_per_image:
-            raise out_of_range(
-                "rows-per-image",
-                self.rows_per_image,
-                f"a divisor of {BLOCK_ROWS}",
-                "use 1, 2, 4, 5, 8, 10, 20, 25, 40, 50 or 100",
-            )
+        check_cropping(self.images, self.scale, self.min_contrast, self.rows_per_image)
         if self.plan_version != PLAN_VERSION:
             raise UserError(
                 f"plan_version = {self.plan_version} is not {PLAN_VERSION}; "
@@ -251,6 +241,23 @@ def reductions_of(scale: tuple[float, float]) -> range:
     """The whole numbers k with a scale of 1/k in a range of scales."""
     low, high = scale
     return range(math.ceil(1 / high - 1e-9), math.floor(1 / low + 1e-9) + 1)
+
+
+def check_cropping(
+    images: int, scale: tuple[float, float], min_contrast: float, rows_per_image: int
+) -> None:
+    """Raise UserError unless these entries are those of a `TripletSpec`."""
+    check_range("images", images, 1, 2**31, whole=True)
+    check_scale(scale)
+    check_range("min-contrast", min_contrast, 0.0, 0.5)
+    check_range("rows-per-image", rows_per_image, 1, BLOCK_ROWS, whole=True)
+    if BLOCK_ROWS % rows_per_image:
+        raise out_of_range(
+            "rows-per-image",
+            rows_per_image,
+            f"a divisor of {BLOCK_ROWS}",
+            "use 1, 2, 4, 5, 8, 10, 20, 25, 40, 50 or 100",
+        )
 
 
 def check_scale(scale: tuple[float, float]) -> None:

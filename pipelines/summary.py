@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from bapps_gen.manifests.dataset import Dataset, DatasetInfo, shard_path
@@ -53,6 +54,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "spec_digest": info.digest,
         "made_with_version": info.version,
         "source": ", ".join(info.source_roots) or "built-in photographs",
+        "outputs": _outputs(info.outputs),
         "source_images": len(info.source_images),
         "source_images_used": len(images),
         "source_images_unusable": len(info.source_failures),
@@ -70,3 +72,11 @@ def _distorters(info: DatasetInfo) -> str:
     """How many CNN distorters were drawn from, and where they came from."""
     count = len(pinned_distorters(info))
     return f"{count} of {info.zoo or 'the zoo of this package'}" if count else "none"
+
+
+def _outputs(roots: Mapping[str, str]) -> str:
+    """How many algorithms there are, and where their outputs were."""
+    if not roots:
+        return "none"
+    folders = sorted({root.rpartition("/")[0] for root in roots.values()})
+    return f"of {len(roots)} algorithms in {', '.join(folders)}"

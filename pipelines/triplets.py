@@ -8,36 +8,29 @@ from itertools import islice
 from typing import TypeVar
 
 from bapps_gen.distortions.records import Distortion
-from bapps_gen.errors import ImageError, SourceError, UserError
-from bapps_gen.manifests.rows import Crop, ManifestRow
-from bapps_gen.pipelines.plan import PLACES, Place, Planner, TripletPlan
+from bapps_gen.errors import ImageError
+from bapps_gen.manifests.rows import ManifestRow
+from bapps_gen.pipelines.plan import Planner, TripletPlan
 from bapps_gen.pipelines.recorded import Images
 from bapps_gen.pipelines.render import (
     Image,
     apply_many,
     apply_steps,
     check_size,
-    cut_reference,
-    luma_contrast,
     pixel_hash,
-    settle_crop,
 )
+from bapps_gen.pipelines.search import Cut, find_crops
 from bapps_gen.pipelines.sources import ImageCache, ImageEntry
 from bapps_gen.seeding import Streams
 
 Patches = tuple[Image, ...]
 """The reference, p0 and, in a triplet, p1."""
 
-_ATTEMPTS = 64
-"""Further images tried for one row when crop after crop is refused (own choice)."""
 _ENTRIES_KEPT = 10_000
 
 CNN_GROUP_ROWS = 2000
 """Rows rendered together where there are CNN distorters: about 40 patches for each of 96, and
 75 MB of patches (own choice)."""
-
-_Cut = tuple[int, Crop, Image]
-"""Index of an image, a crop of it, and the reference patch that it gives."""
 
 Item = TypeVar("Item")
 
@@ -107,35 +100,16 @@ class TripletRenderer:
         # Rows whose first crop hides the difference are few: they are rendered from the start.
         return [found or self.render(plan) for plan, found in zip(plans, made, strict=True)]
 
-    def _crops(self, plan: TripletPlan) -> Iterator[_Cut]:
+    def _crops(self, plan: TripletPlan) -> Iterator[Cut]:
         """A row's crops that are not flat, in the order to try; an error when there is no more."""
-        image = self._load(plan.image)
-        if image is not None:
-            yield from self._in_image(plan.image, plan.places, image)
-        # Then at further places, round the images from the row's own.
-        count, attempts, broken = len(self.source), 0, 0
-        for step in range(count + _ATTEMPTS):
-            index = self.planner.image(plan.row, step)
-            image = self._load(index)
-            if image is None:
-                broken += 1
-            else:
-                places = self.planner.further_places(plan.row, attempts)
-                yield from self._in_image(index, places, image)
-                attempts += 1
-            if attempts == _ATTEMPTS or broken == count:
-                break
-        if not attempts:
-            name, reason = next(iter(self.failures.items()))
-            raise SourceError(
-                f"no usable image among {count} in the source; the first: {name}: {reason}; "
-                "use --source with whole images of at least 64×64 px"
-            )
-        higher = "a higher --severity, " if self.planner.spec.pairs else ""
-        raise UserError(
-            f"row {plan.row}: every crop tried ({PLACES * (attempts + 1)}) is flatter than "
-            f"min-contrast = {self.planner.spec.min_contrast:g} or hides the distortions; "
-            f"give {higher}a lower --min-contrast or other photos"
+        return find_crops(
+            self.planner,
+            plan.row,
+            plan.places,
+            self._load,
+            len(self.source),
+            self.failures,
+            remedy="a higher --severity, " if self.planner.spec.pairs else "",
         )
 
     def _load(self, index: int) -> Image | None:
@@ -156,16 +130,8 @@ class TripletRenderer:
             self._entries[index] = self.source.entries[index]
         return self._entries[index]
 
-    def _in_image(self, index: int, places: tuple[Place, ...], image: Image) -> Iterator[_Cut]:
-        least = self.planner.spec.min_contrast
-        for place in places:
-            crop = settle_crop(place, *image.shape[:2])
-            reference = cut_reference(image, crop)
-            if not least or luma_contrast(reference) >= least:
-                yield index, crop, reference
-
     def _finish(
-        self, plan: TripletPlan, cut: _Cut, sides: Sequence[Image]
+        self, plan: TripletPlan, cut: Cut, sides: Sequence[Image]
     ) -> tuple[ManifestRow, Patches] | None:
         """The row, or None where the two patches that people compare do not differ."""
         index, crop, reference = cut

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.distortions.compositions import COMPOSITIONS
+from bapps_gen.distortions.parse import CNN_PREFIX
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.png import decode_png
 from bapps_gen.manifests.scores import read_scores
+from bapps_gen.pipelines.distorters import CNN_FAMILY
 from bapps_gen.pipelines.executors import run_jobs
 from bapps_gen.pipelines.generate import Progress
+from bapps_gen.pipelines.real_tasks import TASKS
 from bapps_gen.pipelines.render import luma_contrast
 from bapps_gen.pipelines.score import MetricOptions, score
 from bapps_gen.pipelines.spec import check_range
@@ -203,13 +206,17 @@ def _prepare_gather(dataset: Dataset) -> Callable[[int], _ShardFacts]:
 
 def kind_of(step: str) -> str:
     """The kind of a step: itself, but "cnn" for every CNN distorter such as "cnn:017"."""
-    return step.split(":", 1)[0]
+    return CNN_FAMILY if step.startswith(CNN_PREFIX) else step
 
 
 def family_of(step: str) -> str:
-    """The family of a step: of the table, "cnn", "own" for a plugin's, "unknown" for none."""
+    """The family of a step: of the table, "cnn", "own" for a plugin's, "unknown" for none.
+
+    That of a real algorithm, such as "superres:bicubic", is its task.
+    """
     kind = kind_of(step)
-    return _FAMILY.get(kind, kind if kind in ("cnn", UNKNOWN) else "own")
+    task = kind.split(":", 1)[0]
+    return _FAMILY.get(kind, task if task in (CNN_FAMILY, UNKNOWN, *TASKS) else "own")
 
 
 def families_of(choice: str) -> str:

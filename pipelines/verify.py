@@ -13,20 +13,21 @@ from bapps_gen.manifests.dataset import Dataset, shard_fault, shard_path
 from bapps_gen.manifests.png import decode_png
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.manifests.schema import table_rows
-from bapps_gen.pipelines.distorters import (
-    open_dataset_zoo,
-    pinned_distorters,
-    planning_catalogue,
-    worker_catalogue,
-)
+from bapps_gen.pipelines.distorters import open_dataset_zoo, pinned_distorters
 from bapps_gen.pipelines.executors import run_jobs
 from bapps_gen.pipelines.generate import Progress
-from bapps_gen.pipelines.plan import Planner, TripletPlan
-from bapps_gen.pipelines.recorded import Images
+from bapps_gen.pipelines.makers import (
+    RowPlanner,
+    RowRenderer,
+    RowSource,
+    row_planner,
+    row_renderer,
+)
+from bapps_gen.pipelines.plan import TripletPlan
+from bapps_gen.pipelines.real_spec import is_real
 from bapps_gen.pipelines.render import pixel_hash
-from bapps_gen.pipelines.sources import ImageCache
-from bapps_gen.pipelines.spec import check_range, spec_from_values
-from bapps_gen.pipelines.triplets import Patches, TripletRenderer, grouped
+from bapps_gen.pipelines.spec import check_range
+from bapps_gen.pipelines.triplets import Patches, grouped
 
 PROBLEMS_A_SHARD = 20
 """Problems listed of one shard; more are only counted."""
@@ -43,7 +44,7 @@ class VerifyContext:
     """What every worker needs. Without a source, pixels are not made again."""
 
     dataset: Dataset
-    source: Images | None
+    source: RowSource | None
     zoo: Zoo | None = None
     tolerance: int = 0
 
@@ -69,7 +70,7 @@ class VerifyReport:
 
 def verify(
     dataset: Dataset,
-    source: Images | None,
+    source: RowSource | None,
     workers: int,
     progress: Progress | None = None,
     *,
@@ -118,19 +119,15 @@ def verify(
 def prepare_verify(context: VerifyContext) -> Callable[[int], VerifyReport]:
     """A function that verifies one shard."""
     dataset, info = context.dataset, context.dataset.info
-    planner, renderer = None, None
-    if not info.imported:
-        spec = spec_from_values(info.spec)
-        if context.source is None:
-            planner = Planner(spec, planning_catalogue(spec, info.plugins))
-        else:
-            catalogue = worker_catalogue(info, context.zoo)
-            planner = Planner(spec, catalogue)
-            images = ImageCache(context.source)
-            renderer = TripletRenderer(
-                planner, catalogue.atoms, context.source, images, info.digest
-            )
-    cnn = bool(pinned_distorters(info))
+    planner: RowPlanner | None = None
+    renderer: RowRenderer | None = None
+    if context.source is not None and not info.imported:
+        renderer = row_renderer(info, context.source, context.zoo)
+        planner = renderer.planner
+    elif not info.imported:
+        planner = row_planner(info)
+    # The rows of an image lie apart: many together, it and its outputs are decoded once.
+    together = bool(pinned_distorters(info)) or is_real(info)
 
     def verify_shard(shard: int) -> VerifyReport:
         path = shard_path(dataset.folder, shard)
@@ -140,7 +137,7 @@ def prepare_verify(context: VerifyContext) -> Callable[[int], VerifyReport]:
         found: list[str] = []
         rows = tolerated = largest = 0
         try:
-            for group in grouped(stored_rows(dataset, shard), cnn):
+            for group in grouped(stored_rows(dataset, shard), together):
                 sound = []
                 for row, pngs in group:
                     expected = info.shard_range(shard)[0] + rows
@@ -190,7 +187,7 @@ def _stored(row: ManifestRow, pngs: tuple[bytes, ...] | None) -> Iterator[str]:
 
 
 def _compare(
-    stored: Sequence[Stored], planner: Planner, renderer: TripletRenderer | None, tolerance: int
+    stored: Sequence[Stored], planner: RowPlanner, renderer: RowRenderer | None, tolerance: int
 ) -> Iterator[tuple[list[str], int]]:
     """For each stored row, what differs from the row that its plan gives, and levels tolerated."""
     plans = [planner.row(row.row) for row, _ in stored]
@@ -206,7 +203,7 @@ def _compare(
 
 
 def _remade(
-    plans: list[TripletPlan], renderer: TripletRenderer
+    plans: list[TripletPlan], renderer: RowRenderer
 ) -> Sequence[tuple[ManifestRow, Patches] | BappsGenError]:
     """Rows made again; for each that cannot be, why."""
     # In the order of images, lest each be decoded for every row.

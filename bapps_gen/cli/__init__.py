@@ -20,6 +20,7 @@ COMMANDS = (
     ("traditional", "traditional", "make triplets with traditional distortions"),
     ("cnn", "cnn", "make triplets with CNN distorters"),
     ("mix", "mix", "make triplets with CNN distorters and traditional distortions"),
+    ("real", "real", "make triplets from the outputs of real algorithms"),
     ("jnd", "jnd", "make pairs near the threshold of noticing, for JND judgements"),
     ("benchmark", "benchmark", "make every distortion at every level, on images or patches"),
     ("distortions", "distortions", "list the distortions with their parameters"),

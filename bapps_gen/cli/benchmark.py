@@ -211,11 +211,10 @@ def _chosen(options: argparse.Namespace, catalogue: Any) -> tuple[dict[str, Any]
                 "add --distorters all, or leave it out"
             )
         return {"choices": choices, "versions": versions}, None, ()
-    from bapps_gen.cli.making import chosen_zoo
+    from bapps_gen.pipelines.requests import choose_distorters
 
-    if ALL in options.distorters:
-        options.distorters = ()
-    zoo, distorters = chosen_zoo(options)
+    chosen = () if ALL in options.distorters else options.distorters
+    zoo, distorters = choose_distorters(options.zoo, chosen)
     values = {
         "choices": (*choices, *map(cnn_name, distorters)),
         "versions": tuple(sorted((*versions, *distorter_versions(distorters)))),

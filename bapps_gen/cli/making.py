@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,32 @@ from bapps_gen.cli.options import (
 
 if TYPE_CHECKING:
     from bapps_gen.manifests.dataset import DatasetInfo
-    from bapps_gen.pipelines.generate import GenerateReport
+    from bapps_gen.pipelines.generate import GenerateReport, Progress
     from bapps_gen.pipelines.requests import SetRequest
 
 
 def add_set(parser: argparse.ArgumentParser, unit: str = "triplets") -> None:
-    """Add what every set needs: its size, place and seed, and the photos."""
+    """Add what every set of distortions needs: its size, place and seed, and the photos."""
+    add_size(parser, unit)
+    photos = parser.add_argument_group("photos")
+    add_source(photos, "the colour photographs that scikit-image carries")
+    add_cropping(photos, "photos", "0.25 1", unit)
+    photos.add_argument(
+        "--split",
+        choices=("train", "val"),
+        help="use only this part of the photos, parted by their content",
+    )
+    photos.add_argument(
+        "--val-fraction",
+        type=float,
+        default=0.1,
+        metavar="F",
+        help="share of photos in val (default: %(default)s)",
+    )
+
+
+def add_size(parser: argparse.ArgumentParser, unit: str = "triplets") -> None:
+    """Add --n, --out, --seed, --workers, --quiet and --shard-size."""
     parser.add_argument("--n", type=int, required=True, metavar="N", help=f"number of {unit}")
     add_out(parser, unit)
     parser.add_argument(
@@ -41,18 +62,28 @@ def add_set(parser: argparse.ArgumentParser, unit: str = "triplets") -> None:
         metavar="ROWS",
         help="rows in a Parquet file; rows do not depend on it (default: %(default)s)",
     )
-    photos = parser.add_argument_group("photos")
-    add_source(photos, "the colour photographs that scikit-image carries")
-    photos.add_argument(
+
+
+def add_cropping(
+    group: argparse._ActionsContainer, images: str, scale: str, unit: str = "triplets"
+) -> None:
+    """Add --scale-range, None by default, --min-contrast and --rows-per-image.
+
+    Args:
+        group: where to.
+        images: what crops are taken of.
+        scale: the default of --scale-range, for people.
+        unit: what the rows are.
+    """
+    group.add_argument(
         "--scale-range",
         type=float,
         nargs=2,
-        default=(0.25, 1.0),
         metavar=("LOW", "HIGH"),
-        help="scales at which photos are read, patch pixels per photo pixel; those of the form "
-        "1/k are drawn (default: 0.25 1)",
+        help=f"scales at which {images} are read, patch pixels per pixel of theirs; those of the "
+        f"form 1/k are drawn (default: {scale})",
     )
-    photos.add_argument(
+    group.add_argument(
         "--min-contrast",
         type=float,
         default=0.02,
@@ -60,24 +91,12 @@ def add_set(parser: argparse.ArgumentParser, unit: str = "triplets") -> None:
         help="refuse patches whose luma deviates less than this share of full scale; "
         "0 takes all (default: %(default)s)",
     )
-    photos.add_argument(
+    group.add_argument(
         "--rows-per-image",
         type=int,
         default=10,
         metavar="R",
-        help=f"{unit} from a photo before the next has its turn (default: %(default)s)",
-    )
-    photos.add_argument(
-        "--split",
-        choices=("train", "val"),
-        help="use only this part of the photos, parted by their content",
-    )
-    photos.add_argument(
-        "--val-fraction",
-        type=float,
-        default=0.1,
-        metavar="F",
-        help="share of photos in val (default: %(default)s)",
+        help=f"{unit} from an image before the next has its turn (default: %(default)s)",
     )
 
 
@@ -154,7 +173,7 @@ def request_of(kind: str, options: argparse.Namespace) -> SetRequest:
         rows=options.n,
         seed=options.seed,
         shard_rows=options.shard_size,
-        scale=tuple(options.scale_range),
+        scale=tuple(options.scale_range or (0.25, 1.0)),
         min_contrast=options.min_contrast,
         rows_per_image=options.rows_per_image,
         **choices,
@@ -185,10 +204,23 @@ def make_set(kind: str, options: argparse.Namespace) -> int:
         options.source, options.quiet, split=options.split, val_fraction=options.val_fraction
     )
     info = prepared.describe(source)
+
+    def fill(progress: Progress | None) -> GenerateReport:
+        return generate(options.out, info, source, workers, progress, zoo=prepared.zoo)
+
+    return make_dataset(options, info, fill)
+
+
+def make_dataset(
+    options: argparse.Namespace,
+    info: DatasetInfo,
+    fill: Callable[[Progress | None], GenerateReport],
+) -> int:
+    """Call `fill` with a progress bar and say what was made."""
     began = time.monotonic()
     try:
-        with progress_bar(options.quiet, kind, info.unit) as progress:
-            report = generate(options.out, info, source, workers, progress, zoo=prepared.zoo)
+        with progress_bar(options.quiet, info.kind, info.unit) as progress:
+            report = fill(progress)
     except KeyboardInterrupt:
         print_resume(options.out)
         raise

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bapps_gen.errors import UserError
+
 if TYPE_CHECKING:
-    from bapps_gen.manifests.dataset import DatasetInfo
+    from bapps_gen.manifests.dataset import Dataset, DatasetInfo
+    from bapps_gen.pipelines.makers import RowSource
     from bapps_gen.pipelines.recorded import Images
     from bapps_gen.pipelines.sources import Source
 
@@ -129,6 +133,68 @@ def open_source_with_bar(
         print(f"bapps-gen: {BUILTIN_NOTE}", file=sys.stderr)
     with progress_bar(quiet, "reading the source", "images") as progress:
         return open_source(roots, split=split, val_fraction=val_fraction, progress=progress)
+
+
+def add_outputs(parser: argparse._ActionsContainer, told: str) -> None:
+    """Add --outputs NAME=DIR."""
+    parser.add_argument(
+        "--outputs", action="extend", nargs="+", default=[], metavar="NAME=DIR", help=told
+    )
+
+
+def outputs_of(options: argparse.Namespace) -> dict[str, str]:
+    """Name and place of each algorithm's outputs, as given.
+
+    Raises:
+        UserError: for one that is not NAME=DIR, or a name that is given twice.
+    """
+    found: dict[str, str] = {}
+    for given in options.outputs:
+        name, sign, place = given.partition("=")
+        if not (name and sign and place):
+            raise UserError(
+                f"outputs = {given} is not of the form NAME=DIR; "
+                "give the algorithm's name and its folder, such as bicubic=results/bicubic"
+            )
+        if name in found:
+            raise UserError(
+                f"outputs = {given}, but '{name}' is {found[name]} already; "
+                "give each algorithm a name of its own"
+            )
+        found[name] = os.path.expanduser(place)
+    return found
+
+
+def open_made_from(
+    dataset: Dataset, source: list[str], outputs: dict[str, str], quiet: bool
+) -> RowSource:
+    """What a dataset was made from: where it is now as given, or where the dataset says it was.
+
+    Raises:
+        UserError: when outputs are given that the dataset does not have.
+        WorkError: when something is missing or has changed.
+    """
+    from bapps_gen.manifests.outputs import read_outputs
+    from bapps_gen.pipelines.aligned import find_aligned
+
+    recorded = dataset.info.outputs
+    for name in outputs:
+        if name not in recorded:
+            known = ", ".join(recorded) or "no algorithms"
+            raise UserError(
+                f"outputs = {name}=… is of no use: {dataset.folder} has {known}; leave it out"
+            )
+    if not recorded:
+        return open_recorded(dataset.info, source, quiet)
+    names = tuple(recorded)
+    files = read_outputs(dataset.folder, dataset.info.digest, names)
+    places = {**recorded, **outputs}
+    return find_aligned(
+        dataset.info.source_images,
+        tuple(zip(names, files, strict=True)),
+        open_source_with_bar(source or list(dataset.info.source_roots), quiet),
+        lambda name: open_source_with_bar([places[name]], quiet),
+    )
 
 
 def open_recorded(info: DatasetInfo, given: list[str], quiet: bool) -> Images:

@@ -9,10 +9,12 @@ from pathlib import Path
 from bapps_gen.cli.making import print_resume, summary
 from bapps_gen.cli.options import (
     add_out,
+    add_outputs,
     add_source,
     add_workers,
     add_zoo,
-    open_recorded,
+    open_made_from,
+    outputs_of,
     progress_bar,
     workers_of,
 )
@@ -22,6 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("recipe", type=Path, metavar="RECIPE", help="folder of a recipe or dataset")
     add_source(parser, "where the recipe says its photos were")
+    add_outputs(
+        parser,
+        "where the outputs of an algorithm are now, in a set from real algorithms (default: where "
+        "the recipe says they were)",
+    )
     add_zoo(parser, "where the recipe says its zoo was, if it has CNN distorters")
     add_out(parser)
     parser.add_argument(
@@ -38,11 +45,11 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.pipelines.distorters import open_dataset_zoo
     from bapps_gen.pipelines.replay import check_recipe, replay
 
-    workers = workers_of(options)
+    workers, outputs = workers_of(options), outputs_of(options)
     recipe = open_dataset(options.recipe)
     zoo = open_dataset_zoo(recipe.info, options.zoo)
     check_recipe(recipe, zoo)
-    source = open_recorded(recipe.info, options.source, options.quiet)
+    source = open_made_from(recipe, options.source, outputs, options.quiet)
     began = time.monotonic()
     try:
         with progress_bar(options.quiet, "replay", recipe.info.unit) as progress:

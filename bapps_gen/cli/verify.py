@@ -6,10 +6,12 @@ import argparse
 from pathlib import Path
 
 from bapps_gen.cli.options import (
+    add_outputs,
     add_source,
     add_workers,
     add_zoo,
-    open_recorded,
+    open_made_from,
+    outputs_of,
     progress_bar,
     workers_of,
 )
@@ -21,6 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a dataset")
     add_source(parser, "where the dataset says its photos were")
+    add_outputs(
+        parser,
+        "where the outputs of an algorithm are now, in a set from real algorithms (default: where "
+        "the dataset says they were)",
+    )
     add_zoo(parser, "where the dataset says its zoo was, if it has CNN distorters")
     parser.add_argument(
         "--tolerance",
@@ -44,14 +51,14 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.pipelines.distorters import open_dataset_zoo
     from bapps_gen.pipelines.verify import verify
 
-    workers = workers_of(options)
+    workers, outputs = workers_of(options), outputs_of(options)
     dataset = open_dataset(options.dataset, incomplete=True)
     source = zoo = None
     if dataset.info.imported and not options.quiet:
         print(f"{options.dataset} was imported: its pictures are checked, but cannot be made again")
     if not (options.stored_only or dataset.info.imported):
         zoo = open_dataset_zoo(dataset.info, options.zoo)
-        source = open_recorded(dataset.info, options.source, options.quiet)
+        source = open_made_from(dataset, options.source, outputs, options.quiet)
     with progress_bar(options.quiet, "verify", "rows") as progress:
         report = verify(dataset, source, workers, progress, zoo=zoo, tolerance=options.tolerance)
     for problem in report.problems[:_LISTED]:

@@ -60,22 +60,26 @@ def picture(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("pictures", [(), ("--patches", "3")])
-def test_cnn_distorters_have_one_level_and_no_severity(photos, zoo, tmp_path, pictures):
+def test_cnn_distorters_have_levels_of_their_strength(photos, zoo, tmp_path, pictures):
     out = tmp_path / "out"
-    assert make(photos, out, zoo, "--distorters", "all", *pictures) == 0
+    options = ("--distorters", "all", "--severities", "0.2,1", *pictures)
+    assert make(photos, out, zoo, *options) == 0
     rows = manifest(out)
-    assert len(rows) == 6 * 3 * (3 if pictures else 1)
-    assert {(row["level"], row["severity"], row["family"]) for row in rows} == {(1, None, "cnn")}
+    assert len(rows) == 6 * 3 * 2 * (3 if pictures else 1)
+    assert {(row["level"], row["severity"]) for row in rows} == {(1, 0.2), (2, 1.0)}
     assert {row["path"].split("/")[0] for row in rows} == {"cnn-000", "cnn-001", "cnn-mine-2"}
     opened = open_zoo(zoo)
     for row in rows:
         reference = picture(out / row["reference"])
         (step,) = row["steps"]
+        (strength,) = step["params"]
         name = step["distortion"].removeprefix("cnn:")
-        expected = opened.render(name, reference[None], [step["seed"]])[0]
+        trained = opened.render(name, reference[None], [step["seed"]])[0]
+        expected = np.rint(reference + strength["value"] * (trained.astype(float) - reference))
         assert np.array_equal(picture(out / row["path"]), expected)
+        assert strength["value"] == (pytest.approx(1) if row["level"] == 2 else pytest.approx(0.4))
     with open(out / "pairs.csv", newline="") as file:
-        assert {line["severity"] for line in csv.DictReader(file)} == {""}
+        assert {line["severity"] for line in csv.DictReader(file)} == {"0.2", "1.0"}
 
 
 def test_cnn_pictures_do_not_depend_on_workers(photos, zoo, tmp_path):
@@ -93,7 +97,7 @@ def test_distorters_stand_beside_other_choices(photos, zoo, tmp_path):
         "jpeg/1/photo0.png",
         "jpeg/2/photo0.png",
         "cnn-000/1/photo0.png",
-        "cnn-001/1/photo0.png",
+        "cnn-000/2/photo0.png",
     ]
 
 

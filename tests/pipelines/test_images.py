@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 
 from bapps_gen.errors import ImageError, UserError
 from bapps_gen.pipelines import images
-from bapps_gen.pipelines.images import decode_image, read_image
+from bapps_gen.pipelines.images import decode_image, image_size, read_image
 
 tifffile = pytest.importorskip("tifffile")
 
@@ -430,3 +430,26 @@ def test_a_path_that_cannot_be_read_is_named_with_a_remedy(tmp_path: Path) -> No
     ):
         with pytest.raises(UserError, match=text):
             read_image(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_the_size_is_known_from_the_header(kind: str) -> None:
+    assert image_size(EVERY[kind]) == decode_image(EVERY[kind]).shape[:2]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_is_that_after_exif_rotation(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    tag = struct.pack("<2sHIHHHIHHI", b"II", 42, 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    files = [encoded(NOISE, kind, exif=exif) for kind in ("JPEG", "PNG", "WEBP", "TIFF")]
+    files.append(deep_png(DEEP, 2, (b"eXIf", tag)))
+    files.append(tiff(DEEP, photometric="rgb", extratags=[(274, 3, 1, orientation, True)]))
+    for data in files:
+        assert image_size(data) == decode_image(data).shape[:2]
+
+
+@pytest.mark.parametrize("data", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0 torn"])
+def test_a_file_without_a_header_has_no_size(data: bytes) -> None:
+    with pytest.raises(ImageError):
+        image_size(data)

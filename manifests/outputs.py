@@ -1,0 +1,126 @@
+"""The files that a set from real algorithms was cut from: `outputs.parquet`, beside the shards.
+
+One row for each output, one row group for each algorithm, in the order of the dataset's images.
+With it any output is found again by content, and one that has changed is named.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bapps_gen.errors import WorkError, first_line
+from bapps_gen.manifests.dataset import Dataset
+from bapps_gen.manifests.files import whole_file
+
+OUTPUTS_NAME = "outputs.parquet"
+OUTPUTS_FORMAT = 1
+_METADATA = b"bapps_gen_outputs"
+
+_FIELDS = (
+    ("algorithm", pa.string(), "name of the algorithm"),
+    ("source_path", pa.string(), "name of the ground-truth image, as in the rows"),
+    ("output_path", pa.string(), "name of its output among those of the algorithm"),
+    ("output_sha256", pa.string(), "SHA-256 of the output's encoded bytes"),
+)
+
+_REMEDY = "run the command that made the dataset again, or restore it from a copy"
+
+OutputFiles = Sequence[tuple[str, str]]
+"""(name, SHA-256) of one algorithm's output of every image, in order."""
+
+
+def outputs_path(folder: Path) -> Path:
+    """Where the list lies."""
+    return folder / OUTPUTS_NAME
+
+
+def write_outputs(
+    folder: Path,
+    spec_digest: str,
+    images: Sequence[str],
+    outputs: Iterable[tuple[str, OutputFiles]],
+) -> None:
+    """Write the list, whole or not at all.
+
+    Args:
+        folder: of the dataset.
+        spec_digest: digest of the dataset's spec.
+        images: names of the ground-truth images.
+        outputs: by algorithm, taken one after another.
+    """
+    fields = [
+        pa.field(name, kind, metadata={"description": meaning}) for name, kind, meaning in _FIELDS
+    ]
+    own = {"format_version": OUTPUTS_FORMAT, "spec_digest": spec_digest}
+    schema = pa.schema(fields, metadata={_METADATA: json.dumps(own, sort_keys=True)})
+    with (
+        whole_file(outputs_path(folder)) as path,
+        pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        for algorithm, files in outputs:
+            names, digests = zip(*files, strict=True)
+            columns = [[algorithm] * len(files), images, names, digests]
+            arrays = [pa.array(column, pa.string()) for column in columns]
+            table = pa.Table.from_arrays(arrays, schema=schema)
+            writer.write_table(table, row_group_size=len(files))
+
+
+def copy_outputs(dataset: Dataset, folder: Path) -> None:
+    """Copy the list of a dataset to another folder; most kinds have none.
+
+    Raises:
+        WorkError: when it is missing, or cannot be written.
+    """
+    if not dataset.info.outputs:
+        return
+    if not has_outputs(dataset.folder, dataset.info.digest):
+        raise WorkError(f"{outputs_path(dataset.folder)} is missing or damaged; {_REMEDY}")
+    with whole_file(outputs_path(folder)) as path:
+        shutil.copyfile(outputs_path(dataset.folder), path)
+
+
+def has_outputs(folder: Path, spec_digest: str) -> bool:
+    """Whether a folder has the list of a spec; told from the footer."""
+    try:
+        return _digest_of(pq.read_schema(outputs_path(folder))) == spec_digest
+    except (OSError, pa.ArrowInvalid):
+        return False
+
+
+def read_outputs(folder: Path, spec_digest: str, algorithms: Sequence[str]) -> list[OutputFiles]:
+    """The files of each algorithm.
+
+    Raises:
+        WorkError: when the list is missing, damaged or of another dataset.
+    """
+    path = outputs_path(folder)
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            if _digest_of(file.schema_arrow) != spec_digest:
+                raise WorkError(f"{path} is of another dataset; {_REMEDY}")
+            if file.num_row_groups != len(algorithms):
+                raise WorkError(f"{path} has other algorithms than the dataset; {_REMEDY}")
+            return [_read_group(file, group) for group in range(len(algorithms))]
+    except FileNotFoundError:
+        raise WorkError(f"{path} is missing; {_REMEDY}") from None
+    except (OSError, pa.ArrowException) as error:
+        raise WorkError(f"{path} is damaged ({first_line(error)}); {_REMEDY}") from None
+
+
+def _read_group(file: pq.ParquetFile, group: int) -> OutputFiles:
+    table = file.read_row_group(group, columns=["output_path", "output_sha256"])
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+
+
+def _digest_of(schema: pa.Schema) -> str | None:
+    try:
+        own = json.loads((schema.metadata or {})[_METADATA])
+        return own["spec_digest"] if own["format_version"] == OUTPUTS_FORMAT else None
+    except (KeyError, TypeError, ValueError):
+        return None
