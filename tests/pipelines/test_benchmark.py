@@ -707,8 +707,8 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_resume(photos, tmp_path):
     out = tmp_path / "out"
     options = ("--levels", "50", "--workers", "2")
     running = start(photos, out, *options, start_new_session=True)
-    while not (out / ".partial").exists() and running.poll() is None:
-        time.sleep(0.02)
+    while len(list(out.glob(".partial/*"))) < 2 and running.poll() is None:
+        time.sleep(0.02)  # until both workers are at work
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does, to every process
     _, err = running.communicate(timeout=30)
     assert running.returncode == 130, err
