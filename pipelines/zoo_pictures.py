@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from bapps_gen.manifests.files import whole_file
 from bapps_gen.manifests.rows import PATCH_SIZE
+from bapps_gen.pipelines.sheet import check_image_name, write_image
 
 _STRIP_GAP = 2
 _MARGIN = 12
@@ -52,7 +55,7 @@ def draw_zoo_sheet(
     inputs: NDArray[np.uint8],
     shown: NDArray[np.uint8],
     *,
-    across: int = 12,
+    across: int = 14,
 ) -> NDArray[np.uint8]:
     """All distorters' outputs for the same patches as one picture, uint8 RGB, the input first.
 
@@ -85,3 +88,18 @@ def draw_zoo_sheet(
         right = left + count * PATCH_SIZE - font.getlength(value)
         draw.text((right, base), value, _FAINT, font)
     return np.asarray(sheet)
+
+
+def write_zoo_sheet(path: Path, sheet: NDArray[np.uint8]) -> None:
+    """Write a sheet: WebP nearly without loss at a third of the size, for pages; else all of it.
+
+    Raises:
+        UserError: for an unknown ending, or when the folder does not exist.
+        WorkError: when the file cannot be written.
+    """
+    check_image_name(path)
+    if path.suffix.lower() != ".webp":
+        write_image(path, sheet)
+        return
+    with whole_file(path) as temporary:
+        Image.fromarray(sheet).save(temporary, "WEBP", quality=95, method=6)

@@ -430,8 +430,8 @@ def _matrix(found: Found) -> str:
     cell = min(20.0, max(9.5, 920 / len(order)))
     note = (
         "Median LPIPS between the outputs of every two distorters, in the order of likeness: dark "
-        "is alike, and dark squares on the diagonal are groups. Numbers are hundredths"
-        + (", shown when pointed at." if not few else ".")
+        "is alike, and dark squares on the diagonal are groups. "
+        + ("Numbers are hundredths." if few else "Pointing at a cell shows its value.")
     )
     ramp = f'<p class="ramp">0<i></i>{number(top)} or more</p>'
     return section(

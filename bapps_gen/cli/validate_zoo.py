@@ -37,7 +37,10 @@ def add_zoo_arguments(parser: argparse.ArgumentParser) -> None:
         "package); `validate DIR` does the same",
     )
     group.add_argument(
-        "--sheet", type=Path, metavar="FILE", help="picture of all distorters to write, .png, .webp"
+        "--sheet",
+        type=Path,
+        metavar="FILE",
+        help="picture of all distorters to write: .png, or .webp, smaller",
     )
     group.add_argument(
         "--patches", type=int, metavar="N", help="patches to judge by, 8 to 4096 (default: 256)"
@@ -91,7 +94,7 @@ def run_zoo(options: argparse.Namespace, unused: Sequence[tuple[str, Any]]) -> i
 
     # After open_zoo, which says in one line if torch is missing.
     from bapps_gen.manifests.files import whole_file
-    from bapps_gen.pipelines.sheet import check_image_name, write_image
+    from bapps_gen.pipelines.sheet import check_image_name
     from bapps_gen.pipelines.sources import open_source
     from bapps_gen.pipelines.validate_zoo import judge_zoo
     from bapps_gen.pipelines.zoo_measures import (
@@ -101,7 +104,7 @@ def run_zoo(options: argparse.Namespace, unused: Sequence[tuple[str, Any]]) -> i
         pick_shown,
         sample_patches,
     )
-    from bapps_gen.pipelines.zoo_pictures import draw_zoo_sheet
+    from bapps_gen.pipelines.zoo_pictures import draw_zoo_sheet, write_zoo_sheet
     from bapps_gen.pipelines.zoo_report import render_zoo_report
 
     seed = 0 if options.seed is None else options.seed
@@ -128,7 +131,8 @@ def run_zoo(options: argparse.Namespace, unused: Sequence[tuple[str, Any]]) -> i
             path.write_text(text + "\n", encoding="utf-8")
     if options.sheet is not None:
         few = slice(_SHEET_EXAMPLES)
-        write_image(options.sheet, draw_zoo_sheet(found, inputs[few], measures.shown[:, few]))
+        sheet = draw_zoo_sheet(found, inputs[few], measures.shown[:, few])
+        write_zoo_sheet(options.sheet, sheet)
     for line in found["missed"]:
         print(f"{zoo.folder}: {line}")
     if not options.quiet:
