@@ -7,6 +7,7 @@ without drawing those of the rows before it. There is no global generator in thi
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,15 @@ class Streams:
 def generator(seed: int, index: int = 0, slot: int = SLOT_STEP) -> np.random.Generator:
     """A generator of its own for one stream; the same numbers as `Streams.at`."""
     return Streams().at(seed, index, slot)
+
+
+def named_seed(seed: int, name: str) -> int:
+    """The seed, 0 to MAX_SEED, of a named part of something that has a seed itself.
+
+    SHA-256 over both, so that a part's seed depends on no other part and on no order.
+    """
+    digest = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") & MAX_SEED
 
 
 def seed_of(rng: np.random.Generator) -> int:

@@ -120,8 +120,12 @@ def read_info(folder: Path) -> DatasetInfo:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
+        inner = sorted(found.parent for found in folder.glob(f"*/*/*/{INFO_NAME}"))
+        remedy = (
+            f"one of the sets in it, such as {inner[0]}" if inner else "the folder that --out named"
+        )
         raise UserError(
-            f"{folder} is not a dataset: it has no {INFO_NAME}; give the folder that --out named"
+            f"{folder} is not a dataset: it has no {INFO_NAME}; give {remedy}"
         ) from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from error

@@ -27,7 +27,12 @@ from bapps_gen.manifests.outputs import has_outputs, write_outputs
 from bapps_gen.manifests.png import encode_png
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
 from bapps_gen.pipelines.aligned import AlignedImages
-from bapps_gen.pipelines.distorters import cnn_name, open_dataset_zoo, pinned_distorters, zoo_place
+from bapps_gen.pipelines.distorters import (
+    cnn_name,
+    open_dataset_zoo,
+    pinned_distorters,
+    zoo_place,
+)
 from bapps_gen.pipelines.executors import run_jobs
 from bapps_gen.pipelines.makers import row_renderer
 from bapps_gen.pipelines.sources import Source
@@ -219,7 +224,7 @@ def fill_shards(
     make_folder(folder / "data")
     with folder_lock(folder), contextlib.ExitStack() as after:
         after.callback(_tidy, folder)  # of workers that were stopped while writing
-        info = _settle_info(folder, info)
+        info = settle_info(folder, info)
         _tidy(folder)
         write_info(folder, info)
         if beside is not None:
@@ -278,7 +283,7 @@ def _refuse_foreign(folder: Path) -> None:
     )
 
 
-def _settle_info(folder: Path, wanted: DatasetInfo) -> DatasetInfo:
+def settle_info(folder: Path, wanted: DatasetInfo) -> DatasetInfo:
     """What to make in a folder, given what it holds.
 
     Raises:

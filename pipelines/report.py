@@ -14,13 +14,15 @@ from typing import Any
 
 from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.manifests.rows import Step
-from bapps_gen.pipelines.report_parts import breakable as _breakable
-from bapps_gen.pipelines.report_parts import number as _number
-from bapps_gen.pipelines.report_parts import page
-from bapps_gen.pipelines.report_parts import percent as _percent
-from bapps_gen.pipelines.report_parts import section as _section
-from bapps_gen.pipelines.report_parts import table as _table
-from bapps_gen.pipelines.report_parts import ticks as _ticks
+from bapps_gen.pipelines.report_parts import (
+    breakable,
+    number,
+    page,
+    percent,
+    section,
+    table,
+    ticks,
+)
 from bapps_gen.pipelines.report_style import STYLE
 from bapps_gen.pipelines.sheet import describe_steps
 from bapps_gen.pipelines.validate import SEVERITY_BINS, UNKNOWN
@@ -62,8 +64,30 @@ class ReportHead:
     missed: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ReportPart:
+    """All that a report says of one set.
+
+    Args:
+        head: names.
+        found: what `validate` returned.
+        pictures: what `read_patches` returned for the rows among the extremes.
+        settings: of the distances.
+    """
+
+    head: ReportHead
+    found: Found
+    pictures: Mapping[int, Found]
+    settings: Mapping[str, str]
+
+
 def render_report(head: ReportHead, found: Found, pictures: Mapping[int, Found]) -> str:
-    """The report as HTML.
+    """The report of one set as HTML; see `report_body`."""
+    return page(f"Validation of {head.name}", STYLE, [report_body(head, found, pictures)])
+
+
+def report_body(head: ReportHead, found: Found, pictures: Mapping[int, Found]) -> str:
+    """What the report says of one set.
 
     Args:
         head: names.
@@ -85,7 +109,7 @@ def render_report(head: ReportHead, found: Found, pictures: Mapping[int, Found])
         ),
         _notes(found),
     ]
-    return page(f"Validation of {head.name}", STYLE, [_header(head, found), *sections])
+    return "\n".join([_header(head, found), *filter(None, sections)])
 
 
 def _header(head: ReportHead, found: Found) -> str:
@@ -101,17 +125,20 @@ def _header(head: ReportHead, found: Found) -> str:
     shares, limits, cover = found["shares"], found["limits"], found["coverage"]
     tiles = [
         (f"{found['rows']:,}", "triplets" if "gap" in found else "pairs"),
-        (_number(found["lpips"]["p50"]), "median LPIPS"),
-        (_percent(shares["invisible"]), f"sides invisible, LPIPS < {limits['invisible']:g}"),
-        (_percent(shares["destroyed"]), f"sides destroyed, LPIPS > {limits['destroyed']:g}"),
+        (number(found["lpips"]["p50"]), "median LPIPS"),
+        (percent(shares["invisible"]), f"sides invisible, LPIPS < {limits['invisible']:g}"),
+        (percent(shares["destroyed"]), f"sides destroyed, LPIPS > {limits['destroyed']:g}"),
     ]
     if shares["near_equal"] is not None:
         tiles.append(
-            (_percent(shares["near_equal"]), f"near-equal sides, |d0 − d1| < {limits['near']:g}")
+            (
+                percent(shares["near_equal"]),
+                f"near-equal sides, |d0 − d1| < {limits['near']:g}",
+            )
         )
     tiles += [
-        (_percent(shares["duplicate_rows"]), "rows that repeat another"),
-        (_percent(shares["flat_references"]), f"flat references, luma σ < {limits['flat']:g}"),
+        (percent(shares["duplicate_rows"]), "rows that repeat another"),
+        (percent(shares["flat_references"]), f"flat references, luma σ < {limits['flat']:g}"),
     ]
     if cover["used"]:
         tiles.append((f"{cover['used']} / {cover['of']}", "distortions that occur"))
@@ -145,12 +172,12 @@ def _distribution(found: Found, other: str | None) -> str:
         )
     quantiles = found["lpips"]
     note = (
-        f"Half of all sides lie between {_number(quantiles['p25'])} and "
-        f"{_number(quantiles['p75'])}, nine of ten between {_number(quantiles['p05'])} and "
-        f"{_number(quantiles['p95'])}. Dashed lines mark the limits of invisible, destroyed and "
+        f"Half of all sides lie between {number(quantiles['p25'])} and "
+        f"{number(quantiles['p75'])}, nine of ten between {number(quantiles['p05'])} and "
+        f"{number(quantiles['p95'])}. Dashed lines mark the limits of invisible, destroyed and "
         "near-equal; the last bar takes everything above."
     )
-    return _section("Distances", note, body + "</div>")
+    return section("Distances", note, body + "</div>")
 
 
 def _histogram(title: str, mine: Found, theirs: Found | None, marks: Sequence[float]) -> str:
@@ -162,7 +189,7 @@ def _histogram(title: str, mine: Found, theirs: Found | None, marks: Sequence[fl
     bars = "".join(
         f'<rect x="{place + 0.06:g}" width="0.88" y="{100 - 100 * share / tallest:.2f}" '
         f'height="{100 * share / tallest:.2f}"><title>{place * top / count:.3f} to '
-        f"{(place + 1) * top / count:.3f}: {_percent(share)}</title></rect>"
+        f"{(place + 1) * top / count:.3f}: {percent(share)}</title></rect>"
         for place, share in enumerate(shares)
     )
     line = ""
@@ -179,11 +206,11 @@ def _histogram(title: str, mine: Found, theirs: Found | None, marks: Sequence[fl
         if mark < top
     )
     step = 0.25 if top > 1 else 0.2
-    ticks = _ticks([step * k for k in range(int(top / step + 1e-9) + 1)], top)
+    scale = ticks([step * k for k in range(int(top / step + 1e-9) + 1)], top)
     return (
         f'<figure class="histogram"><figcaption>{escape(title)}</figcaption>'
         f'<svg viewBox="0 0 {count} 100" preserveAspectRatio="none" role="img" '
-        f'aria-label="histogram of {escape(title)}">{bars}{line}{dashes}</svg>{ticks}</figure>'
+        f'aria-label="histogram of {escape(title)}">{bars}{line}{dashes}</svg>{scale}</figure>'
     )
 
 
@@ -203,7 +230,7 @@ def _families(found: Found) -> str:
         "Sides by the families of their steps, in whatever order these were applied. The box holds "
         "the middle half of the sides, the line nine of ten, the tick is the median."
     )
-    return _section("By family", note, _boxes(found["families"]))
+    return section("By family", note, _boxes(found["families"]))
 
 
 def _atoms(found: Found) -> str:
@@ -211,7 +238,7 @@ def _atoms(found: Found) -> str:
     if not atoms:
         return ""
     note = "Sides with this one distortion alone, over all severities drawn."
-    return _section("By single distortion", note, _boxes(atoms))
+    return section("By single distortion", note, _boxes(atoms))
 
 
 def _boxes(groups: Mapping[str, Found]) -> str:
@@ -225,19 +252,19 @@ def _boxes(groups: Mapping[str, Found]) -> str:
             100 * entry[f"p{q:02d}"] / top for q in (5, 25, 50, 75, 95)
         )
         told = (
-            f"{name}: median {_number(entry['p50'])}, "
-            f"half in {_number(entry['p25'])} to {_number(entry['p75'])}"
+            f"{name}: median {number(entry['p50'])}, "
+            f"half in {number(entry['p25'])} to {number(entry['p75'])}"
         )
         rows.append(
-            f'<div class="name">{_breakable(name)}</div>'
+            f'<div class="name">{breakable(name)}</div>'
             f'<div class="box" title="{escape(told)}">'
             f'<i class="whisker" style="left:{low:.2f}%;width:{high - low:.2f}%"></i>'
             f'<i class="half" style="left:{left:.2f}%;width:{right - left:.2f}%"></i>'
             f'<i class="median" style="left:{middle:.2f}%"></i></div>'
-            f'<div class="value">{_number(entry["p50"])}</div>'
+            f'<div class="value">{number(entry["p50"])}</div>'
             f'<div class="count">{entry["sides"]:,}</div>'
         )
-    marks = _ticks([step * k for k in range(round(top / step) + 1)], top)
+    marks = ticks([step * k for k in range(round(top / step) + 1)], top)
     head = (
         '<div class="name head"></div><div class="head">LPIPS</div>'
         '<div class="value head">median</div><div class="count head">sides</div>'
@@ -263,7 +290,7 @@ def _severity(found: Found) -> str:
         dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.2"/>' for x, y in points)
         rho = "undefined" if entry["spearman"] is None else f"{entry['spearman']:.2f}"
         cards.append(
-            f'<figure class="card"><figcaption>{_breakable(name)}</figcaption>'
+            f'<figure class="card"><figcaption>{breakable(name)}</figcaption>'
             f'<svg viewBox="0 0 100 50" role="img" aria-label="median LPIPS of {escape(name)} '
             f'by severity"><line x1="0" x2="100" y1="46" y2="46"/>'
             f'<polyline points="{line}"/>{dots}</svg>'
@@ -271,10 +298,10 @@ def _severity(found: Found) -> str:
         )
     note = (
         "Sides with one distortion: Spearman's ρ of severity and LPIPS, and median LPIPS in fifths "
-        f"of severity from 0 to 1, all on one scale up to {_number(highest)}. Photos differ in how "
+        f"of severity from 0 to 1, all on one scale up to {number(highest)}. Photos differ in how "
         "much they hide, so ρ stays below 1 even where severity is monotone on every photo."
     )
-    return _section("Severity against LPIPS", note, f'<div class="cards">{"".join(cards)}</div>')
+    return section("Severity against LPIPS", note, f'<div class="cards">{"".join(cards)}</div>')
 
 
 def _compositions(found: Found) -> str:
@@ -296,13 +323,13 @@ def _compositions(found: Found) -> str:
             entry = pairs.get(f"{first}+{second}")
             if first == second and entry is None and first in singles:
                 sides = found["atoms"][first]["sides"]
-                told = f"{first} alone: {_number(singles[first])}, {sides:,} sides"
+                told = f"{first} alone: {number(singles[first])}, {sides:,} sides"
                 cells.append(_cell(singles[first], highest, told, "alone"))
             elif entry is None:
                 cells.append("<td></td>")
             else:
                 told = (
-                    f"{first}, then {second}: {_number(entry['median'])}, {entry['sides']:,} sides"
+                    f"{first}, then {second}: {number(entry['median'])}, {entry['sides']:,} sides"
                 )
                 cells.append(_cell(entry["median"], highest, told, ""))
         rows.append(f'<tr><th scope="row">{escape(first)}</th>{"".join(cells)}</tr>')
@@ -311,7 +338,7 @@ def _compositions(found: Found) -> str:
         "cells are single distortions; empty ones are no composition or do not occur."
     )
     table = f"<table><thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return _section("Compositions", note, f'<div class="scroll heat">{table}</div>')
+    return section("Compositions", note, f'<div class="scroll heat">{table}</div>')
 
 
 def _cell(value: float, highest: float, told: str, kind: str) -> str:
@@ -328,7 +355,7 @@ def _coverage(found: Found) -> str:
     others = f", and {cover['others_used']} others" if cover["others_used"] else ""
     note = (
         f"{cover['used']} of the {cover['of']} traditional distortions occur{others}; "
-        f"{_percent(cover['share_of_singles'] or 0)} of sides have a single one. "
+        f"{percent(cover['share_of_singles'] or 0)} of sides have a single one. "
         + (
             f"Where one occurs, it does on {cover['median_sides']:g} sides in the median."
             if cover["median_sides"]
@@ -337,11 +364,11 @@ def _coverage(found: Found) -> str:
     )
     listed = (("Least used", cover["least"] if cover["used"] else []), ("Most used", cover["most"]))
     lists = "".join(
-        f"<div><h3>{title}</h3>{_table(('distortion', 'sides'), rows)}</div>"
+        f"<div><h3>{title}</h3>{table(('distortion', 'sides'), rows)}</div>"
         for title, entries in listed
         if (rows := [(entry["distortion"], f"{entry['sides']:,}") for entry in entries])
     )
-    return _section("Coverage", note, f'<div class="pair">{lists}</div>')
+    return section("Coverage", note, f'<div class="pair">{lists}</div>')
 
 
 def _against(found: Found, other: str | None) -> str:
@@ -353,32 +380,32 @@ def _against(found: Found, other: str | None) -> str:
         "two distribution functions of LPIPS (0 to 1), Wasserstein the mean shift between them in "
         "LPIPS, total variation the share of sides whose distortion would have to change."
     )
-    whole = _table(
+    whole = table(
         ("of all sides", "this set", "other set", "distance"),
         [
             (
                 "LPIPS, median",
-                _number(found["lpips"]["p50"]),
-                _number(entry["lpips"]["p50"]),
+                number(found["lpips"]["p50"]),
+                number(entry["lpips"]["p50"]),
                 f"KS {entry['ks']:.4f}",
             ),
             (
                 "LPIPS, mean",
-                _number(found["lpips"]["mean"]),
-                _number(entry["lpips"]["mean"]),
+                number(found["lpips"]["mean"]),
+                number(entry["lpips"]["mean"]),
                 f"Wasserstein {entry['wasserstein']:.4f}",
             ),
             ("distortions", "", "", f"total variation {entry['use']:.4f}"),
             ("families", "", "", f"total variation {entry['use_families']:.4f}"),
         ],
     )
-    groups = _table(
+    groups = table(
         ("family", "median", "other's", "KS", "Wasserstein", "sides", "other's"),
         [
             (
                 group["family"],
-                _number(group["median"]),
-                _number(group["median_other"]),
+                number(group["median"]),
+                number(group["median_other"]),
                 f"{group['ks']:.3f}",
                 f"{group['wasserstein']:.4f}",
                 f"{group['sides']:,}",
@@ -387,14 +414,12 @@ def _against(found: Found, other: str | None) -> str:
             for group in entry["families"]
         ],
     )
-    return _section(
-        f"Against {other}", note, whole + (groups if len(entry["families"]) > 1 else "")
-    )
+    return section(f"Against {other}", note, whole + (groups if len(entry["families"]) > 1 else ""))
 
 
 def _extreme(listed: Sequence[Found], title: str, note: str, pictures: Mapping[int, Found]) -> str:
     cards = [_shown(entry, pictures[entry["row"]]) for entry in listed]
-    return _section(title, note, f'<div class="sheet">{"".join(cards)}</div>')
+    return section(title, note, f'<div class="sheet">{"".join(cards)}</div>')
 
 
 def _shown(entry: Found, stored: Found) -> str:
@@ -402,12 +427,12 @@ def _shown(entry: Found, stored: Found) -> str:
     sides: Sequence[tuple[Step, ...]] = stored["steps"]
     cells = [_picture(images[0], "reference", f"row {entry['row']}", "")]
     for side, (image, distance) in enumerate(zip(images[1:], entry["distances"], strict=True)):
-        lines = [_breakable(line.strip()) for line in describe_steps(sides[side])]
+        lines = [breakable(line.strip()) for line in describe_steps(sides[side])]
         told = "".join(
             f"<b>{line}</b>" if place % 2 == 0 else f"<small>{line}</small>"
             for place, line in enumerate(lines)
         )
-        cells.append(_picture(image, f"p{side}", f"d{side} {_number(distance)}", told))
+        cells.append(_picture(image, f"p{side}", f"d{side} {number(distance)}", told))
     return f'<figure class="row">{"".join(cells)}</figure>'
 
 
@@ -430,6 +455,6 @@ def _notes(found: Found) -> str:
         f"{counts['duplicate_references']:,} references are pixel for pixel those of another row.",
     ]
     if identical is not None:
-        lines.append(f"{_percent(identical)} of triplets have two identical sides.")
+        lines.append(f"{percent(identical)} of triplets have two identical sides.")
     body = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f'<section><h2>Notes</h2><ul class="notes">{body}</ul></section>'

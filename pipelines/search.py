@@ -26,7 +26,7 @@ def find_crops(
     *,
     source: str = "--source",
     refused: str = "hides the distortions",
-    remedy: str = "",
+    remedy: str = "a lower --min-contrast",
 ) -> Iterator[Cut]:
     """A row's crops that are not flat, in the order to try; an error when there is no more.
 
@@ -39,7 +39,7 @@ def find_crops(
         failures: reasons by name of those that cannot, for the error.
         source: options that the images came by, for the error.
         refused: what a caller takes no crop for, for the error.
-        remedy: what else to give, for the error.
+        remedy: options that would help, for the error.
 
     Raises:
         SourceError: when no image can be used.
@@ -71,7 +71,7 @@ def find_crops(
     raise UserError(
         f"row {row}: every crop tried ({PLACES * (attempts + 1)}) is flatter than "
         f"min-contrast = {dealer.min_contrast:g} or {refused}; "
-        f"give {remedy}a lower --min-contrast or other photos"
+        f"give {remedy} or other photos"
     )
 
 

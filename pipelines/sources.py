@@ -249,7 +249,7 @@ def open_source(
     source = Source(paths if roots else (), tuple(listing.containers), listing.table(progress))
     if not len(source):
         raise SourceError(f"no images in {', '.join(paths)}: the Parquet or tar files are empty")
-    return source if split is None else _split(source, split, val_fraction)
+    return source if split is None else split_source(source, split, val_fraction)
 
 
 def _builtin_folder() -> str:
@@ -263,8 +263,12 @@ def _builtin_folder() -> str:
     return folder
 
 
-def _split(source: Source, split: str, val_fraction: float) -> Source:
-    """The images whose content falls into a part: SHA-256 as a number in [0, 1)."""
+def split_source(source: Source, split: str, val_fraction: float) -> Source:
+    """The images whose content falls into a part: SHA-256 as a number in [0, 1).
+
+    Raises:
+        SourceError: when none does.
+    """
     digests = b"".join(source.table["sha256"].to_pylist())
     heads = np.frombuffer(digests, ">u8").reshape(-1, 4)[:, 0]
     number = (heads >> np.uint64(11)) * 2.0**-53

@@ -102,6 +102,9 @@ class TripletRenderer:
 
     def _crops(self, plan: TripletPlan) -> Iterator[Cut]:
         """A row's crops that are not flat, in the order to try; an error when there is no more."""
+        remedy = "a lower --min-contrast"
+        if self.planner.spec.pairs:
+            remedy = f"a higher --severity, {remedy}"
         return find_crops(
             self.planner,
             plan.row,
@@ -109,7 +112,7 @@ class TripletRenderer:
             self._load,
             len(self.source),
             self.failures,
-            remedy="a higher --severity, " if self.planner.spec.pairs else "",
+            remedy=remedy,
         )
 
     def _load(self, index: int) -> Image | None:

@@ -6,18 +6,28 @@ import argparse
 import json
 from pathlib import Path
 
+from bapps_gen.cli.collections import left_out_lines, table_text
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a dataset")
+    parser.add_argument(
+        "dataset",
+        type=Path,
+        metavar="DATASET",
+        help="folder of a dataset, or of a collection for all its sets",
+    )
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the summary."""
+    from bapps_gen.manifests.collection import is_collection
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.summary import summarize
 
+    if is_collection(options.dataset):
+        return _collection(options)
     dataset = open_dataset(options.dataset, incomplete=True)
     found = summarize(dataset)
     if options.json:
@@ -28,4 +38,39 @@ def run(options: argparse.Namespace) -> int:
         if isinstance(value, dict):
             value = ", ".join(f"{key} {item:g}" for key, item in value.items()) or "none"
         print(f"{name.replace('_', ' ').ljust(width)}  {value}")
+    return 0
+
+
+def _collection(options: argparse.Namespace) -> int:
+    """Print a table of the sets as they are on disk now."""
+    from dataclasses import asdict
+
+    from bapps_gen.manifests.collection import open_collection
+
+    collection = open_collection(options.dataset).settled()
+    info = collection.info
+    if options.json:
+        states = [{**asdict(record), "state": record.state} for record in info.sets]
+        found = {"folder": str(options.dataset), **asdict(info), "sets": states}
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+        return 0
+    head = ("set", "kind", "rows", "of", "MB", "state")
+    rows = [
+        (
+            record.path,
+            record.kind,
+            f"{record.made:,}",
+            f"{record.rows:,}",
+            f"{record.bytes / 1e6:.1f}",
+            record.state,
+        )
+        for record in info.sets
+    ]
+    print(f"{info.name}: seed {info.seed}, scale {info.scale:g}, bapps-gen {info.version}")
+    print(table_text(head, rows, right=(2, 3, 4)))
+    whole = sum(record.complete for record in info.sets)
+    size = sum(record.bytes for record in info.sets)
+    print(f"{whole} of {len(info.sets)} sets are complete, {size / 1e6:.1f} MB")
+    for line in left_out_lines(info.left_out):
+        print(line)
     return 0

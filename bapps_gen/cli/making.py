@@ -73,7 +73,7 @@ def add_cropping(
         group: where to.
         images: what crops are taken of.
         scale: the default of --scale-range, for people.
-        unit: what the rows are.
+        unit: what a row is.
     """
     group.add_argument(
         "--scale-range",

@@ -166,9 +166,15 @@ def outputs_of(options: argparse.Namespace) -> dict[str, str]:
 
 
 def open_made_from(
-    dataset: Dataset, source: list[str], outputs: dict[str, str], quiet: bool
+    dataset: Dataset,
+    source: list[str],
+    outputs: dict[str, str],
+    quiet: bool,
+    opened: dict[tuple[str, ...], Source] | None = None,
 ) -> RowSource:
     """What a dataset was made from: where it is now as given, or where the dataset says it was.
+
+    `opened` keeps sources by their paths, for other datasets from the same photos.
 
     Raises:
         UserError: when outputs are given that the dataset does not have.
@@ -185,7 +191,7 @@ def open_made_from(
                 f"outputs = {name}=… is of no use: {dataset.folder} has {known}; leave it out"
             )
     if not recorded:
-        return open_recorded(dataset.info, source, quiet)
+        return open_recorded(dataset.info, source, quiet, opened)
     names = tuple(recorded)
     files = read_outputs(dataset.folder, dataset.info.digest, names)
     places = {**recorded, **outputs}
@@ -197,11 +203,19 @@ def open_made_from(
     )
 
 
-def open_recorded(info: DatasetInfo, given: list[str], quiet: bool) -> Images:
+def open_recorded(
+    info: DatasetInfo,
+    given: list[str],
+    quiet: bool,
+    opened: dict[tuple[str, ...], Source] | None = None,
+) -> Images:
     """The images that a dataset was made from: in the source given, or where it says they were."""
     from bapps_gen.pipelines.recorded import find_recorded
     from bapps_gen.pipelines.sources import open_source
 
-    with progress_bar(quiet, "reading the source", "images") as progress:
-        source = open_source(given or info.source_roots, progress=progress)
-    return find_recorded(info.source_images, source)
+    opened = {} if opened is None else opened
+    paths = tuple(given or info.source_roots)
+    if paths not in opened:
+        with progress_bar(quiet, "reading the source", "images") as progress:
+            opened[paths] = open_source(paths, progress=progress)
+    return find_recorded(info.source_images, opened[paths])

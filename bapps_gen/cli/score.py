@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bapps_gen.cli.collections import over_sets
 from bapps_gen.cli.options import add_workers, names_of, progress_bar, workers_of
 
 if TYPE_CHECKING:
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a dataset")
+    parser.add_argument(
+        "dataset",
+        type=Path,
+        metavar="DATASET",
+        help="folder of a dataset, or of a collection for all its sets",
+    )
     add_metrics(parser, "lpips-alex")
     add_workers(parser)
 
@@ -72,11 +78,15 @@ def print_resume() -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Score."""
+    workers = workers_of(options)
+    return over_sets(options.dataset, lambda folder: _score(folder, options, workers))
+
+
+def _score(folder: Path, options: argparse.Namespace, workers: int) -> int:
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.score import score
 
-    workers = workers_of(options)
-    dataset = open_dataset(options.dataset)
+    dataset = open_dataset(folder)
     began = time.monotonic()
     try:
         with progress_bar(options.quiet, "score", "rows") as progress:
@@ -87,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         seconds = time.monotonic() - began
         names = ", ".join(dict.fromkeys(options.metric))
-        print(f"{dataset.info.rows} rows of {options.dataset} have distances by {names}")
+        print(f"{dataset.info.rows} rows of {folder} have distances by {names}")
         print(
             f"made for {report.made} rows now in {seconds:.1f} s "
             f"({report.made / max(seconds, 1e-9):.0f} rows/s)"

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bapps_gen.cli.options import add_workers, progress_bar, workers_of
 from bapps_gen.cli.score import add_metrics, metric_options, print_resume
 from bapps_gen.cli.validate_zoo import add_zoo_arguments, names_zoo, run_zoo
-from bapps_gen.errors import UserError, out_of_range
+from bapps_gen.errors import BappsGenError, UserError, out_of_range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bapps_gen.manifests.dataset import Dataset
-    from bapps_gen.pipelines.validate import Thresholds
+    from bapps_gen.pipelines.report import ReportPart
+    from bapps_gen.pipelines.score import MetricOptions
+    from bapps_gen.pipelines.validate import Limits, Thresholds
 
 MAX_EXTREMES = 100
 
@@ -56,10 +58,18 @@ _DATASET_ONLY = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "dataset", type=Path, nargs="?", metavar="DATASET", help="folder of a dataset, or of a zoo"
+        "dataset",
+        type=Path,
+        nargs="?",
+        metavar="DATASET",
+        help="folder of a dataset, of a collection for all its sets, or of a zoo",
     )
     parser.add_argument(
-        "--against", type=Path, metavar="OTHER", help="another dataset to compare with"
+        "--against",
+        type=Path,
+        metavar="OTHER",
+        help="another dataset to compare with; of a collection, another whose sets have the same "
+        "paths",
     )
     parser.add_argument(
         "--out",
@@ -93,22 +103,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_workers(parser)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of every set."""
+
+    metric: MetricOptions
+    limits: Limits
+    thresholds: Thresholds
+    demands: bool
+    extremes: int
+    workers: int
+    quiet: bool
+
+
 def run(options: argparse.Namespace) -> int:
     """Validate; 1 when a threshold is missed."""
     if names_zoo(options):
         return run_zoo(options, _DATASET_ONLY)
+    from bapps_gen.manifests.collection import is_collection
     from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.manifests.files import whole_file
-    from bapps_gen.pipelines.report import ReportHead, render_report
-    from bapps_gen.pipelines.validate import (
-        METRIC,
-        Limits,
-        Thresholds,
-        gather,
-        missed,
-        read_patches,
-        validate,
-    )
+    from bapps_gen.pipelines.report import render_report
+    from bapps_gen.pipelines.validate import METRIC, Limits, Thresholds
 
     workers = workers_of(options)
     metric = metric_options(options)
@@ -123,55 +138,147 @@ def run(options: argparse.Namespace) -> int:
     for path in (options.out, options.json):
         if path is not None and not path.parent.is_dir():
             raise UserError(f"the folder {path.parent} does not exist; create it first")
+    asked = _Asked(metric, limits, thresholds, demands, options.extremes, workers, options.quiet)
+    if is_collection(options.dataset):
+        return _validate_collection(options, asked)
     dataset = open_dataset(options.dataset)
     other = open_dataset(options.against) if options.against else None
     _check_demands(thresholds, dataset, other)
+    part = _validate(dataset, other, asked, dataset.folder.resolve().name)
+    page = render_report(part.head, part.found, part.pictures)
+    _write(options, page, {"metric": METRIC, **_values(part, dataset, other)})
+    for line in part.head.missed:
+        print(f"{options.dataset}: {line}")
+    if not options.quiet:
+        print(_summary(part.found))
+        print(f"look at it: {options.out}")
+    return 1 if part.head.missed else 0
+
+
+def _validate(dataset: Dataset, other: Dataset | None, asked: _Asked, name: str) -> ReportPart:
+    """The numbers of one set, and what the report shows of it."""
+    from bapps_gen.pipelines.report import ReportHead, ReportPart
+    from bapps_gen.pipelines.validate import gather, missed, read_patches, validate
+
     gathered = []
     try:
         for entry in (dataset, other):
             if entry is None:
                 continue
             with (
-                progress_bar(options.quiet, "score", "rows") as scored,
-                progress_bar(options.quiet, "read", "rows") as read,
+                progress_bar(asked.quiet, "score", "rows") as scored,
+                progress_bar(asked.quiet, "read", "rows") as read,
             ):
-                gathered.append(gather(entry, metric, workers, read, scored))
+                gathered.append(gather(entry, asked.metric, asked.workers, read, scored))
     except KeyboardInterrupt:
         print_resume()
         raise
     (facts, settings), *others = gathered
-    found = validate(facts, limits, others[0][0] if others else None, options.extremes)
-    lines = missed(found, thresholds)
+    found = validate(facts, asked.limits, others[0][0] if others else None, asked.extremes)
     rows = {entry["row"] for listed in found["extremes"].values() for entry in listed}
     head = ReportHead(
-        name=dataset.folder.resolve().name,
+        name=name,
         facts=_facts(dataset, settings),
         other=other.folder.resolve().name if other else None,
-        demands=demands,
-        missed=tuple(lines),
+        demands=asked.demands,
+        missed=tuple(missed(found, asked.thresholds)),
     )
-    page = render_report(head, found, read_patches(dataset, sorted(rows)))
+    return ReportPart(head, found, read_patches(dataset, sorted(rows)), dict(settings))
+
+
+def _validate_collection(options: argparse.Namespace, asked: _Asked) -> int:
+    """Validate every set of a collection; 1 when one misses a threshold or is not whole."""
+    from dataclasses import replace
+
+    from bapps_gen.manifests.collection import open_collection
+    from bapps_gen.pipelines.collection_report import (
+        collection_facts,
+        fitting_thresholds,
+        render_collection,
+    )
+    from bapps_gen.pipelines.validate import METRIC
+
+    collection = open_collection(options.dataset).settled()
+    others = {}
+    if options.against:
+        others = {
+            record.path: dataset for record, dataset in open_collection(options.against).datasets()
+        }
+    made = collection.datasets()
+    for record, dataset in made:
+        if options.against and record.path not in others:
+            raise UserError(
+                f"{options.against} has no set {record.path} to compare with; "
+                "give a collection that has, or leave out --against"
+            )
+        _check_demands(
+            fitting_thresholds(asked.thresholds, dataset), dataset, others.get(record.path)
+        )
+    parts, problems, values = [], [], []
+    for record, dataset in made:
+        fitting = replace(asked, thresholds=fitting_thresholds(asked.thresholds, dataset))
+        other = others.get(record.path)
+        try:
+            dataset.require_whole()
+            if other is not None:
+                other.require_whole()
+            part = _validate(dataset, other, fitting, record.path)
+        except BappsGenError as error:
+            problems.append(f"{record.path}: {error}")
+            continue
+        parts.append(part)
+        values.append(_values(part, dataset, other))
+        problems += [f"{record.path}: {line}" for line in part.head.missed]
+        if not options.quiet:
+            print(f"{record.path}: {_summary(part.found)}")
+    facts = collection_facts(collection)
+    shown = problems if asked.demands or problems else None
+    page = render_collection(collection.info.name, facts, collection.info, parts, shown)
+    _write(
+        options,
+        page,
+        {
+            "collection": str(options.dataset),
+            "metric": METRIC,
+            "left_out": dict(collection.info.left_out),
+            "states": {record.path: record.state for record in collection.info.sets},
+            "sets": values,
+            "problems": problems,
+        },
+    )
+    for line in problems:
+        print(f"{options.dataset}/{line}")
+    if not options.quiet:
+        for record in collection.info.sets:
+            if not record.made:
+                print(f"{record.path}: {record.state}")
+        print(f"{len(parts)} of {len(collection.info.sets)} sets validated")
+        print(f"look at it: {options.out}")
+    return 1 if problems else 0
+
+
+def _values(part: ReportPart, dataset: Dataset, other: Dataset | None) -> dict[str, Any]:
+    """The numbers of one set for JSON."""
+    return {
+        "dataset": str(dataset.folder),
+        "against_dataset": str(other.folder) if other else None,
+        "spec_digest": dataset.info.digest,
+        "settings": dict(part.settings),
+        **part.found,
+        "missed": list(part.head.missed),
+    }
+
+
+def _write(options: argparse.Namespace, page: str, values: Mapping[str, Any]) -> None:
+    """Write the report, and the numbers where they are asked for."""
+    from bapps_gen.manifests.files import whole_file
+
     with whole_file(options.out) as path:
         path.write_text(page, encoding="utf-8")
     if options.json is not None:
-        values = {
-            "dataset": str(dataset.folder),
-            "against_dataset": str(other.folder) if other else None,
-            "spec_digest": dataset.info.digest,
-            "metric": METRIC,
-            "settings": dict(settings),
-            **found,
-            "missed": lines,
-        }
         with whole_file(options.json) as path:
             text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
             path.write_text(text + "\n", encoding="utf-8")
-    for line in lines:
-        print(f"{options.dataset}: {line}", file=sys.stdout)
-    if not options.quiet:
-        print(_summary(found))
-        print(f"look at it: {options.out}")
-    return 1 if lines else 0
 
 
 def _check_demands(thresholds: Thresholds, dataset: Dataset, other: Dataset | None) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from bapps_gen.cli.collections import over_sets
 from bapps_gen.cli.options import (
     add_outputs,
     add_source,
@@ -15,13 +17,22 @@ from bapps_gen.cli.options import (
     progress_bar,
     workers_of,
 )
+from bapps_gen.errors import UserError
+
+if TYPE_CHECKING:
+    from bapps_gen.pipelines.sources import Source
 
 _LISTED = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a dataset")
+    parser.add_argument(
+        "dataset",
+        type=Path,
+        metavar="DATASET",
+        help="folder of a dataset, or of a collection for all its sets",
+    )
     add_source(parser, "where the dataset says its photos were")
     add_outputs(
         parser,
@@ -47,18 +58,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Verify; 1 when anything differs."""
+    from bapps_gen.manifests.collection import is_collection
+
+    workers = workers_of(options)
+    if options.outputs and is_collection(options.dataset):
+        raise UserError("--outputs goes with one set of a collection; name its folder")
+    opened: dict[tuple[str, ...], Source] = {}
+    return over_sets(options.dataset, lambda folder: _verify(folder, options, workers, opened))
+
+
+def _verify(
+    folder: Path,
+    options: argparse.Namespace,
+    workers: int,
+    opened: dict[tuple[str, ...], Source],
+) -> int:
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.distorters import open_dataset_zoo
     from bapps_gen.pipelines.verify import verify
 
-    workers, outputs = workers_of(options), outputs_of(options)
-    dataset = open_dataset(options.dataset, incomplete=True)
+    outputs = outputs_of(options)
+    dataset = open_dataset(folder, incomplete=True)
+    # The photos of a collection are no ground truth of its sets from real algorithms.
+    photos = options.source if folder == options.dataset or not dataset.info.outputs else []
     source = zoo = None
     if dataset.info.imported and not options.quiet:
-        print(f"{options.dataset} was imported: its pictures are checked, but cannot be made again")
+        print(f"{folder} was imported: its pictures are checked, but cannot be made again")
     if not (options.stored_only or dataset.info.imported):
         zoo = open_dataset_zoo(dataset.info, options.zoo)
-        source = open_made_from(dataset, options.source, outputs, options.quiet)
+        source = open_made_from(dataset, photos, outputs, options.quiet, opened)
     with progress_bar(options.quiet, "verify", "rows") as progress:
         report = verify(dataset, source, workers, progress, zoo=zoo, tolerance=options.tolerance)
     for problem in report.problems[:_LISTED]:
@@ -66,11 +94,11 @@ def run(options: argparse.Namespace) -> int:
     if report.count > _LISTED:
         print(f"… and {report.count - _LISTED} more")
     if report.count:
-        print(f"{options.dataset}: {report.count} differences in {report.rows} rows compared")
+        print(f"{folder}: {report.count} differences in {report.rows} rows compared")
         return 1
     if not options.quiet:
         what = "the stored pictures" if source is None else "every pixel made again"
-        print(f"{options.dataset}: {report.rows} rows are as planned, {what}")
+        print(f"{folder}: {report.rows} rows are as planned, {what}")
         if report.tolerated:
             print(
                 f"{report.tolerated} of them differ by up to {report.largest} levels, within "

@@ -1,0 +1,209 @@
+"""A collection's folder: datasets at TASK/SPLIT/NAME, `collection.json`, and a data card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from bapps_gen.errors import BappsGenError, UserError, WorkError, one_line
+from bapps_gen.manifests.dataset import INFO_NAME, Dataset, read_info, shard_path
+from bapps_gen.manifests.files import whole_file
+
+COLLECTION_NAME = "collection.json"
+COLLECTION_VERSION = 1
+"""Raised when entries of `collection.json` change their meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetRecord:
+    """One set as `collection.json` tells of it.
+
+    Args:
+        path: its folder, "TASK/SPLIT/NAME".
+        kind: of set.
+        rows: when it is complete.
+        seed: of the set.
+        source: name of its photos among the collection's sources; None for none.
+        options: given for this set, as plain values.
+        made: rows there are in whole shards.
+        bytes: of those shards.
+        spec_digest: of its rows; None where nothing of it was made yet.
+        problem: why the last run could not finish it, or None.
+    """
+
+    path: str
+    kind: str
+    rows: int
+    seed: int
+    source: str | None
+    options: Mapping[str, Any]
+    made: int = 0
+    bytes: int = 0
+    spec_digest: str | None = None
+    problem: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether all its rows are there."""
+        return self.made == self.rows
+
+    @property
+    def state(self) -> str:
+        """For people: "complete", "incomplete", "not made", or "failed: …"."""
+        if self.complete:
+            return "complete"
+        if self.problem:
+            return f"failed: {self.problem}"
+        return "incomplete" if self.made else "not made"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRecord:
+    """Photos of a collection: where they were, which part was taken, how many, and their digest."""
+
+    roots: tuple[str, ...]
+    split: str | None
+    val_fraction: float | None
+    images: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionInfo:
+    """What `collection.json` holds.
+
+    Args:
+        name: of the collection.
+        seed: that the sets' seeds are derived from.
+        scale: factor on the counts.
+        digest: 32 hexadecimal digits over the spec: names, kinds, counts, seeds and options.
+        version: of this package.
+        command: that was run last.
+        sets: every set of the collection.
+        left_out: reasons by path of sets that belong to it but were not asked for.
+        sources: photos by name.
+        shared_photos: contents that occur both in train and in another split.
+        format_version: COLLECTION_VERSION.
+    """
+
+    name: str
+    seed: int
+    scale: float
+    digest: str
+    version: str
+    command: str
+    sets: tuple[SetRecord, ...]
+    left_out: Mapping[str, str]
+    sources: Mapping[str, SourceRecord]
+    shared_photos: int
+    format_version: int = COLLECTION_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """An opened collection."""
+
+    folder: Path
+    info: CollectionInfo
+
+    def set_folder(self, record: SetRecord) -> Path:
+        """Where a set lies."""
+        return self.folder / record.path
+
+    def settled(self) -> Collection:
+        """With what is on disk now."""
+        records = tuple(settled(self.set_folder(record), record) for record in self.info.sets)
+        return replace(self, info=replace(self.info, sets=records))
+
+    def datasets(self) -> list[tuple[SetRecord, Dataset]]:
+        """The sets of which something was made, with their datasets.
+
+        Raises:
+            WorkError: when the `dataset.json` of one is damaged.
+        """
+        return [
+            (record, Dataset(self.set_folder(record), read_info(self.set_folder(record))))
+            for record in self.info.sets
+            if (self.set_folder(record) / INFO_NAME).exists()
+        ]
+
+
+def is_collection(folder: Path) -> bool:
+    """Whether a folder is a collection's."""
+    return (folder / COLLECTION_NAME).is_file()
+
+
+def write_collection(folder: Path, info: CollectionInfo) -> None:
+    """Write `collection.json`, whole or not at all."""
+    text = json.dumps(asdict(info), indent=1, ensure_ascii=False)
+    with whole_file(folder / COLLECTION_NAME) as path:
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+def open_collection(folder: Path) -> Collection:
+    """Read `collection.json`.
+
+    Raises:
+        UserError: when the folder is no collection.
+        WorkError: when the file is damaged or of another version.
+    """
+    path = folder / COLLECTION_NAME
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(
+            f"{folder} is not a collection: it has no {COLLECTION_NAME}; give the folder that "
+            "`bapps-gen dataset --out` named"
+        ) from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from error
+    except ValueError as error:
+        raise WorkError(f"{path} is damaged ({error}); restore it from a copy") from None
+    try:
+        if stored["format_version"] != COLLECTION_VERSION:
+            raise WorkError(
+                f"{path}: format_version = {stored['format_version']} is not "
+                f"{COLLECTION_VERSION}; use the version of bapps-gen that made it"
+            )
+        stored["sets"] = tuple(SetRecord(**record) for record in stored["sets"])
+        stored["sources"] = {
+            name: SourceRecord(**{**record, "roots": tuple(record["roots"])})
+            for name, record in stored["sources"].items()
+        }
+        missing = {field.name for field in fields(CollectionInfo)} - set(stored)
+        if missing:
+            raise KeyError(", ".join(sorted(missing)))
+        return Collection(folder, CollectionInfo(**stored))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise WorkError(
+            f"{path} is not this version's ({one_line(error)}); restore it from a copy"
+        ) from None
+
+
+def settled(folder: Path, record: SetRecord) -> SetRecord:
+    """A set's record with what its folder holds now."""
+    rows, size, digest = set_state(folder)
+    problem = None if rows == record.rows else record.problem
+    return replace(record, made=rows, bytes=size, spec_digest=digest, problem=problem)
+
+
+def set_state(folder: Path) -> tuple[int, int, str | None]:
+    """Rows and bytes in the whole shards of a set's folder, and the digest of its spec.
+
+    Nothing at all where the folder is no dataset, or its `dataset.json` cannot be read.
+    """
+    try:
+        info = read_info(folder)
+    except BappsGenError:
+        return 0, 0, None
+    faults = Dataset(folder, info).faults()
+    rows = size = 0
+    for shard in range(info.shards):
+        if shard not in faults:
+            first, end = info.shard_range(shard)
+            rows += end - first
+            size += shard_path(folder, shard).stat().st_size
+    return rows, size, info.digest
