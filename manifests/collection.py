@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 from bapps_gen.errors import BappsGenError, UserError, WorkError, one_line
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, read_info, shard_path
 from bapps_gen.manifests.files import whole_file
+from bapps_gen.manifests.places import Place
 
 COLLECTION_NAME = "collection.json"
 COLLECTION_VERSION = 1
@@ -106,10 +106,10 @@ class CollectionInfo:
 class Collection:
     """An opened collection."""
 
-    folder: Path
+    folder: Place
     info: CollectionInfo
 
-    def set_folder(self, record: SetRecord) -> Path:
+    def set_folder(self, record: SetRecord) -> Place:
         """Where a set lies."""
         return self.folder / record.path
 
@@ -131,19 +131,19 @@ class Collection:
         ]
 
 
-def is_collection(folder: Path) -> bool:
+def is_collection(folder: Place) -> bool:
     """Whether a folder is a collection's."""
     return (folder / COLLECTION_NAME).is_file()
 
 
-def write_collection(folder: Path, info: CollectionInfo) -> None:
+def write_collection(folder: Place, info: CollectionInfo) -> None:
     """Write `collection.json`, whole or not at all."""
     text = json.dumps(asdict(info), indent=1, ensure_ascii=False)
     with whole_file(folder / COLLECTION_NAME) as path:
         path.write_text(text + "\n", encoding="utf-8")
 
 
-def open_collection(folder: Path) -> Collection:
+def open_collection(folder: Place) -> Collection:
     """Read `collection.json`.
 
     Raises:
@@ -183,14 +183,14 @@ def open_collection(folder: Path) -> Collection:
         ) from None
 
 
-def settled(folder: Path, record: SetRecord) -> SetRecord:
+def settled(folder: Place, record: SetRecord) -> SetRecord:
     """A set's record with what its folder holds now."""
     rows, size, digest = set_state(folder)
     problem = None if rows == record.rows else record.problem
     return replace(record, made=rows, bytes=size, spec_digest=digest, problem=problem)
 
 
-def set_state(folder: Path) -> tuple[int, int, str | None]:
+def set_state(folder: Place) -> tuple[int, int, str | None]:
     """Rows and bytes in the whole shards of a set's folder, and the digest of its spec.
 
     Nothing at all where the folder is no dataset, or its `dataset.json` cannot be read.

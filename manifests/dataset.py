@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -13,6 +14,8 @@ import pyarrow.parquet as pq
 
 from bapps_gen.errors import UserError, WorkError, first_line
 from bapps_gen.manifests.files import whole_file
+from bapps_gen.manifests.parquet import file_batches, open_parquet
+from bapps_gen.manifests.places import Place, Url, place_of, side_by_side
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.manifests.schema import (
     FORMAT_VERSION,
@@ -102,14 +105,14 @@ class DatasetInfo:
         return manifest_schema(self.units, metadata, self.patches, self.pictures)
 
 
-def write_info(folder: Path, info: DatasetInfo) -> None:
+def write_info(folder: Place, info: DatasetInfo) -> None:
     """Write `dataset.json`, whole or not at all."""
     text = json.dumps(asdict(info), indent=1, ensure_ascii=False)
     with whole_file(folder / INFO_NAME) as path:
         path.write_text(text + "\n", encoding="utf-8")
 
 
-def read_info(folder: Path) -> DatasetInfo:
+def read_info(folder: Place) -> DatasetInfo:
     """Read `dataset.json`.
 
     Raises:
@@ -120,7 +123,11 @@ def read_info(folder: Path) -> DatasetInfo:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        inner = sorted(found.parent for found in folder.glob(f"*/*/*/{INFO_NAME}"))
+        inner = (
+            sorted(found.parent for found in folder.glob(f"*/*/*/{INFO_NAME}"))
+            if isinstance(folder, Path)
+            else []
+        )
         remedy = (
             f"one of the sets in it, such as {inner[0]}" if inner else "the folder that --out named"
         )
@@ -152,13 +159,13 @@ def read_info(folder: Path) -> DatasetInfo:
     return DatasetInfo(**stored)
 
 
-def shard_path(folder: Path, shard: int) -> Path:
+def shard_path(folder: Place, shard: int) -> Place:
     """Where a shard lies."""
     return folder / "data" / f"part-{shard:05d}.parquet"
 
 
 def write_shard(
-    folder: Path,
+    folder: Place,
     info: DatasetInfo,
     shard: int,
     rows: Sequence[ManifestRow],
@@ -187,11 +194,36 @@ def write_shard(
         )
 
 
-def shard_fault(folder: Path, info: DatasetInfo, shard: int) -> str | None:
+def shard_faults(folder: Place, info: DatasetInfo) -> Iterator[tuple[int, str]]:
+    """Every shard with something wrong, in order, with what it is; see `shard_fault`.
+
+    At a URL that takes one listing and one request for each shard that is there.
+    """
+    remote = isinstance(folder, Url)
+    paths: dict[str, Place] = {}
+    if remote:
+        paths = {path.name: path for path in (folder / "data").iterdir()}
+
+    def fault(shard: int) -> str | None:
+        path = shard_path(folder, shard)
+        if remote and path.name not in paths:
+            return "missing"
+        return _file_fault(paths.get(path.name, path), info, shard)
+
+    shards = range(info.shards)
+    for shard, found in zip(shards, side_by_side(fault, shards, remote), strict=True):
+        if found is not None:
+            yield shard, found
+
+
+def shard_fault(folder: Place, info: DatasetInfo, shard: int) -> str | None:
     """Why a shard is not one of this dataset, from its footer, or None where it is whole."""
-    path = shard_path(folder, shard)
+    return _file_fault(shard_path(folder, shard), info, shard)
+
+
+def _file_fault(path: Place, info: DatasetInfo, shard: int) -> str | None:
     try:
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             metadata, schema = file.metadata, file.schema_arrow
     except FileNotFoundError:
         return "missing"
@@ -214,13 +246,12 @@ def shard_fault(folder: Path, info: DatasetInfo, shard: int) -> str | None:
 class Dataset:
     """An opened dataset or recipe."""
 
-    folder: Path
+    folder: Place
     info: DatasetInfo
 
     def faults(self) -> dict[int, str]:
         """What is wrong with the shards, by shard: "missing", "damaged (…)" and so on."""
-        checked = ((shard, shard_fault(self.folder, self.info, shard)) for shard in self._shards())
-        return {shard: fault for shard, fault in checked if fault}
+        return dict(shard_faults(self.folder, self.info))
 
     def _shards(self) -> range:
         return range(self.info.shards)
@@ -257,26 +288,26 @@ class Dataset:
         """
         path = shard_path(self.folder, shard)
         try:
-            with pq.ParquetFile(path) as file:
-                yield from file.iter_batches(size, columns=list(columns) if columns else None)
+            yield from file_batches(path, size, list(columns) if columns else None)
         except FileNotFoundError:
             raise WorkError(f"{path} is missing; {_REFILL}") from None
         except (OSError, pa.ArrowInvalid) as error:
             raise WorkError(f"{path} is damaged ({first_line(error)}); {_REFILL}") from None
 
 
-def open_dataset(folder: str | Path, *, incomplete: bool = False) -> Dataset:
+def open_dataset(folder: str | os.PathLike[str] | Url, *, incomplete: bool = False) -> Dataset:
     """Open a dataset's folder.
 
     Args:
-        folder: the folder with `dataset.json`.
+        folder: the folder with `dataset.json`, or its URL.
         incomplete: whether a dataset with missing or damaged shards may be opened.
 
     Raises:
         UserError: when the folder is not a dataset.
         WorkError: when it is incomplete and `incomplete` is False.
     """
-    dataset = Dataset(Path(folder), read_info(Path(folder)))
+    place = place_of(folder)
+    dataset = Dataset(place, read_info(place))
     if not incomplete:
         dataset.require_whole()
     return dataset

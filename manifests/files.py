@@ -1,27 +1,37 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, in folders and at URLs."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from bapps_gen.errors import UserError, WorkError
+from bapps_gen.manifests.places import Place, Url
 
 TEMPORARY_SUFFIX = ".tmp"
+_UPLOADS = "bapps-gen-"
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; renamed to `path` when the block succeeds.
+def whole_file(path: Place) -> Iterator[Path]:
+    """A temporary path to write to, which becomes `path` when the block succeeds.
 
-    The name starts with a dot, so that no reader takes it for data. On failure it is removed.
+    It lies beside `path` and is renamed; its name starts with a dot, so that no reader takes it
+    for data. For a URL it lies in the system's temporary folder and is uploaded in one piece. On
+    failure it is removed.
 
     Raises:
         WorkError: when the disk is full or the file cannot be written.
     """
+    if isinstance(path, Url):
+        with _uploaded(path) as temporary:
+            yield temporary
+        return
     temporary = path.parent / f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}"
     try:
         yield temporary
@@ -35,7 +45,25 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def write_error(path: Path, error: OSError) -> WorkError:
+@contextlib.contextmanager
+def _uploaded(url: Url) -> Iterator[Path]:
+    above = tempfile.gettempdir()
+    try:
+        # The name says whose it is, so that it can be removed once that process has been killed.
+        with tempfile.TemporaryDirectory(
+            prefix=f"{_UPLOADS}{os.getpid()}-", ignore_cleanup_errors=True
+        ) as folder:
+            temporary = Path(folder) / url.name
+            yield temporary
+            url.upload(temporary)
+    except OSError as error:
+        raise WorkError(
+            f"cannot write {url} by way of {above}: {error.strerror or error}; free some space "
+            "there or set TMPDIR to another folder, then run the same command again"
+        ) from error
+
+
+def write_error(path: Place, error: OSError) -> WorkError:
     """One line for a failed write, with what the user can do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         remedy = "free some space, then run the same command again"
@@ -44,19 +72,47 @@ def write_error(path: Path, error: OSError) -> WorkError:
     return WorkError(f"cannot write {path}: {error.strerror or error}; {remedy}")
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files of runs that were killed; the caller holds the folder's lock."""
+def remove_leftovers(folder: Place) -> None:
+    """Remove temporary files of runs that were killed; the caller holds the folder's lock.
+
+    Of runs that wrote to URLs, those on this machine are removed from its temporary folder.
+    """
+    if isinstance(folder, Url):
+        for place in Path(tempfile.gettempdir()).glob(f"{_UPLOADS}*-*"):
+            process = place.name.removeprefix(_UPLOADS).partition("-")[0]
+            if process.isdigit() and not _is_running(int(process)):
+                shutil.rmtree(place, ignore_errors=True)
+        return
     for left in folder.glob(f".*{TEMPORARY_SUFFIX}"):
         left.unlink(missing_ok=True)
 
 
+def _is_running(process: int) -> bool:
+    if os.name != "posix":
+        return True  # elsewhere, asking would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # another user's
+    return True
+
+
 @contextlib.contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Place) -> Iterator[None]:
     """Hold a folder for one run at a time; the system lets go when the process ends, however.
+
+    Object stores have no such locks, so at a URL nothing is held. Two runs of one spec write the
+    same bytes there, so that neither harms the other; shards of another spec are told by their
+    digest.
 
     Raises:
         UserError: when another run holds it.
     """
+    if isinstance(folder, Url):
+        yield
+        return
     try:
         import fcntl
     except ImportError:  # no such locks on Windows, where an open file cannot be replaced anyway
@@ -79,12 +135,15 @@ def folder_lock(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def make_folder(folder: Path) -> None:
-    """Create a folder and its parents.
+def make_folder(folder: Place) -> None:
+    """Create a folder and its parents; at a URL, where there are none, see that it can be written.
 
     Raises:
         UserError: when a file stands in the way or it cannot be created.
     """
+    if isinstance(folder, Url):
+        folder.check_writable()
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:

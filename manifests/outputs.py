@@ -7,9 +7,7 @@ With it any output is found again by content, and one that has changed is named.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +15,8 @@ import pyarrow.parquet as pq
 from bapps_gen.errors import WorkError, first_line
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.files import whole_file
+from bapps_gen.manifests.parquet import open_parquet
+from bapps_gen.manifests.places import Place
 
 OUTPUTS_NAME = "outputs.parquet"
 OUTPUTS_FORMAT = 1
@@ -35,13 +35,13 @@ OutputFiles = Sequence[tuple[str, str]]
 """(name, SHA-256) of one algorithm's output of every image, in order."""
 
 
-def outputs_path(folder: Path) -> Path:
+def outputs_path(folder: Place) -> Place:
     """Where the list lies."""
     return folder / OUTPUTS_NAME
 
 
 def write_outputs(
-    folder: Path,
+    folder: Place,
     spec_digest: str,
     images: Sequence[str],
     outputs: Iterable[tuple[str, OutputFiles]],
@@ -71,7 +71,7 @@ def write_outputs(
             writer.write_table(table, row_group_size=len(files))
 
 
-def copy_outputs(dataset: Dataset, folder: Path) -> None:
+def copy_outputs(dataset: Dataset, folder: Place) -> None:
     """Copy the list of a dataset to another folder; most kinds have none.
 
     Raises:
@@ -82,18 +82,19 @@ def copy_outputs(dataset: Dataset, folder: Path) -> None:
     if not has_outputs(dataset.folder, dataset.info.digest):
         raise WorkError(f"{outputs_path(dataset.folder)} is missing or damaged; {_REMEDY}")
     with whole_file(outputs_path(folder)) as path:
-        shutil.copyfile(outputs_path(dataset.folder), path)
+        path.write_bytes(outputs_path(dataset.folder).read_bytes())
 
 
-def has_outputs(folder: Path, spec_digest: str) -> bool:
+def has_outputs(folder: Place, spec_digest: str) -> bool:
     """Whether a folder has the list of a spec; told from the footer."""
     try:
-        return _digest_of(pq.read_schema(outputs_path(folder))) == spec_digest
+        with open_parquet(outputs_path(folder)) as file:
+            return _digest_of(file.schema_arrow) == spec_digest
     except (OSError, pa.ArrowInvalid):
         return False
 
 
-def read_outputs(folder: Path, spec_digest: str, algorithms: Sequence[str]) -> list[OutputFiles]:
+def read_outputs(folder: Place, spec_digest: str, algorithms: Sequence[str]) -> list[OutputFiles]:
     """The files of each algorithm.
 
     Raises:
@@ -101,7 +102,7 @@ def read_outputs(folder: Path, spec_digest: str, algorithms: Sequence[str]) -> l
     """
     path = outputs_path(folder)
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with open_parquet(path, page_checksum_verification=True) as file:
             if _digest_of(file.schema_arrow) != spec_digest:
                 raise WorkError(f"{path} is of another dataset; {_REMEDY}")
             if file.num_row_groups != len(algorithms):

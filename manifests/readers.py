@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.dataset import ROW_GROUP_ROWS, Dataset, open_dataset, shard_path
+from bapps_gen.manifests.parquet import open_parquet
+from bapps_gen.manifests.places import Url
 from bapps_gen.manifests.png import decode_png
 from bapps_gen.manifests.rows import PATCHES
 from bapps_gen.manifests.scores import joined_name, read_scores, scored_batches
@@ -33,10 +34,13 @@ class Triplet(NamedTuple):
     distances: dict[str, tuple[float, float]]
 
 
+Folder = str | os.PathLike[str] | Url
+"""A folder's path or its URL."""
+
 _TRIPLET_COLUMNS = ("id", *PATCHES, "judge")
 
 
-def iter_triplets(folder: str | Path, scores: Sequence[str] = ()) -> Iterator[Triplet]:
+def iter_triplets(folder: Folder, scores: Sequence[str] = ()) -> Iterator[Triplet]:
     """Every triplet of a dataset in row order, in flat memory.
 
     Args:
@@ -80,12 +84,10 @@ class BappsDataset:
         WorkError: when it is incomplete or damaged.
     """
 
-    def __init__(
-        self, folder: str | Path, row_groups: int = 32, scores: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, folder: Folder, row_groups: int = 32, scores: Sequence[str] = ()) -> None:
         dataset = _open_triplets(folder)
         self._scores = {metric: read_scores(dataset, metric) for metric in scores}
-        self._folder = Path(folder)
+        self._folder = dataset.folder
         self._info = dataset.info
         self._kept: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
         self._room = row_groups
@@ -132,7 +134,7 @@ class BappsDataset:
         key = (shard, group)
         table = self._kept.get(key)
         if table is None:
-            with pq.ParquetFile(shard_path(self._folder, shard)) as file:
+            with open_parquet(shard_path(self._folder, shard)) as file:
                 table = file.read_row_group(group, columns=list(_TRIPLET_COLUMNS))
             self._kept[key] = table
             if len(self._kept) > self._room:
@@ -144,12 +146,16 @@ class BappsDataset:
         return {**self.__dict__, "_kept": OrderedDict()}
 
 
-def _open_triplets(folder: str | Path) -> Dataset:
+def _open_triplets(folder: Folder) -> Dataset:
     dataset = open_dataset(folder)
     if dataset.info.unit != "triplets":
-        raise UserError(f"{folder} holds {dataset.info.unit}, not triplets; read its Parquet files")
+        raise UserError(
+            f"{dataset.folder} holds {dataset.info.unit}, not triplets; read its Parquet files"
+        )
     if not dataset.info.pictures:
-        raise UserError(f"{folder} is a recipe without pictures; make them with `bapps-gen replay`")
+        raise UserError(
+            f"{dataset.folder} is a recipe without pictures; make them with `bapps-gen replay`"
+        )
     return dataset
 
 

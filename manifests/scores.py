@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,8 @@ from numpy.typing import NDArray
 from bapps_gen.errors import UserError, WorkError, first_line
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.files import whole_file
+from bapps_gen.manifests.parquet import open_parquet
+from bapps_gen.manifests.places import Place
 from bapps_gen.manifests.rows import PAIR_PATCHES
 
 SCORES_FORMAT = 1
@@ -52,7 +53,7 @@ class Scores:
     d1: NDArray[np.float64] | None
 
 
-def score_path(folder: Path, metric: str, shard: int) -> Path:
+def score_path(folder: Place, metric: str, shard: int) -> Place:
     """Where the distances of a shard lie."""
     return folder / "scores" / metric / f"part-{shard:05d}.parquet"
 
@@ -68,7 +69,7 @@ def joined_name(metric: str, name: str) -> str:
 
 
 def write_scores(
-    folder: Path,
+    folder: Place,
     info: ScoreInfo,
     shard: int,
     ids: Sequence[str],
@@ -100,10 +101,11 @@ def write_scores(
         )
 
 
-def stored_info(folder: Path, metric: str, shard: int = 0) -> ScoreInfo | None:
+def stored_info(folder: Place, metric: str, shard: int = 0) -> ScoreInfo | None:
     """What a shard's stored distances are of; None where there are none or they are damaged."""
     try:
-        schema = pq.read_schema(score_path(folder, metric, shard))
+        with open_parquet(score_path(folder, metric, shard)) as file:
+            schema = file.schema_arrow
     except (OSError, pa.ArrowInvalid):
         return None
     return _info_of(schema)
@@ -138,7 +140,7 @@ class _Unusable(Exception):
 def _read_table(dataset: Dataset, info: ScoreInfo, shard: int) -> pa.Table:
     path = score_path(dataset.folder, info.metric, shard)
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with open_parquet(path, page_checksum_verification=True) as file:
             table = file.read()
     except FileNotFoundError:
         raise _Unusable("missing") from None

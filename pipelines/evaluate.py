@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, open_dataset
+from bapps_gen.manifests.places import Place, Url
 from bapps_gen.manifests.rows import PAIR_PATCHES
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.pipelines.executors import run_jobs
@@ -245,22 +245,27 @@ def evaluate(judged: Judged, resamples: int = 1000, seed: int = 0) -> Evaluation
     )
 
 
-def find_judged(folder: Path) -> list[Dataset | OriginalSet]:
+def find_judged(folder: Place) -> list[Dataset | OriginalSet]:
     """The dataset or set in the original layout in a folder, or all in folders below it.
 
     Raises:
         UserError: when there is none.
     """
     datasets = [open_dataset(place) for place in _dataset_folders(folder, _DEPTH)]
-    return [*datasets] if datasets else [*find_sets(folder)]
+    if datasets:
+        return [*datasets]
+    if isinstance(folder, Url):
+        raise UserError(f"{folder} holds no dataset; give the URL that --out named")
+    return [*find_sets(folder)]
 
 
-def _dataset_folders(folder: Path, depth: int) -> list[Path]:
+def _dataset_folders(folder: Place, depth: int) -> list[Place]:
     if (folder / INFO_NAME).is_file():
         return [folder]
     if not depth or not folder.is_dir() or (folder / "p0").is_dir():
         return []
-    below = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+    below = [path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."]
+    below.sort(key=lambda path: path.name)
     return [place for path in below for place in _dataset_folders(path, depth - 1)]
 
 

@@ -6,24 +6,24 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TypeVar
 
 import bapps_gen
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.distortions.catalogue import Catalogue
-from bapps_gen.errors import UserError
+from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.dataset import (
     INFO_NAME,
     DatasetInfo,
     read_info,
-    shard_fault,
+    shard_faults,
     shard_path,
     write_info,
     write_shard,
 )
 from bapps_gen.manifests.files import folder_lock, make_folder, remove_leftovers
 from bapps_gen.manifests.outputs import has_outputs, write_outputs
+from bapps_gen.manifests.places import Place, Url
 from bapps_gen.manifests.png import encode_png
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
 from bapps_gen.pipelines.aligned import AlignedImages
@@ -58,7 +58,7 @@ MAX_SHARD_ROWS = 100_000
 class ShardContext:
     """What every worker needs; sent once to each. `zoo` is of a set with CNN distorters."""
 
-    folder: Path
+    folder: Place
     info: DatasetInfo
     source: Source | AlignedImages
     zoo: Zoo | None = None
@@ -98,6 +98,7 @@ def prepare_shards(context: ShardContext) -> Callable[[int], ShardReport]:
     def make_shard(shard: int) -> ShardReport:
         first, end = info.shard_range(shard)
         plans = sorted(map(planner.row, range(first, end)), key=lambda plan: plan.image)
+        renderer.expect(plans)
         made = []
         for group in grouped(plans, cnn):
             for row, patches in renderer.render_many(group):
@@ -166,7 +167,7 @@ def parameter_units(catalogue: Catalogue, names: Iterable[str]) -> dict[str, str
 
 
 def generate(
-    folder: Path,
+    folder: Place,
     info: DatasetInfo,
     source: Source | AlignedImages,
     workers: int,
@@ -191,7 +192,7 @@ def generate(
     return fill_shards(folder, info, prepare_shards, context, workers, progress, list_outputs)
 
 
-def keep_outputs(folder: Path, info: DatasetInfo, images: AlignedImages) -> None:
+def keep_outputs(folder: Place, info: DatasetInfo, images: AlignedImages) -> None:
     """Write what a set from real algorithms was cut from, unless it is there."""
     if not has_outputs(folder, info.digest):
         names = [name for name, _ in info.source_images]
@@ -200,7 +201,7 @@ def keep_outputs(folder: Path, info: DatasetInfo, images: AlignedImages) -> None
 
 
 def fill_shards(
-    folder: Path,
+    folder: Place,
     info: DatasetInfo,
     prepare: Callable[[Context], Callable[[int], ShardReport]],
     context: Callable[[DatasetInfo], Context],
@@ -246,10 +247,12 @@ def fill_shards(
                     progress(done, info.rows)
         if failures != info.source_failures:
             write_info(folder, replace(info, source_failures=dict(sorted(failures.items()))))
+        if isinstance(folder, Url):
+            _check_landed(folder, info)
     return GenerateReport(info.rows - kept, kept, failures, differing)
 
 
-def _tidy(folder: Path) -> None:
+def _tidy(folder: Place) -> None:
     for place in (folder, folder / "data"):
         remove_leftovers(place)
 
@@ -259,31 +262,48 @@ def _rows_in(info: DatasetInfo, shard: int) -> int:
     return end - first
 
 
-def _missing_shards(folder: Path, info: DatasetInfo) -> Iterator[int]:
-    for shard in range(info.shards):
-        fault = shard_fault(folder, info, shard)
-        if fault is None:
-            continue
+def _missing_shards(folder: Place, info: DatasetInfo) -> Iterator[int]:
+    for shard, fault in shard_faults(folder, info):
         if fault != "missing":
             logger.warning("%s is %s; made again", shard_path(folder, shard), fault)
         yield shard
 
 
-def _is_foreign(folder: Path) -> bool:
+def _check_landed(folder: Url, info: DatasetInfo) -> None:
+    """What stands in for a lock at a URL: all is there, and no other run has taken the place.
+
+    Raises:
+        WorkError: when a shard is missing, or `dataset.json` is of another run.
+    """
+    if read_info(folder).digest != info.digest:
+        raise WorkError(
+            f"{folder} was taken by another run meanwhile, with another spec; "
+            "give each run an --out of its own"
+        )
+    there = {path.name for path in (folder / "data").iterdir()}
+    gone = sum(shard_path(folder, shard).name not in there for shard in range(info.shards))
+    if gone:
+        raise WorkError(
+            f"{gone} of {info.shards} shards are not at {folder} although they were written; "
+            "run the same command again"
+        )
+
+
+def _is_foreign(folder: Place) -> bool:
     """Whether a folder holds anything but a dataset; hidden files do not count."""
     if not folder.is_dir() or (folder / INFO_NAME).exists():
         return False
     return any(not path.name.startswith(".") and path.name != "data" for path in folder.iterdir())
 
 
-def _refuse_foreign(folder: Path) -> None:
+def _refuse_foreign(folder: Place) -> None:
     raise UserError(
         f"{folder} holds files but no {INFO_NAME}, so it is not a dataset; "
         "choose a new or empty folder for --out"
     )
 
 
-def settle_info(folder: Path, wanted: DatasetInfo) -> DatasetInfo:
+def settle_info(folder: Place, wanted: DatasetInfo) -> DatasetInfo:
     """What to make in a folder, given what it holds.
 
     Raises:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 import bapps_gen
 from bapps_gen.errors import ImageError, UserError
 from bapps_gen.manifests.dataset import DatasetInfo, write_shard
+from bapps_gen.manifests.places import Place
 from bapps_gen.manifests.png import encode_png
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCH_SIZE, PATCHES, Crop, ManifestRow
 from bapps_gen.pipelines.executors import run_jobs
@@ -327,14 +328,14 @@ def describe_import(found: OriginalSet, digest: str, shard_rows: int) -> Dataset
 class ImportContext:
     """What every worker needs; sent once to each."""
 
-    folder: Path
+    folder: Place
     info: DatasetInfo
     found: OriginalSet
 
 
 def import_set(
     found: OriginalSet,
-    out: Path,
+    out: Place,
     workers: int,
     *,
     shard_rows: int = DEFAULT_SHARD_ROWS,

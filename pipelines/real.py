@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -83,6 +83,10 @@ class _Flat:
             return self.images.reference.read(image)
         return self.images.outputs[part - 1].read(image)
 
+    def is_awaited(self, index: int) -> bool:
+        """Never: nothing is fetched ahead of time."""
+        return False
+
 
 @dataclass(slots=True)
 class RealRenderer:
@@ -103,6 +107,9 @@ class RealRenderer:
     def failures(self) -> dict[str, str]:
         """Reasons by name."""
         return self._layers.failures
+
+    def expect(self, plans: Iterable[TripletPlan]) -> None:
+        """Nothing: outputs of algorithms are read as they come."""
 
     def render(self, plan: TripletPlan) -> tuple[ManifestRow, Patches]:
         """The row and its patches: the first of the plan's crops that will do.

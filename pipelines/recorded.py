@@ -36,6 +36,10 @@ class RecordedSource:
         """The encoded bytes of an image; see `Source.read`."""
         return self.source.read(self.places[index])
 
+    def is_awaited(self, index: int) -> bool:
+        """See `Source.is_awaited`."""
+        return self.source.is_awaited(self.places[index])
+
 
 Images = Source | RecordedSource
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from pathlib import Path
 
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.distortions.catalogue import Catalogue
 from bapps_gen.errors import ImageError, UserError, WorkError
 from bapps_gen.manifests.dataset import Dataset, DatasetInfo, write_shard
 from bapps_gen.manifests.outputs import copy_outputs
+from bapps_gen.manifests.places import Place
 from bapps_gen.manifests.png import encode_png
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.pipelines.aligned import AlignedImages
@@ -40,7 +40,7 @@ class ReplayContext:
     """What every worker needs. `zoo` is of a recipe with CNN distorters."""
 
     recipe: Dataset
-    folder: Path
+    folder: Place
     info: DatasetInfo
     source: RowSource
     allow_different: bool
@@ -49,7 +49,7 @@ class ReplayContext:
 
 def replay(
     recipe: Dataset,
-    folder: Path,
+    folder: Place,
     source: RowSource,
     workers: int,
     *,
@@ -102,6 +102,10 @@ def check_recipe(recipe: Dataset, zoo: Zoo | None = None) -> None:
         check_version(catalogue.atom(name), version)
 
 
+def _nothing_ahead(rows: Sequence[ManifestRow]) -> None:
+    """Outputs of algorithms are read as they come."""
+
+
 PatchesOf = Callable[[Sequence[ManifestRow]], Iterator[tuple[Image, ...]]]
 """Makes the patches of stored rows again."""
 
@@ -110,15 +114,18 @@ def prepare_replay(context: ReplayContext) -> Callable[[int], ShardReport]:
     """A function that replays one shard."""
     source, info = context.source, context.info
     cnn = bool(pinned_distorters(info))
+    expect: Callable[[Sequence[ManifestRow]], None]
+    patches_of: PatchesOf
     if isinstance(source, AlignedImages):
-        patches_of: PatchesOf = replay_patches(source, info.kind)
+        expect, patches_of = _nothing_ahead, replay_patches(source, info.kind)
     else:
-        patches_of = _distorted_patches(worker_catalogue(info, context.zoo), source)
+        expect, patches_of = _distorted_patches(worker_catalogue(info, context.zoo), source)
 
     def replay_shard(shard: int) -> ShardReport:
         differing = 0
         made = []
         stored = sorted(context.recipe.read_rows(shard), key=lambda row: row.source_path)
+        expect(stored)
         for group in grouped(stored, cnn):
             for row, patches in zip(group, patches_of(group), strict=True):
                 hashes = tuple(map(pixel_hash, patches))
@@ -136,7 +143,10 @@ def prepare_replay(context: ReplayContext) -> Callable[[int], ShardReport]:
     return replay_shard
 
 
-def _distorted_patches(catalogue: Catalogue, source: Images) -> PatchesOf:
+def _distorted_patches(
+    catalogue: Catalogue, source: Images
+) -> tuple[Callable[[Sequence[ManifestRow]], None], PatchesOf]:
+    """What is told of the rows to come, so that their images are fetched; and their patches."""
     images, streams = ImageCache(source), Streams()
     places = {entry.sha256: index for index, entry in enumerate(source.entries)}
 
@@ -155,6 +165,9 @@ def _distorted_patches(catalogue: Catalogue, source: Images) -> PatchesOf:
             raise WorkError(f"row {row.row}: {row.source_path}: {error}") from None
         return cut_reference(image, row.crop)
 
+    def expect(rows: Sequence[ManifestRow]) -> None:
+        images.expect(places[row.source_sha256] for row in rows if row.source_sha256 in places)
+
     def patches_of(rows: Sequence[ManifestRow]) -> Iterator[tuple[Image, ...]]:
         references = [reference_of(row) for row in rows]
         counts = [len(row.steps) for row in rows]
@@ -168,7 +181,7 @@ def _distorted_patches(catalogue: Catalogue, source: Images) -> PatchesOf:
         for reference, count in zip(references, counts, strict=True):
             yield reference, *islice(sides, count)
 
-    return patches_of
+    return expect, patches_of
 
 
 def _different(row: ManifestRow, hashes: tuple[str, ...]) -> WorkError:

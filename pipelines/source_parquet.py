@@ -17,10 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bapps_gen.errors import SourceError
+from bapps_gen.manifests.places import is_url, open_file, shown
 from bapps_gen.pipelines.source_paths import unreadable
 
 _BATCH_ROWS = 8
 _BUFFER_BYTES = 1 << 18
+_REQUEST_BYTES = 1 << 22  # read at a time from a URL, where every request waits for its answer
 _DAMAGE = (pa.ArrowException, OSError, ValueError)  # what pyarrow raises for bad content
 
 
@@ -44,7 +46,7 @@ def index_parquet(path: str) -> ParquetIndex:
         SourceError: when the file cannot be read, is damaged, or has no sure image column.
     """
     try:
-        with open(path, "rb"), pq.ParquetFile(path) as file:
+        with open_file(path, 0) as opened, pq.ParquetFile(opened if is_url(path) else path) as file:
             metadata = file.metadata
             column = find_image_column(file.schema_arrow, path)
     except SourceError:
@@ -80,10 +82,11 @@ def find_image_column(schema: Any, path: str) -> str:
         return f"{names[0]}.bytes" if names is structs else names[0]
     if names:
         raise SourceError(
-            f"{path} has several image columns ({', '.join(names)}); name the one to use 'image'"
+            f"{shown(path)} has several image columns ({', '.join(names)}); "
+            "name the one to use 'image'"
         )
     raise SourceError(
-        f"{path} has no image column among {', '.join(schema.names) or 'none at all'}; "
+        f"{shown(path)} has no image column among {', '.join(schema.names) or 'none at all'}; "
         "it must be binary or a struct with a binary field 'bytes'"
     )
 
@@ -171,7 +174,8 @@ class RowReader:
 
 
 def _open(path: str, metadata: Any) -> Any:
-    return pq.ParquetFile(path, metadata=metadata, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+    place = open_file(path, _REQUEST_BYTES) if is_url(path) else path
+    return pq.ParquetFile(place, metadata=metadata, buffer_size=_BUFFER_BYTES, pre_buffer=False)
 
 
 def _batches(file: Any, column: str, group: int) -> Iterator[Any]:
@@ -186,6 +190,6 @@ def _batches(file: Any, column: str, group: int) -> Iterator[Any]:
 def damaged_parquet(path: str, error: Exception) -> SourceError:
     """One line for a Parquet file that cannot be used."""
     return SourceError(
-        f"{path} is damaged or not a Parquet file ({' '.join(str(error).split())}); "
+        f"{shown(path)} is damaged or not a Parquet file ({' '.join(str(error).split())}); "
         "restore it or take it out"
     )

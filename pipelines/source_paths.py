@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bapps_gen.errors import SourceError
+from bapps_gen.manifests.places import is_url, shown, url_at
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
 PARQUET_SUFFIX = ".parquet"
@@ -20,12 +21,18 @@ ACCEPTED = (
 
 @dataclass(slots=True)
 class Found:
-    """Files under one root, by kind; names are POSIX paths relative to the root, sorted."""
+    """Files under one root, by kind; names are POSIX paths relative to the root, sorted.
+
+    `single` says that the root is itself the one file. `sizes` has the bytes of each, where a
+    listing told them.
+    """
 
     images: list[str] = field(default_factory=list)
     parquets: list[str] = field(default_factory=list)
     tars: list[str] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
+    single: bool = False
+    sizes: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str) -> None:
         """File a name under its kind."""
@@ -45,7 +52,7 @@ class Found:
 
 
 def find_files(root: str) -> Found:
-    """Accepted files at a path: the file itself, or all below a folder.
+    """Accepted files at a path or full URL: the file itself, or all below a folder.
 
     Links are followed as by `find -L`; a folder that contains itself is entered once. Hidden files
     and folders are left out.
@@ -54,24 +61,49 @@ def find_files(root: str) -> Found:
         SourceError: for a path that is missing, unreadable or holds nothing of an accepted kind.
     """
     found = Found()
+    name = shown(root)
+    if is_url(root):
+        _list(root, found)
+    else:
+        _look(root, found)
+    if found.single and not found.any():
+        raise SourceError(f"source '{name}' is of no accepted kind; use {ACCEPTED}")
+    if not found.any():
+        held = ", ".join(f"{count} × {suffix}" for suffix, count in found.others.most_common(3))
+        raise SourceError(
+            f"source '{name}' has no images{f' (only {held})' if held else ''}; put in {ACCEPTED}"
+        )
+    for names in (found.images, found.parquets, found.tars):
+        names.sort()
+    return found
+
+
+def _list(root: str, found: Found) -> None:
+    """File what is at a URL, from one listing of all that is below."""
+    url = url_at(root)
+    sizes = url.walk()
+    if not sizes:
+        raise SourceError(f"source '{url}' does not exist or is empty; check its spelling")
+    if list(sizes) == [""]:
+        found.single = True
+        sizes = {url.name: sizes[""]}
+    for name in sizes:
+        if name and (found.single or not any(part.startswith(".") for part in name.split("/"))):
+            found.add(checked_name(name, str(url)))
+    found.sizes = sizes
+
+
+def _look(root: str, found: Found) -> None:
+    """File what is at a local path."""
     if os.path.isfile(root):
+        found.single = True
         found.add(os.path.basename(root))
-        if not found.any():
-            raise SourceError(f"source '{root}' is of no accepted kind; use {ACCEPTED}")
-        return found
+        return
     if not os.path.exists(root):
         raise SourceError(f"source {missing_path(root)}")
     if not os.path.isdir(root):
         raise SourceError(f"source '{root}' is neither a file nor a folder; use {ACCEPTED}")
     _walk(root, "", (), found)
-    if not found.any():
-        held = ", ".join(f"{count} × {suffix}" for suffix, count in found.others.most_common(3))
-        raise SourceError(
-            f"source '{root}' has no images{f' (only {held})' if held else ''}; put in {ACCEPTED}"
-        )
-    for names in (found.images, found.parquets, found.tars):
-        names.sort()
-    return found
 
 
 def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...], found: Found) -> None:
@@ -115,7 +147,7 @@ def checked_name(name: str, where: str) -> str:
 def unreadable(path: str, error: OSError) -> SourceError:
     """One line for a file or folder that is there but cannot be read."""
     return SourceError(
-        f"cannot read {path}: {error.strerror or error}; make it readable or take it out"
+        f"cannot read {shown(path)}: {error.strerror or error}; make it readable or take it out"
     )
 
 
@@ -145,11 +177,14 @@ def root_labels(roots: Sequence[str]) -> list[str]:
     """
     seen: set[str] = set()
     for root in roots:
-        real = os.path.realpath(root)
+        real = root if is_url(root) else os.path.realpath(root)
         if real in seen:
-            raise SourceError(f"source '{root}' is given twice; give it once")
+            raise SourceError(f"source '{shown(root)}' is given twice; give it once")
         seen.add(real)
-    names = [os.path.basename(os.path.abspath(root)) for root in roots]
+    names = [
+        url_at(root).name if is_url(root) else os.path.basename(os.path.abspath(root))
+        for root in roots
+    ]
     shared = Counter(names)
     return [
         f"{place}/{name}" if shared[name] > 1 else name for place, name in enumerate(names, start=1)

@@ -8,7 +8,11 @@ import tarfile
 from dataclasses import dataclass
 
 from bapps_gen.errors import SourceError
+from bapps_gen.manifests.places import is_url, open_file, shown, url_at
 from bapps_gen.pipelines.source_paths import IMAGE_SUFFIXES, checked_name, unreadable
+
+_HEADER_BYTES = 1 << 16
+"""Read at a time from a URL to find the members: little for a large one, several small ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ def index_tar(path: str) -> list[Member]:
     places: dict[str, tuple[int, int]] = {}
     times: dict[str, int] = {}
     try:
-        with tarfile.open(path, "r:") as tar:
+        with open_file(path, _HEADER_BYTES) as file, tarfile.open(path, "r:", file) as tar:
             for info in tar:
                 if info.isreg():
                     places[info.name] = (info.offset_data, info.size)
@@ -44,15 +48,16 @@ def index_tar(path: str) -> list[Member]:
                 if info.issparse():
                     raise damaged_tar(path, f"sparse member {name}")
                 times[name] = times.get(name, 0) + 1
-                shown = name if times[name] == 1 else f"{name}#{times[name]}"
-                members.append(Member(checked_name(shown, path), *place))
-            end = tar.offset
+                unique = name if times[name] == 1 else f"{name}#{times[name]}"
+                members.append(Member(checked_name(unique, path), *place))
+            file.seek(tar.offset)
+            end = file.read(tarfile.BLOCKSIZE)
     except tarfile.TarError as error:
         raise damaged_tar(path, str(error)) from error
     except OSError as error:
         raise unreadable(path, error) from error
     # The library takes a damaged header, and a file cut off between members, for the end.
-    if read_part(path, end, tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+    if end != bytes(tarfile.BLOCKSIZE):
         raise damaged_tar(path, "no end mark")
     members.sort(key=lambda member: member.name)
     return members
@@ -65,7 +70,12 @@ def _wanted(name: str) -> bool:
 
 
 def read_part(path: str, offset: int, size: int) -> bytes:
-    """Up to `size` bytes of a file from `offset`; opened anew, so that no handle is shared."""
+    """Up to `size` bytes of a file from `offset`; opened anew, so that no handle is shared.
+
+    At a URL it takes one request.
+    """
+    if is_url(path):
+        return url_at(path).read_range(offset, size)
     with open(path, "rb", buffering=0) as file:
         file.seek(offset)
         parts = []
@@ -78,6 +88,6 @@ def read_part(path: str, offset: int, size: int) -> bytes:
 def damaged_tar(path: str, detail: str) -> SourceError:
     """One line for a tar file that cannot be used."""
     return SourceError(
-        f"{path} is damaged, cut short or not a plain tar file ({' '.join(detail.split())}); "
-        "restore it, unpack it if it is compressed, or take it out"
+        f"{shown(path)} is damaged, cut short or not a plain tar file "
+        f"({' '.join(detail.split())}); restore it, unpack it if it is compressed, or take it out"
     )

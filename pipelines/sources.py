@@ -6,17 +6,19 @@ import hashlib
 import importlib.util
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, overload
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from bapps_gen.errors import ImageError, SourceError, WorkError, out_of_range, unknown_name
+from bapps_gen.manifests.places import Url, is_url, open_file, place_of, shown, side_by_side, url_at
+from bapps_gen.pipelines.fetch_ahead import FetchAhead, Readable
 from bapps_gen.pipelines.images import decode_image
 from bapps_gen.pipelines.source_parquet import ParquetIndex, RowReader, hash_group, index_parquet
 from bapps_gen.pipelines.source_paths import find_files, root_labels, unreadable
@@ -33,6 +35,7 @@ SPLITS = ("train", "val")
 CACHE_BYTES = 160_000_000
 _HASH_RUN = 32
 _MAX_THREADS = 16
+_REQUEST_BYTES = 1 << 23  # read at a time from a URL for hashing
 
 Progress = Callable[[int, int], None]
 
@@ -60,7 +63,8 @@ class _Files:
     strip: int
 
     def locate(self, key: str) -> str:
-        return os.path.join(self.path, key[self.strip :])
+        name = key[self.strip :]
+        return f"{self.path}/{name}" if is_url(self.path) else os.path.join(self.path, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +93,12 @@ class Source:
     system. Held as Arrow columns, about 100 bytes an image, and cheap to pickle.
 
     Args:
-        roots: absolute paths that the images come from; none for the built-in photographs.
-        containers: folders, tar and Parquet files that hold them.
+        roots: absolute paths and URLs (without secrets) that the images come from; none for the
+            built-in photographs.
+        containers: folders, tar and Parquet files that hold them, by path or full URL.
         table: per image: key (name, or the file's name for a Parquet row), container, offset (in a
-            tar file; row number in a Parquet file), size in bytes (tar files only), sha256.
+            tar file; row number in a Parquet file), size in bytes (in tar files and at URLs only),
+            sha256.
     """
 
     roots: tuple[str, ...]
@@ -145,8 +151,7 @@ class Source:
         offset, size = row["offset"][0], row["size"][0]
         try:
             if isinstance(container, _Files):
-                with open(container.locate(row["key"][0]), "rb") as file:
-                    data = file.read()
+                data = _read_file(container.locate(row["key"][0]), size)
             elif isinstance(container, _Tar):
                 data = read_part(container.path, offset, size)
             else:
@@ -165,6 +170,17 @@ class Source:
         if not data and isinstance(container, ParquetIndex):
             raise ImageError("no bytes in this row; write the file with its images embedded")
         return data
+
+    def is_awaited(self, index: int) -> bool:
+        """Whether an image comes in a request of its own, worth making ahead of time."""
+        if not self._remote:
+            return False
+        container = self.containers[self.table["container"][index].as_py()]
+        return not isinstance(container, ParquetIndex) and is_url(container.path)
+
+    @cached_property
+    def _remote(self) -> bool:
+        return any(is_url(container.path) for container in self.containers)
 
     def load(self, index: int) -> NDArray[np.uint8]:
         """An image, uint8 (H, W, 3), RGB.
@@ -207,7 +223,7 @@ class Entries(Sequence[ImageEntry]):
 
 
 def open_source(
-    roots: Sequence[str | os.PathLike[str]],
+    roots: Sequence[str | os.PathLike[str] | Url],
     *,
     split: str | None = None,
     val_fraction: float = 0.1,
@@ -218,8 +234,8 @@ def open_source(
     Images are hashed, not decoded: a broken one is found when it is loaded.
 
     Args:
-        roots: image files, Parquet files, tar files, and folders of these. None at all means the
-            photographs that come with scikit-image (see BUILTIN_NOTE).
+        roots: image files, Parquet files, tar files, and folders of these, as paths or URLs. None
+            at all means the photographs that come with scikit-image (see BUILTIN_NOTE).
         split: "train" or "val" keeps the images of that part, told by content, so that copies of
             a photo never fall into both.
         val_fraction: share of contents that goes to val, in (0, 1).
@@ -236,19 +252,22 @@ def open_source(
         raise out_of_range("val-fraction", val_fraction, "between 0 and 1", "0.1 is usual")
 
     listing = _Listing()
-    paths = tuple(os.path.abspath(os.fspath(root)) for root in roots)
+    places = [place_of(root) for root in roots]
+    given = [place.full if isinstance(place, Url) else str(place) for place in places]
+    paths = tuple(path if is_url(path) else os.path.abspath(path) for path in given)
     if paths:
         labels = root_labels(paths)
-        for shown, path, label in zip(roots, paths, labels, strict=True):
-            listing.add_root(os.fspath(shown), path, label, alone=len(paths) == 1)
+        for name, path, label in zip(given, paths, labels, strict=True):
+            listing.add_root(name, path, label, alone=len(paths) == 1)
     else:
         folder = _builtin_folder()
         paths = (folder,)
-        listing.add_files(folder, "", BUILTIN_IMAGES)
+        listing.add_files(folder, "", BUILTIN_IMAGES, {})
     # Built-in photographs lie elsewhere on the next machine, so no root is kept of them.
-    source = Source(paths if roots else (), tuple(listing.containers), listing.table(progress))
+    names = tuple(map(shown, paths))
+    source = Source(names if roots else (), tuple(listing.containers), listing.table(progress))
     if not len(source):
-        raise SourceError(f"no images in {', '.join(paths)}: the Parquet or tar files are empty")
+        raise SourceError(f"no images in {', '.join(names)}: the Parquet or tar files are empty")
     return source if split is None else split_source(source, split, val_fraction)
 
 
@@ -290,30 +309,36 @@ class _Listing:
         self.keys: list[str] = []
         self.places: list[NDArray[np.int64]] = []  # container, offset, size
 
-    def add_root(self, shown: str, path: str, label: str, *, alone: bool) -> None:
-        found = find_files(shown)
+    def add_root(self, given: str, path: str, label: str, *, alone: bool) -> None:
+        found = find_files(given)
         folder, prefix = path, "" if alone else f"{label}/"
-        if not os.path.isdir(path):
+        if found.single:
             folder, name = os.path.split(path)
             prefix = "" if alone else label.removesuffix(name)
-        self.add_files(folder, prefix, found.images)
-        for name in found.tars:
-            tar = os.path.join(folder, name)
-            members = index_tar(tar)
+        self.add_files(folder, prefix, found.images, found.sizes)
+        remote = is_url(path)
+        tars = [os.path.join(folder, name) for name in found.tars]
+        indexed = side_by_side(index_tar, tars, remote)
+        for name, tar, members in zip(found.tars, tars, indexed, strict=True):
             self._add(
                 _Tar(tar),
                 [f"{prefix}{name}/{member.name}" for member in members],
                 [member.offset for member in members],
                 [member.size for member in members],
             )
-        for name in found.parquets:
-            index = index_parquet(os.path.join(folder, name))
+        parquets = [os.path.join(folder, name) for name in found.parquets]
+        for name, index in zip(
+            found.parquets, side_by_side(index_parquet, parquets, remote), strict=True
+        ):
             rows = index.starts[-1]
             self._add(index, [prefix + name] * rows, range(rows), [0] * rows)
 
-    def add_files(self, folder: str, prefix: str, names: Sequence[str]) -> None:
+    def add_files(
+        self, folder: str, prefix: str, names: Sequence[str], sizes: Mapping[str, int]
+    ) -> None:
         keys = [prefix + name for name in names]
-        self._add(_Files(folder, len(prefix)), keys, [0] * len(keys), [0] * len(keys))
+        known = [sizes.get(name, 0) for name in names]
+        self._add(_Files(folder, len(prefix)), keys, [0] * len(keys), known)
 
     def _add(
         self, container: _Container, keys: list[str], offsets: Iterable[int], sizes: Iterable[int]
@@ -385,7 +410,8 @@ class _Listing:
                 end += 1
             run = slice(begin, end)
             if isinstance(container, _Files):
-                yield _files_task([container.locate(key) for key in self.keys[run]])
+                paths = [container.locate(key) for key in self.keys[run]]
+                yield _files_task(paths, sizes[run].tolist())
             else:
                 yield _tar_task(container.path, offsets[run].tolist(), sizes[run].tolist())
             begin = end
@@ -398,6 +424,8 @@ def _group_task(index: ParquetIndex, group: int) -> Callable[[], list[bytes]]:
 def _tar_task(path: str, offsets: list[int], sizes: list[int]) -> Callable[[], list[bytes]]:
     def hash_members() -> list[bytes]:
         try:
+            if is_url(path):
+                return _hash_parts(path, offsets, sizes)
             return [
                 hashlib.sha256(read_part(path, offset, size)).digest()
                 for offset, size in zip(offsets, sizes, strict=True)
@@ -408,23 +436,37 @@ def _tar_task(path: str, offsets: list[int], sizes: list[int]) -> Callable[[], l
     return hash_members
 
 
-def _files_task(paths: list[str]) -> Callable[[], list[bytes]]:
-    return lambda: [_hash_file(path) for path in paths]
+def _hash_parts(path: str, offsets: list[int], sizes: list[int]) -> list[bytes]:
+    """SHA-256 of parts of a URL, read in the file's order, many small ones in one request."""
+    found = [b""] * len(offsets)
+    with open_file(path, _REQUEST_BYTES) as file:
+        for place in sorted(range(len(offsets)), key=offsets.__getitem__):
+            file.seek(offsets[place])
+            found[place] = hashlib.sha256(file.read(sizes[place])).digest()
+    return found
 
 
-def _hash_file(path: str) -> bytes:
+def _files_task(paths: list[str], sizes: list[int]) -> Callable[[], list[bytes]]:
+    return lambda: [_hash_file(path, size) for path, size in zip(paths, sizes, strict=True)]
+
+
+def _hash_file(path: str, size: int) -> bytes:
     try:
+        if is_url(path):
+            return hashlib.sha256(_read_file(path, size)).digest()
         with open(path, "rb", buffering=0) as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
         raise unreadable(path, error) from error
 
 
-class Readable(Protocol):
-    """What holds encoded images by index."""
-
-    def read(self, index: int) -> bytes:
-        """The encoded bytes of an image."""
+def _read_file(path: str, size: int) -> bytes:
+    """A file's content; `size` is what a listing told of a URL, -1 for nothing."""
+    if is_url(path):
+        url = url_at(path)
+        return url.read_bytes() if size < 0 else url.read_range(0, size)
+    with open(path, "rb") as file:
+        return file.read()
 
 
 class ImageCache:
@@ -442,8 +484,13 @@ class ImageCache:
         self.source = source
         self.budget = budget
         self.failures: dict[int, str] = {}
+        self._ahead = FetchAhead(source)
         self._images: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         self._held = 0
+
+    def expect(self, indices: Iterable[int]) -> None:
+        """Say which images will be asked for next, in that order, so that they can be fetched."""
+        self._ahead.expect(index for index in dict.fromkeys(indices) if index not in self._images)
 
     def get(self, index: int) -> NDArray[np.uint8]:
         """An image, uint8 (H, W, 3), RGB, read-only since it is shared.
@@ -458,7 +505,7 @@ class ImageCache:
         if index in self.failures:
             raise ImageError(self.failures[index])
         try:
-            image = decode_image(self.source.read(index), reserve=self._make_room)
+            image = decode_image(self._ahead.read(index), reserve=self._make_room)
         except ImageError as error:
             self.failures[index] = str(error)
             raise

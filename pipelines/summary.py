@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from bapps_gen.manifests.dataset import Dataset, DatasetInfo, shard_path
+from bapps_gen.manifests.places import Url, side_by_side
 from bapps_gen.pipelines.distorters import pinned_distorters
 
 _BATCH_ROWS = 10_000
@@ -21,11 +24,15 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
     used: Counter[str] = Counter()
     images: set[str] = set()
     rows = judged = 0
-    for shard in range(info.shards):
-        if shard in faults:
-            continue
-        columns = [*sides, "source_sha256", judgement]
-        for batch in dataset.shard_batches(shard, columns, _BATCH_ROWS):
+    columns = [*sides, "source_sha256", judgement]
+    shards = [shard for shard in range(info.shards) if shard not in faults]
+    remote = isinstance(dataset.folder, Url)
+
+    def batches_of(shard: int) -> list[pa.RecordBatch]:
+        return list(dataset.shard_batches(shard, columns, _BATCH_ROWS))
+
+    for batches in side_by_side(batches_of, shards, remote):
+        for batch in batches:
             rows += batch.num_rows
             judged += batch.num_rows - batch.column(judgement).null_count
             images.update(batch.column("source_sha256").to_pylist())
@@ -35,10 +42,11 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
     for choice, times in used.items():
         for atom in choice.split("+") if choice else ():  # imported rows have none
             atoms[atom] += times
+    whole = {shard_path(dataset.folder, shard).name for shard in shards}
     size = sum(
-        shard_path(dataset.folder, shard).stat().st_size
-        for shard in range(info.shards)
-        if shard not in faults
+        path.stat().st_size
+        for path in (dataset.folder / "data").glob("*.parquet")
+        if path.name in whole
     )
     count = max(1, len(sides) * rows)
     return {
@@ -46,7 +54,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "kind": info.kind if info.pictures else f"{info.kind} recipe, without pictures",
         "rows": rows,
         "rows_when_complete": info.rows,
-        "shards": info.shards - len(faults),
+        "shards": len(shards),
         "shards_missing_or_damaged": len(faults),
         "megabytes": round(size / 1e6, 1),
         "judged_rows": judged,

@@ -100,6 +100,10 @@ class TripletRenderer:
         # Rows whose first crop hides the difference are few: they are rendered from the start.
         return [found or self.render(plan) for plan, found in zip(plans, made, strict=True)]
 
+    def expect(self, plans: Iterable[TripletPlan]) -> None:
+        """Say which rows come next, so that their images are fetched from URLs ahead of time."""
+        self.images.expect(plan.image for plan in plans)
+
     def _crops(self, plan: TripletPlan) -> Iterator[Cut]:
         """A row's crops that are not flat, in the order to try; an error when there is no more."""
         remedy = "a lower --min-contrast"

@@ -125,3 +125,6 @@ def _log_to_stderr() -> None:
     logger.handlers = [_StderrHandler()]
     logger.setLevel(logging.WARNING)
     logger.propagate = False
+    for name in ("asyncio", "adlfs", "fsspec", "gcsfs", "s3fs"):
+        # What they log of failures, tracebacks among it, they also raise, and it is told once.
+        logging.getLogger(name).addHandler(logging.NullHandler())

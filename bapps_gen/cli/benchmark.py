@@ -18,6 +18,7 @@ from bapps_gen.cli.options import (
     progress_bar,
     workers_of,
 )
+from bapps_gen.manifests.places import local_path
 
 if TYPE_CHECKING:
     from bapps_gen.pipelines.benchmark import BenchmarkReport, Estimate
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         default=Path("benchmark"),
         metavar="DIR",
         help="folder to make or to go on with (default: %(default)s)",

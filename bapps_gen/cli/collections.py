@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 
 from bapps_gen.errors import BappsGenError
+from bapps_gen.manifests.places import Place
 
 
-def over_sets(folder: Path, work: Callable[[Path], int]) -> int:
+def over_sets(folder: Place, work: Callable[[Place], int]) -> int:
     """Do some work on a dataset, or on every set of a collection of which something was made.
 
     An error in one set of a collection is told and stops no other.

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from bapps_gen.cli.collections import by_reason, left_out_lines, table_text
 from bapps_gen.cli.options import (
-    add_out,
     add_workers,
     add_zoo,
     names_of,
@@ -21,6 +20,7 @@ from bapps_gen.cli.options import (
     workers_of,
 )
 from bapps_gen.errors import UserError
+from bapps_gen.manifests.places import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bapps: every set of the paper's table 3 with its counts (default: bapps)",
     )
     which.add_argument(
-        "--spec", type=Path, metavar="FILE.toml", help="a collection described in a TOML file"
+        "--spec", type=local_path, metavar="FILE.toml", help="a collection described in a TOML file"
     )
     what.add_argument(
         "--scale",
@@ -66,7 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--seed", type=int, help="seed of the collection (default: 0, or the TOML file's)"
     )
-    add_out(what, "bapps")
+    what.add_argument(
+        "--out",
+        type=local_path,
+        default=Path("bapps"),
+        metavar="DIR",
+        help="folder to make or to go on with (default: %(default)s)",
+    )
     photos = parser.add_argument_group("photos")
     for name in ("train", "val"):
         photos.add_argument(

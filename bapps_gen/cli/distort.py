@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from bapps_gen.cli.options import add_plugin, add_zoo
+from bapps_gen.manifests.places import local_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a distortion; repeated, they are applied in order",
     )
     parser.add_argument(
-        "-o", "--out", type=Path, required=True, metavar="FILE", help="picture to write"
+        "-o", "--out", type=local_path, required=True, metavar="FILE", help="picture to write"
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of noise and draws (default: %(default)s)"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bapps_gen.manifests.places import local_path
 
 if TYPE_CHECKING:
     from bapps_gen.cnn_distorters.spec import DistorterSpec
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "--zoo",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="a zoo of your own (default: the one that comes with this package)",
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bapps_gen.cli.options import add_workers, progress_bar, workers_of
 from bapps_gen.cli.score import add_metrics, metric_options, print_resume
 from bapps_gen.errors import UserError
+from bapps_gen.manifests.places import place_of
 
 if TYPE_CHECKING:
     from bapps_gen.pipelines.evaluate import Estimate, Evaluation
@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "folder",
-        type=Path,
+        type=place_of,
         metavar="DATASET",
-        help="folder of a judged dataset, of a set in the original layout, or above several",
+        help="judged dataset (or its URL), set in the original layout, or a folder above several",
     )
     add_metrics(parser, "l2,ssim,ms-ssim,fsimc,lpips-alex")
     parser.add_argument("--json", action="store_true", help="as JSON")

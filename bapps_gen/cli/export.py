@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from bapps_gen.cli.options import progress_bar
+from bapps_gen.cli.options import add_dataset, progress_bar
 from bapps_gen.errors import UserError
+from bapps_gen.manifests.places import local_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a dataset")
+    add_dataset(parser)
     parser.add_argument(
         "--format",
         required=True,
         choices=("bapps", "webdataset", "recipe"),
         help="the original folders, tar shards, or a manifest without pixels",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="folder to write"
+    )
     layout = parser.add_argument_group("with --format bapps")
     layout.add_argument(
         "--split",

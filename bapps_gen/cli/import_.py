@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from bapps_gen.cli.making import print_resume
 from bapps_gen.cli.options import add_workers, progress_bar, workers_of
+from bapps_gen.manifests.places import local_path, place_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "folder",
-        type=Path,
+        type=local_path,
         metavar="FOLDER",
         help="a set's folder, such as 2afc/val/traditional, or any folder above several",
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=place_of,
         required=True,
         metavar="DIR",
-        help="the dataset's folder; of several sets, each goes to its place below",
+        help="the dataset's folder or URL; of several sets, each goes to its place below",
     )
     parser.add_argument(
         "--shard-size",

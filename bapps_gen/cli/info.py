@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
 from bapps_gen.cli.collections import left_out_lines, table_text
+from bapps_gen.cli.options import add_dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "dataset",
-        type=Path,
-        metavar="DATASET",
-        help="folder of a dataset, or of a collection for all its sets",
-    )
+    add_dataset(parser, "folder or URL of a dataset, or folder of a collection for all its sets")
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 

@@ -6,7 +6,6 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bapps_gen.cli.options import (
@@ -20,6 +19,7 @@ from bapps_gen.cli.options import (
     progress_bar,
     workers_of,
 )
+from bapps_gen.manifests.places import Place, Url
 
 if TYPE_CHECKING:
     from bapps_gen.manifests.dataset import DatasetInfo
@@ -199,6 +199,7 @@ def make_set(kind: str, options: argparse.Namespace) -> int:
 
     request = request_of(kind, options)
     workers = workers_of(options)
+    check_out(options.out)
     prepared = prepare_set(request)
     source = open_source_with_bar(
         options.source, options.quiet, split=options.split, val_fraction=options.val_fraction
@@ -229,7 +230,14 @@ def make_dataset(
     return 0
 
 
-def print_resume(out: Path) -> None:
+def check_out(out: Place) -> None:
+    """Raise UserError for a URL that cannot be written to, before anything is loaded."""
+    if isinstance(out, Url):
+        out.check_writable()
+        out.exists()  # raises where there is no bucket, no right or no connection
+
+
+def print_resume(out: Place) -> None:
     """Say how an interrupted run is taken up again."""
     print(
         f"bapps-gen: whole shards are kept in {out}; run the same command again to resume",
@@ -237,7 +245,7 @@ def print_resume(out: Path) -> None:
     )
 
 
-def summary(report: GenerateReport, out: Path, info: DatasetInfo, seconds: float) -> str:
+def summary(report: GenerateReport, out: Place, info: DatasetInfo, seconds: float) -> str:
     """What was made, for people."""
     size = sum(path.stat().st_size for path in (out / "data").glob("*.parquet"))
     lines = [

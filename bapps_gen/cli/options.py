@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bapps_gen.errors import UserError
+from bapps_gen.manifests.places import local_path, place_of
 
 if TYPE_CHECKING:
     from bapps_gen.manifests.dataset import Dataset, DatasetInfo
@@ -26,19 +27,29 @@ def add_source(parser: argparse._ActionsContainer, fallback: str) -> None:
         action="append",
         metavar="PATH",
         default=[],
-        help="folder of images, image, Parquet file or tar shard; may be repeated "
+        help="folder of images, image, Parquet file or tar shard, or its URL; may be repeated "
         f"(default: {fallback})",
     )
+
+
+def add_dataset(
+    parser: argparse.ArgumentParser,
+    told: str = "folder or URL of a dataset",
+    nargs: str | None = None,
+) -> None:
+    """Add the dataset that a command reads."""
+    parser.add_argument("dataset", type=place_of, nargs=nargs, metavar="DATASET", help=told)
 
 
 def add_out(parser: argparse._ActionsContainer, default: str = "triplets") -> None:
     """Add --out, the folder of a dataset that is to be made."""
     parser.add_argument(
         "--out",
-        type=Path,
+        type=place_of,
         default=Path(default),
         metavar="DIR",
-        help="folder to make or to go on with (default: %(default)s)",
+        help="folder to make or to go on with, or a URL such as s3://bucket/set "
+        "(default: %(default)s)",
     )
 
 
@@ -69,7 +80,7 @@ def add_zoo(parser: argparse._ActionsContainer, fallback: str) -> None:
     """Add --zoo; `fallback` says what happens without it."""
     parser.add_argument(
         "--zoo",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help=f"folder of trained CNN distorters (default: {fallback})",
     )

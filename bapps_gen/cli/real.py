@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bapps_gen.cli.making import add_cropping, add_size, make_dataset
+from bapps_gen.cli.making import add_cropping, add_size, check_out, make_dataset
 from bapps_gen.cli.options import (
     add_outputs,
     add_source,
@@ -18,6 +18,7 @@ from bapps_gen.cli.options import (
     workers_of,
 )
 from bapps_gen.errors import UserError
+from bapps_gen.manifests.places import Url
 from bapps_gen.pipelines.real_tasks import TASKS
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.pipelines.real_requests import RealRequest, prepare_real
 
     workers = workers_of(options)
+    check_out(options.out)
     outputs = outputs_of(options)
     _check_options(options, outputs)
     scale = options.scale_range
@@ -142,6 +144,11 @@ def _make_demo(options: argparse.Namespace, workers: int) -> tuple[str, dict[str
 
     limit = DEMO_IMAGES if options.demo_images is None else options.demo_images
     check_range("demo-images", limit, 1, 10**6, whole=True)
+    if isinstance(options.out, Url):
+        raise UserError(
+            f"{options.out} is a URL, and a demo is made beside --out; give a local folder, or "
+            "make the demo first and give its folders with --reference and --outputs"
+        )
     folder = Path(f"{os.path.abspath(options.out)}-demo")  # so that --out is a dataset alone
     source = open_source_with_bar(options.source, options.quiet)
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 
 from bapps_gen.cli.making import print_resume, summary
 from bapps_gen.cli.options import (
@@ -18,11 +17,14 @@ from bapps_gen.cli.options import (
     progress_bar,
     workers_of,
 )
+from bapps_gen.manifests.places import place_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="folder of a recipe or dataset")
+    parser.add_argument(
+        "recipe", type=place_of, metavar="RECIPE", help="folder or URL of a recipe or dataset"
+    )
     add_source(parser, "where the recipe says its photos were")
     add_outputs(
         parser,

@@ -5,24 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bapps_gen.cli.collections import over_sets
-from bapps_gen.cli.options import add_workers, names_of, progress_bar, workers_of
+from bapps_gen.cli.options import add_dataset, add_workers, names_of, progress_bar, workers_of
 
 if TYPE_CHECKING:
+    from bapps_gen.manifests.places import Place
     from bapps_gen.pipelines.score import MetricOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "dataset",
-        type=Path,
-        metavar="DATASET",
-        help="folder of a dataset, or of a collection for all its sets",
-    )
+    add_dataset(parser, "folder or URL of a dataset, or folder of a collection for all its sets")
     add_metrics(parser, "lpips-alex")
     add_workers(parser)
 
@@ -82,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     return over_sets(options.dataset, lambda folder: _score(folder, options, workers))
 
 
-def _score(folder: Path, options: argparse.Namespace, workers: int) -> int:
+def _score(folder: Place, options: argparse.Namespace, workers: int) -> int:
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.score import score
 

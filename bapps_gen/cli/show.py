@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bapps_gen.cli.options import add_dataset
 from bapps_gen.errors import UserError
+from bapps_gen.manifests.places import local_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a dataset")
+    add_dataset(parser)
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=local_path,
         default=Path("sheet.png"),
         metavar="FILE",
         help="picture to write (default: %(default)s)",

@@ -18,6 +18,7 @@ from bapps_gen.cli.options import (
     progress_bar,
     workers_of,
 )
+from bapps_gen.manifests.places import local_path
 
 if TYPE_CHECKING:
     from bapps_gen.pipelines.train import DistorterReport, ZooProgress
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         default=Path("zoo"),
         metavar="ZOO",
         help="folder to make or to go on with (default: %(default)s)",
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     which.add_argument(
         "--specs",
-        type=Path,
+        type=local_path,
         metavar="FILE.toml",
         help="distorters of your own, each a [[distorter]] table (default: the 96 of this package)",
     )
@@ -78,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how.add_argument(
         "--vgg",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="vgg16 weights for the feature loss, .safetensors or .pth (default: from the folder "
         "in BAPPS_GEN_WEIGHTS or torch's cache; AlexNet's features where there are none)",

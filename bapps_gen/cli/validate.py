@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bapps_gen.cli.options import add_workers, progress_bar, workers_of
+from bapps_gen.cli.options import add_dataset, add_workers, progress_bar, workers_of
 from bapps_gen.cli.score import add_metrics, metric_options, print_resume
 from bapps_gen.cli.validate_zoo import add_zoo_arguments, names_zoo, run_zoo
 from bapps_gen.errors import BappsGenError, UserError, out_of_range
+from bapps_gen.manifests.places import local_path, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,28 +58,26 @@ _DATASET_ONLY = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "dataset",
-        type=Path,
-        nargs="?",
-        metavar="DATASET",
-        help="folder of a dataset, of a collection for all its sets, or of a zoo",
+    add_dataset(
+        parser,
+        "folder or URL of a dataset, or folder of a collection for all its sets, or of a zoo",
+        "?",
     )
     parser.add_argument(
         "--against",
-        type=Path,
+        type=place_of,
         metavar="OTHER",
         help="another dataset to compare with; of a collection, another whose sets have the same "
         "paths",
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         default=Path("report.html"),
         metavar="FILE",
         help="report to write (default: %(default)s)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="numbers to write as JSON")
+    parser.add_argument("--json", type=local_path, metavar="FILE", help="numbers to write as JSON")
     parser.add_argument(
         "--extremes",
         type=int,

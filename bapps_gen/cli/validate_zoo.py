@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bapps_gen
 from bapps_gen.cli.options import add_source, progress_bar, workers_of
 from bapps_gen.errors import UserError
+from bapps_gen.manifests.places import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,14 +31,14 @@ def add_zoo_arguments(parser: argparse.ArgumentParser) -> None:
         "--zoo",
         nargs="?",
         const=True,
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="validate a zoo in place of a dataset (default: the one that comes with this "
         "package); `validate DIR` does the same",
     )
     group.add_argument(
         "--sheet",
-        type=Path,
+        type=local_path,
         metavar="FILE",
         help="picture of all distorters to write: .png, or .webp, smaller",
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bapps_gen.cli.collections import over_sets
 from bapps_gen.cli.options import (
+    add_dataset,
     add_outputs,
     add_source,
     add_workers,
@@ -20,6 +20,7 @@ from bapps_gen.cli.options import (
 from bapps_gen.errors import UserError
 
 if TYPE_CHECKING:
+    from bapps_gen.manifests.places import Place
     from bapps_gen.pipelines.sources import Source
 
 _LISTED = 20
@@ -27,12 +28,7 @@ _LISTED = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "dataset",
-        type=Path,
-        metavar="DATASET",
-        help="folder of a dataset, or of a collection for all its sets",
-    )
+    add_dataset(parser, "folder or URL of a dataset, or folder of a collection for all its sets")
     add_source(parser, "where the dataset says its photos were")
     add_outputs(
         parser,
@@ -68,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _verify(
-    folder: Path,
+    folder: Place,
     options: argparse.Namespace,
     workers: int,
     opened: dict[tuple[str, ...], Source],
