@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_hex
 
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.places import Place, Url
@@ -32,7 +33,8 @@ def whole_file(path: Place) -> Iterator[Path]:
         with _uploaded(path) as temporary:
             yield temporary
         return
-    temporary = path.parent / f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}"
+    # Not by the process's number alone: processes of several machines may write to one folder.
+    temporary = path.parent / f".{path.name}.{os.getpid()}-{token_hex(4)}{TEMPORARY_SUFFIX}"
     try:
         yield temporary
         with open(temporary, "rb") as file:

@@ -43,6 +43,11 @@ class AlignedImages:
     def __len__(self) -> int:
         return len(self.reference)
 
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """Where the images are, as given."""
+        return (*self.reference.roots, *(root for part in self.outputs for root in part.roots))
+
     def files(self, place: int) -> OutputFiles:
         """(name, SHA-256) of every output of the algorithm at some place among `algorithms`."""
         return [(entry.name, entry.sha256) for entry in self.outputs[place].entries]

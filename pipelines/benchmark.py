@@ -45,7 +45,7 @@ from bapps_gen.pipelines.benchmark_plan import (
     usual_name,
 )
 from bapps_gen.pipelines.distorters import zoo_place
-from bapps_gen.pipelines.executors import run_jobs
+from bapps_gen.pipelines.executors import Workers, run_jobs
 from bapps_gen.pipelines.generate import Progress, parameter_units
 from bapps_gen.pipelines.images import image_size
 from bapps_gen.pipelines.sources import Source
@@ -132,7 +132,7 @@ def make_benchmark(
     spec: BenchmarkSpec,
     info: BenchmarkInfo,
     source: Source,
-    workers: int,
+    workers: Workers,
     progress: Progress | None = None,
     *,
     zoo: Zoo | None = None,
@@ -197,7 +197,7 @@ def _make_images(
     planner: BenchmarkPlanner,
     done: int,
     todo: Sequence[int],
-    workers: int,
+    workers: Workers,
     progress: Progress | None,
 ) -> dict[str, str]:
     """Have workers make images; gives the reasons by name of those that cannot be used."""
@@ -206,7 +206,8 @@ def _make_images(
     if progress:
         progress(done * rows, total * rows)
     if todo:
-        for report in run_jobs(prepare_images, context, todo, min(workers, len(todo))):
+        shared: tuple[str | Path, ...] = (context.folder / BENCHMARK_NAME, *context.source.roots)
+        for report in run_jobs(prepare_images, context, todo, workers, shared):
             if report.failure is not None:
                 failures[report.image] = report.failure
                 name = context.source.entries[report.image].name

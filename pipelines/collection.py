@@ -21,6 +21,7 @@ from bapps_gen.manifests.collection import (
 from bapps_gen.manifests.files import folder_lock, make_folder, remove_leftovers, write_error
 from bapps_gen.pipelines.collection_plan import CollectionPlan, PlannedSet
 from bapps_gen.pipelines.data_card import write_card
+from bapps_gen.pipelines.executors import Workers
 from bapps_gen.pipelines.generate import GenerateReport, Progress, generate
 
 
@@ -49,7 +50,7 @@ class CollectionReport:
 
 def make_collection(
     plan: CollectionPlan,
-    workers: int,
+    workers: Workers,
     progress: Progress | None = None,
     started: Callable[[PlannedSet], None] | None = None,
     finished: Callable[[SetReport], None] | None = None,
@@ -106,7 +107,7 @@ def make_collection(
         return CollectionReport(tuple(reports), book.info, card)
 
 
-def _make(planned: PlannedSet, workers: int, progress: Progress) -> SetReport:
+def _make(planned: PlannedSet, workers: Workers, progress: Progress) -> SetReport:
     if planned.problem or planned.prepared is None or planned.means is None:
         return SetReport(planned, None, planned.problem)
     try:

@@ -11,6 +11,7 @@ from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.pipelines.aligned import AlignedImages
+from bapps_gen.pipelines.executors import Workers
 from bapps_gen.pipelines.real_requests import RealRequest, prepare_real
 from bapps_gen.pipelines.requests import SetRequest, prepare_set
 from bapps_gen.pipelines.sources import Source
@@ -58,7 +59,7 @@ class Means:
 
     photos: Source | None
     demo_folder: Path
-    workers: int = 1
+    workers: Workers = 1
 
 
 Ready = Callable[[Means], ReadySet]

@@ -23,7 +23,7 @@ from bapps_gen.errors import ImageError, SourceError
 from bapps_gen.manifests.files import make_folder, whole_file
 from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.pipelines.deal import Place
-from bapps_gen.pipelines.executors import run_jobs
+from bapps_gen.pipelines.executors import Workers, run_jobs
 from bapps_gen.pipelines.render import check_size, cut_reference, luma_contrast, settle_crop
 from bapps_gen.pipelines.sources import ImageCache, Source
 from bapps_gen.seeding import Streams
@@ -136,7 +136,7 @@ def cut_crops(
     images: tuple[int, ...],
     plan: CropPlan,
     count: int,
-    workers: int,
+    workers: Workers,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, str]:
     """Cut `count` crops into a folder, or those that it lacks; one image after another in passes.
@@ -166,7 +166,7 @@ def cut_crops(
     if not todo:
         return failures
     context = _Context(folder, source, images, plan, count)
-    for report in run_jobs(_prepare, context, todo, min(workers, len(todo))):
+    for report in run_jobs(_prepare, context, todo, workers, (info, *source.roots)):
         done += report.crops
         for name, reason in report.failures.items():
             if name not in failures:

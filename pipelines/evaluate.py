@@ -15,7 +15,7 @@ from bapps_gen.manifests.dataset import INFO_NAME, Dataset, open_dataset
 from bapps_gen.manifests.places import Place, Url
 from bapps_gen.manifests.rows import PAIR_PATCHES
 from bapps_gen.manifests.scores import read_scores
-from bapps_gen.pipelines.executors import run_jobs
+from bapps_gen.pipelines.executors import Workers, run_jobs
 from bapps_gen.pipelines.generate import Progress
 from bapps_gen.pipelines.original import OriginalSet, find_sets, read_judgement, read_row
 from bapps_gen.pipelines.score import (
@@ -23,9 +23,10 @@ from bapps_gen.pipelines.score import (
     check_metrics,
     distances_of,
     kept_threads,
+    options_here,
     score,
+    settle_workers,
     share_threads,
-    workers_for,
 )
 from bapps_gen.pipelines.spec import check_range
 from bapps_gen.seeding import MAX_SEED
@@ -273,7 +274,7 @@ def judged_dataset(
     dataset: Dataset,
     metrics: Sequence[str],
     options: MetricOptions,
-    workers: int,
+    workers: Workers,
     progress: Progress | None = None,
 ) -> Judged:
     """A dataset's judgements and distances; distances it lacks are made and stored beside it.
@@ -322,7 +323,7 @@ def judged_original(
     found: OriginalSet,
     metrics: Sequence[str],
     options: MetricOptions,
-    workers: int,
+    workers: Workers,
     *,
     bilinear: bool = False,
     progress: Progress | None = None,
@@ -338,19 +339,23 @@ def judged_original(
     """
     metrics = check_metrics(metrics, options)
     # Loaded here too, so that what is wrong with them is told before the pictures are read.
-    settings = {name: options.load(name).settings for name in metrics}
+    here = options_here(options, workers)
+    settings = {name: here.load(name).settings for name in metrics}
     total = len(found.stems)
     judgement = np.array(
         [read_judgement(found.path(len(found.files) - 1, row)) for row in range(total)]
     )
     ranges = [(first, min(first + _JOB_ROWS, total)) for first in range(0, total, _JOB_ROWS)]
-    processes = min(workers_for(metrics, options, workers), len(ranges))
-    threads = max(1, workers // processes)
-    context = _Context(found, metrics, options, bilinear, threads)
+    told, processes, threads = settle_workers(metrics, options, workers, len(ranges))
+    context = _Context(found, metrics, told, bilinear, threads)
+    shared: tuple[str | Place, ...] = (
+        found.folder,
+        *([options.weights] if options.weights else []),
+    )
     parts: dict[int, dict[str, tuple[Values, ...]]] = {}
     done = 0
     with kept_threads(metrics):
-        for first, distances in run_jobs(_prepare_distances, context, ranges, processes):
+        for first, distances in run_jobs(_prepare_distances, context, ranges, processes, shared):
             parts[first] = distances
             done = min(done + _JOB_ROWS, total)
             if progress:

@@ -33,7 +33,7 @@ from bapps_gen.pipelines.distorters import (
     pinned_distorters,
     zoo_place,
 )
-from bapps_gen.pipelines.executors import run_jobs
+from bapps_gen.pipelines.executors import Workers, run_jobs
 from bapps_gen.pipelines.makers import row_renderer
 from bapps_gen.pipelines.sources import Source
 from bapps_gen.pipelines.spec import TripletSpec, check_range
@@ -170,7 +170,7 @@ def generate(
     folder: Place,
     info: DatasetInfo,
     source: Source | AlignedImages,
-    workers: int,
+    workers: Workers,
     progress: Progress | None = None,
     *,
     zoo: Zoo | None = None,
@@ -189,7 +189,9 @@ def generate(
         if isinstance(source, AlignedImages):
             keep_outputs(folder, info, source)
 
-    return fill_shards(folder, info, prepare_shards, context, workers, progress, list_outputs)
+    return fill_shards(
+        folder, info, prepare_shards, context, workers, progress, list_outputs, source.roots
+    )
 
 
 def keep_outputs(folder: Place, info: DatasetInfo, images: AlignedImages) -> None:
@@ -205,9 +207,10 @@ def fill_shards(
     info: DatasetInfo,
     prepare: Callable[[Context], Callable[[int], ShardReport]],
     context: Callable[[DatasetInfo], Context],
-    workers: int,
+    workers: Workers,
     progress: Progress | None = None,
     beside: Callable[[], None] | None = None,
+    shared: Iterable[str | Place] = (),
 ) -> GenerateReport:
     """Have workers write the shards that a dataset's folder lacks.
 
@@ -215,6 +218,9 @@ def fill_shards(
     the same spec are kept; a longer dataset begins with the rows of a shorter one, so asking for
     more rows adds to it. Nothing that a reader could take for whole is written before it is.
     `beside` is called before the work, to write what lies beside the shards.
+
+    Args:
+        shared: files and folders that are read beside the dataset's own; see `run_jobs`.
 
     Raises:
         UserError: when the folder holds something else, or a dataset of another spec.
@@ -236,7 +242,8 @@ def fill_shards(
         if progress:
             progress(done, info.rows)
         if todo:
-            for report in run_jobs(prepare, context(info), todo, min(workers, len(todo))):
+            seen = (folder / INFO_NAME, *shared)
+            for report in run_jobs(prepare, context(info), todo, workers, seen):
                 done += report.rows
                 differing += report.differing
                 for name, reason in report.failures.items():

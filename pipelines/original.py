@@ -22,7 +22,7 @@ from bapps_gen.manifests.dataset import DatasetInfo, write_shard
 from bapps_gen.manifests.places import Place
 from bapps_gen.manifests.png import encode_png
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCH_SIZE, PATCHES, Crop, ManifestRow
-from bapps_gen.pipelines.executors import run_jobs
+from bapps_gen.pipelines.executors import Workers, run_jobs
 from bapps_gen.pipelines.generate import (
     DEFAULT_SHARD_ROWS,
     GenerateReport,
@@ -273,13 +273,13 @@ def _prepare_hashes(context: _HashContext) -> Callable[[tuple[int, int]], tuple[
     return hash_rows
 
 
-def files_digest(found: OriginalSet, workers: int, progress: Progress | None = None) -> str:
+def files_digest(found: OriginalSet, workers: Workers, progress: Progress | None = None) -> str:
     """32 hexadecimal digits of SHA-256 over the names and SHA-256 of all files of a set."""
     total = len(found.stems)
     ranges = [(first, min(first + _HASH_ROWS, total)) for first in range(0, total, _HASH_ROWS)]
     parts: dict[int, list[str]] = {}
     done = 0
-    jobs = run_jobs(_prepare_hashes, _HashContext(found), ranges, min(workers, len(ranges)))
+    jobs = run_jobs(_prepare_hashes, _HashContext(found), ranges, workers, (found.folder,))
     for first, lines in jobs:
         parts[first] = lines
         done += len(lines) // len(found.files)
@@ -336,7 +336,7 @@ class ImportContext:
 def import_set(
     found: OriginalSet,
     out: Place,
-    workers: int,
+    workers: Workers,
     *,
     shard_rows: int = DEFAULT_SHARD_ROWS,
     digest: str | None = None,
@@ -358,7 +358,8 @@ def import_set(
     def context(settled: DatasetInfo) -> ImportContext:
         return ImportContext(out, settled, found)
 
-    return fill_shards(out, info, prepare_import, context, workers, progress)
+    shared = (found.folder,)
+    return fill_shards(out, info, prepare_import, context, workers, progress, shared=shared)
 
 
 def prepare_import(context: ImportContext) -> Callable[[int], ShardReport]:

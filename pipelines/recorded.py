@@ -27,6 +27,11 @@ class RecordedSource:
     def __len__(self) -> int:
         return len(self.places)
 
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """Absolute paths that the images are read from."""
+        return self.source.roots
+
     @cached_property
     def entries(self) -> Sequence[ImageEntry]:
         """Recorded name and SHA-256 of every image, in order."""

@@ -10,7 +10,7 @@ from itertools import islice
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.distortions.catalogue import Catalogue
 from bapps_gen.errors import ImageError, UserError, WorkError
-from bapps_gen.manifests.dataset import Dataset, DatasetInfo, write_shard
+from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo, write_shard
 from bapps_gen.manifests.outputs import copy_outputs
 from bapps_gen.manifests.places import Place
 from bapps_gen.manifests.png import encode_png
@@ -23,6 +23,7 @@ from bapps_gen.pipelines.distorters import (
     worker_catalogue,
     zoo_place,
 )
+from bapps_gen.pipelines.executors import Workers
 from bapps_gen.pipelines.generate import GenerateReport, Progress, ShardReport, fill_shards
 from bapps_gen.pipelines.makers import RowSource
 from bapps_gen.pipelines.plan import check_version
@@ -51,7 +52,7 @@ def replay(
     recipe: Dataset,
     folder: Place,
     source: RowSource,
-    workers: int,
+    workers: Workers,
     *,
     allow_different: bool = False,
     progress: Progress | None = None,
@@ -80,7 +81,8 @@ def replay(
     if zoo is not None:
         info = replace(info, zoo=zoo_place(zoo))
     beside = partial(copy_outputs, recipe, folder)
-    return fill_shards(folder, info, prepare_replay, context, workers, progress, beside)
+    shared: tuple[str | Place, ...] = (recipe.folder / INFO_NAME, *source.roots)
+    return fill_shards(folder, info, prepare_replay, context, workers, progress, beside, shared)
 
 
 def check_recipe(recipe: Dataset, zoo: Zoo | None = None) -> None:

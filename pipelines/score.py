@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain
 from typing import TypeVar
@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from bapps_gen.errors import UserError, WorkError
-from bapps_gen.manifests.dataset import Dataset
+from bapps_gen.manifests.dataset import INFO_NAME, Dataset
 from bapps_gen.manifests.files import folder_lock, remove_leftovers, write_error
+from bapps_gen.manifests.places import Place
 from bapps_gen.manifests.png import decode_png
 from bapps_gen.manifests.scores import (
     ScoreInfo,
@@ -27,7 +28,7 @@ from bapps_gen.manifests.scores import (
 )
 from bapps_gen.metrics import Metric, load_metric, metric_spec
 from bapps_gen.metrics.base import Distances, Patches
-from bapps_gen.pipelines.executors import run_jobs
+from bapps_gen.pipelines.executors import RayCluster, Workers, run_jobs
 from bapps_gen.pipelines.generate import Progress
 
 logger = logging.getLogger(__name__)
@@ -119,11 +120,38 @@ def workers_for(metrics: Sequence[str], options: MetricOptions, workers: int) ->
     return workers
 
 
+def settle_workers(
+    metrics: Sequence[str], options: MetricOptions, workers: Workers, jobs: int
+) -> tuple[MetricOptions, Workers, int]:
+    """What workers are told, who they are, and threads for each of them.
+
+    On a Ray cluster with GPUs each worker has one for networks, unless the device is "cpu".
+
+    Raises:
+        UserError: for a device that a Ray cluster does not have.
+    """
+    if isinstance(workers, int):
+        processes = min(workers_for(metrics, options, workers), jobs)
+        return options, processes, max(1, workers // processes)
+    device = "cpu"
+    if any(metric_spec(name).net for name in metrics):
+        from bapps_gen.pipelines.ray_cluster import settle_device
+
+        device = settle_device(workers, options.device)
+        workers = replace(workers, num_gpus=1.0 if device == "cuda" else 0.0)
+    return replace(options, device=device), workers, workers.num_cpus
+
+
+def options_here(options: MetricOptions, workers: Workers) -> MetricOptions:
+    """Options for this process: where a Ray cluster does the work, it may have no such device."""
+    return replace(options, device="cpu") if isinstance(workers, RayCluster) else options
+
+
 def score(
     dataset: Dataset,
     metrics: Sequence[str],
     options: MetricOptions,
-    workers: int,
+    workers: Workers,
     progress: Progress | None = None,
     *,
     reuse: bool = False,
@@ -137,7 +165,7 @@ def score(
         dataset: a whole dataset with pictures.
         metrics: names of metrics.
         options: device, dtype and weights of LPIPS.
-        workers: processes to use on the CPU.
+        workers: processes to use on the CPU, or a Ray cluster.
         progress: called with rows done and rows in all.
         reuse: take distances of any settings where a metric has them for the whole dataset, so
             that nothing is loaded or computed.
@@ -153,9 +181,10 @@ def score(
         )
     if reuse:
         metrics = tuple(name for name in metrics if not _is_scored(dataset, name))
+    here = options_here(options, workers)
     infos = {
         name: ScoreInfo(
-            name, metric_spec(name).version, options.load(name).settings, dataset.info.digest
+            name, metric_spec(name).version, here.load(name).settings, dataset.info.digest
         )
         for name in metrics
     }
@@ -177,10 +206,14 @@ def score(
         if progress:
             progress(done, rows)
         if jobs:
-            processes = min(workers_for(metrics, options, workers), len(jobs))
-            context = ScoreContext(dataset, infos, options, max(1, workers // processes))
+            told, processes, threads = settle_workers(metrics, options, workers, len(jobs))
+            context = ScoreContext(dataset, infos, told, threads)
             stack.enter_context(kept_threads(metrics))
-            for shard in run_jobs(prepare_scores, context, jobs, processes):
+            shared: tuple[str | Place, ...] = (
+                dataset.folder / INFO_NAME,
+                *([options.weights] if options.weights else []),
+            )
+            for shard in run_jobs(prepare_scores, context, jobs, processes, shared):
                 done += _rows_of(dataset, shard)
                 if progress:
                     progress(done, rows)

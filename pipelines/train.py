@@ -46,7 +46,7 @@ from bapps_gen.manifests.files import (
     write_error,
 )
 from bapps_gen.pipelines.crops import CropPlan, Crops, cut_crops, cut_held_out, part_images
-from bapps_gen.pipelines.executors import run_jobs
+from bapps_gen.pipelines.executors import RayCluster, Workers, run_jobs
 from bapps_gen.pipelines.sheet import Shown, draw_sheet, write_image
 from bapps_gen.pipelines.sources import Source
 from bapps_gen.seeding import Streams
@@ -68,6 +68,8 @@ CONSTANT_LEVELS = 1.0
 _SHEET_PATCHES = 12
 _GPU_BYTES = 2_500_000_000
 _GPU_WORKERS = 16
+GPU_SHARE = 0.125
+"""Of a GPU, for each distorter on a Ray cluster: eight take about 20 GB. Our own choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,11 +318,52 @@ def default_workers(device: str, cores: int) -> int:
     return max(1, min(_GPU_WORKERS, cores, int(free // _GPU_BYTES)))
 
 
+def settle_cluster(
+    cluster: RayCluster, device: str, precision: str, gpus: float | None = None
+) -> tuple[RayCluster, str, str]:
+    """A Ray cluster for training, with the device and the precision that its workers have.
+
+    Args:
+        cluster: where to train.
+        device: "auto" (CUDA where the cluster has GPUs), "cpu" or "cuda".
+        precision: "auto" asks a worker whether bfloat16 is native there.
+        gpus: share of a GPU for each distorter; None takes GPU_SHARE on CUDA.
+
+    Raises:
+        UserError: for a bad value, or GPUs that the cluster does not have.
+    """
+    from bapps_gen.pipelines.ray_cluster import room, settle_device
+
+    if gpus is not None and not 0 <= gpus <= 1:
+        raise out_of_range("gpus-per-distorter", gpus, "from 0 to 1", "0.25 lets four share one")
+    if device == "auto" and gpus is not None:
+        device = "cuda" if gpus else "cpu"
+    device = settle_device(cluster, device)
+    if gpus is None:
+        gpus = GPU_SHARE if device == "cuda" else 0.0
+    if bool(gpus) != (device == "cuda"):
+        raise UserError(
+            f"gpus-per-distorter = {gpus:g} does not go with device = {device}; "
+            "give --device cuda with a share above 0, or --device cpu without"
+        )
+    cluster = replace(cluster, num_gpus=gpus)
+    room(cluster)
+    if precision == "auto":
+        (precision,) = run_jobs(_prepare_precision, device, [None], cluster)
+    return cluster, device, precision
+
+
+def _prepare_precision(device: str) -> Callable[[None], str]:
+    from bapps_gen.lpips.metric import find_device
+
+    return lambda _: "bfloat16" if native_bfloat16(find_device(device)) else "float32"
+
+
 def train_zoo(
     folder: Path,
     plan: ZooPlan,
     source: Source,
-    workers: int,
+    workers: Workers,
     *,
     on_report: Callable[[DistorterReport], None] | None = None,
     progress: Callable[[ZooProgress], None] | None = None,
@@ -337,7 +380,8 @@ def train_zoo(
         folder: the zoo's, made where it is missing.
         plan: of `plan_zoo`, with the same source.
         source: photos.
-        workers: processes side by side, each with one thread on the CPU; 1 works in this one.
+        workers: processes side by side, each with one thread on the CPU; 1 works in this one. Or
+            a Ray cluster, of `settle_cluster`.
         on_report: called with each report as it comes.
         progress: called about twice a second while there is something to train.
         crops_progress: called with crops cut and crops in all.
@@ -367,7 +411,7 @@ def train_zoo(
             training_images,
             plan.crops,
             images,
-            workers,
+            replace(workers, num_gpus=0.0) if isinstance(workers, RayCluster) else workers,
             crops_progress,
         )
         held_out = cut_held_out(source, held_images, plan.crops)
@@ -376,7 +420,8 @@ def train_zoo(
         seen = _SeenImages.create(traces / _PROGRESS_NAME, len(plan.specs))
         reports: list[DistorterReport] = []
         with _reporting(progress, plan, kept, reports, seen):
-            for report in run_jobs(_prepare, context, jobs, min(workers, len(jobs))):
+            shared = (traces / _PROGRESS_NAME, *([plan.vgg] if plan.vgg else []))
+            for report in run_jobs(_prepare, context, jobs, workers, shared):
                 reports.append(report)
                 if report.failure is None:
                     write_index(folder, *listed)
@@ -452,10 +497,23 @@ def _cost(spec: DistorterSpec, plan: ZooPlan) -> float:
 
 
 class _SeenImages:
-    """Numbers of crops seen, one for each distorter, in a small file that workers share."""
+    """Numbers of crops seen, one for each distorter, in a small file that workers share.
+
+    Written and read as bytes of a file, not mapped: on a network file system, nodes that map the
+    same page undo each other's numbers.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.values = np.memmap(path, np.int64, "r+")
+        self._path = path
+
+    def counts(self) -> NDArray[np.int64]:
+        return np.fromfile(self._path, np.int64)
+
+    def mark(self, place: int, images: int) -> None:
+        # Only shown to people: no reason to stop a training.
+        with contextlib.suppress(OSError), open(self._path, "r+b", buffering=0) as file:
+            file.seek(place * 8)
+            file.write(np.int64(images).tobytes())
 
     @classmethod
     def create(cls, path: Path, count: int) -> _SeenImages:
@@ -485,7 +543,7 @@ def _reporting(
     over = threading.Event()
 
     def tell() -> None:
-        counts = np.array(seen.values)
+        counts = seen.counts()
         shares = np.where(done_before, 1.0, counts / images)
         for report in tuple(reports):
             shares[places[report.id]] = 1.0
@@ -547,7 +605,7 @@ def _prepare(context: _Context) -> Callable[[str], DistorterReport]:
         began = time.monotonic()
 
         def progress(images: int) -> None:
-            seen.values[places[name]] = images
+            seen.mark(places[name], images)
 
         try:
             with one_thread():

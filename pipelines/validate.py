@@ -14,11 +14,11 @@ from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.distortions.compositions import COMPOSITIONS
 from bapps_gen.distortions.parse import CNN_PREFIX
 from bapps_gen.errors import UserError
-from bapps_gen.manifests.dataset import Dataset
+from bapps_gen.manifests.dataset import INFO_NAME, Dataset
 from bapps_gen.manifests.png import decode_png
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.pipelines.distorters import CNN_FAMILY
-from bapps_gen.pipelines.executors import run_jobs
+from bapps_gen.pipelines.executors import Workers, run_jobs
 from bapps_gen.pipelines.generate import Progress
 from bapps_gen.pipelines.real_tasks import TASKS
 from bapps_gen.pipelines.render import luma_contrast
@@ -134,7 +134,7 @@ class _ShardFacts:
 def gather(
     dataset: Dataset,
     options: MetricOptions,
-    workers: int,
+    workers: Workers,
     progress: Progress | None = None,
     score_progress: Progress | None = None,
 ) -> tuple[Facts, Mapping[str, str]]:
@@ -149,7 +149,8 @@ def gather(
     shards = range(dataset.info.shards)
     parts: dict[int, _ShardFacts] = {}
     done = 0
-    for part in run_jobs(_prepare_gather, dataset, shards, min(workers, len(shards))):
+    shared = (dataset.folder / INFO_NAME,)
+    for part in run_jobs(_prepare_gather, dataset, shards, workers, shared):
         parts[part.shard] = part
         done += len(part.contrast)
         if progress:

@@ -9,12 +9,13 @@ import numpy as np
 
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.errors import BappsGenError, UserError, WorkError
-from bapps_gen.manifests.dataset import Dataset, shard_fault, shard_path
+from bapps_gen.manifests.dataset import INFO_NAME, Dataset, shard_fault, shard_path
+from bapps_gen.manifests.places import Place
 from bapps_gen.manifests.png import decode_png
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.manifests.schema import table_rows
 from bapps_gen.pipelines.distorters import open_dataset_zoo, pinned_distorters
-from bapps_gen.pipelines.executors import run_jobs
+from bapps_gen.pipelines.executors import Workers, run_jobs
 from bapps_gen.pipelines.generate import Progress
 from bapps_gen.pipelines.makers import (
     RowPlanner,
@@ -71,7 +72,7 @@ class VerifyReport:
 def verify(
     dataset: Dataset,
     source: RowSource | None,
-    workers: int,
+    workers: Workers,
     progress: Progress | None = None,
     *,
     zoo: Zoo | None = None,
@@ -104,7 +105,11 @@ def verify(
     problems: list[str] = []
     context = VerifyContext(dataset, source, zoo, tolerance)
     shards = range(dataset.info.shards)
-    reports = run_jobs(prepare_verify, context, shards, min(workers, len(shards)))
+    shared: tuple[str | Place, ...] = (
+        dataset.folder / INFO_NAME,
+        *(() if source is None else source.roots),
+    )
+    reports = run_jobs(prepare_verify, context, shards, workers, shared)
     for done, report in enumerate(reports, 1):
         rows += report.rows
         count += report.count

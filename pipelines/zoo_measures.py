@@ -14,7 +14,7 @@ from bapps_gen.cnn_distorters.zoo import Zoo, one_thread
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.pipelines.crops import CropPlan, CutPatches, cut_patches
-from bapps_gen.pipelines.executors import run_jobs
+from bapps_gen.pipelines.executors import Workers, run_jobs
 from bapps_gen.pipelines.generate import Progress
 from bapps_gen.pipelines.sources import Source
 from bapps_gen.pipelines.spec import check_range
@@ -142,7 +142,7 @@ def measure_zoo(
     ids: Sequence[str],
     patches: NDArray[np.uint8],
     shown: Sequence[int],
-    workers: int,
+    workers: Workers,
     progress: Progress | None = None,
 ) -> ZooMeasures:
     """Distort the same patches with all distorters, and compare.
@@ -155,7 +155,7 @@ def measure_zoo(
         ids: of those to measure.
         patches: uint8 (P, 64, 64, 3).
         shown: places of patches whose outputs are kept.
-        workers: processes side by side.
+        workers: processes side by side, or a cluster.
         progress: called with patches done and patches in all.
 
     Raises:
@@ -170,7 +170,7 @@ def measure_zoo(
     outputs: dict[int, NDArray[np.uint8]] = {}
     wanted = frozenset(shown)
     done = 0
-    for places, part, rendered in run_jobs(_prepare, context, jobs, min(workers, len(jobs))):
+    for places, part, rendered in run_jobs(_prepare, context, jobs, workers):
         parts[places[0]] = part
         outputs |= {p: rendered[:, k] for k, p in enumerate(places) if p in wanted}
         done += len(places)

@@ -102,6 +102,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = f"{error.filename}: " if error.filename else ""
         print(f"bapps-gen: error: {name}{error.strerror or error}", file=sys.stderr)
         return 1
+    finally:
+        # Not imported for this: a command that used no workers has nothing to let go of.
+        executors = sys.modules.get("bapps_gen.pipelines.executors")
+        if executors is not None:
+            executors.disconnect()
 
 
 def _terminated(number: int, frame: object) -> NoReturn:

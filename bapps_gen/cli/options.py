@@ -15,6 +15,7 @@ from bapps_gen.manifests.places import local_path, place_of
 
 if TYPE_CHECKING:
     from bapps_gen.manifests.dataset import Dataset, DatasetInfo
+    from bapps_gen.pipelines.executors import Workers
     from bapps_gen.pipelines.makers import RowSource
     from bapps_gen.pipelines.recorded import Images
     from bapps_gen.pipelines.sources import Source
@@ -54,12 +55,25 @@ def add_out(parser: argparse._ActionsContainer, default: str = "triplets") -> No
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
-    """Add --workers and --quiet."""
+    """Add --workers, --engine, --address and --quiet."""
     parser.add_argument(
         "--workers",
         type=int,
         metavar="W",
-        help="processes that work side by side (default: all cores)",
+        help="processes that work side by side (default: all cores, of the cluster with Ray)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where they work: on this machine, or on a Ray cluster that it is part of "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="head of the Ray cluster, auto for the one of this machine, local for a new one on "
+        "it (default: that in RAY_ADDRESS, auto, or else local)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
@@ -86,19 +100,31 @@ def add_zoo(parser: argparse._ActionsContainer, fallback: str) -> None:
     )
 
 
-def workers_of(options: argparse.Namespace) -> int:
-    """The number of workers asked for, all cores by default.
+def workers_of(options: argparse.Namespace) -> Workers:
+    """The workers asked for: processes here, all cores by default, or a Ray cluster.
+
+    The cluster is connected to, so that what is wrong with it is told before anything is read.
 
     Raises:
-        UserError: when it is not from 1 to 1024.
+        UserError: when the number is not from 1 to 1024 here or 100,000 on a cluster, or the
+            cluster cannot be used.
+        WorkError: when a node of it cannot do the work.
     """
-    from bapps_gen.pipelines.executors import available_cores
+    from bapps_gen.pipelines.executors import RayCluster, available_cores
     from bapps_gen.pipelines.spec import check_range
 
-    if options.workers is None:
-        return available_cores()
-    check_range("workers", options.workers, 1, 1024, whole=True)
-    return int(options.workers)
+    on_ray = options.engine == "ray"
+    if options.workers is not None:
+        check_range("workers", options.workers, 1, 100_000 if on_ray else 1024, whole=True)
+    if on_ray:
+        from bapps_gen.pipelines.ray_cluster import connect
+
+        cluster = RayCluster(options.address, options.workers)
+        connect(cluster)
+        return cluster
+    if options.address is not None:
+        raise UserError(f"address = {options.address} goes with --engine ray alone; add that")
+    return available_cores() if options.workers is None else int(options.workers)
 
 
 def names_of(text: str) -> tuple[str, ...]:

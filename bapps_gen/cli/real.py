@@ -22,6 +22,7 @@ from bapps_gen.manifests.places import Url
 from bapps_gen.pipelines.real_tasks import TASKS
 
 if TYPE_CHECKING:
+    from bapps_gen.pipelines.executors import Workers
     from bapps_gen.pipelines.generate import GenerateReport, Progress
 
 DEMO_IMAGES = 24
@@ -137,7 +138,7 @@ def _check_options(options: argparse.Namespace, outputs: dict[str, str]) -> None
         )
 
 
-def _make_demo(options: argparse.Namespace, workers: int) -> tuple[str, dict[str, str]]:
+def _make_demo(options: argparse.Namespace, workers: Workers) -> tuple[str, dict[str, str]]:
     """Ground truth and outputs of a demo, made or completed: a folder, and one by algorithm."""
     from bapps_gen.pipelines.demos import make_demo
     from bapps_gen.pipelines.spec import check_range

@@ -12,6 +12,7 @@ from bapps_gen.cli.options import add_dataset, add_workers, names_of, progress_b
 
 if TYPE_CHECKING:
     from bapps_gen.manifests.places import Place
+    from bapps_gen.pipelines.executors import Workers
     from bapps_gen.pipelines.score import MetricOptions
 
 
@@ -77,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     return over_sets(options.dataset, lambda folder: _score(folder, options, workers))
 
 
-def _score(folder: Place, options: argparse.Namespace, workers: int) -> int:
+def _score(folder: Place, options: argparse.Namespace, workers: Workers) -> int:
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.score import score
 

@@ -7,6 +7,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from bapps_gen.cli.options import (
     progress_bar,
     workers_of,
 )
+from bapps_gen.errors import UserError
 from bapps_gen.manifests.places import local_path
 
 if TYPE_CHECKING:
@@ -78,6 +80,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="auto is bfloat16 where the processor has it (default: %(default)s)",
     )
     how.add_argument(
+        "--gpus-per-distorter",
+        type=float,
+        metavar="F",
+        help="share of a GPU that each distorter asks a Ray cluster for, from 0 to 1 "
+        "(default: 0.125 with --device cuda, 0 on the CPU)",
+    )
+    how.add_argument(
         "--vgg",
         type=local_path,
         metavar="FILE",
@@ -95,10 +104,24 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.seeding import MAX_SEED
 
     require_torch()
-    from bapps_gen.pipelines.train import choose_specs, default_workers, plan_zoo, train_zoo
+    from bapps_gen.pipelines.executors import RayCluster
+    from bapps_gen.pipelines.train import (
+        choose_specs,
+        default_workers,
+        plan_zoo,
+        settle_cluster,
+        train_zoo,
+    )
 
-    cores = workers_of(options)
     check_range("seed", options.seed, 0, MAX_SEED, whole=True)
+    workers = workers_of(options)
+    device, precision = options.device, options.precision
+    if isinstance(workers, RayCluster):
+        workers, device, precision = settle_cluster(
+            workers, device, precision, options.gpus_per_distorter
+        )
+    elif options.gpus_per_distorter is not None:
+        raise UserError("gpus-per-distorter goes with --engine ray alone; add that")
     known = read_specs(options.specs) if options.specs else shipped_specs()
     specs = choose_specs(known, options.only)
     source = open_source_with_bar(options.source, options.quiet)
@@ -109,17 +132,23 @@ def run(options: argparse.Namespace) -> int:
         images=options.images,
         epochs=options.epochs,
         seed=options.seed,
-        device=options.device,
-        precision=options.precision,
+        # This machine may lack the device that the nodes of a cluster have.
+        device="cpu" if isinstance(workers, RayCluster) else device,
+        precision=precision,
         vgg=options.vgg,
     )
-    workers = default_workers(plan.device, cores) if options.workers is None else cores
+    if isinstance(workers, RayCluster):
+        plan = replace(plan, device=device)
+        side_by_side = str(workers.workers or "as many as fit the cluster")
+    else:
+        workers = workers if options.workers else default_workers(plan.device, workers)
+        side_by_side = str(workers)
     if not options.quiet:
         features = f"features of {'AlexNet' if plan.vgg is None else f'VGG-16 ({plan.vgg})'}"
         precision = next(iter(plan.settings.values())).precision
         print(
             f"training {len(specs)} distorters on {plan.device} in {precision}, "
-            f"{workers} side by side, {features}"
+            f"{side_by_side} side by side, {features}"
         )
     began = time.monotonic()
     try:

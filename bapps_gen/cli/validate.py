@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bapps_gen.manifests.dataset import Dataset
+    from bapps_gen.pipelines.executors import Workers
     from bapps_gen.pipelines.report import ReportPart
     from bapps_gen.pipelines.score import MetricOptions
     from bapps_gen.pipelines.validate import Limits, Thresholds
@@ -111,7 +112,7 @@ class _Asked:
     thresholds: Thresholds
     demands: bool
     extremes: int
-    workers: int
+    workers: Workers
     quiet: bool
 
 

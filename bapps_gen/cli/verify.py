@@ -21,6 +21,7 @@ from bapps_gen.errors import UserError
 
 if TYPE_CHECKING:
     from bapps_gen.manifests.places import Place
+    from bapps_gen.pipelines.executors import Workers
     from bapps_gen.pipelines.sources import Source
 
 _LISTED = 20
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
 def _verify(
     folder: Place,
     options: argparse.Namespace,
-    workers: int,
+    workers: Workers,
     opened: dict[tuple[str, ...], Source],
 ) -> int:
     from bapps_gen.manifests.dataset import open_dataset

@@ -25,7 +25,7 @@ from bapps_gen.manifests.png import encode_png
 from bapps_gen.pipelines.demos.catalogue import DEMO_VERSION, find_task
 from bapps_gen.pipelines.demos.pixels import reduced
 from bapps_gen.pipelines.demos.records import Image
-from bapps_gen.pipelines.executors import run_jobs
+from bapps_gen.pipelines.executors import Workers, run_jobs
 from bapps_gen.pipelines.sources import Progress, Source
 from bapps_gen.seeding import MAX_SEED, SLOT_DEMO, SLOT_IMAGES, generator
 
@@ -66,7 +66,7 @@ def make_demo(
     *,
     limit: int = 24,
     seed: int = 0,
-    workers: int = 1,
+    workers: Workers = 1,
     progress: Progress | None = None,
 ) -> DemoFolders:
     """Make the ground truth and the outputs of every algorithm of a task from ordinary photos.
@@ -86,7 +86,7 @@ def make_demo(
         folder: gets `reference/NAME.png`, `outputs/ALGORITHM/NAME.png` and `demo.json`.
         limit: photos used at most.
         seed: 0 to MAX_SEED.
-        workers: processes.
+        workers: processes, or a cluster.
         progress: called with (pictures there, pictures in all).
 
     Raises:
@@ -97,7 +97,8 @@ def make_demo(
     demo = find_task(task)
     _check("limit", limit, 1, "24 is usual")
     _check("seed", seed, 0, "choose another seed", MAX_SEED)
-    _check("workers", workers, 1, "1 is usual")
+    if isinstance(workers, int):
+        _check("workers", workers, 1, "1 is usual")
     make_folder(folder)
     with folder_lock(folder):
         _claim(folder, _parameters(task, images, limit, seed))
@@ -258,10 +259,10 @@ def _jobs(chosen: list[_Photo], donors: int) -> Iterator[_Job]:
         yield _Job(photo, tuple(other.index for other in others) if donors else ())
 
 
-def _run(context: _Context, jobs: list[_Job], workers: int) -> Generator[int]:
+def _run(context: _Context, jobs: list[_Job], workers: Workers) -> Generator[int]:
     """How many pictures each step made: after each picture in this process, else each photo."""
-    if min(workers, len(jobs)) > 1:
-        yield from run_jobs(_prepare_many, context, jobs, min(workers, len(jobs)))
+    if workers != 1 and len(jobs) > 1:
+        yield from run_jobs(_prepare_many, context, jobs, workers)
     else:
         for steps in run_jobs(_prepare, context, jobs, 1):
             yield from steps
