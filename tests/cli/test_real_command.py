@@ -1,11 +1,11 @@
 """`bapps-gen real` as a user meets it."""
 
 import pytest
-from real_making import make_real, save_task
 
 from bapps_gen.cli import main
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.pipelines.real_tasks import TASKS
+from real_making import make_real, save_task
 
 
 @pytest.fixture(scope="module")

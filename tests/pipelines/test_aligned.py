@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from real_making import ALGORITHMS, make_real, save_task
 
 from bapps_gen.errors import SourceError
 from bapps_gen.pipelines.aligned import align, alignment_keys
 from bapps_gen.pipelines.sources import open_source
 from making import photo, save_photo
+from real_making import ALGORITHMS, make_real, save_task
 
 
 @pytest.fixture

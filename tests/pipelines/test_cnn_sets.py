@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from small_zoo import IDS, SMALL, SPECS, write_zoo
 
 from bapps_gen.cli import main
 from bapps_gen.cnn_distorters import zoo as zoo_module
@@ -39,6 +38,7 @@ from bapps_gen.pipelines.render import apply_many, apply_steps, pixel_hash, sett
 from bapps_gen.pipelines.spec import TripletSpec, atom_versions, spec_from_values
 from bapps_gen.seeding import Streams, generator, seed_of
 from making import make, photo, save_photo
+from small_zoo import IDS, SMALL, SPECS, write_zoo
 
 CATALOGUE = load_catalogue()
 

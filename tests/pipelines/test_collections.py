@@ -18,8 +18,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from real_making import save_task
-from small_zoo import write_zoo
 
 from bapps_gen.cli import dataset as command
 from bapps_gen.cli import main
@@ -36,6 +34,8 @@ from bapps_gen.pipelines.collection_spec import CollectionSpec, SetEntry, Source
 from bapps_gen.pipelines.sources import open_source
 from bapps_gen.seeding import named_seed
 from making import make, photo, save_photo
+from real_making import save_task
+from small_zoo import write_zoo
 
 COUNTS = {  # at --scale 0.001, with outputs for superres alone
     "2afc/train/traditional": 57,

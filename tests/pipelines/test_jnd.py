@@ -20,7 +20,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from small_zoo import IDS, write_zoo
 
 from bapps_gen.cli import main
 from bapps_gen.cnn_distorters.zoo import open_zoo
@@ -51,6 +50,7 @@ from bapps_gen.pipelines.spec import (
 )
 from bapps_gen.seeding import Streams
 from making import make, photo, save_photo
+from small_zoo import IDS, write_zoo
 
 FAMILIES = ("traditional", "cnn")
 CATALOGUE = load_catalogue()

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from real_making import ALGORITHMS, make_real, save_task
 
 from bapps_gen.cli import main
 from bapps_gen.errors import UserError
@@ -27,6 +26,7 @@ from bapps_gen.pipelines.real_spec import RealSpec, real_spec_from_values
 from bapps_gen.pipelines.real_tasks import TASKS
 from bapps_gen.pipelines.validate import families_of, kind_of
 from making import photo, save_photo
+from real_making import ALGORITHMS, make_real, save_task
 
 SPEC = RealSpec(
     task="color",

@@ -27,6 +27,7 @@ from bapps_gen.errors import SourceError, WorkError
 from bapps_gen.manifests.readers import BappsDataset, iter_triplets
 from bapps_gen.pipelines.sources import ImageCache, open_source
 from making import make
+from real_making import ALGORITHMS, make_real, save_task
 
 fsspec = pytest.importorskip("fsspec")
 pytest.importorskip("s3fs")
@@ -121,6 +122,32 @@ def test_a_set_made_at_a_url_is_the_local_one_byte_by_byte(bucket, remote_set, d
     assert stored.pop("source_roots") == [f"{ROOT}/photos"]
     local.pop("source_roots")
     assert stored == local
+
+
+def test_pairs_and_sets_from_real_algorithms_are_made_at_a_url_too(
+    bucket, remote_photos, photos, tmp_path, capsys
+):
+    for place, source in ((f"{ROOT}/jnd", remote_photos), (str(tmp_path / "jnd"), str(photos))):
+        options = ("--n", "40", "--shard-size", "30", "--source", source, "--out", place)
+        assert main(["jnd", "--family", "traditional", "--quiet", *options]) == 0
+    assert_same_shards(bucket, "jnd", tmp_path / "jnd")
+
+    folder = save_task(tmp_path / "task")
+    roots = {name: bucket.copy_in(folder / name, f"task/{name}") for name in ("gt", *ALGORITHMS)}
+    outputs = [f"{name}={roots[name]}" for name in ALGORITHMS]
+    remote = ("--reference", roots["gt"], "--outputs", *outputs, "--out", f"{ROOT}/real")
+    shared = ("real", "superres", "--quiet", "--n", "40", "--shard-size", "30")
+    assert main([*shared, *remote, "--workers", "2"]) == 0
+    assert make_real(folder, tmp_path / "real", 40) == 0
+    assert_same_shards(bucket, "real", tmp_path / "real")
+    listed = (tmp_path / "real" / "outputs.parquet").read_bytes()
+    assert bucket.read("real/outputs.parquet") == listed
+    assert main([*shared, *remote]) == 0  # nothing is left to do
+    capsys.readouterr()
+    assert main(["verify", f"{ROOT}/real"]) == 0
+    assert "every pixel made again" in capsys.readouterr().out
+    assert main(["real", "superres", "--demo", "--n", "5", "--out", f"{ROOT}/demo"]) == 2
+    assert "a demo is made beside --out" in said(capsys)
 
 
 def test_a_second_run_reads_footers_and_makes_nothing(server, remote_photos, remote_set, capsys):
