@@ -113,7 +113,7 @@ def run_jobs(
         for job in jobs:
             yield work(job)
         return
-    pool = ProcessPoolExecutor(
+    pool = _Processes(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
@@ -155,6 +155,22 @@ def _completed(pool: Executor, jobs: Iterable[Job], ahead: int) -> Iterator[Any]
             yield future.result()
 
 
+class _Processes(ProcessPoolExecutor):
+    """Local processes that Ctrl-C passes by from their first instant.
+
+    A terminal sends SIGINT to workers too, and one that still imports its modules would print a
+    traceback. A process inherits the signal mask of the thread that starts it, and submitting is
+    what starts processes. A SIGINT that comes meanwhile reaches this process right after.
+    """
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Worker:
     """What a worker process holds between jobs."""
 
@@ -173,7 +189,7 @@ def begin_worker(prepare: Callable[[Any], Callable[[Any], Any]], context: Any) -
 
 def _start_worker(prepare: Callable[[Any], Callable[[Any], Any]], context: Any) -> None:
     begin_worker(prepare, context)
-    # The parent alone answers Ctrl-C; it then ends its workers.
+    # The parent alone answers Ctrl-C; it then ends its workers. Blocked until now (_Processes).
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
