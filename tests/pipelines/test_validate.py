@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +212,18 @@ def test_thresholds_decide_the_exit_code_with_a_line_each(sets, tmp_path, capsys
     code, found = run_validate(sets[0], tmp_path, "--quiet", "--max-flat", "1")
     assert (code, found["missed"]) == (0, [])
     assert "All thresholds met" in (tmp_path / "r.html").read_text()
+
+
+def test_sets_with_one_side_of_a_family_are_compared_without_warnings():
+    one = facts([[0.1, 0.2]], [[0, 1]], ("jpeg", "shift"))
+    other = facts([[0.3, 0.2]], [[0, 1]], ("jpeg", "shift"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = compare(one, other)
+    assert {group["family"]: group["ks"] for group in found["families"]} == {
+        "compression": 1.0,
+        "spatial": 0.0,
+    }
 
 
 def test_two_sets_are_compared(sets, tmp_path):
