@@ -131,9 +131,9 @@ def read_info(folder: Place) -> DatasetInfo:
         remedy = (
             f"one of the sets in it, such as {inner[0]}" if inner else "the folder that --out named"
         )
-        raise UserError(
-            f"{folder} is not a dataset: it has no {INFO_NAME}; give {remedy}"
-        ) from None
+        gone = isinstance(folder, Path) and not folder.exists()
+        lacking = "there is nothing of that name" if gone else f"it has no {INFO_NAME}"
+        raise UserError(f"{folder} is not a dataset: {lacking}; give {remedy}") from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from error
     except ValueError as error:

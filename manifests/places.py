@@ -31,6 +31,7 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)  # two letters: "c:/" 
 _CHAIN = re.compile(r"[a-z][a-z0-9+.-]+(://[^:]*)?::", re.IGNORECASE)
 _ONE_SLASH = re.compile(r"(s3a?|gc?s|abfss?):/", re.IGNORECASE)  # as Path writes a URL
 _USERS_ARE_NAMES = ("abfs", "abfss")  # container@account
+_BUCKETS = ("s3", "s3a", "gs", "gcs")  # a bucket comes first, without user and password
 
 _OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "memory")
 """Stores in which an object appears whole or not at all; elsewhere half a file could be seen."""
@@ -317,13 +318,14 @@ def place_of(text: str | os.PathLike[str] | Url) -> Place:
             f"{bare} was given with '?' or '#', which cannot be used; give the plain URL, and "
             "credentials by the environment"
         )
-    if "@" in head and url.protocol in ("s3", "s3a", "gs", "gcs"):
+    if "@" in head and url.protocol in _BUCKETS:
         raise UserError(
             f"{url} was given with a user or password, which {url.protocol}:// does not take; "
             "give credentials by the environment or the service's own configuration"
         )
-    if not head and not url.path:
-        raise UserError(f"{text} names no place; write for example s3://bucket/folder")
+    if not head and (not url.path or url.protocol in _BUCKETS):
+        kind = url.protocol if url.protocol in _BUCKETS else "s3"
+        raise UserError(f"{text} names no place; write for example {kind}://bucket/folder")
     return url
 
 

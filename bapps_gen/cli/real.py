@@ -129,11 +129,14 @@ def _check_options(options: argparse.Namespace, outputs: dict[str, str]) -> None
             )
         return
     if options.source or options.demo_images is not None:
-        name = "source" if options.source else "demo-images"
+        name = "--source" if options.source else "--demo-images"
         raise UserError(f"{name} goes with --demo alone; leave it out, or add --demo")
     if not (options.reference and outputs):
+        given = "no images"
+        if options.reference or outputs:
+            given = "only --reference" if options.reference else "only --outputs"
         raise UserError(
-            "no images given: give --reference DIR and --outputs NAME=DIR for at least two "
+            f"{given} given: give --reference DIR and --outputs NAME=DIR for at least two "
             "algorithms, or --demo to try it with algorithms that come with libraries"
         )
 

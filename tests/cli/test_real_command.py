@@ -40,8 +40,8 @@ def test_it_says_what_it_made(task, tmp_path, capsys):
         (("--outputs", "a+b=folder"), "'a+b' is no name for an algorithm"),
         (("--outputs", "more=/no/such/folder"), "/no/such/folder"),
         (("--reference", "/no/such/folder"), "/no/such/folder"),
-        (("--source", "photos"), "source goes with --demo alone"),
-        (("--demo-images", "5"), "demo-images goes with --demo alone"),
+        (("--source", "photos"), "--source goes with --demo alone"),
+        (("--demo-images", "5"), "--demo-images goes with --demo alone"),
         (("--demo",), "--demo makes ground truth and outputs itself"),
         (("--families", "noise"), "--families"),
     ],
@@ -65,6 +65,23 @@ def test_fewer_than_two_algorithms_are_refused(task, tmp_path, capsys, names):
     err = capsys.readouterr().err
     assert "--outputs NAME=DIR" in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ((), "no images given"),
+        (("--reference", "truth"), "only --reference given"),
+        (("--outputs", "a=a", "b=b"), "only --outputs given"),
+    ],
+)
+def test_what_is_lacking_of_ground_truth_and_outputs_is_said(tmp_path, capsys, given, words):
+    out = tmp_path / "set"
+    assert main(["real", "superres", "--n", "5", "--out", str(out), *given]) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert len(err.splitlines()) == 1
+    assert not out.exists()
 
 
 def test_a_task_that_is_not_known_is_one_line(capsys):

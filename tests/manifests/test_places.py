@@ -59,6 +59,8 @@ def test_a_users_name_and_password_are_never_shown():
         ("zip://x::s3://hush/y.zip", "chained"),
         ("file://host/x", "file:///folder"),
         ("s3://", "s3://bucket/folder"),
+        ("s3:///set", "s3://bucket/folder"),
+        ("gs:///set", "gs://bucket/folder"),
         ("s3:/bucket/x", "write s3://bucket/x"),
     ],
 )

@@ -136,10 +136,17 @@ def test_a_damaged_description_is_one_line(copy, capsys, text):
     assert all("dataset.json" in line for line in err)
 
 
-def test_a_folder_that_is_no_dataset_is_the_users_mistake(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("nowhere", "there is nothing of that name"), ("empty", "it has no dataset.json")],
+)
+def test_a_folder_that_is_no_dataset_is_the_users_mistake(tmp_path, capsys, name, words):
+    (tmp_path / "empty").mkdir()
     for command in ("verify", "info", "show"):
-        assert main([command, str(tmp_path / "nowhere")]) == 2
-    assert all("is not a dataset" in line for line in capsys.readouterr().err.splitlines())
+        assert main([command, str(tmp_path / name)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert all(f"is not a dataset: {words}" in line for line in lines)
 
 
 def test_the_built_in_photographs_are_found_again(tmp_path, capsys):
