@@ -144,13 +144,13 @@ def _parse(content: Mapping[str, Any], path: Path) -> CollectionSpec:
 
 def _set(table: Mapping[str, Any], place: int, folder: Path) -> SetEntry:
     where = f"set {place}"
-    for name in ("path", "kind", "rows"):
-        if name not in table:
-            raise UserError(f"{where} has no {name}; add it, for example {_EXAMPLE[name]}")
-    for name in table:
+    for name in table:  # first, since a key that is missing may be there misspelt
         if name not in _SET_KEYS and name not in OPTIONS:
             known = (*_SET_KEYS, *OPTIONS)
             raise unknown_name(f"key of {where}:", name, known, f"keys are {', '.join(known)}")
+    for name in ("path", "kind", "rows"):
+        if name not in table:
+            raise UserError(f"{where} has no {name}; add it, for example {_EXAMPLE[name]}")
     return SetEntry(
         path=_typed(table, "path", str, "", where),
         kind=_typed(table, "kind", str, "", where),

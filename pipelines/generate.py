@@ -313,14 +313,19 @@ def _refuse_foreign(folder: Place) -> None:
 def settle_info(folder: Place, wanted: DatasetInfo) -> DatasetInfo:
     """What to make in a folder, given what it holds.
 
+    A description without any shard, left by a run that failed at once, counts as nothing.
+
     Raises:
         UserError: when it holds a dataset of another spec, shard size or more rows.
     """
+    empty = not any((folder / "data").glob("*.parquet"))
     if not (folder / INFO_NAME).exists():
-        if any((folder / "data").glob("*.parquet")):
+        if not empty:
             _refuse_foreign(folder)
         return wanted
     held = read_info(folder)
+    if empty:
+        return wanted
     if (held.digest, held.kind, held.pictures) != (wanted.digest, wanted.kind, wanted.pictures):
         differing = [
             name

@@ -95,6 +95,14 @@ def test_a_truncated_shard_is_told_and_made_again(photos, dataset, tmp_path, cap
     assert contents(out) == contents(dataset)
 
 
+def test_a_run_that_failed_at_once_leaves_the_folder_free_for_other_options(photos, tmp_path):
+    out = tmp_path / "set"
+    assert make(photos, out, 5, "--min-contrast", "0.5") == 2  # every crop is too flat
+    assert not list(out.glob("data/*.parquet"))
+    assert make(photos, out, 5) == 0
+    assert len(open_dataset(out).read_rows(0)) == 5
+
+
 def test_killed_runs_resume_to_identical_rows(photos, dataset, tmp_path):
     out = tmp_path / "killed"
     expected = bare(contents(dataset))
