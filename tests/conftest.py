@@ -27,3 +27,19 @@ def dataset(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("datasets") / "set"
     assert make(photos, out, 70) == 0
     return out
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a zoo of untrained distorters; do not change it."""
+    from small_zoo import write_zoo  # with torch, which other tests do without
+
+    return write_zoo(tmp_path_factory.mktemp("zoos") / "zoo")
+
+
+@pytest.fixture(scope="session")
+def single_thread() -> None:
+    """Small networks on shared cores: more threads only wait."""
+    import torch
+
+    torch.set_num_threads(1)

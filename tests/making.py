@@ -1,13 +1,17 @@
-"""Photos and datasets, made small and from fixed seeds."""
+"""Photos and datasets, made small and from fixed seeds, and what was told of the making."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from bapps_gen.cli import main
+from bapps_gen.manifests.dataset import open_dataset
 
 
 def photo(seed: int, height: int = 160, width: int = 220) -> np.ndarray:
@@ -34,3 +38,31 @@ def make(source: Path, out: Path, rows: int, *options: str, workers: int = 1) ->
             *("--out", str(out), "--workers", str(workers), *shards, *options),
         ]
     )
+
+
+def contents(folder: Path) -> list[dict]:
+    """Every column of every row, in row order."""
+    return [row for batch in open_dataset(folder).batches() for row in batch.to_pylist()]
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """What was said on stderr, which has to be one line."""
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1, err
+    return err
+
+
+def run_on_a_full_disk(limit: int, *arguments: str) -> None:
+    """Run bapps-gen where no file can be of more than `limit` bytes; it has to fail as it should.
+
+    The kernel's limit on a file's size stands in for a disk that fills up.
+    """
+    program = (
+        f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+        "from bapps_gen.cli import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    assert done.returncode == 1
+    assert "free some space" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

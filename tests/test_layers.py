@@ -26,6 +26,8 @@ ALLOWED = {
         "bapps_gen.manifests",
         "bapps_gen.pipelines",
     },
+    "bapps_gen.metrics": {"bapps_gen.metrics", "bapps_gen.lpips"},
+    "bapps_gen.lpips": {"bapps_gen.lpips"},
     "bapps_gen.cnn_distorters": {
         "bapps_gen.cnn_distorters",
         "bapps_gen.distortions",

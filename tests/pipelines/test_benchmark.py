@@ -41,7 +41,7 @@ from bapps_gen.pipelines.benchmark_plan import (
 )
 from bapps_gen.pipelines.render import cut_reference, luma_contrast, pixel_hash
 from bapps_gen.pipelines.spec import atom_versions
-from making import photo, save_photo
+from making import one_line, photo, run_on_a_full_disk, save_photo
 
 CATALOGUE = load_catalogue()
 FEW = ("--atoms", "gaussian_white,ghosting,jpeg", "--levels", "3")
@@ -87,12 +87,6 @@ def tree(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file() and path.name != ".lock"
     }
-
-
-def one_line(capsys: pytest.CaptureFixture[str]) -> str:
-    err = capsys.readouterr().err
-    assert len(err.splitlines()) == 1, err
-    return err
 
 
 @pytest.fixture(scope="module")
@@ -685,19 +679,11 @@ def test_a_damaged_benchmark_json_is_one_line(photos, few, tmp_path, capsys):
 
 
 def test_a_full_disk_is_one_line_and_the_run_resumes(photos, few, tmp_path):
-    # The kernel's limit on a file's size stands in for a disk that fills up.
-    program = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); "
-        "from bapps_gen.cli import main; sys.exit(main())"
+    run_on_a_full_disk(
+        60_000,
+        *("benchmark", "--source", str(photos), "--out", str(tmp_path / "out")),
+        *(*FEW, "--workers", "2"),
     )
-    command = [
-        *(sys.executable, "-c", program, "benchmark", "--source", str(photos)),
-        *("--out", str(tmp_path / "out"), *FEW, "--workers", "2"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
-    assert done.returncode == 1
-    assert "free some space" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
     assert not list((tmp_path / "out").rglob("*.png"))
     assert make(photos, tmp_path / "out", *FEW) == 0
     assert tree(tmp_path / "out") == tree(few)

@@ -9,37 +9,10 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from bapps_gen.cli import main
-from bapps_gen.cnn_distorters.network import build_network, initialize
-from bapps_gen.cnn_distorters.spec import DistorterSpec
-from bapps_gen.cnn_distorters.zoo import (
-    distorter_path,
-    open_zoo,
-    stored_tensors,
-    write_distorter,
-    write_index,
-)
-
-SMALL = {"layers": 2, "first_channels": 8, "max_channels": 8}
-SPECS = (
-    DistorterSpec("000", "null", seed=1, **SMALL),
-    DistorterSpec("001", "white_noise", 0.1, seed=2, **SMALL),
-    DistorterSpec("mine-2", "downsampling", 2, seed=3, **SMALL),
-)
-
-
-@pytest.fixture(scope="module")
-def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a zoo of untrained distorters; do not change it."""
-    folder = tmp_path_factory.mktemp("zoo")
-    for spec in SPECS:
-        network = build_network(spec)
-        initialize(network, torch.Generator().manual_seed(spec.seed))
-        write_distorter(distorter_path(folder, spec.id), spec, stored_tensors(network), {})
-    write_index(folder, SPECS, None)
-    return folder
+from bapps_gen.cnn_distorters.zoo import distorter_path, open_zoo
+from small_zoo import IDS, SPECS, write_zoo
 
 
 def make(source: Path, out: Path, zoo: Path, *options: str, workers: int = 1) -> int:
@@ -65,9 +38,9 @@ def test_cnn_distorters_have_levels_of_their_strength(photos, zoo, tmp_path, pic
     options = ("--distorters", "all", "--severities", "0.2,1", *pictures)
     assert make(photos, out, zoo, *options) == 0
     rows = manifest(out)
-    assert len(rows) == 6 * 3 * 2 * (3 if pictures else 1)
+    assert len(rows) == 6 * len(IDS) * 2 * (3 if pictures else 1)
     assert {(row["level"], row["severity"]) for row in rows} == {(1, 0.2), (2, 1.0)}
-    assert {row["path"].split("/")[0] for row in rows} == {"cnn-000", "cnn-001", "cnn-mine-2"}
+    assert {row["path"].split("/")[0] for row in rows} == {f"cnn-{name}" for name in IDS}
     opened = open_zoo(zoo)
     for row in rows:
         reference = picture(out / row["reference"])
@@ -103,12 +76,7 @@ def test_distorters_stand_beside_other_choices(photos, zoo, tmp_path):
 
 def test_another_zoo_is_another_spec(photos, zoo, tmp_path, capsys):
     assert make(photos, tmp_path / "out", zoo, "--distorters", "000") == 0
-    other = tmp_path / "zoo"
-    other.mkdir()
-    network = build_network(SPECS[0])
-    initialize(network, torch.Generator().manual_seed(99))
-    write_distorter(distorter_path(other, "000"), SPECS[0], stored_tensors(network), {})
-    write_index(other, SPECS[:1], None)
+    other = write_zoo(tmp_path / "zoo", SPECS[:1], weights=98)
     assert make(photos, tmp_path / "out", other, "--distorters", "000") == 2
     err = capsys.readouterr().err
     assert "differs in distorters" in err

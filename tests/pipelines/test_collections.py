@@ -17,25 +17,25 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 from bapps_gen.cli import dataset as command
 from bapps_gen.cli import main
 from bapps_gen.cnn_distorters.zoo import distorter_path
 from bapps_gen.errors import UserError, WorkError
+from bapps_gen.manifests import files
 from bapps_gen.manifests.collection import open_collection
 from bapps_gen.manifests.dataset import open_dataset, shard_path
 from bapps_gen.pipelines import collection as collection_module
-from bapps_gen.pipelines import collection_plan
 from bapps_gen.pipelines.collection_file import BAPPS, preset_spec, read_collection
 from bapps_gen.pipelines.collection_kinds import KINDS, OPTIONS
 from bapps_gen.pipelines.collection_plan import plan_collection
 from bapps_gen.pipelines.collection_spec import CollectionSpec, SetEntry, SourceEntry
 from bapps_gen.pipelines.sources import open_source
 from bapps_gen.seeding import named_seed
-from making import make, photo, save_photo
+from making import contents, make, one_line, photo, save_photo
 from real_making import save_task
-from small_zoo import write_zoo
+
+pytestmark = pytest.mark.usefixtures("single_thread")
 
 COUNTS = {  # at --scale 0.001, with outputs for superres alone
     "2afc/train/traditional": 57,
@@ -69,11 +69,6 @@ rows = 6
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _single_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def val_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of three photos that are not among `photos`; do not change it."""
@@ -81,12 +76,6 @@ def val_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in range(50, 53):
         save_photo(folder / f"photo{seed}.png", photo(seed))
     return folder
-
-
-@pytest.fixture(scope="module")
-def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a zoo; do not change it."""
-    return write_zoo(tmp_path_factory.mktemp("zoos") / "zoo")
 
 
 @pytest.fixture(scope="module")
@@ -138,10 +127,6 @@ def run(out: Path, train: Path | None, val: Path | None, *options: object) -> in
     return main(["dataset", "--quiet", "--workers", "1", "--out", str(out), *photos, *words])
 
 
-def contents(folder: Path) -> list[dict]:
-    return [row for batch in open_dataset(folder).batches() for row in batch.to_pylist()]
-
-
 def states(out: Path) -> dict[str, str]:
     """The state of every set as `collection.json` has it."""
     return {record.path: record.state for record in open_collection(out).info.sets}
@@ -153,12 +138,6 @@ def card_of(out: Path, name: str = "README.md") -> tuple[dict, str]:
 
     _, front, text = (out / name).read_text().split("---\n", 2)
     return yaml.safe_load(front), text
-
-
-def one_line(capsys: pytest.CaptureFixture[str]) -> str:
-    err = capsys.readouterr().err
-    assert len(err.splitlines()) == 1, err
-    return err
 
 
 # The spec
@@ -788,7 +767,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_made(
 
     def disk(free: float) -> None:
         usage = SimpleNamespace(free=int(free))
-        monkeypatch.setattr(collection_plan.shutil, "disk_usage", lambda _: usage)
+        monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage)
 
     disk(0.5 * need)
     with pytest.raises(UserError, match=r"about 1.5 GB are needed and 735.8 MB are free"):

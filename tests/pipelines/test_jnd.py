@@ -19,7 +19,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from bapps_gen.cli import main
 from bapps_gen.cnn_distorters.zoo import open_zoo
@@ -49,11 +48,13 @@ from bapps_gen.pipelines.spec import (
     spec_from_values,
 )
 from bapps_gen.seeding import Streams
-from making import make, photo, save_photo
-from small_zoo import IDS, write_zoo
+from making import contents, make, one_line, photo, save_photo
+from small_zoo import IDS
 
 FAMILIES = ("traditional", "cnn")
 CATALOGUE = load_catalogue()
+
+pytestmark = pytest.mark.usefixtures("single_thread")
 
 
 def make_pairs(family: str, zoo: Path, source: Path, out: Path, rows: int, *options: str) -> int:
@@ -65,22 +66,12 @@ def make_pairs(family: str, zoo: Path, source: Path, out: Path, rows: int, *opti
     return main(["jnd", "--quiet", "--family", family, "--n", str(rows), *words, *options])
 
 
-def contents(folder: Path) -> list[dict]:
-    return [row for batch in open_dataset(folder).batches() for row in batch.to_pylist()]
-
-
 def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "data").iterdir()}
 
 
 def patches_of(row: dict) -> tuple[np.ndarray, np.ndarray]:
     return decode_png(row["ref"]["bytes"]), decode_png(row["p0"]["bytes"])
-
-
-def one_line(capsys: pytest.CaptureFixture[str]) -> str:
-    err = capsys.readouterr().err
-    assert len(err.splitlines()) == 1, err
-    return err
 
 
 def change(folder: Path, shard: int, values: dict[str, list]) -> None:
@@ -110,17 +101,6 @@ def judge(folder: Path, rows: int | None = None) -> list[float]:
         count = [None if value is None else 3 for value in kept]
         change(folder, shard, {"same": kept, "same_count": count})
     return said
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _single_thread() -> None:
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a zoo; do not change it."""
-    return write_zoo(tmp_path_factory.mktemp("zoos") / "zoo")
 
 
 @pytest.fixture(scope="module")

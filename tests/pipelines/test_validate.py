@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import warnings
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from bapps_gen.pipelines.validate import (
     missed,
     validate,
 )
+from browser import needs_chromium, seen_in
 from making import make
 
 
@@ -333,23 +333,12 @@ def test_names_cannot_break_the_report(sets, tmp_path):
     assert "&lt;b&gt;&amp;set" in page
 
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
+@needs_chromium
 def test_chromium_shows_the_report_without_errors_offline(sets, tmp_path):
     run_validate(sets[0], tmp_path, "--quiet", "--against", str(sets[1]))
-    # A page of its own looks into the report once it is laid out and says what it sees.
-    probe = """<!DOCTYPE html><meta charset="utf-8"><iframe id="f" src="r.html"
-      style="width:WIDTHpx;height:900px"></iframe><pre id="seen"></pre><script>
-      const errors = [];
-      const frame = document.getElementById("f");
-      frame.contentWindow.addEventListener("error", e => errors.push(String(e.message)), true);
-      frame.addEventListener("load", () => {
-        const page = frame.contentDocument, root = page.documentElement;
-        const images = [...page.images];
-        document.getElementById("seen").textContent = JSON.stringify({
-          width: frame.clientWidth, scroll: root.scrollWidth, height: root.scrollHeight,
+    looked = """
+        const images = [...page.images];"""
+    values = """
           sections: page.querySelectorAll("section").length,
           hidden: [...page.querySelectorAll("section")].filter(s => s.clientHeight < 40).length,
           images: images.length, broken: images.filter(i => !i.naturalWidth).length,
@@ -358,29 +347,9 @@ def test_chromium_shows_the_report_without_errors_offline(sets, tmp_path):
           boxes: [...page.querySelectorAll(".half")].filter(b => b.clientWidth > 1).length,
           shaded: [...page.querySelectorAll(".heat td[style]")]
             .map(c => page.defaultView.getComputedStyle(c).backgroundColor)
-            .filter((c, k, all) => all.indexOf(c) == k).length,
-          errors});
-      });</script>"""
+            .filter((c, k, all) => all.indexOf(c) == k).length"""
     for width in (1280, 390):
-        (tmp_path / "probe.html").write_text(probe.replace("WIDTH", str(width)))
-        done = subprocess.run(
-            [
-                *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
-                *("--no-first-run", "--disable-background-networking", "--disable-sync"),
-                *("--disable-component-update", "--allow-file-access-from-files"),
-                *("--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr"),
-                *(f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000"),
-                *("--virtual-time-budget=5000", "--dump-dom", f"file://{tmp_path}/probe.html"),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        seen = json.loads(re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.S)[1])
-        assert seen["errors"] == []
-        assert "CONSOLE" not in done.stderr
-        assert seen["scroll"] <= seen["width"], "the page scrolls sideways"
-        assert seen["height"] > 2000
+        seen = seen_in(tmp_path / "r.html", looked, values, width)
         assert seen["sections"] == 11
         assert seen["hidden"] == 0
         assert seen["images"] == 3 * 3 * 9

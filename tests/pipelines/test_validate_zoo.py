@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,7 +39,10 @@ from bapps_gen.pipelines.zoo_measures import (
 )
 from bapps_gen.pipelines.zoo_pairs import compare_pairs
 from bapps_gen.pipelines.zoo_pictures import magnified, strip_size
-from making import photo, save_photo
+from browser import needs_chromium, seen_in
+from making import one_line, photo, save_photo
+
+pytestmark = pytest.mark.usefixtures("single_thread")
 
 KNOTS = 16
 PATCHES = 16
@@ -107,17 +109,6 @@ def run(zoo: Path, out: Path, *options: str, patches: int = PATCHES) -> tuple[in
     words = [word for pair in given.items() for word in pair]
     code = main(["validate", str(zoo), "--quiet", *words])
     return code, json.loads((out / "z.json").read_text())
-
-
-def one_line(capsys: pytest.CaptureFixture[str]) -> str:
-    err = capsys.readouterr().err
-    assert len(err.splitlines()) == 1, err
-    return err
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _single_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
@@ -388,52 +379,22 @@ def test_the_sheet_shows_the_input_and_every_distorter(result):
     assert strip_size(5) == (5 * 64 + 4 * 2, 64)
 
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
+@needs_chromium
 def test_chromium_shows_the_page_without_errors_offline(result, tmp_path):
     shutil.copy(result[0] / "z.html", tmp_path / "z.html")
-    # A page of its own looks into this one once it is laid out and says what it sees.
-    probe = """<!DOCTYPE html><meta charset="utf-8"><iframe id="f" src="z.html"
-      style="width:WIDTHpx;height:900px"></iframe><pre id="seen"></pre><script>
-      const errors = [];
-      const frame = document.getElementById("f");
-      frame.contentWindow.addEventListener("error", e => errors.push(String(e.message)), true);
-      frame.addEventListener("load", () => {
-        const page = frame.contentDocument, root = page.documentElement;
+    looked = """
         const images = [...page.images];
         const shades = [...page.querySelectorAll(".matrix td[style]")]
-          .map(c => page.defaultView.getComputedStyle(c).backgroundColor);
-        document.getElementById("seen").textContent = JSON.stringify({
-          width: frame.clientWidth, scroll: root.scrollWidth, height: root.scrollHeight,
+          .map(c => page.defaultView.getComputedStyle(c).backgroundColor);"""
+    values = """
           hidden: [...page.querySelectorAll("section")].filter(s => s.clientHeight < 40).length,
           images: images.length, broken: images.filter(i => !i.naturalWidth).length,
           strips: [...page.querySelectorAll(".distorter .strip")]
             .filter(i => i.clientWidth > 250).length,
           inputs: [...page.querySelectorAll(".input")].filter(i => i.clientHeight > 30).length,
-          shaded: new Set(shades).size, errors});
-      });</script>"""
+          shaded: new Set(shades).size"""
     for width in (1280, 390):
-        (tmp_path / "probe.html").write_text(probe.replace("WIDTH", str(width)))
-        done = subprocess.run(
-            [
-                *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
-                *("--no-first-run", "--disable-background-networking", "--disable-sync"),
-                *("--disable-component-update", "--allow-file-access-from-files"),
-                *("--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr"),
-                *(f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000"),
-                *("--virtual-time-budget=5000", "--dump-dom", f"file://{tmp_path}/probe.html"),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        seen = json.loads(re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.S)[1])
-        assert seen["errors"] == []
-        assert "CONSOLE" not in done.stderr
-        assert seen["scroll"] <= seen["width"], "the page scrolls sideways"
-        assert seen["height"] > 2000
+        seen = seen_in(tmp_path / "z.html", looked, values, width)
         assert seen["hidden"] == seen["broken"] == 0
         # a thumbnail each and the input's, a strip each, and two of each of 3 pairs, twice
         assert seen["images"] == 3 + 1 + 3 + 2 * 3 * 2
