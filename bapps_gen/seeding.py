@@ -8,6 +8,8 @@ without drawing those of the rows before it. There is no global generator in thi
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -87,3 +89,9 @@ def seed_of(rng: np.random.Generator) -> int:
     if isinstance(bits, np.random.Philox):
         return int(bits.state["state"]["key"][0]) & MAX_SEED
     return int(rng.integers(0, MAX_SEED, endpoint=True))
+
+
+def digest_of(values: Mapping[str, Any]) -> str:
+    """Names a spec by its plain values: SHA-256 over canonical JSON, the first 32 hex digits."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

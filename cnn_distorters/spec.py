@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import re
 import tomllib
@@ -13,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bapps_gen.errors import UserError, out_of_range, unknown_name
-from bapps_gen.seeding import MAX_SEED
+from bapps_gen.seeding import MAX_SEED, digest_of
 
 SPEC_VERSION = 1
 """Raised whenever the same spec and weights give another function; part of every digest."""
@@ -37,7 +35,6 @@ MAX_STRIDE = 32
 that normalisation by instance has a variance for."""
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-_DIGEST_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +190,6 @@ class DistorterSpec:
         sound = isinstance(value, int | float) and not isinstance(value, bool)
         if not sound or not math.isfinite(value) or not low <= value <= high:
             raise self._bad(name, allowed, "choose one of these")
-
-
-def digest_of(values: Mapping[str, Any]) -> str:
-    """SHA-256 over canonical JSON, the first 32 hexadecimal digits."""
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_DIGITS]
 
 
 def spec_from_values(values: Mapping[str, Any]) -> DistorterSpec:

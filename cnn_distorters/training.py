@@ -34,11 +34,11 @@ from bapps_gen.cnn_distorters.network import (
     initialize,
     to_channels_last,
 )
-from bapps_gen.cnn_distorters.spec import DistorterSpec, digest_of
+from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.stored import read_tensors, write_tensors
 from bapps_gen.errors import UserError, WorkError, out_of_range
 from bapps_gen.manifests.files import write_error
-from bapps_gen.seeding import MAX_SEED, Streams
+from bapps_gen.seeding import MAX_SEED, Streams, digest_of
 
 logger = logging.getLogger(__name__)
 

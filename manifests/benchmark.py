@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bapps_gen.errors import UserError, WorkError
-from bapps_gen.manifests.files import whole_file
+from bapps_gen.manifests.files import read_json, whole_file, write_json
 from bapps_gen.manifests.rows import Crop, Step
 from bapps_gen.manifests.schema import CROP, STEPS
 
@@ -113,7 +113,7 @@ class BenchmarkInfo:
         plugins: how user's own distortions were loaded.
         zoo: folder of the CNN distorters as given; None for the shipped ones, or where there are
             none.
-        source_roots: where the images were; paths as given.
+        source_roots: where the images were, absolute paths and URLs; none for the built-in ones.
         source_failures: reasons by name of images that could not be used and were left out.
         images: images used; None until the benchmark is complete.
         pictures: distorted pictures; None until the benchmark is complete.
@@ -136,9 +136,7 @@ class BenchmarkInfo:
 
 def write_benchmark_info(folder: Path, info: BenchmarkInfo) -> None:
     """Write `benchmark.json`, whole or not at all."""
-    text = json.dumps(asdict(info), indent=1, ensure_ascii=False)
-    with whole_file(folder / BENCHMARK_NAME) as path:
-        path.write_text(text + "\n", encoding="utf-8")
+    write_json(folder / BENCHMARK_NAME, asdict(info))
 
 
 def read_benchmark_info(folder: Path) -> BenchmarkInfo:
@@ -150,16 +148,12 @@ def read_benchmark_info(folder: Path) -> BenchmarkInfo:
     """
     path = folder / BENCHMARK_NAME
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(
             f"{folder} is not a benchmark: it has no {BENCHMARK_NAME}; give the folder that --out "
             "named"
         ) from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from error
-    except ValueError as error:
-        raise WorkError(f"{path} is damaged ({error}); restore it from a copy") from None
     names = {field.name for field in fields(BenchmarkInfo)}
     whole = isinstance(stored, dict) and set(stored) == names
     if not whole or stored["format_version"] != BENCHMARK_FORMAT:

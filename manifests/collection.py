@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from bapps_gen.errors import BappsGenError, UserError, WorkError, one_line
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, read_info, shard_path
-from bapps_gen.manifests.files import whole_file
+from bapps_gen.manifests.files import read_json, write_json
 from bapps_gen.manifests.places import Place
 
 COLLECTION_NAME = "collection.json"
@@ -138,9 +137,7 @@ def is_collection(folder: Place) -> bool:
 
 def write_collection(folder: Place, info: CollectionInfo) -> None:
     """Write `collection.json`, whole or not at all."""
-    text = json.dumps(asdict(info), indent=1, ensure_ascii=False)
-    with whole_file(folder / COLLECTION_NAME) as path:
-        path.write_text(text + "\n", encoding="utf-8")
+    write_json(folder / COLLECTION_NAME, asdict(info))
 
 
 def open_collection(folder: Place) -> Collection:
@@ -152,16 +149,12 @@ def open_collection(folder: Place) -> Collection:
     """
     path = folder / COLLECTION_NAME
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(
             f"{folder} is not a collection: it has no {COLLECTION_NAME}; give the folder that "
             "`bapps-gen dataset --out` named"
         ) from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from error
-    except ValueError as error:
-        raise WorkError(f"{path} is damaged ({error}); restore it from a copy") from None
     try:
         if stored["format_version"] != COLLECTION_VERSION:
             raise WorkError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bapps_gen.errors import UserError, WorkError, first_line
-from bapps_gen.manifests.files import whole_file
+from bapps_gen.manifests.files import read_json, whole_file, write_json
 from bapps_gen.manifests.parquet import file_batches, open_parquet
 from bapps_gen.manifests.places import Place, Url, place_of, side_by_side
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
@@ -47,7 +46,7 @@ class DatasetInfo:
         distortions: version of every atom that may occur.
         units: unit of every "distortion.parameter".
         plugins: how user's own distortions were loaded.
-        source_roots: where the images were; paths as given.
+        source_roots: where the images were, absolute paths and URLs; none for the built-in ones.
         source_digest: digest over names and contents of the images.
         source_images: (name, SHA-256) of every image, in the order that plans refer to.
         source_failures: reasons by name of images found unusable so far.
@@ -107,9 +106,7 @@ class DatasetInfo:
 
 def write_info(folder: Place, info: DatasetInfo) -> None:
     """Write `dataset.json`, whole or not at all."""
-    text = json.dumps(asdict(info), indent=1, ensure_ascii=False)
-    with whole_file(folder / INFO_NAME) as path:
-        path.write_text(text + "\n", encoding="utf-8")
+    write_json(folder / INFO_NAME, asdict(info))
 
 
 def read_info(folder: Place) -> DatasetInfo:
@@ -121,7 +118,7 @@ def read_info(folder: Place) -> DatasetInfo:
     """
     path = folder / INFO_NAME
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         inner = (
             sorted(found.parent for found in folder.glob(f"*/*/*/{INFO_NAME}"))
@@ -134,10 +131,6 @@ def read_info(folder: Place) -> DatasetInfo:
         gone = isinstance(folder, Path) and not folder.exists()
         lacking = "there is nothing of that name" if gone else f"it has no {INFO_NAME}"
         raise UserError(f"{folder} is not a dataset: {lacking}; give {remedy}") from None
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from error
-    except ValueError as error:
-        raise WorkError(f"{path} is damaged ({error}); restore it from a copy") from None
     names = {entry.name for entry in fields(DatasetInfo)}
     if isinstance(stored, dict):
         stored.setdefault("zoo", None)  # missing in sets from before there were CNN distorters

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.places import Place, Url
@@ -63,6 +65,54 @@ def _uploaded(url: Url) -> Iterator[Path]:
             f"cannot write {url} by way of {above}: {error.strerror or error}; free some space "
             "there or set TMPDIR to another folder, then run the same command again"
         ) from error
+
+
+def write_json(path: Place, values: Any) -> None:
+    """Write plain values as JSON, whole or not at all.
+
+    Raises:
+        ValueError: when a number is not finite, which JSON cannot say.
+        WorkError: as `whole_file`.
+    """
+    text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
+    with whole_file(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Place) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: when there is none, for the caller to say what that
+            means.
+        UserError: when it cannot be read.
+        WorkError: when it is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from error
+    except ValueError as error:
+        raise WorkError(f"{path} is damaged ({error}); restore it from a copy") from None
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes free on the disk that a folder is on or, while it is not there, will be on."""
+    place = folder.absolute()
+    while not place.is_dir() and place != place.parent:
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def size_text(count: float) -> str:
+    """Bytes for people, such as "4.1 GB"."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit in ("bytes", "kB") else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
 
 
 def write_error(path: Place, error: OSError) -> WorkError:

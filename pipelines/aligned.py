@@ -45,7 +45,7 @@ class AlignedImages:
 
     @property
     def roots(self) -> tuple[str, ...]:
-        """Where the images are, as given."""
+        """Absolute paths and URLs that the images are read from."""
         return (*self.reference.roots, *(root for part in self.outputs for root in part.roots))
 
     def files(self, place: int) -> OutputFiles:

@@ -22,19 +22,16 @@ from bapps_gen.manifests.rows import Step
 from bapps_gen.pipelines.deal import PLACE_WORDS, Place, PlaceDraw, uniform_numbers
 from bapps_gen.pipelines.plan import check_version
 from bapps_gen.pipelines.spec import (
-    DIGEST_DIGITS,
     check_range,
     check_scale,
     choose_distortions,
     reductions_of,
 )
-from bapps_gen.seeding import MAX_SEED, Streams
+from bapps_gen.seeding import MAX_SEED, Streams, digest_of
 
 BENCHMARK_VERSION = 1
 """Raised whenever the same spec and image give other pictures or rows."""
 
-DEFAULT_LEVELS = 5
-"""As in TID2013, KADID-10k and ImageNet-C."""
 MAX_LEVELS = 100
 MAX_PATCHES = 10_000
 
@@ -140,8 +137,7 @@ class BenchmarkSpec:
     @property
     def digest(self) -> str:
         """32 hexadecimal digits of SHA-256 over the canonical JSON of this spec's values."""
-        text = json.dumps(self.values(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_DIGITS]
+        return digest_of(self.values())
 
 
 def even_severities(levels: int) -> tuple[float, ...]:

@@ -13,12 +13,10 @@ from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.pipelines.aligned import AlignedImages
 from bapps_gen.pipelines.executors import Workers
 from bapps_gen.pipelines.real_requests import RealRequest, prepare_real
+from bapps_gen.pipelines.real_tasks import DEMO_IMAGES
 from bapps_gen.pipelines.requests import SetRequest, prepare_set
 from bapps_gen.pipelines.sources import Source
 from bapps_gen.pipelines.spec import check_range
-
-DEMO_IMAGES = 24
-"""Photos that a demo of real algorithms is made of, as in `bapps-gen real`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +16,12 @@ from bapps_gen.manifests.collection import (
     set_state,
 )
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo, read_info
-from bapps_gen.pipelines.collection_kinds import DEMO_IMAGES, KINDS, Means, Ready, ReadySet
+from bapps_gen.manifests.files import free_bytes, size_text
+from bapps_gen.pipelines.collection_kinds import KINDS, Means, Ready, ReadySet
 from bapps_gen.pipelines.collection_spec import CollectionSpec, SetEntry, SourceEntry
 from bapps_gen.pipelines.distorters import pinned_distorters, worker_catalogue
 from bapps_gen.pipelines.generate import settle_info
+from bapps_gen.pipelines.real_tasks import DEMO_IMAGES
 from bapps_gen.pipelines.sources import Source, open_source, split_source
 
 logger = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ def plan_collection(
         )
     if shared:
         logger.warning("%s both in train and in another split", shared_text(shared))
-    plan = CollectionPlan(spec, folder, tuple(described), opened, shared, _free_bytes(folder))
+    plan = CollectionPlan(spec, folder, tuple(described), opened, shared, free_bytes(folder))
     _check_room(plan)
     return plan
 
@@ -303,13 +304,6 @@ def _shared_photos(planned: Sequence[PlannedSet], folder: Path) -> int:
     return len(train & others)
 
 
-def _free_bytes(folder: Path) -> int:
-    place = folder.absolute()
-    while not place.is_dir() and place != place.parent:
-        place = place.parent
-    return shutil.disk_usage(place).free
-
-
 def _check_room(plan: CollectionPlan) -> None:
     need, free = plan.missing_bytes, plan.free_bytes
     told = f"about {size_text(need)} are needed and {size_text(free)} are free at {plan.folder}"
@@ -317,12 +311,3 @@ def _check_room(plan: CollectionPlan) -> None:
         raise UserError(f"{told}; free some space, choose another --out, or lower --scale")
     if need > free:
         logger.warning("%s: it may not fit; what is made is kept", told)
-
-
-def size_text(count: float) -> str:
-    """Bytes for people, such as "4.1 GB"."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit in ("bytes", "kB") else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -14,8 +12,8 @@ from typing import Any
 from bapps_gen.errors import UserError, out_of_range, unknown_name
 from bapps_gen.pipelines.collection_kinds import KINDS, OPTIONS, option_value
 from bapps_gen.pipelines.sources import SPLITS
-from bapps_gen.pipelines.spec import DIGEST_DIGITS, check_range
-from bapps_gen.seeding import MAX_SEED, named_seed
+from bapps_gen.pipelines.spec import check_range
+from bapps_gen.seeding import MAX_SEED, digest_of, named_seed
 
 TASKS = ("2afc", "jnd")
 COLLECTION_SPLITS = ("train", "val", "test")
@@ -272,8 +270,7 @@ class CollectionSpec:
                 for name, value in entry["options"].items()
                 if name != "shard_size" and not OPTIONS[name].places
             }
-        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_DIGITS]
+        return digest_of(values)
 
 
 def _checked(rows: Any, where: str) -> int:

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bapps_gen.cnn_distorters.spec import digest_of
 from bapps_gen.errors import ImageError, SourceError
 from bapps_gen.manifests.files import make_folder, whole_file
 from bapps_gen.manifests.rows import PATCH_SIZE
@@ -26,7 +25,7 @@ from bapps_gen.pipelines.deal import Place
 from bapps_gen.pipelines.executors import Workers, run_jobs
 from bapps_gen.pipelines.render import check_size, cut_reference, luma_contrast, settle_crop
 from bapps_gen.pipelines.sources import ImageCache, Source
-from bapps_gen.seeding import Streams
+from bapps_gen.seeding import Streams, digest_of
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ or nearest-neighbour enlargements of that, 256×256 px as a rule, which are brou
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from bapps_gen.pipelines.generate import (
 )
 from bapps_gen.pipelines.images import decode_image
 from bapps_gen.pipelines.render import pixel_hash
+from bapps_gen.seeding import digest_of
 
 TASKS = {"2afc": ("ref", "p0", "p1", "judge"), "jnd": ("p0", "p1", "same")}
 """The folders of a set by task: pictures, the first of which is the reference, and judgements."""
@@ -305,12 +305,11 @@ def describe_import(found: OriginalSet, digest: str, shard_rows: int) -> Dataset
         "split": found.split,
         "files_digest": digest,
     }
-    text = json.dumps(spec, sort_keys=True, separators=(",", ":"))
     return DatasetInfo(
         kind=f"{found.task}-{found.name}",
         version=bapps_gen.__version__,
         spec=spec,
-        digest=hashlib.sha256(text.encode()).hexdigest()[:32],
+        digest=digest_of(spec),
         rows=len(found.stems),
         shard_rows=shard_rows,
         distortions={},

@@ -15,7 +15,7 @@ from bapps_gen.pipelines.real_spec import step_name
 from bapps_gen.pipelines.render import Image, check_size, cut_reference, pixel_hash
 from bapps_gen.pipelines.search import find_crops
 from bapps_gen.pipelines.sources import CACHE_BYTES, ImageCache
-from bapps_gen.pipelines.triplets import Patches
+from bapps_gen.pipelines.triplets import Patches, manifest_row
 
 CACHE_LAYERS_BYTES = 2 * CACHE_BYTES
 """A row needs three images of a size, and its neighbours those of other algorithms (own choice):
@@ -147,16 +147,7 @@ class RealRenderer:
             if hashes[1] == hashes[2]:
                 continue
             entry = self.images.reference.entries[index]
-            row = ManifestRow(
-                id=f"{self.digest[:8]}-{plan.row:08d}",
-                row=plan.row,
-                source_path=entry.name,
-                source_sha256=entry.sha256,
-                crop=crop,
-                steps=plan.sides,
-                hashes=hashes,
-                spec_digest=self.digest,
-            )
+            row = manifest_row(plan, self.digest, entry, crop, hashes)
             return row, (reference, first, second)
         raise AssertionError("crops end with an error")
 

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from bapps_gen.cnn_distorters.spec import digest_of
 from bapps_gen.errors import UserError, out_of_range, unknown_name
 from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.pipelines.real_tasks import TASKS
-from bapps_gen.pipelines.spec import check_cropping, check_range, reductions_of
-from bapps_gen.seeding import MAX_SEED
+from bapps_gen.pipelines.spec import check_cropping, check_entries, check_range, reductions_of
+from bapps_gen.seeding import MAX_SEED, digest_of
 
 REAL_PLAN_VERSION = 1
 """Raised whenever the same spec and row give another plan."""
@@ -89,12 +88,7 @@ def real_spec_from_values(values: Mapping[str, Any]) -> RealSpec:
     Raises:
         UserError: for unknown or missing keys and for values out of range.
     """
-    names = {field.name for field in fields(RealSpec)}
-    for name in values:
-        if name not in names:
-            raise unknown_name("spec entry", name, names, f"a spec has {', '.join(sorted(names))}")
-    if missing := names - set(values):
-        raise UserError(f"the spec lacks {', '.join(sorted(missing))}; restore it from a copy")
+    check_entries(values, {field.name for field in fields(RealSpec)})
     given = dict(values)
     given["scale"] = tuple(given["scale"])
     given["algorithms"] = tuple((str(name), str(digest)) for name, digest in given["algorithms"])

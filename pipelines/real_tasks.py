@@ -8,6 +8,9 @@ WHOLE = (1.0, 1.0)
 RESCALED = (0.25, 1.0)
 """The default of the traditional sets; the paper does not say which scales it used."""
 
+DEMO_IMAGES = 24
+"""Photos that a demo is made of at most, where nothing else is asked for (own choice)."""
+
 
 @dataclass(frozen=True, slots=True)
 class RealTask:

@@ -29,7 +29,7 @@ class RecordedSource:
 
     @property
     def roots(self) -> tuple[str, ...]:
-        """Absolute paths that the images are read from."""
+        """Absolute paths and URLs that the images are read from."""
         return self.source.roots
 
     @cached_property

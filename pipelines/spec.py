@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bapps_gen.distortions.catalogue import Catalogue
 from bapps_gen.errors import UserError, out_of_range, unknown_name
-from bapps_gen.seeding import MAX_SEED
+from bapps_gen.seeding import MAX_SEED, digest_of
 
 PLAN_VERSION = 1
 """Raised whenever the same spec and row give another plan."""
@@ -19,8 +17,6 @@ PLAN_VERSION = 1
 JND_SEVERITY = (0.1, 0.4)
 """Severities of JND pairs: half to twice 0.2, which is just noticeable (own choice, measured in
 docs/jnd.md). Lower ones leave some crops as they are."""
-
-DIGEST_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +133,7 @@ class TripletSpec:
     @property
     def digest(self) -> str:
         """32 hexadecimal digits of SHA-256 over the canonical JSON of this spec's values."""
-        text = json.dumps(self.values(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_DIGITS]
+        return digest_of(self.values())
 
 
 # Entries that not every kind of set has, and what they are where they have no effect: left out
@@ -155,13 +150,25 @@ def spec_from_values(values: Mapping[str, Any]) -> TripletSpec:
     Raises:
         UserError: for unknown or missing keys and for values out of range.
     """
-    names = {field.name for field in fields(TripletSpec)}
+    check_entries(values, {field.name for field in fields(TripletSpec)}, _OPTIONAL)
+    return TripletSpec(**{key: _frozen(value) for key, value in values.items()})
+
+
+def check_entries(
+    values: Mapping[str, Any], names: Collection[str], optional: Collection[str] = ()
+) -> None:
+    """Raise UserError unless a spec's plain values have the entries `names`, and no others.
+
+    Args:
+        values: as `dataset.json` holds them.
+        names: of all entries.
+        optional: those of them that may be missing.
+    """
     for name in values:
         if name not in names:
             raise unknown_name("spec entry", name, names, f"a spec has {', '.join(sorted(names))}")
-    if missing := names - set(values) - set(_OPTIONAL):
+    if missing := set(names) - set(values) - set(optional):
         raise UserError(f"the spec lacks {', '.join(sorted(missing))}; restore it from a copy")
-    return TripletSpec(**{key: _frozen(value) for key, value in values.items()})
 
 
 def _frozen(value: Any) -> Any:

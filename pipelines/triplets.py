@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from bapps_gen.distortions.records import Distortion
 from bapps_gen.errors import ImageError
-from bapps_gen.manifests.rows import ManifestRow
+from bapps_gen.manifests.rows import Crop, ManifestRow
 from bapps_gen.pipelines.plan import Planner, TripletPlan
 from bapps_gen.pipelines.recorded import Images
 from bapps_gen.pipelines.render import (
@@ -43,6 +43,22 @@ def grouped(items: Iterable[Item], cnn: bool) -> Iterator[list[Item]]:
     waiting = iter(items)
     while group := list(islice(waiting, CNN_GROUP_ROWS if cnn else 1)):
         yield group
+
+
+def manifest_row(
+    plan: TripletPlan, digest: str, entry: ImageEntry, crop: Crop, hashes: tuple[str, ...]
+) -> ManifestRow:
+    """The row of a plan that was rendered at some crop of an image; `digest` is the spec's."""
+    return ManifestRow(
+        id=f"{digest[:8]}-{plan.row:08d}",
+        row=plan.row,
+        source_path=entry.name,
+        source_sha256=entry.sha256,
+        crop=crop,
+        steps=plan.sides,
+        hashes=hashes,
+        spec_digest=digest,
+    )
 
 
 @dataclass(slots=True)
@@ -146,15 +162,4 @@ class TripletRenderer:
         hashes = tuple(map(pixel_hash, patches))
         if hashes[-1] == hashes[-2]:  # two sides, or a pair's one and its reference
             return None
-        entry = self._entry(index)
-        row = ManifestRow(
-            id=f"{self.digest[:8]}-{plan.row:08d}",
-            row=plan.row,
-            source_path=entry.name,
-            source_sha256=entry.sha256,
-            crop=crop,
-            steps=plan.sides,
-            hashes=hashes,
-            spec_digest=self.digest,
-        )
-        return row, patches
+        return manifest_row(plan, self.digest, self._entry(index), crop, hashes), patches

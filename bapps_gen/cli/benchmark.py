@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from bapps_gen.cli.options import (
     add_zoo,
     names_of,
     open_source_with_bar,
+    print_resume,
     progress_bar,
     workers_of,
 )
@@ -112,7 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=(),
         metavar="IDS",
         help="CNN distorters: ids and ranges of ids, for example 003,010-020; all for the whole "
-        "zoo. Severity is their strength: 0.4 of the way to their output at 0.2, all of it at 1",
+        "zoo. Severity sets their strength: as trained at 1, 0.4 of the way there at 0.2",
     )
     add_zoo(choice, "the one that comes with this package")
     add_plugin(choice)
@@ -145,11 +145,7 @@ def run(options: argparse.Namespace) -> int:
         with progress_bar(options.quiet, "benchmark", "pictures") as progress:
             report = make_benchmark(options.out, spec, info, source, workers, progress, zoo=zoo)
     except KeyboardInterrupt:
-        print(
-            f"bapps-gen: whole images are kept in {options.out}; "
-            "run the same command again to resume",
-            file=sys.stderr,
-        )
+        print_resume("whole images", options.out)
         raise
     if not options.quiet:
         print(_summary(report, options.out, time.monotonic() - began))
@@ -226,22 +222,12 @@ def _chosen(options: argparse.Namespace, catalogue: Any) -> tuple[dict[str, Any]
 
 def _told(expected: Estimate, out: Path) -> str:
     """What is about to be made, on one line."""
-    import shutil
+    from bapps_gen.manifests.files import free_bytes, size_text
 
-    folder = next(place for place in (out, *out.absolute().parents) if place.is_dir())
-    free = shutil.disk_usage(folder).free
     return (
         f"{expected.pictures:,} distorted pictures of {expected.references:,} references, about "
-        f"{_size(expected.bytes)} in {out} ({_size(free)} are free)"
+        f"{size_text(expected.bytes)} in {out} ({size_text(free_bytes(out))} are free)"
     )
-
-
-def _size(count: float) -> str:
-    for unit in ("kB", "MB", "GB"):
-        count /= 1000
-        if count < 1000:
-            return f"{count:.{0 if count >= 100 else 1}f} {unit}"
-    return f"{count / 1000:.1f} TB"
 
 
 def _summary(report: BenchmarkReport, out: Path, seconds: float) -> str:

@@ -16,6 +16,7 @@ from bapps_gen.cli.options import (
     add_zoo,
     names_of,
     open_source_with_bar,
+    print_resume,
     progress_bar,
     workers_of,
 )
@@ -173,11 +174,7 @@ def run(options: argparse.Namespace) -> int:
                 _command(options),
             )
     except KeyboardInterrupt:
-        print(
-            f"bapps-gen: whole shards are kept in {options.out}; run the same command again to "
-            "resume",
-            file=sys.stderr,
-        )
+        print_resume("whole shards", options.out)
         raise
     _tell_problems("error", report.problems, "not finished")
     if report.card.name != "README.md":
@@ -311,7 +308,7 @@ def _tell_set(done: SetReport) -> None:
 
 def _plan_line(plan: CollectionPlan, *, told: bool = False) -> str:
     """What is to be made; of sets left out, how many, unless that is told elsewhere."""
-    from bapps_gen.pipelines.collection_plan import size_text
+    from bapps_gen.manifests.files import size_text
 
     rows = sum(planned.missing_rows for planned in plan.sets)
     kept = sum(planned.kept for planned in plan.sets)
@@ -325,7 +322,7 @@ def _plan_line(plan: CollectionPlan, *, told: bool = False) -> str:
 
 
 def _plan_table(plan: CollectionPlan) -> str:
-    from bapps_gen.pipelines.collection_plan import size_text
+    from bapps_gen.manifests.files import size_text
 
     head = ("set", "kind", "photos", "rows", "there", "to write", "")
     rows = [

@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from bapps_gen.cli.options import add_workers, progress_bar, workers_of
-from bapps_gen.cli.score import add_metrics, metric_options, print_resume
+from bapps_gen.cli.options import add_workers, print_resume, progress_bar, workers_of
+from bapps_gen.cli.score import add_metrics, metric_options
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.places import place_of
 
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
             if not options.json:
                 print_table(evaluations[-1])
     except KeyboardInterrupt:
-        print_resume()
+        print_resume("finished distances")
         raise
     if options.json:
         values = as_values(evaluations, options.resamples, options.seed)

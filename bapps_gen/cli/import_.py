@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from bapps_gen.cli.making import print_resume
-from bapps_gen.cli.options import add_workers, progress_bar, workers_of
+from bapps_gen.cli.making import check_out
+from bapps_gen.cli.options import add_workers, print_resume, progress_bar, workers_of
 from bapps_gen.manifests.places import local_path, place_of
 
 
@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
 
     check_layout(1, options.shard_size)
     workers = workers_of(options)
+    check_out(options.out)
     sets = find_sets(options.folder)
     try:
         for found in sets:
@@ -60,6 +61,6 @@ def run(options: argparse.Namespace) -> int:
                 kept = f", {report.kept} of them kept from before" if report.kept else ""
                 print(f"{len(found.stems)} rows of {found.label} in {out}{kept}")
     except KeyboardInterrupt:
-        print_resume(options.out)
+        print_resume("whole shards", options.out)
         raise
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from bapps_gen.cli.options import (
     add_zoo,
     names_of,
     open_source_with_bar,
+    print_resume,
     progress_bar,
     workers_of,
 )
@@ -223,7 +223,7 @@ def make_dataset(
         with progress_bar(options.quiet, info.kind, info.unit) as progress:
             report = fill(progress)
     except KeyboardInterrupt:
-        print_resume(options.out)
+        print_resume("whole shards", options.out)
         raise
     if not options.quiet:
         print(summary(report, options.out, info, time.monotonic() - began))
@@ -235,14 +235,6 @@ def check_out(out: Place) -> None:
     if isinstance(out, Url):
         out.check_writable()
         out.exists()  # raises where there is no bucket, no right or no connection
-
-
-def print_resume(out: Place) -> None:
-    """Say how an interrupted run is taken up again."""
-    print(
-        f"bapps-gen: whole shards are kept in {out}; run the same command again to resume",
-        file=sys.stderr,
-    )
 
 
 def summary(report: GenerateReport, out: Place, info: DatasetInfo, seconds: float) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bapps_gen.errors import UserError
-from bapps_gen.manifests.places import local_path, place_of
+from bapps_gen.manifests.places import Place, local_path, place_of
 
 if TYPE_CHECKING:
     from bapps_gen.manifests.dataset import Dataset, DatasetInfo
@@ -154,6 +154,14 @@ def progress_bar(quiet: bool, what: str, unit: str) -> Iterator[Callable[[int, i
             bar.update(done - bar.n)
 
         yield progress
+
+
+def print_resume(what: str, place: Place | None = None) -> None:
+    """Say how an interrupted run is taken up again, and what of it is kept."""
+    where = "" if place is None else f" in {place}"
+    print(
+        f"bapps-gen: {what} are kept{where}; run the same command again to resume", file=sys.stderr
+    )
 
 
 def open_source_with_bar(

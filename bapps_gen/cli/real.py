@@ -14,18 +14,17 @@ from bapps_gen.cli.options import (
     add_source,
     open_source_with_bar,
     outputs_of,
+    print_resume,
     progress_bar,
     workers_of,
 )
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.places import Url
-from bapps_gen.pipelines.real_tasks import TASKS
+from bapps_gen.pipelines.real_tasks import DEMO_IMAGES, TASKS
 
 if TYPE_CHECKING:
     from bapps_gen.pipelines.executors import Workers
     from bapps_gen.pipelines.generate import GenerateReport, Progress
-
-DEMO_IMAGES = 24
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -167,10 +166,7 @@ def _make_demo(options: argparse.Namespace, workers: Workers) -> tuple[str, dict
                 progress=progress,
             )
     except KeyboardInterrupt:
-        print(
-            f"bapps-gen: pictures are kept in {folder}; run the same command again to resume",
-            file=sys.stderr,
-        )
+        print_resume("pictures", folder)
         raise
     if not options.quiet:
         print(f"bapps-gen: ground truth and outputs are in {folder}", file=sys.stderr)

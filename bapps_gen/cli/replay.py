@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from bapps_gen.cli.making import print_resume, summary
+from bapps_gen.cli.making import check_out, summary
 from bapps_gen.cli.options import (
     add_out,
     add_outputs,
@@ -14,6 +14,7 @@ from bapps_gen.cli.options import (
     add_zoo,
     open_made_from,
     outputs_of,
+    print_resume,
     progress_bar,
     workers_of,
 )
@@ -48,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.pipelines.replay import check_recipe, replay
 
     workers, outputs = workers_of(options), outputs_of(options)
+    check_out(options.out)
     recipe = open_dataset(options.recipe)
     zoo = open_dataset_zoo(recipe.info, options.zoo)
     check_recipe(recipe, zoo)
@@ -65,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
                 zoo=zoo,
             )
     except KeyboardInterrupt:
-        print_resume(options.out)
+        print_resume("whole shards", options.out)
         raise
     if not options.quiet:
         print(summary(report, options.out, recipe.info, time.monotonic() - began))

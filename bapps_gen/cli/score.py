@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from typing import TYPE_CHECKING
 
 from bapps_gen.cli.collections import over_sets
-from bapps_gen.cli.options import add_dataset, add_workers, names_of, progress_bar, workers_of
+from bapps_gen.cli.options import (
+    add_dataset,
+    add_workers,
+    names_of,
+    print_resume,
+    progress_bar,
+    workers_of,
+)
 
 if TYPE_CHECKING:
     from bapps_gen.manifests.places import Place
@@ -64,14 +70,6 @@ def metric_options(options: argparse.Namespace) -> MetricOptions:
     return MetricOptions(options.device, options.dtype, options.weights)
 
 
-def print_resume() -> None:
-    """Say how an interrupted run is taken up again."""
-    print(
-        "bapps-gen: finished distances are kept; run the same command again to resume",
-        file=sys.stderr,
-    )
-
-
 def run(options: argparse.Namespace) -> int:
     """Score."""
     workers = workers_of(options)
@@ -88,7 +86,7 @@ def _score(folder: Place, options: argparse.Namespace, workers: Workers) -> int:
         with progress_bar(options.quiet, "score", "rows") as progress:
             report = score(dataset, options.metric, metric_options(options), workers, progress)
     except KeyboardInterrupt:
-        print_resume()
+        print_resume("finished distances")
         raise
     if not options.quiet:
         seconds = time.monotonic() - began

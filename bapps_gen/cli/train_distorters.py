@@ -16,6 +16,7 @@ from bapps_gen.cli.options import (
     add_workers,
     names_of,
     open_source_with_bar,
+    print_resume,
     progress_bar,
     workers_of,
 )
@@ -166,11 +167,7 @@ def run(options: argparse.Namespace) -> int:
                 crops_progress=crops_progress,
             )
     except KeyboardInterrupt:
-        print(
-            f"bapps-gen: finished distorters and checkpoints are kept in {options.out}; "
-            "run the same command again to resume",
-            file=sys.stderr,
-        )
+        print_resume("finished distorters and checkpoints", options.out)
         raise
     failed = [item for item in report.reports if item.failure is not None]
     if not options.quiet:

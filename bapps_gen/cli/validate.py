@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bapps_gen.cli.options import add_dataset, add_workers, progress_bar, workers_of
-from bapps_gen.cli.score import add_metrics, metric_options, print_resume
+from bapps_gen.cli.options import add_dataset, add_workers, print_resume, progress_bar, workers_of
+from bapps_gen.cli.score import add_metrics, metric_options
 from bapps_gen.cli.validate_zoo import add_zoo_arguments, names_zoo, run_zoo
 from bapps_gen.errors import BappsGenError, UserError, out_of_range
 from bapps_gen.manifests.places import local_path, place_of
@@ -171,7 +170,7 @@ def _validate(dataset: Dataset, other: Dataset | None, asked: _Asked, name: str)
             ):
                 gathered.append(gather(entry, asked.metric, asked.workers, read, scored))
     except KeyboardInterrupt:
-        print_resume()
+        print_resume("finished distances")
         raise
     (facts, settings), *others = gathered
     found = validate(facts, asked.limits, others[0][0] if others else None, asked.extremes)
@@ -271,14 +270,12 @@ def _values(part: ReportPart, dataset: Dataset, other: Dataset | None) -> dict[s
 
 def _write(options: argparse.Namespace, page: str, values: Mapping[str, Any]) -> None:
     """Write the report, and the numbers where they are asked for."""
-    from bapps_gen.manifests.files import whole_file
+    from bapps_gen.manifests.files import whole_file, write_json
 
     with whole_file(options.out) as path:
         path.write_text(page, encoding="utf-8")
     if options.json is not None:
-        with whole_file(options.json) as path:
-            text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
-            path.write_text(text + "\n", encoding="utf-8")
+        write_json(options.json, values)
 
 
 def _check_demands(thresholds: Thresholds, dataset: Dataset, other: Dataset | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
 
 import bapps_gen
@@ -93,7 +92,7 @@ def run_zoo(options: argparse.Namespace, unused: Sequence[tuple[str, Any]]) -> i
     zoo = open_zoo(None if given is True else given)
 
     # After open_zoo, which says in one line if torch is missing.
-    from bapps_gen.manifests.files import whole_file
+    from bapps_gen.manifests.files import whole_file, write_json
     from bapps_gen.pipelines.sheet import check_image_name
     from bapps_gen.pipelines.sources import open_source
     from bapps_gen.pipelines.validate_zoo import judge_zoo
@@ -126,9 +125,7 @@ def run_zoo(options: argparse.Namespace, unused: Sequence[tuple[str, Any]]) -> i
     with whole_file(options.out) as path:
         path.write_text(render_zoo_report(name, found, inputs, measures.shown), encoding="utf-8")
     if options.json is not None:
-        with whole_file(options.json) as path:
-            text = json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
-            path.write_text(text + "\n", encoding="utf-8")
+        write_json(options.json, found)
     if options.sheet is not None:
         few = slice(_SHEET_EXAMPLES)
         sheet = draw_zoo_sheet(found, inputs[few], measures.shown[:, few])

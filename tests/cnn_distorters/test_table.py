@@ -58,7 +58,7 @@ def test_all_weights_fit_30_megabytes_in_float16() -> None:
 
 
 def test_the_table_is_the_one_that_its_version_names() -> None:
-    from bapps_gen.cnn_distorters.spec import digest_of
+    from bapps_gen.seeding import digest_of
 
     digest = digest_of({spec.id: spec.digest for spec in shipped_specs()})
     assert {TABLE_VERSION: digest} == {2: "8ac9c732520bb87a2386243751b8416f"}

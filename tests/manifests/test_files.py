@@ -7,7 +7,16 @@ import sys
 import pytest
 
 from bapps_gen.errors import UserError, WorkError
-from bapps_gen.manifests.files import folder_lock, make_folder, remove_leftovers, whole_file
+from bapps_gen.manifests.files import (
+    folder_lock,
+    free_bytes,
+    make_folder,
+    read_json,
+    remove_leftovers,
+    size_text,
+    whole_file,
+    write_json,
+)
 
 
 def test_a_file_has_its_name_only_when_whole(tmp_path):
@@ -77,3 +86,28 @@ def test_a_write_error_names_the_file(tmp_path):
     target = tmp_path / "no-such-folder" / "a"
     with pytest.raises(WorkError, match="no-such-folder"), whole_file(target) as path:
         path.write_text("x")
+
+
+def test_json_comes_back_as_it_was_written_and_damage_is_named(tmp_path):
+    path = tmp_path / "a.json"
+    with pytest.raises(FileNotFoundError):
+        read_json(path)
+    write_json(path, {"größe": [1, 0.5, None]})
+    assert read_json(path) == {"größe": [1, 0.5, None]}
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, float("nan"))
+    assert os.listdir(tmp_path) == ["a.json"]
+    path.write_text(path.read_text()[:9])
+    with pytest.raises(WorkError, match=r"a\.json is damaged"):
+        read_json(path)
+
+
+def test_free_space_is_told_of_folders_that_are_yet_to_be_made(tmp_path):
+    assert free_bytes(tmp_path / "a" / "b") == pytest.approx(free_bytes(tmp_path), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 bytes"), (1234, "1 kB"), (4.14e9, "4.1 GB"), (2e13, "20.0 TB")]
+)
+def test_bytes_for_people(count, text):
+    assert size_text(count) == text
