@@ -1,6 +1,6 @@
 """Measure how far the pairs of JND sets are from their references: docs/jnd.md and docs/jnd.png.
 
-    python benchmarks/jnd.py --zoo DIR [--source PHOTOS ...] [--rows 400] [--out docs]
+    python benchmarks/jnd.py [--zoo DIR] [--source PHOTOS ...] [--rows 400] [--out docs]
 
 LPIPS (AlexNet, v0.1) of pairs at fixed severities, of single distortions, of compositions and of
 CNN distorters, and its distribution in sets as `bapps-gen jnd` makes them by default. Everything
@@ -53,7 +53,7 @@ Rows = list[tuple[ManifestRow, Patches]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--zoo", type=Path, required=True)
+    parser.add_argument("--zoo", type=Path, help="default: the shipped one")
     parser.add_argument("--source", action="append", default=[])
     parser.add_argument("--rows", type=int, default=400, help="at each severity; 6 times in a set")
     parser.add_argument("--out", type=Path, default=Path("docs"))
@@ -130,7 +130,7 @@ def page(
     lines = [
         "# JND pairs: severities around the threshold of noticing",
         "",
-        "Made by `python benchmarks/jnd.py --zoo DIR`. The paper publishes no ranges, so all of it",
+        "Made by `python benchmarks/jnd.py`. The paper publishes no ranges, so all of it",
         "is this project's own choice.",
         "",
         f"LPIPS is v0.1 with AlexNet, on {where},",
