@@ -81,7 +81,9 @@ class Zoo:
         object.__setattr__(self, "_streams", Streams())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Zoo, (self.folder, dict(self.entries), self.table_version)
+        # The shipped zoo lies in the package, which another machine may have at another place.
+        folder = None if self.folder == SHIPPED else self.folder
+        return _reopened, (folder, dict(self.entries), self.table_version)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -153,6 +155,12 @@ class Zoo:
                 )
             held[name] = rendering_network(spec, tensors)
         return held[name]
+
+
+def _reopened(
+    folder: Path | None, entries: Mapping[str, ZooEntry], table_version: int | None
+) -> Zoo:
+    return Zoo(SHIPPED if folder is None else folder, entries, table_version)
 
 
 def open_zoo(folder: Path | None = None) -> Zoo:

@@ -111,8 +111,8 @@ class BenchmarkInfo:
         distortions: version of every atom and CNN distorter.
         units: unit of every "distortion.parameter".
         plugins: how user's own distortions were loaded.
-        zoo: folder of the CNN distorters as given; None for the shipped ones, or where there are
-            none.
+        zoo: absolute path of the CNN distorters' folder; None for the shipped ones, or where there
+            are none.
         source_roots: where the images were, absolute paths and URLs; none for the built-in ones.
         source_failures: reasons by name of images that could not be used and were left out.
         images: images used; None until the benchmark is complete.

@@ -50,8 +50,8 @@ class DatasetInfo:
         source_digest: digest over names and contents of the images.
         source_images: (name, SHA-256) of every image, in the order that plans refer to.
         source_failures: reasons by name of images found unusable so far.
-        zoo: folder of the CNN distorters as given; None for the shipped ones, or where there are
-            none. `spec` has their digests.
+        zoo: absolute path of the CNN distorters' folder; None for the shipped ones, or where there
+            are none. `spec` has their digests.
         patches: PATCHES in a set of triplets, PAIR_PATCHES in one of JND pairs.
         pictures: False in a recipe, whose shards have no picture columns.
         format_version: of the Parquet columns.

@@ -44,7 +44,7 @@ from bapps_gen.pipelines.benchmark_plan import (
     picture_names,
     usual_name,
 )
-from bapps_gen.pipelines.distorters import zoo_place
+from bapps_gen.pipelines.distorters import recipe_files, zoo_place
 from bapps_gen.pipelines.executors import Workers, run_jobs
 from bapps_gen.pipelines.generate import Progress, parameter_units
 from bapps_gen.pipelines.images import image_size
@@ -206,7 +206,11 @@ def _make_images(
     if progress:
         progress(done * rows, total * rows)
     if todo:
-        shared: tuple[str | Path, ...] = (context.folder / BENCHMARK_NAME, *context.source.roots)
+        shared: tuple[str | Path, ...] = (
+            context.folder / BENCHMARK_NAME,
+            *context.source.roots,
+            *recipe_files(context.info.plugins, context.zoo),
+        )
         for report in run_jobs(prepare_images, context, todo, workers, shared):
             if report.failure is not None:
                 failures[report.image] = report.failure

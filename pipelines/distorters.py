@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,8 +164,8 @@ def distorter_versions(distorters: Iterable[str]) -> tuple[tuple[str, int], ...]
 
 
 def zoo_place(zoo: Zoo) -> str | None:
-    """Where a zoo is, as `dataset.json` says it: None for the shipped one."""
-    return None if zoo.folder == SHIPPED else str(zoo.folder)
+    """Where a zoo is, as `dataset.json` says it: an absolute path, None for the shipped one."""
+    return None if zoo.folder == SHIPPED else os.path.abspath(zoo.folder)
 
 
 def pinned_distorters(info: DatasetInfo) -> tuple[tuple[str, str], ...]:
@@ -205,6 +206,17 @@ def open_dataset_zoo(info: DatasetInfo, folder: Path | None = None) -> Zoo | Non
             "give --zoo with the one that it was made with"
         )
     return zoo
+
+
+def recipe_files(plugins: Sequence[str], zoo: Zoo | None) -> tuple[str | Path, ...]:
+    """Files beside the images that pixels come from: plugins, and the index of a zoo of a user's.
+
+    On a Ray cluster every node has to see them as they are here; see `run_jobs`. The shipped zoo
+    is part of the package, and names of entry points are no files anywhere.
+    """
+    if zoo is None or zoo_place(zoo) is None:
+        return tuple(plugins)
+    return *plugins, zoo.folder / ZOO_NAME
 
 
 def dataset_catalogue(info: DatasetInfo, zoo: Zoo | None = None) -> Catalogue:

@@ -31,6 +31,7 @@ from bapps_gen.pipelines.distorters import (
     cnn_name,
     open_dataset_zoo,
     pinned_distorters,
+    recipe_files,
     zoo_place,
 )
 from bapps_gen.pipelines.executors import Workers, run_jobs
@@ -189,8 +190,9 @@ def generate(
         if isinstance(source, AlignedImages):
             keep_outputs(folder, info, source)
 
+    shared = (*source.roots, *recipe_files(info.plugins, zoo))
     return fill_shards(
-        folder, info, prepare_shards, context, workers, progress, list_outputs, source.roots
+        folder, info, prepare_shards, context, workers, progress, list_outputs, shared
     )
 
 

@@ -20,6 +20,7 @@ from bapps_gen.pipelines.distorters import (
     dataset_catalogue,
     open_dataset_zoo,
     pinned_distorters,
+    recipe_files,
     worker_catalogue,
     zoo_place,
 )
@@ -77,12 +78,27 @@ def replay(
     def context(info: DatasetInfo) -> ReplayContext:
         return ReplayContext(recipe, folder, info, source, allow_different, zoo)
 
-    info = replace(recipe.info, pictures=True)
-    if zoo is not None:
-        info = replace(info, zoo=zoo_place(zoo))
+    info = _as_found(recipe.info, source, zoo)
     beside = partial(copy_outputs, recipe, folder)
-    shared: tuple[str | Place, ...] = (recipe.folder / INFO_NAME, *source.roots)
+    shared: tuple[str | Place, ...] = (
+        recipe.folder / INFO_NAME,
+        *source.roots,
+        *recipe_files(info.plugins, zoo),
+    )
     return fill_shards(folder, info, prepare_replay, context, workers, progress, beside, shared)
+
+
+def _as_found(info: DatasetInfo, source: RowSource, zoo: Zoo | None) -> DatasetInfo:
+    """A recipe's description as a dataset's, with where photos, outputs and zoo are now.
+
+    `verify` then finds them without being told.
+    """
+    info = replace(info, pictures=True, zoo=None if zoo is None else zoo_place(zoo))
+    if isinstance(source, AlignedImages):
+        parts = zip(source.algorithms, source.outputs, strict=True)
+        outputs = {name: part.roots[0] for name, part in parts}
+        return replace(info, source_roots=source.reference.roots, outputs=outputs)
+    return replace(info, source_roots=source.roots)
 
 
 def check_recipe(recipe: Dataset, zoo: Zoo | None = None) -> None:

@@ -14,7 +14,7 @@ from bapps_gen.manifests.places import Place
 from bapps_gen.manifests.png import decode_png
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.manifests.schema import table_rows
-from bapps_gen.pipelines.distorters import open_dataset_zoo, pinned_distorters
+from bapps_gen.pipelines.distorters import open_dataset_zoo, pinned_distorters, recipe_files
 from bapps_gen.pipelines.executors import Workers, run_jobs
 from bapps_gen.pipelines.generate import Progress
 from bapps_gen.pipelines.makers import (
@@ -108,6 +108,7 @@ def verify(
     shared: tuple[str | Place, ...] = (
         dataset.folder / INFO_NAME,
         *(() if source is None else source.roots),
+        *recipe_files(dataset.info.plugins, zoo),
     )
     reports = run_jobs(prepare_verify, context, shards, workers, shared)
     for done, report in enumerate(reports, 1):

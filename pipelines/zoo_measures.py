@@ -14,6 +14,7 @@ from bapps_gen.cnn_distorters.zoo import Zoo, one_thread
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.pipelines.crops import CropPlan, CutPatches, cut_patches
+from bapps_gen.pipelines.distorters import recipe_files
 from bapps_gen.pipelines.executors import Workers, run_jobs
 from bapps_gen.pipelines.generate import Progress
 from bapps_gen.pipelines.sources import Source
@@ -170,7 +171,7 @@ def measure_zoo(
     outputs: dict[int, NDArray[np.uint8]] = {}
     wanted = frozenset(shown)
     done = 0
-    for places, part, rendered in run_jobs(_prepare, context, jobs, workers):
+    for places, part, rendered in run_jobs(_prepare, context, jobs, workers, recipe_files((), zoo)):
         parts[places[0]] = part
         outputs |= {p: rendered[:, k] for k, p in enumerate(places) if p in wanted}
         done += len(places)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -21,11 +21,13 @@ from bapps_gen.manifests.files import (
     remove_leftovers,
     whole_file,
 )
+from bapps_gen.manifests.places import Place
 from bapps_gen.manifests.png import encode_png
 from bapps_gen.pipelines.demos.catalogue import DEMO_VERSION, find_task
 from bapps_gen.pipelines.demos.pixels import reduced
 from bapps_gen.pipelines.demos.records import Image
 from bapps_gen.pipelines.executors import Workers, run_jobs
+from bapps_gen.pipelines.real_tasks import DEMO_IMAGES
 from bapps_gen.pipelines.sources import Progress, Source
 from bapps_gen.seeding import MAX_SEED, SLOT_DEMO, SLOT_IMAGES, generator
 
@@ -64,7 +66,7 @@ def make_demo(
     images: Source,
     folder: Path,
     *,
-    limit: int = 24,
+    limit: int = DEMO_IMAGES,
     seed: int = 0,
     workers: Workers = 1,
     progress: Progress | None = None,
@@ -114,7 +116,8 @@ def make_demo(
         done = total - sum(len(context.missing(job.photo)) for job in jobs)
         if progress is not None:
             progress(done, total)
-        with closing(_run(context, jobs, workers)) as results:
+        shared: tuple[str | Path, ...] = (folder / INFO_NAME, *images.roots)
+        with closing(_run(context, jobs, workers, shared)) as results:
             for written in results:
                 done += written
                 if progress is not None:
@@ -259,10 +262,12 @@ def _jobs(chosen: list[_Photo], donors: int) -> Iterator[_Job]:
         yield _Job(photo, tuple(other.index for other in others) if donors else ())
 
 
-def _run(context: _Context, jobs: list[_Job], workers: Workers) -> Generator[int]:
+def _run(
+    context: _Context, jobs: list[_Job], workers: Workers, shared: Iterable[str | Place]
+) -> Generator[int]:
     """How many pictures each step made: after each picture in this process, else each photo."""
     if workers != 1 and len(jobs) > 1:
-        yield from run_jobs(_prepare_many, context, jobs, workers)
+        yield from run_jobs(_prepare_many, context, jobs, workers, shared)
     else:
         for steps in run_jobs(_prepare, context, jobs, 1):
             yield from steps

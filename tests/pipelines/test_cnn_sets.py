@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from bapps_gen.cli import main
 from bapps_gen.cnn_distorters import zoo as zoo_module
@@ -31,16 +31,23 @@ from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.png import decode_png, encode_png
 from bapps_gen.manifests.readers import iter_triplets
 from bapps_gen.manifests.rows import Step, distortion_id
-from bapps_gen.pipelines import triplets
-from bapps_gen.pipelines.distorters import distorter_versions, planning_catalogue, with_zoo
+from bapps_gen.pipelines import distorters, triplets
+from bapps_gen.pipelines.distorters import (
+    distorter_versions,
+    planning_catalogue,
+    recipe_files,
+    with_zoo,
+)
 from bapps_gen.pipelines.plan import Planner, plan_row
 from bapps_gen.pipelines.render import apply_many, apply_steps, pixel_hash, settle_crop
 from bapps_gen.pipelines.spec import TripletSpec, atom_versions, spec_from_values
 from bapps_gen.seeding import Streams, generator, seed_of
-from making import make, photo, save_photo
+from making import contents, make, one_line, photo, save_photo
 from small_zoo import IDS, SMALL, SPECS, write_zoo
 
 CATALOGUE = load_catalogue()
+
+pytestmark = pytest.mark.usefixtures("single_thread")
 
 
 def make_set(kind: str, zoo: Path, source: Path, out: Path, rows: int, *options: str) -> int:
@@ -53,27 +60,6 @@ def make_set(kind: str, zoo: Path, source: Path, out: Path, rows: int, *options:
             *("--out", str(out), *(word for pair in given.items() for word in pair)),
         ]
     )
-
-
-def contents(folder: Path) -> list[dict]:
-    return [row for batch in open_dataset(folder).batches() for row in batch.to_pylist()]
-
-
-def one_line(capsys: pytest.CaptureFixture[str]) -> str:
-    err = capsys.readouterr().err
-    assert len(err.splitlines()) == 1, err
-    return err
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _single_thread() -> None:
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a zoo; do not change it."""
-    return write_zoo(tmp_path_factory.mktemp("zoos") / "zoo")
 
 
 @pytest.fixture(scope="module")
@@ -550,6 +536,32 @@ def test_another_zoo_is_refused_everywhere(sets, photos, tmp_path, capsys):
     shutil.copytree(sets["mix"], tmp_path / "set")
     assert make_set("mix", other, photos, tmp_path / "set", 95) == 2
     assert "differs in distorters" in one_line(capsys)
+
+
+def test_the_shipped_zoo_is_found_where_another_machine_has_it(zoo, tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo_module, "SHIPPED", zoo)
+    shipped, own = pickle.dumps(open_zoo()), pickle.dumps(open_zoo(write_zoo(tmp_path / "own")))
+    monkeypatch.setattr(zoo_module, "SHIPPED", tmp_path / "there")
+    assert pickle.loads(shipped).folder == tmp_path / "there"
+    assert pickle.loads(own).folder == tmp_path / "own"
+
+
+def test_a_zoo_given_by_a_relative_path_is_found_from_another_folder(
+    zoo, photos, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(zoo.parent)
+    assert make_set("cnn", Path(zoo.name), photos, tmp_path / "set", 5) == 0
+    monkeypatch.chdir(tmp_path)
+    assert open_dataset("set").info.zoo == str(zoo)
+    assert verify(Path("set")) == 0
+
+
+def test_every_node_has_to_see_plugins_and_a_zoo_of_ones_own(zoo, monkeypatch):
+    opened = open_zoo(zoo)
+    assert recipe_files(("mine.py",), opened) == ("mine.py", zoo / "zoo.json")
+    assert recipe_files(("mine.py",), None) == ("mine.py",)
+    monkeypatch.setattr(distorters, "SHIPPED", zoo)
+    assert recipe_files((), opened) == ()
 
 
 def test_a_moved_zoo_is_asked_for_and_found(zoo, photos, tmp_path, capsys):

@@ -122,6 +122,15 @@ def test_a_recipe_has_everything_but_pixels_and_replays_to_the_same_files(
     assert main(["verify", str(out), "--quiet", "--source", str(photos)]) == 0
 
 
+def test_a_replayed_set_says_where_the_photos_are_now(dataset, photos, tmp_path):
+    recipe, moved, out = tmp_path / "recipe", tmp_path / "moved", tmp_path / "again"
+    shutil.copytree(photos, moved)
+    assert export(dataset, "recipe", recipe) == 0
+    assert replay(recipe, moved, out) == 0
+    assert open_dataset(out).info.source_roots == (str(moved),)
+    assert main(["verify", str(out), "--quiet", "--workers", "1"]) == 0
+
+
 def test_a_recipe_is_small(dataset, tmp_path):
     assert export(dataset, "recipe", tmp_path / "recipe") == 0
     sizes = [

@@ -25,7 +25,7 @@ from bapps_gen.pipelines.real_requests import RealRequest, prepare_real
 from bapps_gen.pipelines.real_spec import RealSpec, real_spec_from_values
 from bapps_gen.pipelines.real_tasks import TASKS
 from bapps_gen.pipelines.validate import families_of, kind_of
-from making import photo, save_photo
+from making import contents, photo, save_photo
 from real_making import ALGORITHMS, make_real, save_task
 
 SPEC = RealSpec(
@@ -50,11 +50,6 @@ def made(task, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("sets") / "set"
     assert make_real(task, out, 70, task="color") == 0
     return out
-
-
-def contents(folder: Path) -> list[dict]:
-    dataset = open_dataset(folder)
-    return [row for batch in dataset.batches() for row in batch.to_pylist()]
 
 
 def algorithm_of(row: dict, side: int) -> str:
@@ -494,6 +489,9 @@ def test_a_recipe_replays_to_the_same_files(task, made, tmp_path, capsys):
     given = ["--outputs", f"swap={folder / 'swap'}", f"halve={folder / 'halve'}"]
     command = ["replay", str(recipe), "--quiet", "--workers", "1", *given]
     assert main([*command, "--out", str(tmp_path / "third")]) == 0
+    places = open_dataset(tmp_path / "third").info.outputs
+    assert places["swap"] == str(folder / "swap")
+    assert places["invert"] == str(task / "invert")
     save_photo(folder / "swap" / "scenes" / "0000.png", photo(5))
     assert main([*command, "--out", str(tmp_path / "fourth")]) == 1
     assert "swap: scenes/0000.png has changed" in capsys.readouterr().err
