@@ -32,6 +32,7 @@ MAX_LOSSES = 3
 _LOOK_SECONDS = 10.0  # between looks at the cluster, which may have grown
 _PATIENCE_SECONDS = 30.0  # without a worker, before a line says what is waited for
 _END_SECONDS = 10.0  # for workers that were stopped to be gone
+_GRACE_SECONDS = 0.5  # Ray calls a worker dead a moment before its process is
 
 
 @dataclass(eq=False, slots=True)
@@ -272,6 +273,7 @@ class RayExecutor(Executor):
                 event = self._events.get(timeout=1.0)
                 if isinstance(event, _Answer):
                     left.discard(event.slot)
+        time.sleep(_GRACE_SECONDS)
 
     def _release(self, error: BaseException) -> None:
         """Give the workers back, and leave no future open."""

@@ -35,6 +35,10 @@ needs_ray = pytest.mark.skipif(
 )
 
 
+ROWS = 1200
+"""About a second of work for two workers, so that one is killed in the middle of it."""
+
+
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A developer's own cluster is no part of the tests, and no connection outlives a test."""
@@ -53,9 +57,9 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """240 triplets in shards of 20, made by one process; do not change it."""
+    """ROWS triplets in shards of 20, made by one process; do not change it."""
     out = tmp_path_factory.mktemp("expected") / "set"
-    assert make(photos, out, 240, "--shard-size", "20") == 0
+    assert make(photos, out, ROWS, "--shard-size", "20") == 0
     return out
 
 
@@ -94,11 +98,11 @@ def workers(cluster: Cluster) -> list[int]:
 def test_two_nodes_make_the_same_files_though_a_worker_is_killed(
     cluster: Cluster, photos: Path, expected: Path, tmp_path: Path
 ) -> None:
-    assert make(photos, tmp_path / "two", 240, "--shard-size", "20", workers=2) == 0
+    assert make(photos, tmp_path / "two", ROWS, "--shard-size", "20", workers=2) == 0
     assert files(tmp_path / "two") == files(expected)
 
     out = tmp_path / "ray"
-    running = traditional(cluster, photos, out, 240)
+    running = traditional(cluster, photos, out, ROWS)
     wait_until(lambda: list(out.glob("data/*.parquet")), running)
     at_work = [node.processes("ray::BappsGenWorker") for node in cluster.nodes]
     os.kill(next(pids[0] for pids in at_work if pids), signal.SIGKILL)
@@ -107,7 +111,7 @@ def test_two_nodes_make_the_same_files_though_a_worker_is_killed(
     assert err == (
         "bapps-gen: warning: a worker on the Ray cluster died; its job begins again on another\n"
     )
-    assert [line.split()[0] for line in said.splitlines()] == ["240", "made", "look"]
+    assert [line.split()[0] for line in said.splitlines()] == [str(ROWS), "made", "look"]
     assert all(at_work), "both nodes had a worker"
     assert files(out) == files(expected)
     assert (out / "dataset.json").read_bytes() == (expected / "dataset.json").read_bytes()
@@ -286,7 +290,7 @@ def test_a_lost_node_is_made_up_for_by_the_other(
 ) -> None:
     out = tmp_path / "set"
     with two_nodes() as two:
-        running = traditional(two, photos, out, 240)
+        running = traditional(two, photos, out, ROWS)
         for node in two.nodes:
             wait_until(partial(node.processes, "ray::BappsGenWorker"), running)
         wait_until(lambda: list(out.glob("data/*.parquet")), running)
@@ -329,7 +333,7 @@ def test_distances_and_reports_are_the_same(
         page = ["--out", str(out / "report.html"), "--json", str(out / "report.json")]
         assert main(["validate", str(out), *page, *where]) == 0
     assert files(ray, "scores/*/*.parquet") == files(here, "scores/*/*.parquet")
-    assert len(files(ray, "scores/lpips-alex/*.parquet")) == 12
+    assert len(files(ray, "scores/lpips-alex/*.parquet")) == ROWS // 20
     reports = [json.loads((out / "report.json").read_text()) for out in (ray, here)]
     assert {**reports[0], "dataset": ""} == {**reports[1], "dataset": ""}
 
@@ -387,7 +391,7 @@ def test_a_cluster_started_here_is_ended_and_leaves_nothing_at_home(
         apart = {**os.environ, "HOME": home, "RAY_TMPDIR": f"{home}/ray"}
         for name in ENVIRONMENT:
             del apart[name]
-        command = [sys.executable, "-m", "bapps_gen", "traditional", "--n", "240", "--quiet"]
+        command = [sys.executable, "-m", "bapps_gen", "traditional", "--n", str(ROWS), "--quiet"]
         command += ["--source", str(photos), "--out", str(tmp_path / "set"), "--shard-size", "20"]
         done = subprocess.run(
             [*command, "--engine", "ray", "--address", "local"],
