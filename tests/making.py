@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -66,3 +68,8 @@ def run_on_a_full_disk(limit: int, *arguments: str) -> None:
     assert done.returncode == 1
     assert "free some space" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def prepare_signal(context: object) -> Callable[[int], None]:
+    """Jobs that raise a signal in their worker; here, where workers can import it from."""
+    return signal.raise_signal

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from bapps_gen.pipelines.executors import run_jobs
+from making import prepare_signal
 
 PROGRAM = """
 import os
@@ -80,12 +81,8 @@ def test_ctrl_c_while_workers_start_ends_them_without_a_word(starting):
     assert (running.returncode, err) == (130, "")
 
 
-def _interrupt(context: int):
-    return signal.raise_signal
-
-
 def test_this_process_still_hears_ctrl_c_once_workers_have_started():
-    results = run_jobs(_interrupt, 0, [signal.SIGINT] * 4, 2)
+    results = run_jobs(prepare_signal, 0, [signal.SIGINT] * 4, 2)
     assert next(results) is None  # ignored in a worker
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
     results.close()
