@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from bapps_gen.errors import UserError, out_of_range, unknown_name
+from bapps_gen.manifests.files import read_toml
 from bapps_gen.seeding import MAX_SEED, digest_of
 
 SPEC_VERSION = 1
@@ -220,15 +220,7 @@ def read_specs(path: Path) -> tuple[DistorterSpec, ...]:
     Raises:
         UserError: when the file is missing, is no TOML, names an id twice or holds a bad spec.
     """
-    try:
-        with open(path, "rb") as file:
-            content = tomllib.load(file)
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path}: {error.strerror}; name a TOML file of distorters"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not TOML: {error}; mend that place") from error
+    content = read_toml(path, "of distorters")
     for key in content:
         if key != "distorter":
             raise unknown_name(

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from secrets import token_hex
@@ -204,3 +205,21 @@ def make_folder(folder: Place) -> None:
         raise UserError(
             f"cannot create the folder {folder}: {error.strerror}; choose another --out"
         ) from error
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The content of a TOML file that a user wrote.
+
+    Args:
+        what: the file is asked to be, for people, after "a TOML file".
+
+    Raises:
+        UserError: when it cannot be read, or is no TOML.
+    """
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; name a TOML file {what}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not TOML: {error}; mend that place") from error

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bapps_gen.errors import UserError, out_of_range, unknown_name
+from bapps_gen.manifests.files import read_toml
 from bapps_gen.pipelines.collection_kinds import KINDS, OPTIONS
 from bapps_gen.pipelines.collection_spec import CollectionSpec, SetEntry, SourceEntry
 from bapps_gen.pipelines.real_tasks import TASKS
@@ -106,15 +106,7 @@ def read_collection(path: Path) -> CollectionSpec:
         UserError: naming the file and the place, when it is missing, is no TOML, or has an unknown
             or missing key or a bad value.
     """
-    try:
-        with open(path, "rb") as file:
-            content = tomllib.load(file)
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path}: {error.strerror}; name a TOML file that describes a collection"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not TOML: {error}; mend that place") from error
+    content = read_toml(path, "that describes a collection")
     try:
         return _parse(content, path)
     except UserError as error:

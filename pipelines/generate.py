@@ -320,14 +320,25 @@ def settle_info(folder: Place, wanted: DatasetInfo) -> DatasetInfo:
     Raises:
         UserError: when it holds a dataset of another spec, shard size or more rows.
     """
-    empty = not any((folder / "data").glob("*.parquet"))
     if not (folder / INFO_NAME).exists():
-        if not empty:
+        if _has_shards(folder):
             _refuse_foreign(folder)
         return wanted
     held = read_info(folder)
-    if empty:
-        return wanted
+    misfit = _misfit(folder, held, wanted)
+    if misfit is None:
+        return replace(wanted, source_failures=held.source_failures)
+    if _has_shards(folder):
+        raise UserError(misfit)
+    return wanted
+
+
+def _has_shards(folder: Place) -> bool:
+    return any((folder / "data").glob("*.parquet"))
+
+
+def _misfit(folder: Place, held: DatasetInfo, wanted: DatasetInfo) -> str | None:
+    """Why a dataset cannot go on as the one that is wanted, or None where it can."""
     if (held.digest, held.kind, held.pictures) != (wanted.digest, wanted.kind, wanted.pictures):
         differing = [
             name
@@ -335,21 +346,21 @@ def settle_info(folder: Place, wanted: DatasetInfo) -> DatasetInfo:
             if _plain(held.spec.get(name)) != _plain(wanted.spec.get(name))
         ]
         what = ", ".join(differing) or "its kind"
-        raise UserError(
+        return (
             f"{folder} holds a dataset of another spec (it differs in {what}); "
             "choose another --out, or repeat the options it was made with"
         )
     if held.shard_rows != wanted.shard_rows:
-        raise UserError(
+        return (
             f"shard-size = {wanted.shard_rows} is not that of {folder}; "
             f"use --shard-size {held.shard_rows} or another --out"
         )
     if held.rows > wanted.rows:
-        raise UserError(
+        return (
             f"n = {wanted.rows} is less than the {held.rows} rows of {folder}; "
             f"use --n {held.rows} or more, or another --out"
         )
-    return replace(wanted, source_failures=held.source_failures)
+    return None
 
 
 def _plain(value: object) -> object:

@@ -166,6 +166,8 @@ def request_of(kind: str, options: argparse.Namespace) -> SetRequest:
     choices: dict[str, Any] = {name: given[name] for name in _CHOICES if name in given}
     if given.get("severity") is not None:
         choices["severity"] = tuple(options.severity)
+    if options.scale_range is not None:
+        choices["scale"] = tuple(options.scale_range)
     if "plugin" in given:
         choices["plugins"] = tuple(options.plugin)
     return SetRequest(
@@ -173,7 +175,6 @@ def request_of(kind: str, options: argparse.Namespace) -> SetRequest:
         rows=options.n,
         seed=options.seed,
         shard_rows=options.shard_size,
-        scale=tuple(options.scale_range or (0.25, 1.0)),
         min_contrast=options.min_contrast,
         rows_per_image=options.rows_per_image,
         **choices,
