@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 SLOT_ROW = 1
 SLOT_IMAGES = 2
 SLOT_STEP = 3
-SLOT_PLACES = 4
+SLOT_CROPS = 4
 SLOT_DEMO = 16
 
 MAX_SEED = 2**63 - 1

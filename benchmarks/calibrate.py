@@ -24,8 +24,8 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from bapps_gen.distortions.catalogue import load_catalogue
-from bapps_gen.distortions.records import Distortion, Patch, Scaled
+from bapps_gen.distortions.definition import Distortion, Patch, Scaled
+from bapps_gen.distortions.registry import load_catalogue
 from bapps_gen.lpips import load_lpips
 from bapps_gen.seeding import Streams
 

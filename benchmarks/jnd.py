@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from bapps_gen.lpips import load_lpips
 from bapps_gen.manifests.rows import ManifestRow
-from bapps_gen.pipelines.plan import Planner
-from bapps_gen.pipelines.requests import PreparedSet, SetRequest, prepare_set
-from bapps_gen.pipelines.sheet import Shown, describe_steps, draw_sheet, write_image
-from bapps_gen.pipelines.sources import ImageCache, Source, open_source
-from bapps_gen.pipelines.spec import JND_SEVERITY, TripletSpec, spec_from_values
-from bapps_gen.pipelines.triplets import Patches, TripletRenderer, grouped
+from bapps_gen.pipelines.datasets.request import PreparedSet, SetRequest, prepare_set
+from bapps_gen.pipelines.datasets.sheet import Shown, describe_steps, draw_sheet, write_image
+from bapps_gen.pipelines.rows.plan import Planner
+from bapps_gen.pipelines.rows.renderer import Patches, TripletRenderer, grouped
+from bapps_gen.pipelines.rows.spec import JND_SEVERITY, TripletSpec, spec_from_values
+from bapps_gen.pipelines.sources.source import ImageCache, Source, open_source
 
 SEVERITIES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
 QUANTILES = (5, 25, 50, 75, 95)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import cv2
 
-from bapps_gen.pipelines.sources import open_source
+from bapps_gen.pipelines.sources.source import open_source
 
 
 def run(source: str, out: Path, rows: int, workers: int) -> tuple[float, float, float]:

@@ -27,10 +27,10 @@ import cv2
 import numpy as np
 
 import peers
-from bapps_gen.distortions.catalogue import load_catalogue
-from bapps_gen.pipelines.generate import ShardContext, describe_dataset, prepare_shards
-from bapps_gen.pipelines.sources import open_source
-from bapps_gen.pipelines.spec import TripletSpec, atom_versions
+from bapps_gen.distortions.registry import load_catalogue
+from bapps_gen.pipelines.datasets.generate import ShardContext, describe_dataset, prepare_shards
+from bapps_gen.pipelines.rows.spec import TripletSpec, atom_versions
+from bapps_gen.pipelines.sources.source import open_source
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bapps_gen.errors import UserError, out_of_range, unknown_name
-from bapps_gen.manifests.files import read_toml
 from bapps_gen.seeding import MAX_SEED, digest_of
+from bapps_gen.storage.atomic import read_toml
 
 SPEC_VERSION = 1
 """Raised whenever the same spec and weights give another function; part of every digest."""

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bapps_gen.cnn_distorters.checkpoint import read_tensors, write_tensors
 from bapps_gen.cnn_distorters.corruption import corrupt
 from bapps_gen.cnn_distorters.discriminator import (
     build_discriminator,
@@ -35,10 +36,9 @@ from bapps_gen.cnn_distorters.network import (
     to_channels_last,
 )
 from bapps_gen.cnn_distorters.spec import DistorterSpec
-from bapps_gen.cnn_distorters.stored import read_tensors, write_tensors
 from bapps_gen.errors import UserError, WorkError, out_of_range
-from bapps_gen.manifests.files import write_error
 from bapps_gen.seeding import MAX_SEED, Streams, digest_of
+from bapps_gen.storage.atomic import write_error
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from bapps_gen.cnn_distorters.spec import DistorterSpec, spec_from_values
 from bapps_gen.errors import UserError, WorkError, out_of_range, unknown_name
-from bapps_gen.manifests.files import whole_file
 from bapps_gen.seeding import MAX_SEED, Streams
+from bapps_gen.storage.atomic import whole_file
 
 if TYPE_CHECKING:
     import torch
@@ -296,7 +296,7 @@ def write_distorter(
     Raises:
         WorkError: when it cannot be written.
     """
-    from bapps_gen.cnn_distorters.stored import write_tensors
+    from bapps_gen.cnn_distorters.checkpoint import write_tensors
 
     header = {"spec": asdict(spec), "spec_digest": spec.digest, "record": record}
     write_tensors(path, DISTORTER_KIND, header, tensors)
@@ -308,7 +308,7 @@ def read_distorter_header(path: Path) -> tuple[DistorterSpec, dict[str, Any]]:
     Raises:
         WorkError: when it is missing, damaged or of another version.
     """
-    from bapps_gen.cnn_distorters.stored import read_header
+    from bapps_gen.cnn_distorters.checkpoint import read_header
 
     return _parse_header(path, read_header(path, DISTORTER_KIND))
 
@@ -320,7 +320,7 @@ def read_distorter(path: Path) -> tuple[DistorterSpec, dict[str, Any], dict[str,
         WorkError: when it is missing, damaged or of another version, or when the weights are not
             exactly those that the spec asks for.
     """
-    from bapps_gen.cnn_distorters.stored import damaged, read_tensors
+    from bapps_gen.cnn_distorters.checkpoint import damaged, read_tensors
 
     header, tensors = read_tensors(path, DISTORTER_KIND)
     spec, record = _parse_header(path, header)
@@ -336,7 +336,7 @@ def read_distorter(path: Path) -> tuple[DistorterSpec, dict[str, Any], dict[str,
 
 
 def _parse_header(path: Path, header: dict[str, Any]) -> tuple[DistorterSpec, dict[str, Any]]:
-    from bapps_gen.cnn_distorters.stored import VersionError, damaged
+    from bapps_gen.cnn_distorters.checkpoint import VersionError, damaged
 
     try:
         spec, digest = spec_from_values(header["spec"]), header["spec_digest"]

@@ -11,7 +11,7 @@ benchmarks/calibrate.py makes them.
 from __future__ import annotations
 
 from bapps_gen.distortions import blur, compression, noise, photometric, spatial
-from bapps_gen.distortions.records import Distortion, Free, Scaled
+from bapps_gen.distortions.definition import Distortion, Free, Scaled
 
 _ANGLE = Free(
     name="angle",

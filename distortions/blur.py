@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from bapps_gen.distortions.records import Patch
+from bapps_gen.distortions.definition import Patch
 
 _TRUNCATE = 4.0
 """The Gaussian kernel's radius in σ, as in scipy.ndimage."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from bapps_gen.distortions.records import Patch
+from bapps_gen.distortions.definition import Patch
 
 _SAMPLING = {
     444.0: cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,

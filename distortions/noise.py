@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bapps_gen.distortions.draws import normals, words16
-from bapps_gen.distortions.records import Patch
+from bapps_gen.distortions.definition import Patch
+from bapps_gen.distortions.rng import normals, words16
 
 _CACHED_PIXELS = 2**18
 """Frequency grids of larger images are not kept, so that caches stay below a few MB."""

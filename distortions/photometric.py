@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bapps_gen.distortions.records import Patch
+from bapps_gen.distortions.definition import Patch
 
 _LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601 weights of R, G and B."""

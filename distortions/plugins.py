@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bapps_gen.distortions.records import Distortion, Patch, check_distortion
+from bapps_gen.distortions.definition import Distortion, Patch, check_distortion
 from bapps_gen.errors import UserError, unknown_name
 from bapps_gen.seeding import generator
 

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bapps_gen.distortions.draws import angles, normals
-from bapps_gen.distortions.records import Patch
+from bapps_gen.distortions.definition import Patch
+from bapps_gen.distortions.rng import angles, normals
 
 _BORDER = cv2.BORDER_REFLECT_101
 _WARP = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

@@ -25,9 +25,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bapps_gen.errors import UserError, WorkError
-from bapps_gen.manifests.files import read_json, whole_file, write_json
 from bapps_gen.manifests.rows import Crop, Step
 from bapps_gen.manifests.schema import CROP, STEPS
+from bapps_gen.storage.atomic import read_json, whole_file, write_json
 
 BENCHMARK_NAME = "benchmark.json"
 MANIFEST_NAME = "manifest.parquet"

@@ -8,8 +8,8 @@ from typing import Any
 
 from bapps_gen.errors import BappsGenError, UserError, WorkError, one_line
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, read_info, shard_path
-from bapps_gen.manifests.files import read_json, write_json
-from bapps_gen.manifests.places import Place
+from bapps_gen.storage.atomic import read_json, write_json
+from bapps_gen.storage.locations import Location
 
 COLLECTION_NAME = "collection.json"
 COLLECTION_VERSION = 1
@@ -105,10 +105,10 @@ class CollectionInfo:
 class Collection:
     """An opened collection."""
 
-    folder: Place
+    folder: Location
     info: CollectionInfo
 
-    def set_folder(self, record: SetRecord) -> Place:
+    def set_folder(self, record: SetRecord) -> Location:
         """Where a set lies."""
         return self.folder / record.path
 
@@ -130,17 +130,17 @@ class Collection:
         ]
 
 
-def is_collection(folder: Place) -> bool:
+def is_collection(folder: Location) -> bool:
     """Whether a folder is a collection's."""
     return (folder / COLLECTION_NAME).is_file()
 
 
-def write_collection(folder: Place, info: CollectionInfo) -> None:
+def write_collection(folder: Location, info: CollectionInfo) -> None:
     """Write `collection.json`, whole or not at all."""
     write_json(folder / COLLECTION_NAME, asdict(info))
 
 
-def open_collection(folder: Place) -> Collection:
+def open_collection(folder: Location) -> Collection:
     """Read `collection.json`.
 
     Raises:
@@ -176,14 +176,14 @@ def open_collection(folder: Place) -> Collection:
         ) from None
 
 
-def settled(folder: Place, record: SetRecord) -> SetRecord:
+def settled(folder: Location, record: SetRecord) -> SetRecord:
     """A set's record with what its folder holds now."""
     rows, size, digest = set_state(folder)
     problem = None if rows == record.rows else record.problem
     return replace(record, made=rows, bytes=size, spec_digest=digest, problem=problem)
 
 
-def set_state(folder: Place) -> tuple[int, int, str | None]:
+def set_state(folder: Location) -> tuple[int, int, str | None]:
     """Rows and bytes in the whole shards of a set's folder, and the digest of its spec.
 
     Nothing at all where the folder is no dataset, or its `dataset.json` cannot be read.

@@ -12,9 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bapps_gen.errors import UserError, WorkError, first_line
-from bapps_gen.manifests.files import read_json, whole_file, write_json
 from bapps_gen.manifests.parquet import file_batches, open_parquet
-from bapps_gen.manifests.places import Place, Url, place_of, side_by_side
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.manifests.schema import (
     FORMAT_VERSION,
@@ -24,6 +22,8 @@ from bapps_gen.manifests.schema import (
     schema_metadata,
     table_rows,
 )
+from bapps_gen.storage.atomic import read_json, whole_file, write_json
+from bapps_gen.storage.locations import Location, Url, location_of, side_by_side
 
 INFO_NAME = "dataset.json"
 ROW_GROUP_ROWS = 100
@@ -104,12 +104,12 @@ class DatasetInfo:
         return manifest_schema(self.units, metadata, self.patches, self.pictures)
 
 
-def write_info(folder: Place, info: DatasetInfo) -> None:
+def write_info(folder: Location, info: DatasetInfo) -> None:
     """Write `dataset.json`, whole or not at all."""
     write_json(folder / INFO_NAME, asdict(info))
 
 
-def read_info(folder: Place) -> DatasetInfo:
+def read_info(folder: Location) -> DatasetInfo:
     """Read `dataset.json`.
 
     Raises:
@@ -152,13 +152,13 @@ def read_info(folder: Place) -> DatasetInfo:
     return DatasetInfo(**stored)
 
 
-def shard_path(folder: Place, shard: int) -> Place:
+def shard_path(folder: Location, shard: int) -> Location:
     """Where a shard lies."""
     return folder / "data" / f"part-{shard:05d}.parquet"
 
 
 def write_shard(
-    folder: Place,
+    folder: Location,
     info: DatasetInfo,
     shard: int,
     rows: Sequence[ManifestRow],
@@ -187,13 +187,13 @@ def write_shard(
         )
 
 
-def shard_faults(folder: Place, info: DatasetInfo) -> Iterator[tuple[int, str]]:
+def shard_faults(folder: Location, info: DatasetInfo) -> Iterator[tuple[int, str]]:
     """Every shard with something wrong, in order, with what it is; see `shard_fault`.
 
     At a URL that takes one listing and one request for each shard that is there.
     """
     remote = isinstance(folder, Url)
-    paths: dict[str, Place] = {}
+    paths: dict[str, Location] = {}
     if remote:
         paths = {path.name: path for path in (folder / "data").iterdir()}
 
@@ -209,12 +209,12 @@ def shard_faults(folder: Place, info: DatasetInfo) -> Iterator[tuple[int, str]]:
             yield shard, found
 
 
-def shard_fault(folder: Place, info: DatasetInfo, shard: int) -> str | None:
+def shard_fault(folder: Location, info: DatasetInfo, shard: int) -> str | None:
     """Why a shard is not one of this dataset, from its footer, or None where it is whole."""
     return _file_fault(shard_path(folder, shard), info, shard)
 
 
-def _file_fault(path: Place, info: DatasetInfo, shard: int) -> str | None:
+def _file_fault(path: Location, info: DatasetInfo, shard: int) -> str | None:
     try:
         with open_parquet(path) as file:
             metadata, schema = file.metadata, file.schema_arrow
@@ -239,7 +239,7 @@ def _file_fault(path: Place, info: DatasetInfo, shard: int) -> str | None:
 class Dataset:
     """An opened dataset or recipe."""
 
-    folder: Place
+    folder: Location
     info: DatasetInfo
 
     def faults(self) -> dict[int, str]:
@@ -299,7 +299,7 @@ def open_dataset(folder: str | os.PathLike[str] | Url, *, incomplete: bool = Fal
         UserError: when the folder is not a dataset.
         WorkError: when it is incomplete and `incomplete` is False.
     """
-    place = place_of(folder)
+    place = location_of(folder)
     dataset = Dataset(place, read_info(place))
     if not incomplete:
         dataset.require_whole()

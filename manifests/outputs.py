@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 
 from bapps_gen.errors import WorkError, first_line
 from bapps_gen.manifests.dataset import Dataset
-from bapps_gen.manifests.files import whole_file
 from bapps_gen.manifests.parquet import open_parquet
-from bapps_gen.manifests.places import Place
+from bapps_gen.storage.atomic import whole_file
+from bapps_gen.storage.locations import Location
 
 OUTPUTS_NAME = "outputs.parquet"
 OUTPUTS_FORMAT = 1
@@ -35,13 +35,13 @@ OutputFiles = Sequence[tuple[str, str]]
 """(name, SHA-256) of one algorithm's output of every image, in order."""
 
 
-def outputs_path(folder: Place) -> Place:
+def outputs_path(folder: Location) -> Location:
     """Where the list lies."""
     return folder / OUTPUTS_NAME
 
 
 def write_outputs(
-    folder: Place,
+    folder: Location,
     spec_digest: str,
     images: Sequence[str],
     outputs: Iterable[tuple[str, OutputFiles]],
@@ -71,7 +71,7 @@ def write_outputs(
             writer.write_table(table, row_group_size=len(files))
 
 
-def copy_outputs(dataset: Dataset, folder: Place) -> None:
+def copy_outputs(dataset: Dataset, folder: Location) -> None:
     """Copy the list of a dataset to another folder; most kinds have none.
 
     Raises:
@@ -85,7 +85,7 @@ def copy_outputs(dataset: Dataset, folder: Place) -> None:
         path.write_bytes(outputs_path(dataset.folder).read_bytes())
 
 
-def has_outputs(folder: Place, spec_digest: str) -> bool:
+def has_outputs(folder: Location, spec_digest: str) -> bool:
     """Whether a folder has the list of a spec; told from the footer."""
     try:
         with open_parquet(outputs_path(folder)) as file:
@@ -94,7 +94,9 @@ def has_outputs(folder: Place, spec_digest: str) -> bool:
         return False
 
 
-def read_outputs(folder: Place, spec_digest: str, algorithms: Sequence[str]) -> list[OutputFiles]:
+def read_outputs(
+    folder: Location, spec_digest: str, algorithms: Sequence[str]
+) -> list[OutputFiles]:
     """The files of each algorithm.
 
     Raises:

@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bapps_gen.manifests.places import Place, Url
+from bapps_gen.storage.locations import Location, Url
 
 _GROUPS_AHEAD = 10
 """Row groups that are fetched together at a URL: about 25 MB of pictures."""
 
 
-def open_parquet(path: Place, **options: Any) -> pq.ParquetFile:
+def open_parquet(path: Location, **options: Any) -> pq.ParquetFile:
     """A Parquet file with its footer read; at a URL nothing else is read before it is asked for.
 
     Raises:
@@ -29,7 +29,7 @@ def open_parquet(path: Place, **options: Any) -> pq.ParquetFile:
 
 
 def file_batches(
-    path: Place, size: int, columns: Sequence[str] | None = None
+    path: Location, size: int, columns: Sequence[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
     """A file's rows in order as batches of at most `size` rows.
 

@@ -12,12 +12,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bapps_gen.errors import UserError, WorkError
+from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import ROW_GROUP_ROWS, Dataset, open_dataset, shard_path
 from bapps_gen.manifests.parquet import open_parquet
-from bapps_gen.manifests.places import Url
-from bapps_gen.manifests.png import decode_png
 from bapps_gen.manifests.rows import PATCHES
 from bapps_gen.manifests.scores import joined_name, read_scores, scored_batches
+from bapps_gen.storage.locations import Url
 
 
 class Triplet(NamedTuple):

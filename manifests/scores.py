@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from bapps_gen.errors import UserError, WorkError, first_line
 from bapps_gen.manifests.dataset import Dataset
-from bapps_gen.manifests.files import whole_file
 from bapps_gen.manifests.parquet import open_parquet
-from bapps_gen.manifests.places import Place
 from bapps_gen.manifests.rows import PAIR_PATCHES
+from bapps_gen.storage.atomic import whole_file
+from bapps_gen.storage.locations import Location
 
 SCORES_FORMAT = 1
 _METADATA = b"bapps_gen_scores"
@@ -53,7 +53,7 @@ class Scores:
     d1: NDArray[np.float64] | None
 
 
-def score_path(folder: Place, metric: str, shard: int) -> Place:
+def score_path(folder: Location, metric: str, shard: int) -> Location:
     """Where the distances of a shard lie."""
     return folder / "scores" / metric / f"part-{shard:05d}.parquet"
 
@@ -69,7 +69,7 @@ def joined_name(metric: str, name: str) -> str:
 
 
 def write_scores(
-    folder: Place,
+    folder: Location,
     info: ScoreInfo,
     shard: int,
     ids: Sequence[str],
@@ -101,7 +101,7 @@ def write_scores(
         )
 
 
-def stored_info(folder: Place, metric: str, shard: int = 0) -> ScoreInfo | None:
+def stored_info(folder: Location, metric: str, shard: int = 0) -> ScoreInfo | None:
     """What a shard's stored distances are of; None where there are none or they are damaged."""
     try:
         with open_parquet(score_path(folder, metric, shard)) as file:

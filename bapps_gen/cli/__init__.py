@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     finally:
         # Not imported for this: a command that used no workers has nothing to let go of.
-        executors = sys.modules.get("bapps_gen.pipelines.executors")
+        executors = sys.modules.get("bapps_gen.execution.jobs")
         if executors is not None:
             executors.disconnect()
 

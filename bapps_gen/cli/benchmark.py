@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bapps_gen.cli.options import (
+from bapps_gen.cli._options import (
     add_plugin,
     add_source,
     add_workers,
@@ -18,10 +18,10 @@ from bapps_gen.cli.options import (
     progress_bar,
     workers_of,
 )
-from bapps_gen.manifests.places import local_path
+from bapps_gen.storage.locations import local_path
 
 if TYPE_CHECKING:
-    from bapps_gen.pipelines.benchmark import BenchmarkReport, Estimate
+    from bapps_gen.pipelines.benchmarks.make import BenchmarkReport, Estimate
 
 _SCALE_RANGE = (0.25, 1.0)
 _MIN_CONTRAST = 0.02
@@ -120,10 +120,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the benchmark, or what is missing of it."""
-    from bapps_gen.distortions.catalogue import load_catalogue
-    from bapps_gen.pipelines.benchmark import describe_benchmark, estimate, make_benchmark
-    from bapps_gen.pipelines.benchmark_plan import BenchmarkPlanner, BenchmarkSpec
-    from bapps_gen.pipelines.distorters import with_zoo
+    from bapps_gen.distortions.registry import load_catalogue
+    from bapps_gen.pipelines.benchmarks.make import describe_benchmark, estimate, make_benchmark
+    from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner, BenchmarkSpec
+    from bapps_gen.pipelines.rows.cnn_steps import with_zoo
 
     workers = workers_of(options)
     plugins = tuple(options.plugin)
@@ -154,7 +154,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _picture_values(options: argparse.Namespace) -> dict[str, Any]:
     """What the options say of seed, levels and pictures, as arguments of `BenchmarkSpec`."""
-    from bapps_gen.pipelines.benchmark_plan import even_severities
+    from bapps_gen.pipelines.benchmarks.plan import even_severities
 
     values = {
         "seed": options.seed,
@@ -187,9 +187,9 @@ def _numbers(name: str, text: str) -> tuple[float, ...]:
 def _chosen(options: argparse.Namespace, catalogue: Any) -> tuple[dict[str, Any], Any, Any]:
     """The choice as arguments of `BenchmarkSpec`, and the zoo and ids of its CNN distorters."""
     from bapps_gen.errors import UserError
-    from bapps_gen.pipelines.benchmark_plan import ALL, choose_variants
-    from bapps_gen.pipelines.distorters import cnn_name, distorter_versions, pin_distorters
-    from bapps_gen.pipelines.spec import atom_versions
+    from bapps_gen.pipelines.benchmarks.plan import ALL, choose_variants
+    from bapps_gen.pipelines.rows.cnn_steps import cnn_name, distorter_versions, pin_distorters
+    from bapps_gen.pipelines.rows.spec import atom_versions
 
     traditional = (options.families, options.atoms, options.compositions)
     choices: tuple[str, ...] = ()
@@ -208,7 +208,7 @@ def _chosen(options: argparse.Namespace, catalogue: Any) -> tuple[dict[str, Any]
                 "add --distorters all, or leave it out"
             )
         return {"choices": choices, "versions": versions}, None, ()
-    from bapps_gen.pipelines.requests import choose_distorters
+    from bapps_gen.pipelines.datasets.request import choose_distorters
 
     chosen = () if ALL in options.distorters else options.distorters
     zoo, distorters = choose_distorters(options.zoo, chosen)
@@ -222,7 +222,7 @@ def _chosen(options: argparse.Namespace, catalogue: Any) -> tuple[dict[str, Any]
 
 def _told(expected: Estimate, out: Path) -> str:
     """What is about to be made, on one line."""
-    from bapps_gen.manifests.files import free_bytes, size_text
+    from bapps_gen.storage.atomic import free_bytes, size_text
 
     return (
         f"{expected.pictures:,} distorted pictures of {expected.references:,} references, about "

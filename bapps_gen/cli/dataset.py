@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bapps_gen.cli.collections import by_reason, left_out_lines, table_text
-from bapps_gen.cli.options import (
+from bapps_gen.cli._collections import by_reason, left_out_lines, table_text
+from bapps_gen.cli._options import (
     add_workers,
     add_zoo,
     names_of,
@@ -21,15 +21,15 @@ from bapps_gen.cli.options import (
     workers_of,
 )
 from bapps_gen.errors import UserError
-from bapps_gen.manifests.places import local_path
+from bapps_gen.storage.locations import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bapps_gen.pipelines.collection import CollectionReport, SetReport
-    from bapps_gen.pipelines.collection_plan import CollectionPlan, PlannedSet
-    from bapps_gen.pipelines.collection_spec import CollectionSpec
-    from bapps_gen.pipelines.sources import Source
+    from bapps_gen.pipelines.collections.make import CollectionReport, SetReport
+    from bapps_gen.pipelines.collections.plan import CollectionPlan, PlannedSet
+    from bapps_gen.pipelines.collections.spec import CollectionSpec
+    from bapps_gen.pipelines.sources.source import Source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -135,8 +135,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the collection, or what is missing of it; 1 when a set could not be made."""
-    from bapps_gen.pipelines.collection import make_collection
-    from bapps_gen.pipelines.collection_plan import plan_collection
+    from bapps_gen.pipelines.collections.make import make_collection
+    from bapps_gen.pipelines.collections.plan import plan_collection
 
     workers = workers_of(options)
     spec = _spec(options)
@@ -192,13 +192,13 @@ def _spec(options: argparse.Namespace) -> CollectionSpec:
     """The collection that the options ask for."""
     from dataclasses import replace
 
-    from bapps_gen.pipelines.collection_file import (
+    from bapps_gen.pipelines.collections.spec import SourceEntry
+    from bapps_gen.pipelines.collections.toml import (
         REAL,
         preset_spec,
         read_collection,
         with_defaults,
     )
-    from bapps_gen.pipelines.collection_spec import SourceEntry
 
     if options.spec is not None:
         if options.real or options.real_demo:
@@ -308,7 +308,7 @@ def _tell_set(done: SetReport) -> None:
 
 def _plan_line(plan: CollectionPlan, *, told: bool = False) -> str:
     """What is to be made; of sets left out, how many, unless that is told elsewhere."""
-    from bapps_gen.manifests.files import size_text
+    from bapps_gen.storage.atomic import size_text
 
     rows = sum(planned.missing_rows for planned in plan.sets)
     kept = sum(planned.kept for planned in plan.sets)
@@ -322,7 +322,7 @@ def _plan_line(plan: CollectionPlan, *, told: bool = False) -> str:
 
 
 def _plan_table(plan: CollectionPlan) -> str:
-    from bapps_gen.manifests.files import size_text
+    from bapps_gen.storage.atomic import size_text
 
     head = ("set", "kind", "photos", "rows", "there", "to write", "")
     rows = [

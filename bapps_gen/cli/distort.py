@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from bapps_gen.cli.options import add_plugin, add_zoo
-from bapps_gen.manifests.places import local_path
+from bapps_gen.cli._options import add_plugin, add_zoo
+from bapps_gen.storage.locations import local_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,12 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Distort, and say with which parameters."""
-    from bapps_gen.distortions.catalogue import load_catalogue
-    from bapps_gen.distortions.parse import CNN_PREFIX, parse_step
+    from bapps_gen.checks import check_range
+    from bapps_gen.distortions.registry import load_catalogue
+    from bapps_gen.distortions.steps import CNN_PREFIX, parse_step
     from bapps_gen.errors import UserError
-    from bapps_gen.pipelines.images import read_image
-    from bapps_gen.pipelines.sheet import check_image_name, write_image
-    from bapps_gen.pipelines.spec import check_range
+    from bapps_gen.imaging.decode import read_image
+    from bapps_gen.pipelines.datasets.sheet import check_image_name, write_image
     from bapps_gen.seeding import MAX_SEED
 
     check_range("seed", options.seed, 0, MAX_SEED - len(options.steps), whole=True)
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     catalogue = load_catalogue(tuple(options.plugin))
     if any(text.startswith(CNN_PREFIX) for text in options.steps):
         from bapps_gen.cnn_distorters.zoo import open_zoo
-        from bapps_gen.pipelines.distorters import with_zoo
+        from bapps_gen.pipelines.rows.cnn_steps import with_zoo
 
         catalogue = with_zoo(catalogue, open_zoo(options.zoo))
     # Each step has a seed of its own, lest two noises be one and the same.

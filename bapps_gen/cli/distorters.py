@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bapps_gen.manifests.places import local_path
+from bapps_gen.storage.locations import local_path
 
 if TYPE_CHECKING:
     from bapps_gen.cnn_distorters.spec import DistorterSpec

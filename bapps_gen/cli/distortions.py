@@ -6,10 +6,10 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from bapps_gen.cli.options import add_plugin
+from bapps_gen.cli._options import add_plugin
 
 if TYPE_CHECKING:
-    from bapps_gen.distortions.records import Parameter
+    from bapps_gen.distortions.definition import Parameter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the distortions."""
-    from bapps_gen.distortions.catalogue import load_catalogue
     from bapps_gen.distortions.compositions import COMPOSITIONS_VERSION
+    from bapps_gen.distortions.registry import load_catalogue
 
     catalogue = load_catalogue(tuple(options.plugin))
     if options.json:
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _as_values(parameter: Parameter) -> dict[str, Any]:
-    from bapps_gen.distortions.records import Scaled
+    from bapps_gen.distortions.definition import Scaled
 
     shared = {
         "name": parameter.name,
@@ -78,7 +78,7 @@ def _as_values(parameter: Parameter) -> dict[str, Any]:
 
 
 def _span(parameter: Parameter) -> str:
-    from bapps_gen.distortions.records import Scaled
+    from bapps_gen.distortions.definition import Scaled
 
     if isinstance(parameter, Scaled):
         return " or ".join(f"{mild:g} → {strong:g}" for mild, strong in parameter.ends)

@@ -6,13 +6,13 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from bapps_gen.cli.options import add_workers, print_resume, progress_bar, workers_of
+from bapps_gen.cli._options import add_workers, print_resume, progress_bar, workers_of
 from bapps_gen.cli.score import add_metrics, metric_options
 from bapps_gen.errors import UserError
-from bapps_gen.manifests.places import place_of
+from bapps_gen.storage.locations import location_of
 
 if TYPE_CHECKING:
-    from bapps_gen.pipelines.evaluate import Estimate, Evaluation
+    from bapps_gen.pipelines.scoring.evaluate import Estimate, Evaluation
 
 _TITLES = {"2afc": "2AFC", "jnd": "mAP"}
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "folder",
-        type=place_of,
+        type=location_of,
         metavar="DATASET",
         help="judged dataset (or its URL), set in the original layout, or a folder above several",
     )
@@ -48,8 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate every set found."""
+    from bapps_gen.checks import check_range
     from bapps_gen.manifests.dataset import Dataset
-    from bapps_gen.pipelines.evaluate import (
+    from bapps_gen.pipelines.scoring.evaluate import (
         MAX_RESAMPLES,
         as_values,
         evaluate,
@@ -58,8 +59,7 @@ def run(options: argparse.Namespace) -> int:
         judged_original,
         mean_scores,
     )
-    from bapps_gen.pipelines.score import check_metrics
-    from bapps_gen.pipelines.spec import check_range
+    from bapps_gen.pipelines.scoring.score import check_metrics
     from bapps_gen.seeding import MAX_SEED
 
     workers = workers_of(options)

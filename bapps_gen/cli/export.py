@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from bapps_gen.cli.options import add_dataset, progress_bar
+from bapps_gen.cli._options import add_dataset, progress_bar
 from bapps_gen.errors import UserError
-from bapps_gen.manifests.places import local_path
+from bapps_gen.storage.locations import local_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Export."""
     from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.pipelines.export import export_bapps, export_recipe, export_webdataset
+    from bapps_gen.pipelines.datasets.export import export_bapps, export_recipe, export_webdataset
 
     for name in ("split", "name", "upscale"):
         if options.format != "bapps" and getattr(options, name) is not None:

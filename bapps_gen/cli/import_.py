@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from bapps_gen.cli.making import check_out
-from bapps_gen.cli.options import add_workers, print_resume, progress_bar, workers_of
-from bapps_gen.manifests.places import local_path, place_of
+from bapps_gen.cli._make import check_out
+from bapps_gen.cli._options import add_workers, print_resume, progress_bar, workers_of
+from bapps_gen.storage.locations import local_path, location_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=place_of,
+        type=location_of,
         required=True,
         metavar="DIR",
         help="the dataset's folder or URL; of several sets, each goes to its place below",
@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Import every set found."""
-    from bapps_gen.pipelines.generate import check_layout
-    from bapps_gen.pipelines.original import files_digest, find_sets, import_set
+    from bapps_gen.pipelines.datasets.generate import check_layout
+    from bapps_gen.pipelines.datasets.original import files_digest, find_sets, import_set
 
     check_layout(1, options.shard_size)
     workers = workers_of(options)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from bapps_gen.cli.collections import left_out_lines, table_text
-from bapps_gen.cli.options import add_dataset
+from bapps_gen.cli._collections import left_out_lines, table_text
+from bapps_gen.cli._options import add_dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the summary."""
     from bapps_gen.manifests.collection import is_collection
     from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.pipelines.summary import summarize
+    from bapps_gen.pipelines.datasets.inspect import summarize
 
     if is_collection(options.dataset):
         return _collection(options)

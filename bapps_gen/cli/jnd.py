@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bapps_gen.cli.making import add_distorters, add_distortions, add_set, make_set
+from bapps_gen.cli._make import add_distorters, add_distortions, add_set, make_set
 from bapps_gen.errors import UserError
 
 # options by the family that they go with

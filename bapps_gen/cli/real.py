@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bapps_gen.cli.making import add_cropping, add_size, check_out, make_dataset
-from bapps_gen.cli.options import (
+from bapps_gen.cli._make import add_cropping, add_size, check_out, make_dataset
+from bapps_gen.cli._options import (
     add_outputs,
     add_source,
     open_source_with_bar,
@@ -19,12 +19,12 @@ from bapps_gen.cli.options import (
     workers_of,
 )
 from bapps_gen.errors import UserError
-from bapps_gen.manifests.places import Url
-from bapps_gen.pipelines.real_tasks import DEMO_IMAGES, TASKS
+from bapps_gen.pipelines.real.tasks import DEMO_IMAGES, TASKS
+from bapps_gen.storage.locations import Url
 
 if TYPE_CHECKING:
-    from bapps_gen.pipelines.executors import Workers
-    from bapps_gen.pipelines.generate import GenerateReport, Progress
+    from bapps_gen.execution.jobs import Workers
+    from bapps_gen.pipelines.datasets.generate import GenerateReport, Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,8 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the dataset, or what is missing of it."""
-    from bapps_gen.pipelines.generate import generate
-    from bapps_gen.pipelines.real_requests import RealRequest, prepare_real
+    from bapps_gen.pipelines.datasets.generate import generate
+    from bapps_gen.pipelines.real.request import RealRequest, prepare_real
 
     workers = workers_of(options)
     check_out(options.out)
@@ -142,8 +142,8 @@ def _check_options(options: argparse.Namespace, outputs: dict[str, str]) -> None
 
 def _make_demo(options: argparse.Namespace, workers: Workers) -> tuple[str, dict[str, str]]:
     """Ground truth and outputs of a demo, made or completed: a folder, and one by algorithm."""
-    from bapps_gen.pipelines.demos import make_demo
-    from bapps_gen.pipelines.spec import check_range
+    from bapps_gen.checks import check_range
+    from bapps_gen.pipelines.real.demos import make_demo
 
     limit = DEMO_IMAGES if options.demo_images is None else options.demo_images
     check_range("demo-images", limit, 1, 10**6, whole=True)

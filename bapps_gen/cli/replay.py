@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import time
 
-from bapps_gen.cli.making import check_out, summary
-from bapps_gen.cli.options import (
+from bapps_gen.cli._make import check_out, summary
+from bapps_gen.cli._options import (
     add_out,
     add_outputs,
     add_source,
@@ -18,13 +18,13 @@ from bapps_gen.cli.options import (
     progress_bar,
     workers_of,
 )
-from bapps_gen.manifests.places import place_of
+from bapps_gen.storage.locations import location_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "recipe", type=place_of, metavar="RECIPE", help="folder or URL of a recipe or dataset"
+        "recipe", type=location_of, metavar="RECIPE", help="folder or URL of a recipe or dataset"
     )
     add_source(parser, "where the recipe says its photos were")
     add_outputs(
@@ -45,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Replay."""
     from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.pipelines.distorters import open_dataset_zoo
-    from bapps_gen.pipelines.replay import check_recipe, replay
+    from bapps_gen.pipelines.datasets.replay import check_recipe, replay
+    from bapps_gen.pipelines.rows.cnn_steps import open_dataset_zoo
 
     workers, outputs = workers_of(options), outputs_of(options)
     check_out(options.out)

@@ -6,8 +6,8 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from bapps_gen.cli.collections import over_sets
-from bapps_gen.cli.options import (
+from bapps_gen.cli._collections import over_sets
+from bapps_gen.cli._options import (
     add_dataset,
     add_workers,
     names_of,
@@ -17,9 +17,9 @@ from bapps_gen.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bapps_gen.manifests.places import Place
-    from bapps_gen.pipelines.executors import Workers
-    from bapps_gen.pipelines.score import MetricOptions
+    from bapps_gen.execution.jobs import Workers
+    from bapps_gen.pipelines.scoring.score import MetricOptions
+    from bapps_gen.storage.locations import Location
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +65,7 @@ def add_metrics(parser: argparse.ArgumentParser, default: str | None) -> None:
 
 def metric_options(options: argparse.Namespace) -> MetricOptions:
     """What `add_metrics` declared."""
-    from bapps_gen.pipelines.score import MetricOptions
+    from bapps_gen.pipelines.scoring.score import MetricOptions
 
     return MetricOptions(options.device, options.dtype, options.weights)
 
@@ -76,9 +76,9 @@ def run(options: argparse.Namespace) -> int:
     return over_sets(options.dataset, lambda folder: _score(folder, options, workers))
 
 
-def _score(folder: Place, options: argparse.Namespace, workers: Workers) -> int:
+def _score(folder: Location, options: argparse.Namespace, workers: Workers) -> int:
     from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.pipelines.score import score
+    from bapps_gen.pipelines.scoring.score import score
 
     dataset = open_dataset(folder)
     began = time.monotonic()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bapps_gen.cli.options import add_dataset
+from bapps_gen.cli._options import add_dataset
 from bapps_gen.errors import UserError
-from bapps_gen.manifests.places import local_path
+from bapps_gen.storage.locations import local_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,15 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw the sheet."""
+    from bapps_gen.checks import check_range
     from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.pipelines.sheet import (
+    from bapps_gen.pipelines.datasets.sheet import (
         check_image_name,
         draw_sheet,
         pick_rows,
         read_shown,
         write_image,
     )
-    from bapps_gen.pipelines.spec import check_range
 
     check_image_name(options.out)
     check_range("zoom", options.zoom, 1, 16, whole=True)

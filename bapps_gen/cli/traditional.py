@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bapps_gen.cli.making import add_distortions, add_set, make_set
+from bapps_gen.cli._make import add_distortions, add_set, make_set
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bapps_gen.cli.options import (
+from bapps_gen.cli._options import (
     add_source,
     add_workers,
     names_of,
@@ -21,10 +21,10 @@ from bapps_gen.cli.options import (
     workers_of,
 )
 from bapps_gen.errors import UserError
-from bapps_gen.manifests.places import local_path
+from bapps_gen.storage.locations import local_path
 
 if TYPE_CHECKING:
-    from bapps_gen.pipelines.train import DistorterReport, ZooProgress
+    from bapps_gen.pipelines.training.distorters import DistorterReport, ZooProgress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,15 +98,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train what is missing; 1 when a distorter failed."""
+    from bapps_gen.checks import check_range
     from bapps_gen.cnn_distorters.spec import read_specs
     from bapps_gen.cnn_distorters.table import shipped_specs
     from bapps_gen.cnn_distorters.zoo import require_torch
-    from bapps_gen.pipelines.spec import check_range
     from bapps_gen.seeding import MAX_SEED
 
     require_torch()
-    from bapps_gen.pipelines.executors import RayCluster
-    from bapps_gen.pipelines.train import (
+    from bapps_gen.execution.jobs import RayCluster
+    from bapps_gen.pipelines.training.distorters import (
         choose_specs,
         default_workers,
         plan_zoo,

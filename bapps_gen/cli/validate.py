@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bapps_gen.cli.options import add_dataset, add_workers, print_resume, progress_bar, workers_of
+from bapps_gen.cli._options import add_dataset, add_workers, print_resume, progress_bar, workers_of
 from bapps_gen.cli.score import add_metrics, metric_options
 from bapps_gen.cli.validate_zoo import add_zoo_arguments, names_zoo, run_zoo
 from bapps_gen.errors import BappsGenError, UserError, out_of_range
-from bapps_gen.manifests.places import local_path, place_of
+from bapps_gen.storage.locations import local_path, location_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bapps_gen.execution.jobs import Workers
     from bapps_gen.manifests.dataset import Dataset
-    from bapps_gen.pipelines.executors import Workers
-    from bapps_gen.pipelines.report import ReportPart
-    from bapps_gen.pipelines.score import MetricOptions
-    from bapps_gen.pipelines.validate import Limits, Thresholds
+    from bapps_gen.pipelines.scoring.score import MetricOptions
+    from bapps_gen.pipelines.validation.dataset import Limits, Thresholds
+    from bapps_gen.pipelines.validation.dataset_page import ReportPart
 
 MAX_EXTREMES = 100
 
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--against",
-        type=place_of,
+        type=location_of,
         metavar="OTHER",
         help="another dataset to compare with; of a collection, another whose sets have the same "
         "paths",
@@ -121,8 +121,8 @@ def run(options: argparse.Namespace) -> int:
         return run_zoo(options, _DATASET_ONLY)
     from bapps_gen.manifests.collection import is_collection
     from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.pipelines.report import render_report
-    from bapps_gen.pipelines.validate import METRIC, Limits, Thresholds
+    from bapps_gen.pipelines.validation.dataset import METRIC, Limits, Thresholds
+    from bapps_gen.pipelines.validation.dataset_page import render_report
 
     workers = workers_of(options)
     metric = metric_options(options)
@@ -156,8 +156,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _validate(dataset: Dataset, other: Dataset | None, asked: _Asked, name: str) -> ReportPart:
     """The numbers of one set, and what the report shows of it."""
-    from bapps_gen.pipelines.report import ReportHead, ReportPart
-    from bapps_gen.pipelines.validate import gather, missed, read_patches, validate
+    from bapps_gen.pipelines.validation.dataset import gather, missed, read_patches, validate
+    from bapps_gen.pipelines.validation.dataset_page import ReportHead, ReportPart
 
     gathered = []
     try:
@@ -190,12 +190,12 @@ def _validate_collection(options: argparse.Namespace, asked: _Asked) -> int:
     from dataclasses import replace
 
     from bapps_gen.manifests.collection import open_collection
-    from bapps_gen.pipelines.collection_report import (
+    from bapps_gen.pipelines.validation.collection import (
         collection_facts,
         fitting_thresholds,
         render_collection,
     )
-    from bapps_gen.pipelines.validate import METRIC
+    from bapps_gen.pipelines.validation.dataset import METRIC
 
     collection = open_collection(options.dataset).settled()
     others = {}
@@ -270,7 +270,7 @@ def _values(part: ReportPart, dataset: Dataset, other: Dataset | None) -> dict[s
 
 def _write(options: argparse.Namespace, page: str, values: Mapping[str, Any]) -> None:
     """Write the report, and the numbers where they are asked for."""
-    from bapps_gen.manifests.files import whole_file, write_json
+    from bapps_gen.storage.atomic import whole_file, write_json
 
     with whole_file(options.out) as path:
         path.write_text(page, encoding="utf-8")

@@ -6,9 +6,9 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 import bapps_gen
-from bapps_gen.cli.options import add_source, progress_bar, workers_of
+from bapps_gen.cli._options import add_source, progress_bar, workers_of
 from bapps_gen.errors import UserError
-from bapps_gen.manifests.places import local_path
+from bapps_gen.storage.locations import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,19 +92,19 @@ def run_zoo(options: argparse.Namespace, unused: Sequence[tuple[str, Any]]) -> i
     zoo = open_zoo(None if given is True else given)
 
     # After open_zoo, which says in one line if torch is missing.
-    from bapps_gen.manifests.files import whole_file, write_json
-    from bapps_gen.pipelines.sheet import check_image_name
-    from bapps_gen.pipelines.sources import open_source
-    from bapps_gen.pipelines.validate_zoo import judge_zoo
-    from bapps_gen.pipelines.zoo_measures import (
+    from bapps_gen.pipelines.datasets.sheet import check_image_name
+    from bapps_gen.pipelines.sources.source import open_source
+    from bapps_gen.pipelines.validation.zoo import judge_zoo
+    from bapps_gen.pipelines.validation.zoo_measures import (
         PATCHES,
         check_distorters,
         measure_zoo,
         pick_shown,
         sample_patches,
     )
-    from bapps_gen.pipelines.zoo_pictures import draw_zoo_sheet, write_zoo_sheet
-    from bapps_gen.pipelines.zoo_report import render_zoo_report
+    from bapps_gen.pipelines.validation.zoo_page import render_zoo_report
+    from bapps_gen.pipelines.validation.zoo_pictures import draw_zoo_sheet, write_zoo_sheet
+    from bapps_gen.storage.atomic import whole_file, write_json
 
     seed = 0 if options.seed is None else options.seed
     count = PATCHES if options.patches is None else options.patches

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from bapps_gen.cli.collections import over_sets
-from bapps_gen.cli.options import (
+from bapps_gen.cli._collections import over_sets
+from bapps_gen.cli._options import (
     add_dataset,
     add_outputs,
     add_source,
@@ -20,9 +20,9 @@ from bapps_gen.cli.options import (
 from bapps_gen.errors import UserError
 
 if TYPE_CHECKING:
-    from bapps_gen.manifests.places import Place
-    from bapps_gen.pipelines.executors import Workers
-    from bapps_gen.pipelines.sources import Source
+    from bapps_gen.execution.jobs import Workers
+    from bapps_gen.pipelines.sources.source import Source
+    from bapps_gen.storage.locations import Location
 
 _LISTED = 20
 
@@ -65,14 +65,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _verify(
-    folder: Place,
+    folder: Location,
     options: argparse.Namespace,
     workers: Workers,
     opened: dict[tuple[str, ...], Source],
 ) -> int:
     from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.pipelines.distorters import open_dataset_zoo
-    from bapps_gen.pipelines.verify import verify
+    from bapps_gen.pipelines.datasets.verify import verify
+    from bapps_gen.pipelines.rows.cnn_steps import open_dataset_zoo
 
     outputs = outputs_of(options)
     dataset = open_dataset(folder, incomplete=True)

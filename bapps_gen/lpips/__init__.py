@@ -22,14 +22,11 @@ if TYPE_CHECKING:
     from bapps_gen.lpips.metric import Lpips
     from bapps_gen.lpips.trunks import Trunk
 
-__all__ = ["NETS", "VERSIONS", "WEIGHTS_VARIABLE", "find_trunk", "load_lpips", "load_trunk"]
+__all__ = ["NETS", "VERSIONS", "find_trunk", "load_lpips", "load_trunk"]
 
 NETS = ("alex", "vgg", "squeeze")
 VERSIONS = ("0.1", "0.0")
 DTYPES = ("float32", "bfloat16", "float64")
-
-WEIGHTS_VARIABLE = "BAPPS_GEN_WEIGHTS"
-"""Names a folder with trunk weights, for example vgg16.safetensors or vgg16-397923af.pth."""
 
 
 def load_lpips(
@@ -71,8 +68,8 @@ def load_lpips(
         raise unknown_name("dtype", str(dtype), DTYPES, f"choose one of {', '.join(DTYPES)}")
     _require_torch()
     from bapps_gen.lpips.metric import Lpips, find_device
-    from bapps_gen.lpips.stored import load_linear, load_trunk_weights
     from bapps_gen.lpips.trunks import build_trunk
+    from bapps_gen.lpips.weights import load_linear, load_trunk_weights
 
     place = find_device(device)
     trunk = build_trunk(net, load_trunk_weights(net, weights, progress=progress))
@@ -103,8 +100,8 @@ def load_trunk(
     """
     _check_net(net)
     _require_torch()
-    from bapps_gen.lpips.stored import load_trunk_weights
     from bapps_gen.lpips.trunks import build_trunk
+    from bapps_gen.lpips.weights import load_trunk_weights
 
     return build_trunk(net, load_trunk_weights(net, weights, progress=progress))
 
@@ -118,7 +115,7 @@ def find_trunk(net: str) -> Path | None:
     """
     _check_net(net)
     _require_torch()
-    from bapps_gen.lpips.stored import find_local
+    from bapps_gen.lpips.weights import find_local
 
     return find_local(net)
 

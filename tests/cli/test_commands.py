@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bapps_gen.cli import COMMANDS, main
-from bapps_gen.distortions.catalogue import load_catalogue
+from bapps_gen.distortions.registry import load_catalogue
 from making import photo, save_photo
 
 HEAVY = ("torch", "numpy", "cv2", "pyarrow", "scipy", "skimage", "pandas")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from skimage import data
 
 from bapps_gen.cnn_distorters.spec import DistorterSpec
-from bapps_gen.pipelines.sources import Source, open_source
-from bapps_gen.pipelines.train import plan_zoo, train_zoo
+from bapps_gen.pipelines.sources.source import Source, open_source
+from bapps_gen.pipelines.training.distorters import plan_zoo, train_zoo
 
 TINY = DistorterSpec(
     "tiny", "white_noise", 0.1, layers=2, first_channels=8, max_channels=8, learning_rate=2e-3

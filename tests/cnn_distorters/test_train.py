@@ -23,11 +23,11 @@ from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.table import TABLE_VERSION, shipped_specs
 from bapps_gen.cnn_distorters.zoo import distorter_path, open_zoo
 from bapps_gen.errors import SourceError, UserError
-from bapps_gen.pipelines import crops as crops_module
-from bapps_gen.pipelines import train as train_module
-from bapps_gen.pipelines.crops import CropPlan, Crops, cut_crops, cut_held_out, part_images
-from bapps_gen.pipelines.sources import Source, open_source
-from bapps_gen.pipelines.train import (
+from bapps_gen.pipelines.sources.source import Source, open_source
+from bapps_gen.pipelines.training import crops as crops_module
+from bapps_gen.pipelines.training import distorters as train_module
+from bapps_gen.pipelines.training.crops import CropPlan, Crops, cut_crops, cut_held_out, part_images
+from bapps_gen.pipelines.training.distorters import (
     CROPS_FOLDER,
     ZooProgress,
     choose_specs,

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from bapps_gen.cnn_distorters import zoo as zoo_module
+from bapps_gen.cnn_distorters.checkpoint import read_tensors, write_tensors
 from bapps_gen.cnn_distorters.network import build_network, initialize
 from bapps_gen.cnn_distorters.spec import DistorterSpec
-from bapps_gen.cnn_distorters.stored import read_tensors, write_tensors
 from bapps_gen.cnn_distorters.table import shipped_specs
 from bapps_gen.cnn_distorters.zoo import (
     DISTORTER_KIND,
@@ -258,7 +258,7 @@ def test_a_file_of_another_version_is_refused(
     zoo_copy: Path, patches: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zoo = open_zoo(zoo_copy)
-    monkeypatch.setattr("bapps_gen.cnn_distorters.stored.FORMAT_VERSION", 2)
+    monkeypatch.setattr("bapps_gen.cnn_distorters.checkpoint.FORMAT_VERSION", 2)
     with pytest.raises(WorkError, match="format version 1, this program reads 2"):
         zoo.render("tiny", patches, SEEDS)
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import skimage.data
 
-from bapps_gen.distortions.catalogue import Catalogue, load_catalogue
-from bapps_gen.distortions.records import Patch
+from bapps_gen.distortions.definition import Patch
+from bapps_gen.distortions.registry import Catalogue, load_catalogue
 
 
 @pytest.fixture(scope="session")

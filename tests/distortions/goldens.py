@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.distortions.atoms import ATOMS
-from bapps_gen.distortions.records import Distortion, Patch
+from bapps_gen.distortions.definition import Distortion, Patch
 from bapps_gen.seeding import generator
 
 PATH = Path(__file__).with_name("goldens.npz")

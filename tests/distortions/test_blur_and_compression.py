@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from bapps_gen.distortions.catalogue import Catalogue
-from bapps_gen.distortions.records import Patch
+from bapps_gen.distortions.definition import Patch
+from bapps_gen.distortions.registry import Catalogue
 from bapps_gen.seeding import generator
 
 

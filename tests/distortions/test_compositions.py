@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bapps_gen.distortions.atoms import ATOMS
-from bapps_gen.distortions.catalogue import Catalogue
 from bapps_gen.distortions.compositions import COMPOSITIONS, COMPOSITIONS_VERSION
+from bapps_gen.distortions.registry import Catalogue
 from bapps_gen.errors import UserError
 
 

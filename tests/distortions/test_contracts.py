@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bapps_gen.distortions.atoms import ATOMS
-from bapps_gen.distortions.catalogue import Catalogue, load_catalogue
-from bapps_gen.distortions.records import Distortion, Patch, check_distortion
+from bapps_gen.distortions.definition import Distortion, Patch, check_distortion
+from bapps_gen.distortions.registry import Catalogue, load_catalogue
 from bapps_gen.seeding import generator
 
 IDS = load_catalogue().ids

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bapps_gen.distortions.atoms import ATOMS
-from bapps_gen.distortions.records import Distortion
+from bapps_gen.distortions.definition import Distortion
 from bapps_gen.seeding import generator
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bapps_gen.distortions.catalogue import Catalogue
-from bapps_gen.distortions.draws import angles, normals, words16
-from bapps_gen.distortions.records import Patch
+from bapps_gen.distortions.definition import Patch
+from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.distortions.rng import angles, normals, words16
 from bapps_gen.seeding import generator
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bapps_gen.distortions.catalogue import Catalogue
-from bapps_gen.distortions.parse import parse_step
-from bapps_gen.distortions.records import Patch
+from bapps_gen.distortions.definition import Patch
+from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.distortions.steps import parse_step
 from bapps_gen.errors import UserError
 
 

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from skimage.color import rgb2lab
 
-from bapps_gen.distortions.catalogue import Catalogue
-from bapps_gen.distortions.records import Patch
+from bapps_gen.distortions.definition import Patch
+from bapps_gen.distortions.registry import Catalogue
 from bapps_gen.seeding import generator
 
 

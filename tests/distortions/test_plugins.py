@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bapps_gen.distortions.catalogue import load_catalogue
-from bapps_gen.distortions.parse import parse_step
-from bapps_gen.distortions.records import Patch
+from bapps_gen.distortions.definition import Patch
+from bapps_gen.distortions.registry import load_catalogue
+from bapps_gen.distortions.steps import parse_step
 from bapps_gen.errors import UserError
 
 PLUGIN = """

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bapps_gen.distortions.atoms import ATOMS
-from bapps_gen.distortions.records import (
+from bapps_gen.distortions.definition import (
     MILD_SEVERITY,
     Distortion,
     Free,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bapps_gen.distortions.atoms import ATOMS
-from bapps_gen.distortions.catalogue import Catalogue
-from bapps_gen.distortions.records import Distortion, Patch, Scaled
+from bapps_gen.distortions.definition import Distortion, Patch, Scaled
+from bapps_gen.distortions.registry import Catalogue
 from bapps_gen.distortions.spatial import control_flow
 from bapps_gen.seeding import generator
 

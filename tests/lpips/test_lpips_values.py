@@ -13,8 +13,8 @@ from safetensors.numpy import load_file
 
 from bapps_gen.errors import UserError
 from bapps_gen.lpips import load_lpips
-from bapps_gen.lpips.stored import load_trunk_weights
 from bapps_gen.lpips.trunks import TRUNKS, build_trunk
+from bapps_gen.lpips.weights import load_trunk_weights
 
 NETS = ("alex", "vgg", "squeeze")
 

@@ -18,7 +18,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bapps_gen.errors import UserError
-from bapps_gen.lpips import load_lpips, load_trunk, stored
+from bapps_gen.lpips import load_lpips, load_trunk
+from bapps_gen.lpips import weights as stored
 from bapps_gen.lpips.trunks import TRUNKS, trunk_shapes
 
 

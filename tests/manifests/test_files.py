@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from bapps_gen.errors import UserError, WorkError
-from bapps_gen.manifests.files import (
+from bapps_gen.storage.atomic import (
     folder_lock,
     free_bytes,
     make_folder,
@@ -44,7 +44,7 @@ def test_a_full_disk_is_one_line_with_a_remedy(tmp_path):
 import resource
 from pathlib import Path
 from bapps_gen.errors import WorkError
-from bapps_gen.manifests.files import whole_file
+from bapps_gen.storage.atomic import whole_file
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     with whole_file(Path({str(tmp_path / "big")!r})) as path:

@@ -9,37 +9,37 @@ from pathlib import Path
 import pytest
 
 from bapps_gen.errors import UserError, WorkError
-from bapps_gen.manifests.files import folder_lock, make_folder, remove_leftovers, whole_file
-from bapps_gen.manifests.places import Url, local_path, place_of, shown, side_by_side
-from bapps_gen.manifests.remote_errors import missing_package, remote_error, scrubbed
+from bapps_gen.storage.atomic import folder_lock, make_folder, remove_leftovers, whole_file
+from bapps_gen.storage.locations import Url, local_path, location_of, shown, side_by_side
+from bapps_gen.storage.remote_errors import missing_package, remote_error, scrubbed
 
 
 @pytest.mark.parametrize("text", ["photos", "/a/b", "a::b", "./x.tar", "C:/photos", "a:b"])
 def test_a_path_stays_a_path(text):
-    assert place_of(text) == Path(text)
-    assert place_of(Path(text)) == Path(text)
+    assert location_of(text) == Path(text)
+    assert location_of(Path(text)) == Path(text)
 
 
 def test_a_file_url_is_a_local_path():
-    assert place_of("file:///a/two%20words") == Path("/a/two words")
-    assert place_of("file://localhost/a") == Path("/a")
+    assert location_of("file:///a/two%20words") == Path("/a/two words")
+    assert location_of("file://localhost/a") == Path("/a")
 
 
 def test_a_url_has_the_parts_of_a_path():
-    url = place_of("s3://bucket/sets/one/")
+    url = location_of("s3://bucket/sets/one/")
     assert isinstance(url, Url)
     assert str(url) == "s3://bucket/sets/one"
     assert str(url / "data" / "part.parquet") == "s3://bucket/sets/one/data/part.parquet"
     assert str(url / ".") == str(url)
     assert (url.name, str(url.parent)) == ("one", "s3://bucket/sets")
-    assert place_of("s3://bucket").name == "bucket"
-    assert str(place_of("s3://bucket") / "x") == "s3://bucket/x"
-    assert place_of(url) is url
+    assert location_of("s3://bucket").name == "bucket"
+    assert str(location_of("s3://bucket") / "x") == "s3://bucket/x"
+    assert location_of(url) is url
     assert pickle.loads(pickle.dumps(url)) == url
 
 
 def test_a_users_name_and_password_are_never_shown():
-    url = place_of("sftp://me:hush@host:22/photos")
+    url = location_of("sftp://me:hush@host:22/photos")
     assert isinstance(url, Url)
     for text in (str(url), repr(url), f"{url / 'a'}", str(url.parent), shown(url.full)):
         assert "hush" not in text
@@ -66,7 +66,7 @@ def test_a_users_name_and_password_are_never_shown():
 )
 def test_a_url_that_cannot_be_used_is_one_line_without_secrets(text, words):
     with pytest.raises(UserError, match=words) as caught:
-        place_of(text)
+        location_of(text)
     assert "hush" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -80,16 +80,16 @@ def test_what_must_be_local_refuses_a_url():
 def test_an_unknown_protocol_is_told():
     pytest.importorskip("fsspec")
     with pytest.raises(UserError, match="unknown protocol 'qq'"):
-        place_of("qq://x/y").exists()
+        location_of("qq://x/y").exists()
     with pytest.raises(UserError, match="unknown protocol 'qq'"):
-        make_folder(place_of("qq://x/y"))
+        make_folder(location_of("qq://x/y"))
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
     pytest.importorskip("fsspec")
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(UserError, match=r"pip install 'bapps-gen\[gcs\]'"):
-        place_of("gs://bucket/x").exists()
+        location_of("gs://bucket/x").exists()
     no_fsspec = ModuleNotFoundError("No module named 'fsspec'", name="fsspec")
     assert "bapps-gen[urls]" in str(missing_package("abfs://c/x", "abfs", no_fsspec))
     assert "bapps-gen[s3]" in str(missing_package("s3://b/x", "s3", no_fsspec))
@@ -98,15 +98,15 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
 def test_only_stores_where_objects_appear_whole_are_written_to():
     pytest.importorskip("fsspec")
     with pytest.raises(UserError, match="half-written"):
-        make_folder(place_of("ftp://host/set"))
-    make_folder(place_of("memory://anything"))
+        make_folder(location_of("ftp://host/set"))
+    make_folder(location_of("memory://anything"))
 
 
 @pytest.fixture
 def memory():
     """A place in fsspec's store in this process's memory."""
     fsspec = pytest.importorskip("fsspec")
-    yield place_of("memory://test/set")
+    yield location_of("memory://test/set")
     filesystem = fsspec.filesystem("memory")
     filesystem.store.clear()
     filesystem.pseudo_dirs[:] = [""]

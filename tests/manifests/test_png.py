@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from bapps_gen.errors import WorkError
-from bapps_gen.manifests.png import decode_png, encode_png
+from bapps_gen.imaging.encode import decode_png, encode_png
 
 pictures = st.tuples(st.integers(1, 40), st.integers(1, 40)).flatmap(
     lambda size: arrays(np.uint8, (*size, 3))

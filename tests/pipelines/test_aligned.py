@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from bapps_gen.errors import SourceError
-from bapps_gen.pipelines.aligned import align, alignment_keys
-from bapps_gen.pipelines.sources import open_source
+from bapps_gen.pipelines.real.align import align, alignment_keys
+from bapps_gen.pipelines.sources.source import open_source
 from making import photo, save_photo
 from real_making import ALGORITHMS, make_real, save_task
 
@@ -216,6 +216,6 @@ def test_equal_outputs_under_two_names_are_refused(task, tmp_path, capsys):
 
 def test_sizes_are_compared_without_decoding(task, monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", None)
-    monkeypatch.setattr("bapps_gen.pipelines.sources.decode_image", None)
+    monkeypatch.setattr("bapps_gen.pipelines.sources.source.decode_image", None)
     images, _ = aligned(task)
     assert len(images) == 3

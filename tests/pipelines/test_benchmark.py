@@ -27,20 +27,20 @@ from PIL import Image
 
 from bapps_gen.cli import main
 from bapps_gen.distortions.atoms import ATOMS
-from bapps_gen.distortions.catalogue import load_catalogue
-from bapps_gen.distortions.records import Scaled
+from bapps_gen.distortions.definition import Scaled
+from bapps_gen.distortions.registry import load_catalogue
 from bapps_gen.errors import UserError
-from bapps_gen.manifests.files import folder_lock
 from bapps_gen.manifests.rows import Crop
-from bapps_gen.pipelines.benchmark_plan import (
+from bapps_gen.pipelines.benchmarks.plan import (
     BenchmarkPlanner,
     BenchmarkSpec,
     choose_variants,
     even_severities,
     picture_names,
 )
-from bapps_gen.pipelines.render import cut_reference, luma_contrast, pixel_hash
-from bapps_gen.pipelines.spec import atom_versions
+from bapps_gen.pipelines.rows.render import cut_reference, luma_contrast, pixel_hash
+from bapps_gen.pipelines.rows.spec import atom_versions
+from bapps_gen.storage.atomic import folder_lock
 from making import one_line, photo, run_on_a_full_disk, save_photo
 
 CATALOGUE = load_catalogue()
@@ -718,8 +718,8 @@ def test_what_will_be_made_is_told_before_and_after(photos, tmp_path, capsys):
 
 
 def test_the_estimate_is_near_what_is_written(photos, few):
-    from bapps_gen.pipelines.benchmark import estimate
-    from bapps_gen.pipelines.sources import open_source
+    from bapps_gen.pipelines.benchmarks.make import estimate
+    from bapps_gen.pipelines.sources.source import open_source
 
     stored = json.loads((few / "benchmark.json").read_text())["spec"]
     choices = tuple(stored["choices"])

@@ -24,23 +24,24 @@ from bapps_gen.cli import main
 from bapps_gen.cnn_distorters import zoo as zoo_module
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.zoo import distorter_path, open_zoo
-from bapps_gen.distortions.catalogue import load_catalogue
-from bapps_gen.distortions.parse import parse_step
+from bapps_gen.distortions.registry import load_catalogue
+from bapps_gen.distortions.steps import parse_step
 from bapps_gen.errors import UserError
+from bapps_gen.imaging.encode import decode_png, encode_png
 from bapps_gen.manifests.dataset import open_dataset
-from bapps_gen.manifests.png import decode_png, encode_png
 from bapps_gen.manifests.readers import iter_triplets
 from bapps_gen.manifests.rows import Step, distortion_id
-from bapps_gen.pipelines import distorters, triplets
-from bapps_gen.pipelines.distorters import (
+from bapps_gen.pipelines.rows import cnn_steps as distorters
+from bapps_gen.pipelines.rows import renderer as triplets
+from bapps_gen.pipelines.rows.cnn_steps import (
     distorter_versions,
     planning_catalogue,
     recipe_files,
     with_zoo,
 )
-from bapps_gen.pipelines.plan import Planner, plan_row
-from bapps_gen.pipelines.render import apply_many, apply_steps, pixel_hash, settle_crop
-from bapps_gen.pipelines.spec import TripletSpec, atom_versions, spec_from_values
+from bapps_gen.pipelines.rows.plan import Planner, plan_row
+from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
+from bapps_gen.pipelines.rows.spec import TripletSpec, atom_versions, spec_from_values
 from bapps_gen.seeding import Streams, generator, seed_of
 from making import contents, make, one_line, photo, save_photo
 from small_zoo import IDS, SMALL, SPECS, write_zoo
@@ -236,7 +237,7 @@ def plans_digest(spec: TripletSpec) -> str:
     planner = Planner(spec, planning_catalogue(spec))
     found = hashlib.sha256()
     for plan in map(planner.row, range(300)):
-        places = [(place.reduction, f"{place.left:.9g} {place.top:.9g}") for place in plan.places]
+        places = [(place.reduction, f"{place.left:.9g} {place.top:.9g}") for place in plan.crops]
         steps = [
             (
                 step.distortion,
@@ -352,7 +353,7 @@ def test_a_crop_that_hides_the_difference_gives_way_to_another(tmp_path):
         if row["source_path"] == "half.png":
             assert crop["x"] + crop["side"] > 200
         size = (200, 300) if row["source_path"] == "half.png" else (160, 220)
-        moved += asdict(settle_crop(plan_row(spec, row["row"]).places[0], *size)) != crop
+        moved += asdict(resolve_crop(plan_row(spec, row["row"]).crops[0], *size)) != crop
     assert moved > 5
     assert make_set("cnn", zoo, source, tmp_path / "one", 60, "--shard-size", "1") == 0
     assert contents(tmp_path / "one") == rows

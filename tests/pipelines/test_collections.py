@@ -22,16 +22,16 @@ from bapps_gen.cli import dataset as command
 from bapps_gen.cli import main
 from bapps_gen.cnn_distorters.zoo import distorter_path
 from bapps_gen.errors import UserError, WorkError
-from bapps_gen.manifests import files
 from bapps_gen.manifests.collection import open_collection
 from bapps_gen.manifests.dataset import open_dataset, shard_path
-from bapps_gen.pipelines import collection as collection_module
-from bapps_gen.pipelines.collection_file import BAPPS, preset_spec, read_collection
-from bapps_gen.pipelines.collection_kinds import KINDS, OPTIONS
-from bapps_gen.pipelines.collection_plan import plan_collection
-from bapps_gen.pipelines.collection_spec import CollectionSpec, SetEntry, SourceEntry
-from bapps_gen.pipelines.sources import open_source
+from bapps_gen.pipelines.collections import make as collection_module
+from bapps_gen.pipelines.collections.kinds import KINDS, OPTIONS
+from bapps_gen.pipelines.collections.plan import plan_collection
+from bapps_gen.pipelines.collections.spec import CollectionSpec, SetEntry, SourceEntry
+from bapps_gen.pipelines.collections.toml import BAPPS, preset_spec, read_collection
+from bapps_gen.pipelines.sources.source import open_source
 from bapps_gen.seeding import named_seed
+from bapps_gen.storage import atomic as files
 from making import contents, make, one_line, photo, save_photo
 from real_making import save_task
 
@@ -801,7 +801,7 @@ def test_info_tells_the_sets_as_they_are_now(small, capsys):
 
 
 def test_verify_goes_over_all_sets_and_reads_photos_once(preset, capsys, monkeypatch):
-    from bapps_gen.pipelines import sources
+    from bapps_gen.pipelines.sources import source as sources
 
     opened = []
     real = sources.open_source

@@ -16,8 +16,8 @@ import PIL.Image
 import pytest
 
 from bapps_gen.errors import SourceError, UserError, WorkError
-from bapps_gen.manifests.png import decode_png
-from bapps_gen.pipelines.demos import (
+from bapps_gen.imaging.encode import decode_png
+from bapps_gen.pipelines.real.demos import (
     TASKS,
     catalogue,
     color,
@@ -26,9 +26,9 @@ from bapps_gen.pipelines.demos import (
     folders,
     make_demo,
 )
-from bapps_gen.pipelines.demos.frameinterp import Frames, Motion
-from bapps_gen.pipelines.demos.records import Scene
-from bapps_gen.pipelines.sources import open_source
+from bapps_gen.pipelines.real.demos.frameinterp import Frames, Motion
+from bapps_gen.pipelines.real.demos.records import Scene
+from bapps_gen.pipelines.sources.source import open_source
 from bapps_gen.seeding import MAX_SEED, generator
 from making import photo, save_photo
 

@@ -12,7 +12,7 @@ from original_layout import make_2afc, make_jnd, patches_of
 from bapps_gen.cli import main
 from bapps_gen.errors import UserError
 from bapps_gen.metrics import load_metric
-from bapps_gen.pipelines.evaluate import (
+from bapps_gen.pipelines.scoring.evaluate import (
     Judged,
     bootstrap_intervals,
     evaluate,

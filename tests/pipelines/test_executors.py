@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from bapps_gen.pipelines.executors import run_jobs
+from bapps_gen.execution.jobs import run_jobs
 from making import prepare_signal
 
 PROGRAM = """
@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from bapps_gen.pipelines.executors import run_jobs
+from bapps_gen.execution.jobs import run_jobs
 
 FOLDER = Path(sys.argv[1])
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from bapps_gen.errors import ImageError, UserError
-from bapps_gen.pipelines import images
-from bapps_gen.pipelines.images import decode_image, image_size, read_image
+from bapps_gen.imaging import decode as images
+from bapps_gen.imaging.decode import decode_image, image_size, read_image
 
 tifffile = pytest.importorskip("tifffile")
 

@@ -22,31 +22,31 @@ import pytest
 
 from bapps_gen.cli import main
 from bapps_gen.cnn_distorters.zoo import open_zoo
-from bapps_gen.distortions.catalogue import load_catalogue
-from bapps_gen.distortions.parse import parse_step
+from bapps_gen.distortions.registry import load_catalogue
+from bapps_gen.distortions.steps import parse_step
 from bapps_gen.errors import UserError
+from bapps_gen.imaging.encode import decode_png, encode_png
 from bapps_gen.manifests.dataset import open_dataset
-from bapps_gen.manifests.png import decode_png, encode_png
 from bapps_gen.manifests.rows import PAIR_PATCHES, Step, distortion_id
 from bapps_gen.manifests.scores import read_scores
-from bapps_gen.pipelines import triplets
-from bapps_gen.pipelines.distorters import (
+from bapps_gen.pipelines.datasets.request import SetRequest, prepare_set
+from bapps_gen.pipelines.rows import renderer as triplets
+from bapps_gen.pipelines.rows.cnn_steps import (
     STRENGTH,
     distorter_versions,
     planning_catalogue,
     with_zoo,
 )
-from bapps_gen.pipelines.evaluate import jnd_map
-from bapps_gen.pipelines.plan import LEAST_SHARE, Planner, plan_row
-from bapps_gen.pipelines.render import apply_many, apply_steps, pixel_hash, settle_crop
-from bapps_gen.pipelines.requests import SetRequest, prepare_set
-from bapps_gen.pipelines.spec import (
+from bapps_gen.pipelines.rows.plan import LEAST_SHARE, Planner, plan_row
+from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
+from bapps_gen.pipelines.rows.spec import (
     JND_SEVERITY,
     TripletSpec,
     atom_versions,
     choose_distortions,
     spec_from_values,
 )
+from bapps_gen.pipelines.scoring.evaluate import jnd_map
 from bapps_gen.seeding import Streams
 from making import contents, make, one_line, photo, save_photo
 from small_zoo import IDS
@@ -204,7 +204,7 @@ def test_a_pair_and_a_triplet_of_one_row_have_the_same_place_and_first_distortio
         for row in range(50):
             pair = plan_row(spec, row)
             triplet = plan_row(replace(spec, pairs=False), row)
-            assert (pair.image, pair.places) == (triplet.image, triplet.places)
+            assert (pair.image, pair.crops) == (triplet.image, triplet.crops)
             assert distortion_id(pair.sides[0]) == distortion_id(triplet.sides[0])
 
 
@@ -440,7 +440,7 @@ def test_a_pair_without_a_difference_gives_way_to_another_crop(tmp_path, zoo):
     for row in rows:
         assert row["ref_hash"] != row["p0_hash"]
         assert row["crop"]["x"] + row["crop"]["side"] > 200
-        first = settle_crop(plan_row(spec, row["row"]).places[0], 200, 300)
+        first = resolve_crop(plan_row(spec, row["row"]).crops[0], 200, 300)
         moved += first.x != row["crop"]["x"]
     assert moved > 5
 

@@ -15,9 +15,9 @@ from original_layout import enlarge, make_2afc, make_jnd, patches_of, save
 from PIL import Image
 
 from bapps_gen.cli import main
+from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import open_dataset
-from bapps_gen.manifests.png import decode_png
-from bapps_gen.pipelines.original import find_sets, open_set, reduce_exactly
+from bapps_gen.pipelines.datasets.original import find_sets, open_set, reduce_exactly
 from making import make
 
 

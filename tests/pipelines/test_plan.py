@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bapps_gen.distortions.catalogue import load_catalogue
+from bapps_gen.distortions.registry import load_catalogue
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.rows import distortion_id
-from bapps_gen.pipelines.plan import Planner, plan_row
-from bapps_gen.pipelines.spec import (
+from bapps_gen.pipelines.rows.plan import Planner, plan_row
+from bapps_gen.pipelines.rows.spec import (
     TripletSpec,
     atom_versions,
     choose_distortions,
@@ -118,15 +118,15 @@ def test_every_image_is_tried_before_a_row_gives_up():
 
 def test_further_places_differ_between_rows_and_attempts():
     planner = Planner(SPEC, CATALOGUE)
-    tried = [planner.further_places(row, attempt) for row in range(3) for attempt in range(3)]
-    tried += [planner.row(row).places for row in range(3)]
+    tried = [planner.further_crops(row, attempt) for row in range(3) for attempt in range(3)]
+    tried += [planner.row(row).crops for row in range(3)]
     assert len(set(tried)) == 12
-    assert planner.further_places(1, 1) == tried[4]
+    assert planner.further_crops(1, 1) == tried[4]
 
 
 def test_scales_are_drawn_from_the_range_and_evenly_by_logarithm():
     planner = Planner(make_spec(scale=(0.2, 0.6)), CATALOGUE)
-    counts = Counter(place.reduction for row in range(3000) for place in planner.row(row).places)
+    counts = Counter(place.reduction for row in range(3000) for place in planner.row(row).crops)
     assert set(counts) == {2, 3, 4, 5}
     weights = {reduction: count * reduction for reduction, count in counts.items()}
     assert max(weights.values()) < 1.15 * min(weights.values())

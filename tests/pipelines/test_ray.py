@@ -21,12 +21,13 @@ import pytest
 import bapps_gen
 from bapps_gen.cli import main
 from bapps_gen.errors import ImageError, SourceError, UserError, WorkError
+from bapps_gen.execution import ray as ray_executor
+from bapps_gen.execution import ray_cluster
+from bapps_gen.execution.jobs import RayCluster, disconnect
+from bapps_gen.imaging.decode import decode_image
 from bapps_gen.manifests.dataset import read_info
-from bapps_gen.pipelines import ray_cluster, ray_executor
-from bapps_gen.pipelines.executors import RayCluster, disconnect
-from bapps_gen.pipelines.images import decode_image
-from bapps_gen.pipelines.sources import open_source
-from bapps_gen.pipelines.train import GPU_SHARE, settle_cluster
+from bapps_gen.pipelines.sources.source import open_source
+from bapps_gen.pipelines.training.distorters import GPU_SHARE, settle_cluster
 from making import make, photo, save_photo
 from ray_nodes import ENVIRONMENT, Cluster, two_nodes
 

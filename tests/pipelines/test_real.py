@@ -15,16 +15,16 @@ import pytest
 
 from bapps_gen.cli import main
 from bapps_gen.errors import UserError
+from bapps_gen.execution.jobs import run_jobs
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import BappsDataset, iter_triplets
-from bapps_gen.pipelines.aligned import outputs_digest
-from bapps_gen.pipelines.executors import run_jobs
-from bapps_gen.pipelines.generate import generate
-from bapps_gen.pipelines.real_plan import plan_real_row
-from bapps_gen.pipelines.real_requests import RealRequest, prepare_real
-from bapps_gen.pipelines.real_spec import RealSpec, real_spec_from_values
-from bapps_gen.pipelines.real_tasks import TASKS
-from bapps_gen.pipelines.validate import families_of, kind_of
+from bapps_gen.pipelines.datasets.generate import generate
+from bapps_gen.pipelines.real.align import outputs_digest
+from bapps_gen.pipelines.real.plan import plan_real_row
+from bapps_gen.pipelines.real.request import RealRequest, prepare_real
+from bapps_gen.pipelines.real.spec import RealSpec, real_spec_from_values
+from bapps_gen.pipelines.real.tasks import TASKS
+from bapps_gen.pipelines.validation.dataset import families_of, kind_of
 from making import contents, photo, save_photo
 from real_making import ALGORITHMS, make_real, save_task
 
@@ -85,7 +85,7 @@ def test_images_are_dealt_out_evenly():
 
 
 def test_scales_are_one_over_k_with_weight_one_over_k():
-    places = [plan_real_row(SPEC, row).places[0] for row in range(10_000)]
+    places = [plan_real_row(SPEC, row).crops[0] for row in range(10_000)]
     found = Counter(place.reduction for place in places)
     total = 1 + 1 / 2 + 1 / 3 + 1 / 4
     assert set(found) == {1, 2, 3, 4}
@@ -95,7 +95,7 @@ def test_scales_are_one_over_k_with_weight_one_over_k():
 def test_another_seed_gives_other_rows():
     other = replace(SPEC, seed=4)
     plans = [(plan_real_row(SPEC, row), plan_real_row(other, row)) for row in range(50)]
-    assert all(one.places != two.places for one, two in plans)
+    assert all(one.crops != two.crops for one, two in plans)
 
 
 # -- the spec

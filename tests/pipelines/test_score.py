@@ -279,7 +279,7 @@ def test_the_number_of_torch_threads_is_given_back(copied):
 
 
 def test_decoding_ahead_for_a_gpu_changes_nothing(copied, dataset, tmp_path, monkeypatch):
-    from bapps_gen.pipelines import score
+    from bapps_gen.pipelines.scoring import score
 
     other = Path(shutil.copytree(dataset, tmp_path / "other"))
     assert run_score(copied, metric="lpips-alex") == 0

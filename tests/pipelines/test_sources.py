@@ -20,8 +20,15 @@ import pytest
 from PIL import Image
 
 from bapps_gen.errors import ImageError, SourceError, UserError, WorkError
-from bapps_gen.pipelines import source_parquet, sources
-from bapps_gen.pipelines.sources import BUILTIN_NOTE, ImageCache, ImageEntry, Source, open_source
+from bapps_gen.pipelines.sources import parquet as source_parquet
+from bapps_gen.pipelines.sources import source as sources
+from bapps_gen.pipelines.sources.source import (
+    BUILTIN_NOTE,
+    ImageCache,
+    ImageEntry,
+    Source,
+    open_source,
+)
 
 
 def picture(number: int, kind: str = "PNG") -> bytes:
@@ -494,7 +501,8 @@ def test_no_roots_means_the_photographs_of_scikit_image() -> None:
 
 def test_the_photographs_are_found_without_importing_scikit_image_or_torch() -> None:
     code = (
-        "import sys; from bapps_gen.pipelines.sources import open_source; open_source([]).load(0); "
+        "import sys; from bapps_gen.pipelines.sources.source import open_source; "
+        "open_source([]).load(0); "
         "print([name for name in ('skimage', 'torch') if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

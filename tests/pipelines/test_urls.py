@@ -25,7 +25,7 @@ import pytest
 from bapps_gen.cli import main
 from bapps_gen.errors import SourceError, WorkError
 from bapps_gen.manifests.readers import BappsDataset, iter_triplets
-from bapps_gen.pipelines.sources import ImageCache, open_source
+from bapps_gen.pipelines.sources.source import ImageCache, open_source
 from making import make
 from real_making import ALGORITHMS, make_real, save_task
 
@@ -188,7 +188,7 @@ def test_more_rows_are_added_and_other_specs_refused_at_a_url(bucket, photos, da
 
 
 def test_a_place_taken_by_another_run_meanwhile_is_told(photos, bucket, monkeypatch, capsys):
-    from bapps_gen.pipelines import generate
+    from bapps_gen.pipelines.datasets import generate
 
     def and_then_another(folder, info, shard, rows, pngs):
         bucket.write("taken/dataset.json", bucket.read("set/dataset.json"))

@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 from bapps_gen.cli import main
 from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.errors import UserError
-from bapps_gen.pipelines.validate import (
+from bapps_gen.pipelines.validation.dataset import (
     Facts,
     Limits,
     Thresholds,

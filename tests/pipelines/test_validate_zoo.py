@@ -28,17 +28,17 @@ from bapps_gen.cnn_distorters.zoo import (
 )
 from bapps_gen.errors import SourceError, UserError
 from bapps_gen.lpips import load_lpips
-from bapps_gen.pipelines.sources import open_source
-from bapps_gen.pipelines.validate_zoo import ZooLimits, judge_zoo
-from bapps_gen.pipelines.zoo_measures import (
+from bapps_gen.pipelines.sources.source import open_source
+from bapps_gen.pipelines.validation.zoo import ZooLimits, judge_zoo
+from bapps_gen.pipelines.validation.zoo_measures import (
     ZooMeasures,
     measure_zoo,
     pair_places,
     pick_shown,
     sample_patches,
 )
-from bapps_gen.pipelines.zoo_pairs import compare_pairs
-from bapps_gen.pipelines.zoo_pictures import magnified, strip_size
+from bapps_gen.pipelines.validation.zoo_pairs import compare_pairs
+from bapps_gen.pipelines.validation.zoo_pictures import magnified, strip_size
 from browser import needs_chromium, seen_in
 from making import one_line, photo, save_photo
 

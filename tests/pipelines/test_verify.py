@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bapps_gen.cli import main
-from bapps_gen.manifests.png import decode_png, encode_png
+from bapps_gen.imaging.encode import decode_png, encode_png
 from making import photo, save_photo
 
 

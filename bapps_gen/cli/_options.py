@@ -1,0 +1,266 @@
+"""Options, progress and sources that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bapps_gen.errors import UserError
+from bapps_gen.storage.locations import Location, local_path, location_of
+
+if TYPE_CHECKING:
+    from bapps_gen.execution.jobs import Workers
+    from bapps_gen.manifests.dataset import Dataset, DatasetInfo
+    from bapps_gen.pipelines.datasets.kinds import RowSource
+    from bapps_gen.pipelines.sources.relocate import Images
+    from bapps_gen.pipelines.sources.source import Source
+
+
+def add_source(parser: argparse._ActionsContainer, fallback: str) -> None:
+    """Add --source; `fallback` says what happens without it."""
+    parser.add_argument(
+        "--source",
+        action="append",
+        metavar="PATH",
+        default=[],
+        help="folder of images, image, Parquet file or tar shard, or its URL; may be repeated "
+        f"(default: {fallback})",
+    )
+
+
+def add_dataset(
+    parser: argparse.ArgumentParser,
+    told: str = "folder or URL of a dataset",
+    nargs: str | None = None,
+) -> None:
+    """Add the dataset that a command reads."""
+    parser.add_argument("dataset", type=location_of, nargs=nargs, metavar="DATASET", help=told)
+
+
+def add_out(parser: argparse._ActionsContainer, default: str = "triplets") -> None:
+    """Add --out, the folder of a dataset that is to be made."""
+    parser.add_argument(
+        "--out",
+        type=location_of,
+        default=Path(default),
+        metavar="DIR",
+        help="folder to make or to go on with, or a URL such as s3://bucket/set "
+        "(default: %(default)s)",
+    )
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add --workers, --engine, --address and --quiet."""
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="W",
+        help="processes that work side by side (default: all cores, of the cluster with Ray)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where they work: on this machine, or on a Ray cluster that it is part of "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="head of the Ray cluster, auto for the one of this machine, local for a new one on "
+        "it (default: that in RAY_ADDRESS, auto, or else local)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+
+
+def add_plugin(parser: argparse._ActionsContainer) -> None:
+    """Add --plugin."""
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="Python file with distortions of your own, or the name of an installed entry point; "
+        "may be repeated (default: none)",
+    )
+
+
+def add_zoo(parser: argparse._ActionsContainer, fallback: str) -> None:
+    """Add --zoo; `fallback` says what happens without it."""
+    parser.add_argument(
+        "--zoo",
+        type=local_path,
+        metavar="DIR",
+        help=f"folder of trained CNN distorters (default: {fallback})",
+    )
+
+
+def workers_of(options: argparse.Namespace) -> Workers:
+    """The workers asked for: processes here, all cores by default, or a Ray cluster.
+
+    The cluster is connected to, so that what is wrong with it is told before anything is read.
+
+    Raises:
+        UserError: when the number is not from 1 to 1024 here or 100,000 on a cluster, or the
+            cluster cannot be used.
+        WorkError: when a node of it cannot do the work.
+    """
+    from bapps_gen.checks import check_range
+    from bapps_gen.execution.jobs import RayCluster, available_cores
+
+    on_ray = options.engine == "ray"
+    if options.workers is not None:
+        check_range("workers", options.workers, 1, 100_000 if on_ray else 1024, whole=True)
+    if on_ray:
+        from bapps_gen.execution.ray_cluster import connect
+
+        cluster = RayCluster(options.address, options.workers)
+        connect(cluster)
+        return cluster
+    if options.address is not None:
+        raise UserError(f"address = {options.address} goes with --engine ray alone; add that")
+    return available_cores() if options.workers is None else int(options.workers)
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """A comma-separated list of names."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+@contextlib.contextmanager
+def progress_bar(quiet: bool, what: str, unit: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on stderr with rate and time left; gives a function of (done, total).
+
+    Nothing is drawn where stderr is not a terminal, so that logs stay short.
+    """
+    if quiet:
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(
+        desc=what, unit=f" {unit}", disable=None, file=sys.stderr, dynamic_ncols=True, leave=False
+    ) as bar:
+
+        def progress(done: int, total: int) -> None:
+            if bar.total is None:
+                bar.initial = done  # what was there already is no part of the rate
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress
+
+
+def print_resume(what: str, place: Location | None = None) -> None:
+    """Say how an interrupted run is taken up again, and what of it is kept."""
+    where = "" if place is None else f" in {place}"
+    print(
+        f"bapps-gen: {what} are kept{where}; run the same command again to resume", file=sys.stderr
+    )
+
+
+def open_source_with_bar(
+    roots: list[str],
+    quiet: bool,
+    *,
+    split: str | None = None,
+    val_fraction: float = 0.1,
+) -> Source:
+    """Open a source, with a bar while its images are hashed and a line where it is built in."""
+    from bapps_gen.pipelines.sources.source import BUILTIN_NOTE, open_source
+
+    if not (roots or quiet):
+        print(f"bapps-gen: {BUILTIN_NOTE}", file=sys.stderr)
+    with progress_bar(quiet, "reading the source", "images") as progress:
+        return open_source(roots, split=split, val_fraction=val_fraction, progress=progress)
+
+
+def add_outputs(parser: argparse._ActionsContainer, told: str) -> None:
+    """Add --outputs NAME=DIR."""
+    parser.add_argument(
+        "--outputs", action="extend", nargs="+", default=[], metavar="NAME=DIR", help=told
+    )
+
+
+def outputs_of(options: argparse.Namespace) -> dict[str, str]:
+    """Name and place of each algorithm's outputs, as given.
+
+    Raises:
+        UserError: for one that is not NAME=DIR, or a name that is given twice.
+    """
+    found: dict[str, str] = {}
+    for given in options.outputs:
+        name, sign, place = given.partition("=")
+        if not (name and sign and place):
+            raise UserError(
+                f"outputs = {given} is not of the form NAME=DIR; "
+                "give the algorithm's name and its folder, such as bicubic=results/bicubic"
+            )
+        if name in found:
+            raise UserError(
+                f"outputs = {given}, but '{name}' is {found[name]} already; "
+                "give each algorithm a name of its own"
+            )
+        found[name] = os.path.expanduser(place)
+    return found
+
+
+def open_made_from(
+    dataset: Dataset,
+    source: list[str],
+    outputs: dict[str, str],
+    quiet: bool,
+    opened: dict[tuple[str, ...], Source] | None = None,
+) -> RowSource:
+    """What a dataset was made from: where it is now as given, or where the dataset says it was.
+
+    `opened` keeps sources by their paths, for other datasets from the same photos.
+
+    Raises:
+        UserError: when outputs are given that the dataset does not have.
+        WorkError: when something is missing or has changed.
+    """
+    from bapps_gen.manifests.outputs import read_outputs
+    from bapps_gen.pipelines.real.align import find_aligned
+
+    recorded = dataset.info.outputs
+    for name in outputs:
+        if name not in recorded:
+            known = ", ".join(recorded) or "no algorithms"
+            raise UserError(
+                f"outputs = {name}=… is of no use: {dataset.folder} has {known}; leave it out"
+            )
+    if not recorded:
+        return open_recorded(dataset.info, source, quiet, opened)
+    names = tuple(recorded)
+    files = read_outputs(dataset.folder, dataset.info.digest, names)
+    places = {**recorded, **outputs}
+    return find_aligned(
+        dataset.info.source_images,
+        tuple(zip(names, files, strict=True)),
+        open_source_with_bar(source or list(dataset.info.source_roots), quiet),
+        lambda name: open_source_with_bar([places[name]], quiet),
+    )
+
+
+def open_recorded(
+    info: DatasetInfo,
+    given: list[str],
+    quiet: bool,
+    opened: dict[tuple[str, ...], Source] | None = None,
+) -> Images:
+    """The images that a dataset was made from: in the source given, or where it says they were."""
+    from bapps_gen.pipelines.sources.relocate import find_recorded
+    from bapps_gen.pipelines.sources.source import open_source
+
+    opened = {} if opened is None else opened
+    paths = tuple(given or info.source_roots)
+    if paths not in opened:
+        with progress_bar(quiet, "reading the source", "images") as progress:
+            opened[paths] = open_source(paths, progress=progress)
+    return find_recorded(info.source_images, opened[paths])

@@ -1,0 +1,1 @@
+"""Pictures: decoding files, encoding PNG, contact sheets."""

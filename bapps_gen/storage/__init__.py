@@ -1,0 +1,1 @@
+"""Where bytes are: local paths and URLs, files that appear whole, folders that one run writes."""

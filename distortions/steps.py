@@ -1,0 +1,130 @@
+"""One distortion as a user writes it: `jpeg:quality=20,subsampling=420`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from bapps_gen.distortions.definition import Distortion, Patch
+from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.errors import UserError, out_of_range, unknown_name
+from bapps_gen.seeding import MAX_SEED, SLOT_ROW, generator
+
+CNN_PREFIX = "cnn:"
+"""Before the id of a CNN distorter, in the names of distortions: "cnn:017"."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedStep:
+    """One distortion with everything that fixes its effect.
+
+    `severity` is what parameters were drawn from, in [0, 1], or None where none was given.
+    """
+
+    distortion: Distortion
+    params: dict[str, float]
+    seed: int
+    severity: float | None
+
+    def apply(self, image: Patch) -> Patch:
+        """The distorted image: uint8 RGB of the input's shape (H, W, 3)."""
+        return self.distortion.apply(image, self.params, generator(self.seed))
+
+
+def parse_step(text: str, catalogue: Catalogue, seed: int = 0) -> ParsedStep:
+    """Read `NAME` or `NAME:key=value,key=value`; the name of a CNN distorter has a colon in it.
+
+    Keys are the distortion's parameters, in their units, and two more: `severity`, from 0 to 1,
+    which draws every parameter that is not given; and `seed`, for this step alone, which fixes
+    such draws and the noise. Without `severity`, parameters that are not given have their
+    defaults.
+
+    Args:
+        seed: used where the text gives none, from 0 to 2^63 - 1.
+
+    Raises:
+        UserError: for an unknown name or parameter, or a value outside its allowed range.
+    """
+    prefix = CNN_PREFIX if text.startswith(CNN_PREFIX) else ""
+    name, colon, listed = text.removeprefix(prefix).partition(":")
+    name = prefix + name.strip()
+    if "+" in name:
+        raise UserError(
+            f"'{name}' is a composition; give its members one after the other, such as "
+            + " ".join(f"--with {member}" for member in name.split("+"))
+        )
+    distortion = _distorter(name, catalogue) if prefix else catalogue.atom(name)
+    given: dict[str, float] = {}
+    severity: float | None = None
+    seen: set[str] = set()
+    if colon and not listed.strip():
+        raise UserError(f"'{text}' has nothing after the colon; write {_example(distortion)}")
+    for item in listed.split(",") if listed else ():
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not equals or not key or not value:
+            raise UserError(
+                f"'{item.strip()}' in '{text}' is not of the form name=value; "
+                f"write it like {_example(distortion)}"
+            )
+        if key in seen:
+            raise UserError(f"'{key}' is given twice in '{text}'; give it once")
+        seen.add(key)
+        if key == "severity" and distortion.parameters:
+            severity = _number(f"{name}:severity", value)
+            if not 0 <= severity <= 1:
+                raise out_of_range(
+                    f"{name}:severity", value, "a number from 0 to 1", "give one in that range"
+                )
+        elif key == "seed":
+            seed = _seed(f"{name}:seed", value)
+        elif not distortion.parameters:
+            raise _no_parameters(distortion, key)
+        else:
+            given[key] = _number(f"{name}:{key}", value)
+    if severity is None:
+        return ParsedStep(distortion, distortion.complete(given), seed, None)
+    # Draws come from another stream of the seed than the noise, which `apply` takes.
+    words = generator(seed, slot=SLOT_ROW).bit_generator.random_raw(len(distortion.parameters))
+    drawn = distortion.draw(severity, [float(word) * 2.0**-53 for word in words >> np.uint64(11)])
+    return ParsedStep(distortion, distortion.complete(drawn | given), seed, severity)
+
+
+def _distorter(name: str, catalogue: Catalogue) -> Distortion:
+    if name in catalogue.atoms:
+        return catalogue.atoms[name]
+    known = [
+        atom.removeprefix(CNN_PREFIX) for atom in catalogue.atoms if atom.startswith(CNN_PREFIX)
+    ]
+    remedy = "`bapps-gen distorters` lists them all"
+    raise unknown_name("CNN distorter", name.removeprefix(CNN_PREFIX), known, remedy)
+
+
+def _no_parameters(distortion: Distortion, key: str) -> UserError:
+    return UserError(
+        f"{distortion.name} has no parameter '{key}': it has none; write {_example(distortion)}"
+    )
+
+
+def _example(distortion: Distortion) -> str:
+    if not distortion.parameters:
+        return f"{distortion.name} or {distortion.name}:seed=1"
+    parameter = distortion.parameters[0]
+    return f"{distortion.name}:{parameter.name}={parameter.default:.3g}"
+
+
+def _number(label: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise out_of_range(label, value, "a number", "write it like 0.5")
+    return number
+
+
+def _seed(label: str, value: str) -> int:
+    if not value.isdecimal() or not 0 <= int(value) <= MAX_SEED:
+        raise out_of_range(label, value, f"a whole number from 0 to {MAX_SEED}", "give one there")
+    return int(value)

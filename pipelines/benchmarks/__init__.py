@@ -1,0 +1,1 @@
+"""Every distortion at every level."""

@@ -1,0 +1,298 @@
+"""Making all pictures of one image of a benchmark: the unit of work, of retry and of resume."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bapps_gen.cnn_distorters.zoo import Zoo
+from bapps_gen.distortions.registry import Catalogue, load_catalogue
+from bapps_gen.errors import ImageError, WorkError
+from bapps_gen.imaging.encode import encode_png
+from bapps_gen.manifests.benchmark import (
+    REFERENCE_FOLDER,
+    BenchmarkInfo,
+    BenchmarkRow,
+    benchmark_schema,
+    benchmark_table,
+    write_image_rows,
+)
+from bapps_gen.manifests.rows import Crop, Step
+from bapps_gen.pipelines.benchmarks.plan import (
+    MAX_SIDE,
+    MIN_SIDE,
+    BenchmarkPlanner,
+    BenchmarkSpec,
+    Variant,
+)
+from bapps_gen.pipelines.rows.cnn_steps import ZooFunction, load_networks, with_zoo
+from bapps_gen.pipelines.rows.render import (
+    Image,
+    apply_many,
+    apply_steps,
+    check_size,
+    cut_reference,
+    luma_contrast,
+    pixel_hash,
+    resolve_crop,
+)
+from bapps_gen.pipelines.sources.source import Source
+from bapps_gen.seeding import Streams
+from bapps_gen.storage.atomic import make_folder, write_error
+
+STAGE_FOLDER = ".partial"
+"""Pictures of images that are not whole yet lie here, out of every reader's sight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A picture to distort: a whole image or a patch of it.
+
+    Args:
+        name: of the picture and those made from it, without ".png".
+        pixels: uint8 (H, W, 3).
+        patch: its number in the image; None for a whole image.
+        crop: of the patch in the image; None for a whole image.
+        scale: picture pixels per pixel of the image.
+    """
+
+    name: str
+    pixels: Image
+    patch: int | None
+    crop: Crop | None
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkContext:
+    """What every worker needs; sent once to each."""
+
+    folder: Path
+    spec: BenchmarkSpec
+    info: BenchmarkInfo
+    source: Source
+    names: tuple[str, ...]
+    zoo: Zoo | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReport:
+    """What a worker says of an image; `failure` is why it could not be used."""
+
+    image: int
+    failure: str | None = None
+
+
+def benchmark_catalogue(info: BenchmarkInfo, spec: BenchmarkSpec, zoo: Zoo | None) -> Catalogue:
+    """Everything that a benchmark's pictures are made with."""
+    catalogue = load_catalogue(info.plugins)
+    if not spec.distorters:
+        return catalogue
+    assert zoo is not None
+    return with_zoo(catalogue, zoo, (name for name, _ in spec.distorters))
+
+
+def prepare_images(context: BenchmarkContext) -> Callable[[int], ImageReport]:
+    """A function that makes all pictures of one image."""
+    spec, folder = context.spec, context.folder
+    catalogue = benchmark_catalogue(context.info, spec, context.zoo)
+    load_networks(catalogue, (name for name, _ in spec.distorters))
+    planner = BenchmarkPlanner(spec, catalogue)
+    schema = benchmark_schema(context.info)
+    streams = Streams()
+
+    def make_image(image: int) -> ImageReport:
+        entry = context.source.entries[image]
+        try:
+            pixels = context.source.load(image)
+            references = cut_references(planner, pixels, entry.sha256, context.names[image])
+        except ImageError as error:
+            return ImageReport(image, str(error))
+        del pixels
+        stage = _Stage(folder, image)
+        rows = []
+        try:
+            sizes = [
+                stage.add(f"{REFERENCE_FOLDER}/{reference.name}.png", reference.pixels)
+                for reference in references
+            ]
+            hashes = [pixel_hash(reference.pixels) for reference in references]
+            for variant in planner.variants:
+                made = render_variant(
+                    planner, variant, references, entry.sha256, catalogue, streams
+                )
+                for place, level, steps, distorted in made:
+                    reference = references[place]
+                    digits = len(str(len(spec.severities)))
+                    path = f"{variant.folder}/{level:0{digits}d}/{reference.name}.png"
+                    row = BenchmarkRow(
+                        path=path,
+                        reference=f"{REFERENCE_FOLDER}/{reference.name}.png",
+                        distortion=variant.id,
+                        family=variant.family,
+                        level=level,
+                        severity=variant.severities[level - 1],
+                        steps=steps,
+                        source_path=entry.name,
+                        source_sha256=entry.sha256,
+                        patch=reference.patch,
+                        crop=reference.crop,
+                        scale=reference.scale,
+                        width=distorted.shape[1],
+                        height=distorted.shape[0],
+                        bytes=stage.add(path, distorted),
+                        hash=pixel_hash(distorted),
+                        reference_bytes=sizes[place],
+                        reference_hash=hashes[place],
+                        spec_digest=context.info.digest,
+                    )
+                    rows.append((place, row))
+            stage.publish()
+        except (MemoryError, cv2.error) as error:
+            if isinstance(error, cv2.error) and error.code != cv2.Error.STS_NO_MEM:
+                raise
+            height, width = references[0].pixels.shape[:2]
+            raise WorkError(
+                f"too little memory to distort {entry.name} ({width}×{height} px); run the same "
+                "command again with fewer --workers, or start anew with a --max-side"
+            ) from error
+        finally:
+            stage.remove()
+        rows.sort(key=lambda item: item[0])  # stable: by patch, then by distortion and level
+        write_image_rows(folder, image, benchmark_table([row for _, row in rows], schema))
+        return ImageReport(image)
+
+    return make_image
+
+
+_Made = tuple[int, int, tuple[Step, ...], Image]
+"""Index of the reference, level from 1, steps, and the distorted picture."""
+
+
+def render_variant(
+    planner: BenchmarkPlanner,
+    variant: Variant,
+    references: Sequence[Reference],
+    sha256: str,
+    catalogue: Catalogue,
+    streams: Streams,
+) -> Iterator[_Made]:
+    """Every level of one distortion on every reference of an image."""
+    plans = [planner.steps(sha256, reference.patch, variant) for reference in references]
+    if any(isinstance(member.function, ZooFunction) for member in variant.members):
+        for level in range(len(variant.severities)):
+            sequences = [plan[level] for plan in plans]
+            pictures = [reference.pixels for reference in references]
+            rendered = apply_many(pictures, sequences, catalogue.atoms, streams)
+            for place, picture in enumerate(rendered):
+                yield place, level + 1, sequences[place], picture
+        return
+    for place, (reference, plan) in enumerate(zip(references, plans, strict=True)):
+        for level, steps in enumerate(plan, 1):
+            yield (
+                place,
+                level,
+                steps,
+                apply_steps(reference.pixels, steps, catalogue.atoms, streams),
+            )
+
+
+def cut_references(
+    planner: BenchmarkPlanner, pixels: Image, sha256: str, name: str
+) -> list[Reference]:
+    """The whole image, reduced where the spec says so, or its patches.
+
+    Patches are cut as those of triplets, each of another place; a flat one is cut elsewhere.
+
+    Raises:
+        ImageError: when the image is too small or too large, or has not as many patches.
+    """
+    spec = planner.spec
+    if spec.patches is None:
+        whole, scale = reduce_image(pixels, spec.max_side)
+        height, width = whole.shape[:2]
+        if min(height, width) < MIN_SIDE:
+            raise ImageError(f"{width}×{height} px is smaller than {MIN_SIDE}×{MIN_SIDE} px")
+        if max(height, width) > MAX_SIDE:
+            raise ImageError(
+                f"{width}×{height} px has a side of more than {MAX_SIDE} px; give a --max-side"
+            )
+        return [Reference(name, whole, None, None, scale)]
+    check_size(pixels)
+    digits = len(str(spec.patches - 1))
+    found: list[Reference] = []
+    taken: set[Crop] = set()
+    for patch in range(spec.patches):
+        for place in planner.places(sha256, patch):
+            crop = resolve_crop(place, *pixels.shape[:2])
+            if crop in taken:
+                continue
+            cut = cut_reference(pixels, crop)
+            if luma_contrast(cut) >= (spec.min_contrast or 0.0):
+                taken.add(crop)
+                label = f"{name}_{patch:0{digits}d}"
+                found.append(Reference(label, cut, patch, crop, crop.scale))
+                break
+        else:
+            raise ImageError(
+                f"no place was found for patch {patch + 1} of {spec.patches} that is not taken "
+                f"and not flatter than min-contrast = {spec.min_contrast:g}"
+            )
+    return found
+
+
+def reduce_image(pixels: Image, max_side: int | None) -> tuple[Image, float]:
+    """An image whose longer side is at most `max_side` px, by area means, and its scale."""
+    height, width = pixels.shape[:2]
+    longest = max(height, width)
+    if max_side is None or longest <= max_side:
+        return np.ascontiguousarray(pixels), 1.0
+    scale = max_side / longest
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(
+        np.uint8, copy=False
+    ), scale
+
+
+class _Stage:
+    """The pictures of one image until all are there; then they take their places at once."""
+
+    def __init__(self, folder: Path, image: int) -> None:
+        self.folder = folder
+        self.stage = folder / STAGE_FOLDER / str(image)
+        self.paths: list[str] = []
+        make_folder(self.stage)
+
+    def add(self, path: str, picture: Image) -> int:
+        """Write a picture that will lie at `path`; gives its size in bytes.
+
+        Files are not forced to the disk one by one, which would take longer than all else: their
+        sizes are compared when a run is taken up again.
+        """
+        data = encode_png(picture)
+        try:
+            (self.stage / str(len(self.paths))).write_bytes(data)
+        except OSError as error:
+            raise write_error(self.folder / path, error) from error
+        self.paths.append(path)
+        return len(data)
+
+    def publish(self) -> None:
+        """Move all pictures to their places."""
+        for place, path in enumerate(self.paths):
+            target = self.folder / path
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(self.stage / str(place), target)
+            except OSError as error:
+                raise write_error(target, error) from error
+
+    def remove(self) -> None:
+        """Remove what was not published."""
+        shutil.rmtree(self.stage, ignore_errors=True)

@@ -1,0 +1,334 @@
+"""Making a benchmark: every distortion at every level, image after image."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+import bapps_gen
+from bapps_gen.cnn_distorters.zoo import Zoo
+from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.errors import ImageError, SourceError, UserError
+from bapps_gen.execution.jobs import Workers, run_jobs
+from bapps_gen.imaging.decode import image_size
+from bapps_gen.manifests.benchmark import (
+    BENCHMARK_NAME,
+    MANIFEST_NAME,
+    PAIRS_NAME,
+    ROWS_FOLDER,
+    TABLE_NAME,
+    BenchmarkInfo,
+    benchmark_schema,
+    manifest_tables,
+    missing_file,
+    read_benchmark_info,
+    read_image_rows,
+    stored_images,
+    write_benchmark_info,
+    write_manifest,
+)
+from bapps_gen.manifests.rows import PATCH_SIZE
+from bapps_gen.pipelines.benchmarks.images import (
+    STAGE_FOLDER,
+    BenchmarkContext,
+    benchmark_catalogue,
+    prepare_images,
+)
+from bapps_gen.pipelines.benchmarks.plan import (
+    BenchmarkPlanner,
+    BenchmarkSpec,
+    picture_names,
+    usual_name,
+)
+from bapps_gen.pipelines.datasets.generate import Progress, parameter_units
+from bapps_gen.pipelines.rows.cnn_steps import recipe_files, zoo_place
+from bapps_gen.pipelines.sources.source import Source
+from bapps_gen.storage.atomic import folder_lock, make_folder, remove_leftovers
+
+logger = logging.getLogger(__name__)
+
+_BYTES_PER_PIXEL = 2.0
+_SAMPLED_IMAGES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkReport:
+    """What a run did: images made now and kept from before, rows in all, unusable images."""
+
+    made: int
+    kept: int
+    rows: int
+    references: int
+    failures: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How much a benchmark will be, were every image usable; `bytes` is rough."""
+
+    pictures: int
+    references: int
+    bytes: int
+
+
+def describe_benchmark(
+    spec: BenchmarkSpec,
+    source: Source,
+    catalogue: Catalogue,
+    plugins: tuple[str, ...] = (),
+    zoo: Zoo | None = None,
+) -> BenchmarkInfo:
+    """The `benchmark.json` of a benchmark that is about to be made.
+
+    Args:
+        zoo: that the spec's CNN distorters come from, if it has any.
+    """
+    return BenchmarkInfo(
+        version=bapps_gen.__version__,
+        spec=spec.values(),
+        digest=spec.digest,
+        distortions=dict(spec.versions),
+        units=parameter_units(catalogue, (name for name, _ in spec.versions)),
+        plugins=plugins,
+        zoo=None if zoo is None else zoo_place(zoo),
+        source_roots=source.roots,
+        source_failures={},
+    )
+
+
+def estimate(spec: BenchmarkSpec, source: Source, catalogue: Catalogue) -> Estimate:
+    """How many pictures a benchmark will have, and about what size.
+
+    Whole images are told by the headers of a few, spread over the source.
+    """
+    planner = BenchmarkPlanner(spec, catalogue)
+    pictures = len(source) * planner.rows_per_image
+    references = len(source) * planner.references_per_image
+    pixels = float(PATCH_SIZE * PATCH_SIZE)
+    if spec.patches is None:
+        sizes = []
+        count = min(len(source), _SAMPLED_IMAGES)
+        for place in range(count):
+            try:
+                height, width = image_size(source.read(place * len(source) // count))
+            except ImageError:
+                continue
+            longest = max(width, height)
+            factor = min(1.0, (spec.max_side or longest) / longest)
+            sizes.append(width * height * factor**2)
+        pixels = sum(sizes) / max(1, len(sizes))
+    return Estimate(
+        pictures, references, round((pictures + references) * pixels * _BYTES_PER_PIXEL)
+    )
+
+
+def make_benchmark(
+    folder: Path,
+    spec: BenchmarkSpec,
+    info: BenchmarkInfo,
+    source: Source,
+    workers: Workers,
+    progress: Progress | None = None,
+    *,
+    zoo: Zoo | None = None,
+) -> BenchmarkReport:
+    """Make a benchmark, or what is missing of it.
+
+    Whole images of the same spec are kept. Images that cannot be used are left out and named in
+    the log and in `benchmark.json`.
+
+    Args:
+        progress: called with (distorted pictures done, in all).
+
+    Raises:
+        UserError: when the folder holds something else, or a benchmark of another spec.
+        SourceError: when no image can be used.
+        WorkError: when a picture cannot be written, or a worker dies.
+    """
+    _refuse_foreign(folder)
+    make_folder(folder)
+    with folder_lock(folder):
+        _check_spec(folder, info)
+        planner = BenchmarkPlanner(spec, benchmark_catalogue(info, spec, zoo))
+        names = [entry.name for entry in source.entries]
+        pictures = picture_names(names)
+        _tell_clashes(names, pictures)
+        try:
+            _tidy(folder)
+            make_folder(folder / ROWS_FOLDER)
+            write_benchmark_info(folder, info)
+            kept = _kept_images(folder, names, planner.rows_per_image)
+            todo = [image for image in range(len(source)) if image not in kept]
+            context = BenchmarkContext(folder, spec, info, source, tuple(pictures), zoo)
+            failures = _make_images(context, planner, len(kept), todo, workers, progress)
+            used = [image for image in range(len(source)) if names[image] not in failures]
+            if not used:
+                name, reason = next(iter(failures.items()))
+                raise SourceError(
+                    f"no usable image among {len(source)} in the source; the first: {name}: "
+                    f"{reason}; use --source with whole images"
+                )
+            _finish(folder, info, used, names, planner.rows_per_image)
+        finally:
+            _tidy(folder)
+        info = replace(
+            info,
+            source_failures=dict(sorted(failures.items())),
+            images=len(used),
+            pictures=len(used) * planner.rows_per_image,
+        )
+        write_benchmark_info(folder, info)
+    return BenchmarkReport(
+        made=len(used) - len(kept),
+        kept=len(kept),
+        rows=len(used) * planner.rows_per_image,
+        references=len(used) * planner.references_per_image,
+        failures=failures,
+    )
+
+
+def _make_images(
+    context: BenchmarkContext,
+    planner: BenchmarkPlanner,
+    done: int,
+    todo: Sequence[int],
+    workers: Workers,
+    progress: Progress | None,
+) -> dict[str, str]:
+    """Have workers make images; gives the reasons by name of those that cannot be used."""
+    failures: dict[int, str] = {}
+    rows, total = planner.rows_per_image, done + len(todo)
+    if progress:
+        progress(done * rows, total * rows)
+    if todo:
+        shared: tuple[str | Path, ...] = (
+            context.folder / BENCHMARK_NAME,
+            *context.source.roots,
+            *recipe_files(context.info.plugins, context.zoo),
+        )
+        for report in run_jobs(prepare_images, context, todo, workers, shared):
+            if report.failure is not None:
+                failures[report.image] = report.failure
+                name = context.source.entries[report.image].name
+                logger.warning("left out %s: %s", name, report.failure)
+                total -= 1
+            else:
+                done += 1
+            if progress:
+                progress(done * rows, total * rows)
+    return {context.source.entries[image].name: failures[image] for image in sorted(failures)}
+
+
+def _tell_clashes(names: Sequence[str], pictures: Sequence[str]) -> None:
+    """Warn of images whose pictures have other names than usual."""
+    usual = list(map(usual_name, names))
+    renamed = [place for place in range(len(names)) if usual[place] != pictures[place]]
+    if renamed:
+        first = renamed[0]
+        more = f", and {len(renamed) - 1} more alike" if len(renamed) > 1 else ""
+        logger.warning(
+            "%s is not the only image whose pictures would be %s.png; its own are %s.png%s",
+            names[first],
+            usual[first],
+            pictures[first],
+            more,
+        )
+
+
+def _tidy(folder: Path) -> None:
+    shutil.rmtree(folder / STAGE_FOLDER, ignore_errors=True)
+    for place in (folder, folder / ROWS_FOLDER):
+        remove_leftovers(place)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if not folder.is_dir() or (folder / BENCHMARK_NAME).exists():
+        return
+    if any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise UserError(
+            f"{folder} holds files but no {BENCHMARK_NAME}, so it is not a benchmark; "
+            "choose a new or empty folder for --out"
+        )
+
+
+def _check_spec(folder: Path, wanted: BenchmarkInfo) -> None:
+    """Raise UserError when a folder holds a benchmark of another spec."""
+    if not (folder / BENCHMARK_NAME).exists():
+        return
+    held = read_benchmark_info(folder)
+    if held.digest != wanted.digest:
+        differing = [
+            name
+            for name in sorted({*held.spec, *wanted.spec})
+            if held.spec.get(name) != wanted.spec.get(name)
+        ]
+        raise UserError(
+            f"{folder} holds a benchmark of another spec (it differs in {', '.join(differing)}); "
+            "choose another --out, or repeat the options it was made with"
+        )
+
+
+def _kept_images(folder: Path, names: Sequence[str], rows: int) -> set[int]:
+    """Images whose rows and pictures are all there; a damaged manifest is removed."""
+    kept = set()
+    try:
+        for image, table in _stored_tables(folder, names, rows):
+            missing = missing_file(folder, table)
+            if missing is None:
+                kept.add(image)
+            else:
+                logger.warning("%s is missing or cut short; made again", folder / missing)
+    except (OSError, pa.ArrowException, KeyError, IndexError):
+        path = folder / MANIFEST_NAME
+        logger.warning("%s is damaged; its images are made again", path)
+        path.unlink(missing_ok=True)
+        return _kept_images(folder, names, rows)
+    return kept
+
+
+def _stored_tables(folder: Path, names: Sequence[str], rows: int) -> Iterator[tuple[int, pa.Table]]:
+    """The rows of every image that has them, in order: of the manifest, and those beside it.
+
+    Raises:
+        OSError, pa.ArrowException, KeyError, IndexError: when the manifest is damaged.
+    """
+    beside = stored_images(folder)
+    listed = _listed_tables(folder, names, rows)
+    upcoming = next(listed, None)
+    for image in beside:
+        while upcoming is not None and upcoming[0] <= image:
+            if upcoming[0] < image:
+                yield upcoming
+            upcoming = next(listed, None)
+        table = read_image_rows(folder, image)
+        if table is not None:
+            yield image, table
+    while upcoming is not None:
+        yield upcoming
+        upcoming = next(listed, None)
+
+
+def _listed_tables(folder: Path, names: Sequence[str], rows: int) -> Iterator[tuple[int, pa.Table]]:
+    """The rows of every image in the manifest, in order; none where there is no manifest."""
+    if not (folder / MANIFEST_NAME).exists():
+        return
+    places = {name: place for place, name in enumerate(names)}
+    for table in manifest_tables(folder, rows):
+        yield places[table["source_path"][0].as_py()], table
+
+
+def _finish(
+    folder: Path, info: BenchmarkInfo, used: Sequence[int], names: Sequence[str], rows: int
+) -> None:
+    """Write the manifest from the rows of all images, and remove what it was put together from."""
+    manifests = [folder / name for name in (MANIFEST_NAME, TABLE_NAME, PAIRS_NAME)]
+    wanted = set(used)
+    if stored_images(folder) or not all(path.exists() for path in manifests):
+        tables = (table for image, table in _stored_tables(folder, names, rows) if image in wanted)
+        write_manifest(folder, benchmark_schema(info), tables)
+    shutil.rmtree(folder / ROWS_FOLDER, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Many sets made with one command."""

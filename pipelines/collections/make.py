@@ -1,0 +1,174 @@
+"""Making a collection: its sets one after another, resumed where they are missing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import bapps_gen
+from bapps_gen.errors import BappsGenError, one_line
+from bapps_gen.execution.jobs import Workers
+from bapps_gen.manifests.collection import (
+    CollectionInfo,
+    SetRecord,
+    SourceRecord,
+    is_collection,
+    open_collection,
+    settled,
+    write_collection,
+)
+from bapps_gen.pipelines.collections.card import write_card
+from bapps_gen.pipelines.collections.plan import CollectionPlan, PlannedSet
+from bapps_gen.pipelines.datasets.generate import GenerateReport, Progress, generate
+from bapps_gen.storage.atomic import folder_lock, make_folder, remove_leftovers, write_error
+
+
+@dataclass(frozen=True, slots=True)
+class SetReport:
+    """What a run did for one set: either a report of its making or a problem."""
+
+    planned: PlannedSet
+    report: GenerateReport | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionReport:
+    """What a run did, and where the data card lies (beside one that a user has edited)."""
+
+    sets: tuple[SetReport, ...]
+    info: CollectionInfo
+    card: Path
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Reasons by path of sets that are not whole."""
+        return {done.planned.entry.path: done.problem for done in self.sets if done.problem}
+
+
+def make_collection(
+    plan: CollectionPlan,
+    workers: Workers,
+    progress: Progress | None = None,
+    started: Callable[[PlannedSet], None] | None = None,
+    finished: Callable[[SetReport], None] | None = None,
+    command: str = "",
+) -> CollectionReport:
+    """Make the sets of a plan, or what is missing of them, with `collection.json` and a data card.
+
+    A set that fails stops no other. Both files are written after every set, however it ends.
+
+    Args:
+        progress: called with rows done and rows in all, over all sets.
+        started: called before every set.
+        finished: called after every set.
+        command: that was run, for the card.
+
+    Raises:
+        UserError: when another run is at work in the folder.
+        WorkError: when the folder cannot be written.
+    """
+    make_folder(plan.folder)
+    with folder_lock(plan.folder):
+        remove_leftovers(plan.folder)
+        book = _Book(plan, command)
+        card = book.write()
+        total = sum(item.kept + item.missing_rows for item in plan.sets)
+        done = sum(item.kept for item in plan.sets)
+        if progress:
+            progress(done, total)
+        reports = []
+        for item in plan.sets:
+            if started:
+                started(item)
+
+            def one(rows: int, _: int, before: int = done - item.kept, whole: int = total) -> None:
+                if progress:
+                    progress(before + rows, whole)
+
+            try:
+                report = _make(item, workers, one)
+            except BaseException:  # stopped: what is there is told all the same
+                with contextlib.suppress(BappsGenError):
+                    book.settle(item.entry.path, None)
+                    book.write()
+                raise
+            if report.report is None:
+                total -= item.missing_rows
+            else:
+                done += item.missing_rows
+            book.settle(item.entry.path, report.problem)
+            card = book.write()
+            reports.append(report)
+            if finished:
+                finished(report)
+        return CollectionReport(tuple(reports), book.info, card)
+
+
+def _make(planned: PlannedSet, workers: Workers, progress: Progress) -> SetReport:
+    if planned.problem or planned.prepared is None or planned.means is None:
+        return SetReport(planned, None, planned.problem)
+    try:
+        ready = planned.ready or planned.prepared(replace(planned.means, workers=workers))
+        report = generate(
+            planned.folder, ready.info, ready.images, workers, progress, zoo=ready.zoo
+        )
+    except BappsGenError as error:
+        return SetReport(planned, None, one_line(error))
+    except OSError as error:
+        return SetReport(planned, None, one_line(write_error(planned.folder, error)))
+    return SetReport(planned, report, None)
+
+
+class _Book:
+    """The records of a collection, kept up to date with what is on disk."""
+
+    def __init__(self, plan: CollectionPlan, command: str) -> None:
+        spec, folder = plan.spec, plan.folder
+        held = open_collection(folder).info if is_collection(folder) else None
+        records = {record.path: record for record in held.sets} if held else {}
+        sources = dict(held.sources) if held else {}
+        chosen = {item.entry.path for item in plan.sets}
+        for values in spec.values()["sets"]:
+            if values["path"] in chosen or values["path"] not in records:
+                records[values["path"]] = SetRecord(**values)
+        for name, source in plan.sources.items():
+            entry = spec.sources[name]
+            sources[name] = SourceRecord(
+                source.roots,
+                entry.split,
+                entry.val_fraction if entry.split else None,
+                len(source),
+                source.digest,
+            )
+        self._folder = folder
+        self._records = {path: settled(folder / path, record) for path, record in records.items()}
+        for item in plan.sets:
+            self.settle(item.entry.path, item.problem)
+        self._info = CollectionInfo(
+            name=spec.name,
+            seed=spec.seed,
+            scale=spec.scale,
+            digest=spec.digest,
+            version=bapps_gen.__version__,
+            command=command,
+            sets=(),
+            left_out={path: why for path, why in spec.left_out if path not in records},
+            sources=sources,
+            shared_photos=max(plan.shared_photos, held.shared_photos if held else 0),
+        )
+
+    @property
+    def info(self) -> CollectionInfo:
+        return replace(self._info, sets=tuple(self._records.values()))
+
+    def settle(self, path: str, problem: str | None) -> None:
+        """Look again at what there is of a set."""
+        record = replace(self._records[path], problem=problem)
+        self._records[path] = settled(self._folder / path, record)
+
+    def write(self) -> Path:
+        write_collection(self._folder, self.info)
+        return write_card(self._folder, self.info)

@@ -1,0 +1,313 @@
+"""What making a collection would do: all its sets checked before any pixel is made."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bapps_gen.errors import BappsGenError, UserError, WorkError, one_line
+from bapps_gen.manifests.collection import (
+    COLLECTION_NAME,
+    is_collection,
+    open_collection,
+    set_state,
+)
+from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo, read_info
+from bapps_gen.pipelines.collections.kinds import KINDS, Means, Ready, ReadySet
+from bapps_gen.pipelines.collections.spec import CollectionSpec, SetEntry, SourceEntry
+from bapps_gen.pipelines.datasets.generate import settle_info
+from bapps_gen.pipelines.real.tasks import DEMO_IMAGES
+from bapps_gen.pipelines.rows.cnn_steps import pinned_distorters, worker_catalogue
+from bapps_gen.pipelines.sources.source import Source, open_source, split_source
+from bapps_gen.storage.atomic import free_bytes, size_text
+
+logger = logging.getLogger(__name__)
+
+ROW_BYTES = {"triplets": 26_000, "pairs": 17_300}
+"""Bytes of a row in its shard, measured on sets from photos; softer photos take less."""
+
+DEMO_BYTES = 8_000_000
+"""Bytes of ground truth and outputs from one photo: 4 to 12 MB by task."""
+
+SURELY = 0.75
+"""Share of an estimate that is taken for certain: more than what is free is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSet:
+    """A set that was asked for, with what could be told of it before anything is rendered.
+
+    Args:
+        entry: what was asked for.
+        folder: where it goes.
+        prepared: makes it ready; None where it cannot be made.
+        means: what for.
+        ready: None where it cannot be made, or is made ready only then because it is a demo.
+        kept: rows that are there already.
+        problem: why it cannot be made, or None.
+    """
+
+    entry: SetEntry
+    folder: Path
+    prepared: Ready | None = None
+    means: Means | None = None
+    ready: ReadySet | None = None
+    kept: int = 0
+    problem: str | None = None
+
+    @property
+    def missing_rows(self) -> int:
+        """Rows that a run would make."""
+        return 0 if self.problem else self.entry.rows - self.kept
+
+    @property
+    def missing_bytes(self) -> int:
+        """About how many bytes these will take."""
+        need = self.missing_rows * ROW_BYTES["pairs" if self.entry.task == "jnd" else "triplets"]
+        means = self.means
+        if self.entry.demo and means and means.photos and not means.demo_folder.exists():
+            limit = int(self.entry.options.get("demo_images", DEMO_IMAGES))
+            need += DEMO_BYTES * min(limit, len(means.photos))
+        return need
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionPlan:
+    """What a run of `make_collection` would do.
+
+    Args:
+        spec: of the whole collection.
+        folder: where it goes.
+        sets: those chosen, in order.
+        sources: photos that were opened, by name.
+        shared_photos: how many contents occur both in train and in another split.
+        free_bytes: on the disk.
+    """
+
+    spec: CollectionSpec
+    folder: Path
+    sets: tuple[PlannedSet, ...]
+    sources: Mapping[str, Source]
+    shared_photos: int
+    free_bytes: int
+
+    @property
+    def missing_bytes(self) -> int:
+        """About how many bytes the sets will take that are still to be made."""
+        return sum(planned.missing_bytes for planned in self.sets)
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Reasons by path of sets that cannot be made."""
+        return {planned.entry.path: planned.problem for planned in self.sets if planned.problem}
+
+
+def plan_collection(
+    spec: CollectionSpec,
+    folder: Path,
+    only: Sequence[str] = (),
+    *,
+    allow_shared_photos: bool = False,
+    opener: Callable[[Sequence[str]], Source] = open_source,
+) -> CollectionPlan:
+    """Check everything that can be told before pixels are made. Writes nothing.
+
+    A set that cannot be made (no zoo, say) has a `problem` and stops no other; what concerns them
+    all is raised.
+
+    Args:
+        only: names of sets, see `CollectionSpec.chosen`; all where none is given.
+        allow_shared_photos: let the same photo stand both in train and in another split.
+        opener: opens the photos at some paths, once for all sets that have them.
+
+    Raises:
+        UserError: when the folder holds something else or another collection, photos are not given
+            or cannot be used, train and another split share photos, or the disk is too small.
+        WorkError: when `collection.json` is damaged.
+    """
+    chosen = spec.chosen(only)
+    _check_folder(spec, folder)
+    planned = [_prepared(spec, entry, folder) for entry in chosen]
+    entries = {
+        item.entry.source_name: spec.source_of(item.entry) for item in planned if item.entry.photos
+    }
+    opened = _opened(entries, opener)
+    described = _described(planned, opened, folder)
+    shared = _shared_photos(described, folder)
+    if shared and not allow_shared_photos:
+        raise UserError(
+            f"{shared_text(shared)} both in train and in another split, byte for byte the same, "
+            "so that metrics would be tested on photos they were trained on; take them out of one, "
+            "or give all photos with --source, which parts them by content (or pass "
+            "--allow-shared-photos)"
+        )
+    if shared:
+        logger.warning("%s both in train and in another split", shared_text(shared))
+    plan = CollectionPlan(spec, folder, tuple(described), opened, shared, free_bytes(folder))
+    _check_room(plan)
+    return plan
+
+
+def _check_folder(spec: CollectionSpec, folder: Path) -> None:
+    """Raise UserError when a folder holds something else, or another collection."""
+    if is_collection(folder):
+        held = open_collection(folder).info
+        for name, mine, theirs in (
+            ("name", spec.name, held.name),
+            ("seed", spec.seed, held.seed),
+        ):
+            if mine != theirs:
+                raise UserError(
+                    f"{folder} holds a collection with {name} {theirs}, not {mine}; choose another "
+                    "--out, or repeat the options it was made with"
+                )
+        return
+    if (folder / INFO_NAME).exists():
+        raise UserError(f"{folder} is a single dataset, not a collection; choose another --out")
+    if folder.is_dir() and any(
+        not path.name.startswith((".", "README")) for path in folder.iterdir()
+    ):
+        raise UserError(
+            f"{folder} holds files but no {COLLECTION_NAME}, so it is not a collection; choose a "
+            "new or empty folder for --out"
+        )
+
+
+def _prepared(spec: CollectionSpec, entry: SetEntry, folder: Path) -> PlannedSet:
+    planned = PlannedSet(entry, folder / entry.path)
+    try:
+        prepared = KINDS[entry.kind].prepare(
+            entry.kind, entry.rows, spec.seed_of(entry), entry.fields()
+        )
+    except BappsGenError as error:
+        return replace(planned, problem=one_line(error))
+    return replace(planned, prepared=prepared)
+
+
+def shared_text(count: int) -> str:
+    """ "1 photo is" or "7 photos are"."""
+    return "1 photo is" if count == 1 else f"{count:,} photos are"
+
+
+def _opened(
+    entries: Mapping[str, SourceEntry], opener: Callable[[Sequence[str]], Source]
+) -> dict[str, Source]:
+    """Sources by name; photos of which several parts are taken are read once."""
+    whole: dict[tuple[str, ...], Source] = {}
+    found = {}
+    for name, entry in entries.items():
+        if entry.paths not in whole:
+            whole[entry.paths] = opener(entry.paths)
+        source = whole[entry.paths]
+        if entry.split is not None:
+            source = split_source(source, entry.split, entry.val_fraction)
+        found[name] = source
+    return found
+
+
+def _described(
+    planned: Sequence[PlannedSet], sources: Mapping[str, Source], folder: Path
+) -> list[PlannedSet]:
+    """With `dataset.json`, zoos read to the end, and what the folders hold."""
+    images: dict[str, tuple[tuple[str, str], ...]] = {}
+    zoos: dict[tuple[object, ...], str | None] = {}
+    demos = Path(f"{os.path.abspath(folder)}-demo")  # beside it, so that it holds its sets alone
+    found = []
+    for item in planned:
+        photos = sources[item.entry.source_name] if item.entry.photos else None
+        means = Means(photos, demos / item.entry.path)
+        found.append(_checked(replace(item, means=means), means, images, zoos))
+    return found
+
+
+def _checked(
+    item: PlannedSet,
+    means: Means,
+    images: dict[str, tuple[tuple[str, str], ...]],
+    zoos: dict[tuple[object, ...], str | None],
+) -> PlannedSet:
+    """A set made ready, and compared with its folder; `images` and `zoos` are what was seen."""
+    if item.prepared is None:
+        return item
+    problem = None
+    if not item.entry.demo:
+        try:
+            ready = item.prepared(means)
+        except BappsGenError as error:
+            return replace(item, problem=one_line(error))
+        # One list of photos for all sets that have the same: there may be millions.
+        shared = images.setdefault(ready.info.source_digest, ready.info.source_images)
+        ready = replace(ready, info=replace(ready.info, source_images=shared))
+        item = replace(item, ready=ready)
+        problem = _zoo_problem(ready.info, zoos)
+    try:
+        kept = _kept_rows(item)
+    except WorkError as error:  # a UserError, such as another spec, concerns the whole run
+        return replace(item, problem=problem or one_line(error))
+    return replace(item, kept=kept, problem=problem)
+
+
+def _zoo_problem(info: DatasetInfo, seen: dict[tuple[object, ...], str | None]) -> str | None:
+    """Why a set's distorters cannot be used; each zoo is loaded once, and let go of again."""
+    pinned = pinned_distorters(info)
+    key = (info.zoo, pinned)
+    if pinned and key not in seen:
+        try:
+            worker_catalogue(info)
+            seen[key] = None
+        except BappsGenError as error:
+            seen[key] = one_line(error)
+    return seen.get(key)
+
+
+def _kept_rows(planned: PlannedSet) -> int:
+    """Rows that a set's folder holds of what is wanted; of a demo, that it holds at all.
+
+    Raises:
+        UserError: when it holds another spec, or more rows.
+        WorkError: when its `dataset.json` is damaged.
+    """
+    folder = planned.folder
+    if not folder.exists():
+        return 0
+    if (folder / INFO_NAME).exists():
+        held = read_info(folder).rows
+        if held > planned.entry.rows:
+            raise UserError(
+                f"{folder} has {held} rows, more than the {planned.entry.rows} asked for; repeat "
+                "the --scale it was made with or a larger one, or choose another --out"
+            )
+    if planned.ready is None:
+        return set_state(folder)[0]
+    info = planned.ready.info
+    settle_info(folder, info)
+    faults = Dataset(folder, info).faults()
+    ranges = (info.shard_range(shard) for shard in range(info.shards) if shard not in faults)
+    return sum(end - first for first, end in ranges)
+
+
+def _shared_photos(planned: Sequence[PlannedSet], folder: Path) -> int:
+    """How many contents occur both in train and in another split, sets made before included."""
+    sets = [(item.entry.split, item.ready.info) for item in planned if item.ready is not None]
+    if is_collection(folder):
+        for record, dataset in open_collection(folder).datasets():
+            sets.append((record.path.split("/")[1], dataset.info))
+    contents: dict[bool, dict[str, set[str]]] = {True: {}, False: {}}
+    for split, info in sets:
+        side = contents[split == "train"]
+        if info.source_digest not in side:
+            side[info.source_digest] = {sha256 for _, sha256 in info.source_images}
+    train, others = (set[str]().union(*contents[side].values()) for side in (True, False))
+    return len(train & others)
+
+
+def _check_room(plan: CollectionPlan) -> None:
+    need, free = plan.missing_bytes, plan.free_bytes
+    told = f"about {size_text(need)} are needed and {size_text(free)} are free at {plan.folder}"
+    if SURELY * need > free:
+        raise UserError(f"{told}; free some space, choose another --out, or lower --scale")
+    if need > free:
+        logger.warning("%s: it may not fit; what is made is kept", told)

@@ -1,0 +1,296 @@
+"""The spec of a collection: its sets, their photos, and a seed for each."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bapps_gen.checks import check_range
+from bapps_gen.errors import UserError, out_of_range, unknown_name
+from bapps_gen.pipelines.collections.kinds import KINDS, OPTIONS, option_value
+from bapps_gen.pipelines.sources.source import SPLITS
+from bapps_gen.seeding import MAX_SEED, digest_of, named_seed
+
+TASKS = ("2afc", "jnd")
+COLLECTION_SPLITS = ("train", "val", "test")
+MAX_SET_ROWS = 10**10
+MAX_SCALE = 1000.0
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """Photos that sets are made from.
+
+    Args:
+        paths: folders, images, Parquet files or tar shards.
+        split: "train" or "val" takes that part of them, by content; see `open_source`.
+        val_fraction: share of contents in val.
+    """
+
+    paths: tuple[str, ...]
+    split: str | None = None
+    val_fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.paths:
+            raise UserError("a source of photos has no path; give at least one")
+        if self.split is not None and self.split not in SPLITS:
+            raise unknown_name("split", self.split, SPLITS, f"splits are {', '.join(SPLITS)}")
+        if not 0.0 < self.val_fraction < 1.0:
+            raise out_of_range("val-fraction", self.val_fraction, "between 0 and 1", "0.1 is usual")
+
+
+@dataclass(frozen=True, slots=True)
+class SetEntry:
+    """One set of a collection.
+
+    Args:
+        path: its folder, "TASK/SPLIT/NAME" as in the original: "2afc/train/traditional".
+        kind: one of `collection_kinds.KINDS`.
+        rows: triplets or pairs.
+        source: name of its photos among the collection's sources; the split's where None.
+        seed: of the set; None derives it from the collection's seed and `path`.
+        options: of `collection_kinds.OPTIONS`, as plain values.
+    """
+
+    path: str
+    kind: str
+    rows: int
+    source: str | None = None
+    seed: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        where = f"set '{self.path}'"
+        parts = self.path.split("/")
+        if len(parts) != 3 or not _NAME.fullmatch(parts[2]):
+            raise out_of_range(
+                "path of a set",
+                repr(self.path),
+                "TASK/SPLIT/NAME, the name of letters, digits, '_', '-' and '.'",
+                "write for example 2afc/train/traditional",
+            )
+        for what, word, known in (
+            ("task", parts[0], TASKS),
+            ("split", parts[1], COLLECTION_SPLITS),
+            ("kind", self.kind, tuple(KINDS)),
+        ):
+            if word not in known:
+                raise unknown_name(f"{what} of {where}:", str(word), known, f"use {_or(known)}")
+        kind = KINDS[self.kind]
+        if kind.task != self.task:
+            raise UserError(
+                f"{where}: kind '{self.kind}' belongs to {kind.task}; "
+                f'write path = "{kind.task}/{self.split}/{self.name}"'
+            )
+        check_range(f"{where}: rows", _checked(self.rows, where), 1, MAX_SET_ROWS, whole=True)
+        if self.seed is not None:
+            check_range(f"{where}: seed", self.seed, 0, MAX_SEED, whole=True)
+        for name, value in self.options.items():
+            if name not in kind.options:
+                told = "option" if name not in OPTIONS else f"option of kind '{self.kind}'"
+                raise unknown_name(
+                    f"{told} of {where}:", name, kind.options, f"use {_or(sorted(kind.options))}"
+                )
+            option_value(name, value, where)
+        if self.source is not None and not self.photos:
+            raise UserError(f"{where}: kind '{self.kind}' takes no photos; leave out its source")
+
+    @property
+    def demo(self) -> bool:
+        """Whether ground truth and outputs are to be made from photos first."""
+        return bool(self.options.get("demo"))
+
+    @property
+    def photos(self) -> bool:
+        """Whether it is made from a source of photos."""
+        return KINDS[self.kind].photos or self.demo
+
+    @property
+    def task(self) -> str:
+        """ "2afc" or "jnd"."""
+        return self.path.split("/")[0]
+
+    @property
+    def split(self) -> str:
+        """ "train", "val" or "test"."""
+        return self.path.split("/")[1]
+
+    @property
+    def name(self) -> str:
+        """The set's name within its task and split."""
+        return self.path.split("/")[2]
+
+    @property
+    def source_name(self) -> str:
+        """Name of the source that it is made from."""
+        return self.source or self.split
+
+    def fields(self) -> dict[str, Any]:
+        """Its options as fields of the request that it is prepared from."""
+        return {
+            OPTIONS[name].field: option_value(name, value, f"set '{self.path}'")
+            for name, value in self.options.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSpec:
+    """What a collection is.
+
+    Args:
+        name: of the collection.
+        seed: that the sets' seeds are derived from.
+        sets: in the order in which they are made.
+        sources: photos by name.
+        left_out: (path, reason) of sets that belong to it but cannot be asked for.
+        scale: factor that the counts have been multiplied by, told in the card.
+    """
+
+    name: str
+    seed: int
+    sets: tuple[SetEntry, ...]
+    sources: Mapping[str, SourceEntry] = field(default_factory=dict)
+    left_out: tuple[tuple[str, str], ...] = ()
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise out_of_range(
+                "name of the collection",
+                repr(self.name),
+                "of letters, digits, '_', '-' and '.'",
+                "rename it",
+            )
+        check_range("seed", self.seed, 0, MAX_SEED, whole=True)
+        if not self.sets:
+            raise UserError(f"the collection '{self.name}' has no set; describe at least one")
+        folded: dict[str, str] = {}
+        for entry in self.sets:
+            # Folders that differ in case alone are one on some systems.
+            other = folded.setdefault(entry.path.lower(), entry.path)
+            if other is not entry.path:
+                raise UserError(
+                    f"the collection '{self.name}' has two sets at '{entry.path}'; rename one"
+                )
+
+    def seed_of(self, entry: SetEntry) -> int:
+        """The seed of a set: its own, or one that depends on this seed and its path alone."""
+        return named_seed(self.seed, entry.path) if entry.seed is None else entry.seed
+
+    def source_of(self, entry: SetEntry) -> SourceEntry:
+        """The photos of a set.
+
+        Raises:
+            UserError: when none are given under that name.
+        """
+        name = entry.source_name
+        if name in self.sources:
+            return self.sources[name]
+        if self.sources and name not in COLLECTION_SPLITS:
+            raise unknown_name(
+                f"source of set '{entry.path}':", name, self.sources, f"use {_or(self.sources)}"
+            )
+        option = f"--{name} PHOTOS" if name in SPLITS else f"{name} under [source] of a TOML file"
+        other = ", or --source PHOTOS to part one collection of photos" if name in SPLITS else ""
+        raise UserError(f"set '{entry.path}' needs photos; give {option}{other}")
+
+    def scaled(self, factor: float) -> CollectionSpec:
+        """With every count multiplied, rounded to the nearest (halves up), and at least 1.
+
+        Raises:
+            UserError: when the factor is out of range.
+        """
+        if not 0.0 < factor <= MAX_SCALE:
+            raise out_of_range(
+                "scale", factor, f"above 0 and at most {MAX_SCALE:g}", "0.01 makes a hundredth"
+            )
+        sets = tuple(
+            replace(entry, rows=max(1, math.floor(entry.rows * factor + 0.5)))
+            for entry in self.sets
+        )
+        return replace(self, sets=sets, scale=self.scale * factor)
+
+    def chosen(self, names: Sequence[str]) -> tuple[SetEntry, ...]:
+        """The sets that some names stand for, all where none is given.
+
+        A name is a set's path, the beginning of it ("2afc/val"), or any part of it ("jnd", "val",
+        "traditional").
+
+        Raises:
+            UserError: for a name that stands for no set, with the nearest that does.
+        """
+        kept: set[str] = set()
+        for name in names:
+            found = [entry.path for entry in self.sets if _is_meant(name, entry.path)]
+            reasons = [why for path, why in self.left_out if _is_meant(name, path)]
+            if not found and reasons:
+                raise UserError(f"'{name}' is left out of the collection: {reasons[0]}")
+            if not found:
+                paths = [entry.path for entry in self.sets]
+                known = {word for path in paths for word in (path, *path.split("/"))}
+                raise unknown_name("set", name, sorted(known), f"sets are {', '.join(paths)}")
+            kept.update(found)
+        return tuple(entry for entry in self.sets if not names or entry.path in kept)
+
+    def values(self) -> dict[str, Any]:
+        """Plain values, from which another could make the same collection of the same photos."""
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "scale": self.scale,
+            "sets": [
+                {
+                    "path": entry.path,
+                    "kind": entry.kind,
+                    "rows": entry.rows,
+                    "seed": self.seed_of(entry),
+                    "source": entry.source_name if entry.photos else None,
+                    "options": {name: _plain(value) for name, value in entry.options.items()},
+                }
+                for entry in self.sets
+            ],
+        }
+
+    @property
+    def digest(self) -> str:
+        """32 hexadecimal digits of SHA-256 over the canonical JSON of its values.
+
+        Shard sizes and the places of zoos and plugins do not count, for rows do not depend on them.
+        """
+        values = self.values()
+        for entry in values["sets"]:
+            entry["options"] = {
+                name: value
+                for name, value in entry["options"].items()
+                if name != "shard_size" and not OPTIONS[name].places
+            }
+        return digest_of(values)
+
+
+def _checked(rows: Any, where: str) -> int:
+    if isinstance(rows, bool) or not isinstance(rows, int):
+        raise out_of_range(f"{where}: rows", repr(rows), "a whole number", "write for example 1000")
+    return rows
+
+
+def _is_meant(name: str, path: str) -> bool:
+    return name in path.split("/") or f"{path}/".startswith(f"{name.rstrip('/')}/")
+
+
+def _or(names: Any) -> str:
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else str(last)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return str(value) if isinstance(value, Path) else value

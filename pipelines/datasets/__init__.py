@@ -1,0 +1,1 @@
+"""Rows to shards to a dataset: making, verifying, replaying, exporting."""

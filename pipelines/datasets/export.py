@@ -1,0 +1,203 @@
+"""Exports: the original folder layout, WebDataset tar shards, and recipes without pixels."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bapps_gen.errors import UserError, out_of_range
+from bapps_gen.imaging.encode import decode_png, encode_png
+from bapps_gen.manifests.dataset import Dataset, write_info, write_shard
+from bapps_gen.manifests.outputs import copy_outputs
+from bapps_gen.manifests.rows import PAIR_PATCHES, PATCH_SIZE, PATCHES
+from bapps_gen.pipelines.datasets.generate import Progress
+from bapps_gen.storage.atomic import make_folder, write_error
+
+MAX_UPSCALE = 4096
+
+# For triplets and for pairs: the layout's folder, the splits that it has, the first by default,
+# the name of each patch's folder, and the column of judgements, which is their folder's name.
+_LAYOUTS = {
+    PATCHES: ("2afc", ("train", "val"), PATCHES, "judge"),
+    PAIR_PATCHES: ("jnd", ("val",), ("p0", "p1"), "same"),
+}
+
+
+def export_bapps(
+    dataset: Dataset,
+    out: Path,
+    *,
+    split: str | None = None,
+    name: str | None = None,
+    upscale: int = PATCH_SIZE,
+    progress: Progress | None = None,
+) -> Path:
+    """Write `2afc/<split>/<name>/{ref,p0,p1}/NNNNNN.png` and `judge/NNNNNN.npy`, or of pairs,
+    `jnd/val/<name>/{p0,p1}/NNNNNN.png` and `same/NNNNNN.npy`.
+
+    The layout of the released BAPPS. A judge file holds one float32, the fraction preferring p1; a
+    same file, the fraction that call the two the same. Without judgements there is no such folder.
+    In jnd, p0 is the reference and p1 the distorted patch.
+
+    Args:
+        split: "train" (by default) or "val"; of pairs, which the layout has for validation alone,
+            "val".
+        name: the set's name; the dataset's kind by default, less "jnd-".
+        upscale: height and width written in px, a multiple of 64; larger than 64 enlarges by
+            nearest neighbour, 256 being the released form.
+
+    Returns:
+        The set's folder.
+
+    Raises:
+        UserError: when it exists already, only some rows have judgements, or there is no such
+            split.
+        WorkError: when it cannot be written, or the dataset is incomplete.
+    """
+    if upscale % PATCH_SIZE or not PATCH_SIZE <= upscale <= MAX_UPSCALE:
+        raise out_of_range(
+            "upscale",
+            upscale,
+            f"a multiple of {PATCH_SIZE} up to {MAX_UPSCALE}",
+            "use 64 (as stored) or 256 (the released form)",
+        )
+    dataset.require_whole()
+    patches = tuple(dataset.info.patches)
+    task, splits, parts, judgement = _LAYOUTS[patches]
+    if split is None:
+        split = splits[0]
+    if split not in splits:
+        raise UserError(
+            f"split = {split}, but the original layout has {dataset.info.unit} in "
+            f"{' and '.join(splits)} alone; leave it out"
+        )
+    judged = _judged(dataset, judgement)
+    place = out / task / split / (name or dataset.info.kind.removeprefix("jnd-"))
+    digits = max(6, len(str(dataset.info.rows - 1)))
+    with _whole_folder(place) as folder:
+        for part in (*parts, *((judgement,) if judged else ())):
+            (folder / part).mkdir()
+        columns = ["row", judgement, *patches]
+        for batch in dataset.batches(columns):
+            for stored in batch.to_pylist():
+                stem = f"{stored['row']:0{digits}d}"
+                for patch, part in zip(patches, parts, strict=True):
+                    picture = _enlarged(stored[patch]["bytes"], upscale)
+                    (folder / part / f"{stem}.png").write_bytes(picture)
+                if judged:
+                    np.save(
+                        folder / judgement / f"{stem}.npy",
+                        np.array([stored[judgement]], np.float32),
+                    )
+            if progress:
+                progress(stored["row"] + 1, dataset.info.rows)
+    return place
+
+
+def _judged(dataset: Dataset, judgement: str) -> bool:
+    rows = missing = 0
+    for batch in dataset.batches([judgement], size=10_000):
+        rows += batch.num_rows
+        missing += batch.column(judgement).null_count
+    if 0 < missing < rows:
+        raise UserError(
+            f"{missing} of {rows} rows of {dataset.folder} have no {judgement}, and the original "
+            "layout needs all or none; judge the rest first"
+        )
+    return missing == 0
+
+
+def _enlarged(png: bytes, size: int) -> bytes:
+    if size == PATCH_SIZE:
+        return png
+    patch = decode_png(png)
+    large = cv2.resize(patch, (size, size), interpolation=cv2.INTER_NEAREST)
+    return encode_png(large.astype(np.uint8, copy=False))
+
+
+def export_webdataset(dataset: Dataset, out: Path, progress: Progress | None = None) -> Path:
+    """Write one tar file a shard, `<kind>-000000.tar`, for the webdataset library.
+
+    Each row has `NNNNNNNN.ref.png`, `.p0.png`, `.p1.png` (in triplets) and `.json` with all other
+    columns.
+
+    Raises:
+        UserError: when `out` exists already.
+        WorkError: when it cannot be written, or the dataset is incomplete.
+    """
+    dataset.require_whole()
+    with _whole_folder(out) as folder:
+        for shard in range(dataset.info.shards):
+            path = folder / f"{dataset.info.kind}-{shard:06d}.tar"
+            with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+                for batch in dataset.shard_batches(shard):
+                    for stored in batch.to_pylist():
+                        _add_sample(tar, stored, dataset.info.patches)
+            if progress:
+                progress(dataset.info.shard_range(shard)[1], dataset.info.rows)
+    return out
+
+
+def _add_sample(tar: tarfile.TarFile, stored: dict[str, object], parts: Sequence[str]) -> None:
+    key = f"{stored['row']:08d}"
+    for part in parts:
+        picture = stored.pop(part)
+        assert isinstance(picture, dict)
+        _add_member(tar, f"{key}.{part}.png", picture["bytes"])
+    _add_member(tar, f"{key}.json", json.dumps(stored, ensure_ascii=False).encode())
+
+
+def _add_member(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)  # its zero time and owner make equal sets equal files
+    member.size = len(data)
+    tar.addfile(member, io.BytesIO(data))
+
+
+def export_recipe(dataset: Dataset, out: Path, progress: Progress | None = None) -> Path:
+    """Write the manifest without its pictures; `replay` makes them again from the sources.
+
+    Raises:
+        UserError: when `out` exists already.
+        WorkError: when it cannot be written, or the dataset is incomplete.
+    """
+    dataset.require_whole()
+    info = replace(dataset.info, pictures=False)
+    with _whole_folder(out) as folder:
+        (folder / "data").mkdir()
+        for shard in range(info.shards):
+            write_shard(folder, info, shard, dataset.read_rows(shard), None)
+            if progress:
+                progress(info.shard_range(shard)[1], info.rows)
+        write_info(folder, info)
+        copy_outputs(dataset, folder)
+    return out
+
+
+@contextlib.contextmanager
+def _whole_folder(place: Path) -> Iterator[Path]:
+    """A hidden folder beside `place` that takes its name when the block succeeds."""
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise UserError(f"{place} exists already; choose another place or remove it first")
+    make_folder(place.parent)
+    hidden = place.parent / f".{place.name}.tmp"
+    try:
+        if hidden.exists():  # left by a run that was killed
+            shutil.rmtree(hidden)
+        hidden.mkdir()
+        yield hidden
+        if place.exists():
+            place.rmdir()
+        hidden.rename(place)
+    except OSError as error:
+        raise write_error(place, error) from error
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)

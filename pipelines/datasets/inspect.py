@@ -1,0 +1,90 @@
+"""A dataset in numbers: what it holds and whether it is whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from bapps_gen.manifests.dataset import Dataset, DatasetInfo, shard_path
+from bapps_gen.pipelines.rows.cnn_steps import pinned_distorters
+from bapps_gen.storage.locations import Url, side_by_side
+
+_BATCH_ROWS = 10_000
+
+
+def summarize(dataset: Dataset) -> dict[str, Any]:
+    """Counts and origin of a dataset, complete or not, as plain values."""
+    info = dataset.info
+    faults = dataset.faults()
+    sides = [f"distortion{side}" for side in range(len(info.patches) - 1)]
+    judgement = "judge" if info.unit == "triplets" else "same"
+    used: Counter[str] = Counter()
+    images: set[str] = set()
+    rows = judged = 0
+    columns = [*sides, "source_sha256", judgement]
+    shards = [shard for shard in range(info.shards) if shard not in faults]
+    remote = isinstance(dataset.folder, Url)
+
+    def batches_of(shard: int) -> list[pa.RecordBatch]:
+        return list(dataset.shard_batches(shard, columns, _BATCH_ROWS))
+
+    for batches in side_by_side(batches_of, shards, remote):
+        for batch in batches:
+            rows += batch.num_rows
+            judged += batch.num_rows - batch.column(judgement).null_count
+            images.update(batch.column("source_sha256").to_pylist())
+            for name in sides:
+                used.update(batch.column(name).to_pylist())
+    atoms: Counter[str] = Counter()
+    for choice, times in used.items():
+        for atom in choice.split("+") if choice else ():  # imported rows have none
+            atoms[atom] += times
+    whole = {shard_path(dataset.folder, shard).name for shard in shards}
+    size = sum(
+        path.stat().st_size
+        for path in (dataset.folder / "data").glob("*.parquet")
+        if path.name in whole
+    )
+    count = max(1, len(sides) * rows)
+    return {
+        "folder": str(dataset.folder),
+        "kind": info.kind if info.pictures else f"{info.kind} recipe, without pictures",
+        "rows": rows,
+        "rows_when_complete": info.rows,
+        "shards": len(shards),
+        "shards_missing_or_damaged": len(faults),
+        "megabytes": round(size / 1e6, 1),
+        "judged_rows": judged,
+        "seed": info.spec.get("seed", "none: imported"),
+        "spec_digest": info.digest,
+        "made_with_version": info.version,
+        "source": ", ".join(info.source_roots) or "built-in photographs",
+        "outputs": _outputs(info.outputs),
+        "source_images": len(info.source_images),
+        "source_images_used": len(images),
+        "source_images_unusable": len(info.source_failures),
+        "distortions_used": len(used),
+        "share_of_singles": round(
+            sum(times for choice, times in used.items() if "+" not in choice) / count, 4
+        ),
+        "sides_by_atom": dict(sorted(atoms.items(), key=lambda item: (-item[1], item[0]))),
+        "cnn_distorters": _distorters(info),
+        "plugins": ", ".join(info.plugins) or "none",
+    }
+
+
+def _distorters(info: DatasetInfo) -> str:
+    """How many CNN distorters were drawn from, and where they came from."""
+    count = len(pinned_distorters(info))
+    return f"{count} of {info.zoo or 'the zoo of this package'}" if count else "none"
+
+
+def _outputs(roots: Mapping[str, str]) -> str:
+    """How many algorithms there are, and where their outputs were."""
+    if not roots:
+        return "none"
+    folders = sorted({root.rpartition("/")[0] for root in roots.values()})
+    return f"of {len(roots)} algorithms in {', '.join(folders)}"

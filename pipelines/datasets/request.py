@@ -1,0 +1,170 @@
+"""What a user asks a set to be, and the `dataset.json` that follows from it and the photos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bapps_gen.cnn_distorters.zoo import Zoo, open_zoo
+from bapps_gen.distortions.registry import Catalogue, load_catalogue
+from bapps_gen.errors import unknown_name
+from bapps_gen.manifests.dataset import DatasetInfo
+from bapps_gen.pipelines.datasets.generate import DEFAULT_SHARD_ROWS, check_layout, describe_dataset
+from bapps_gen.pipelines.rows.cnn_steps import distorter_versions, pin_distorters, with_zoo
+from bapps_gen.pipelines.rows.spec import (
+    JND_SEVERITY,
+    TripletSpec,
+    atom_versions,
+    choose_distortions,
+)
+from bapps_gen.pipelines.sources.source import Source
+
+# kind of set: whether it has traditional distortions, whether it has CNN distorters, and whether
+# its rows are JND pairs. Those of pairs are named as imported sets of the original layout are.
+KINDS = {
+    "traditional": (True, False, False),
+    "cnn": (False, True, False),
+    "mix": (True, True, False),
+    "jnd-traditional": (True, False, True),
+    "jnd-cnn": (False, True, True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SetRequest:
+    """A set as a user asks for it. The defaults are those of `TripletSpec`.
+
+    Args:
+        kind: one of KINDS.
+        rows: how many triplets or pairs.
+        seed: of the dataset.
+        shard_rows: rows in a Parquet file; rows do not depend on it.
+        scale, min_contrast, rows_per_image: see `TripletSpec`.
+        families, atoms, compositions: see `choose_distortions`.
+        singles: of the traditional distortions; see `TripletSpec`.
+        severity: of the traditional distortions and, in pairs, of CNN distorters; None for
+            JND_SEVERITY in pairs and for the default of `TripletSpec` elsewhere.
+        plugins: files or entry points with distortions of the user's own.
+        zoo: folder of CNN distorters; None for the shipped one.
+        distorters: ids, and ranges of ids, of its distorters; all where none is given.
+        sequences: see `TripletSpec`; only for a mixed set.
+    """
+
+    kind: str
+    rows: int
+    seed: int = 0
+    shard_rows: int = DEFAULT_SHARD_ROWS
+    scale: tuple[float, float] = (0.25, 1.0)
+    min_contrast: float = 0.02
+    rows_per_image: int = 10
+    families: tuple[str, ...] = ()
+    atoms: tuple[str, ...] = ()
+    compositions: tuple[str, ...] = ()
+    singles: float | None = None
+    severity: tuple[float, float] | None = None
+    plugins: tuple[str, ...] = ()
+    zoo: Path | None = None
+    distorters: tuple[str, ...] = ()
+    sequences: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise unknown_name("kind", self.kind, KINDS, f"kinds are {', '.join(KINDS)}")
+        check_layout(self.rows, self.shard_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSet:
+    """A request found possible, but for its photos.
+
+    Args:
+        request: what was asked for.
+        catalogue: everything that rows may be made with.
+        zoo: that the CNN distorters come from; None in a traditional set.
+        values: arguments of `TripletSpec`, all but the source's.
+    """
+
+    request: SetRequest
+    catalogue: Catalogue
+    zoo: Zoo | None
+    values: dict[str, Any]
+
+    def describe(self, source: Source) -> DatasetInfo:
+        """The `dataset.json` of this set made from some photos."""
+        spec = TripletSpec(images=len(source), source_digest=source.digest, **self.values)
+        request = self.request
+        return describe_dataset(
+            request.kind,
+            spec,
+            source,
+            self.catalogue,
+            request.plugins,
+            request.rows,
+            request.shard_rows,
+            self.zoo,
+        )
+
+
+def prepare_set(request: SetRequest) -> PreparedSet:
+    """Find what a request needs and check everything that can be told without its photos.
+
+    Raises:
+        UserError: for an unknown distortion or distorter, a value out of range, or no zoo.
+        WorkError: when the zoo's index is damaged.
+    """
+    traditional, cnn, pairs = KINDS[request.kind]
+    values: dict[str, Any] = {
+        "seed": request.seed,
+        "scale": request.scale,
+        "min_contrast": request.min_contrast,
+        "rows_per_image": request.rows_per_image,
+        "choices": (),
+        "pairs": pairs,
+    }
+    severity = JND_SEVERITY if pairs and request.severity is None else request.severity
+    if severity is not None and (traditional or pairs):
+        values["severity"] = severity
+    catalogue, zoo = load_catalogue(request.plugins), None
+    versions: tuple[tuple[str, int], ...] = ()
+    if traditional:
+        values["choices"] = choose_distortions(
+            catalogue,
+            families=request.families,
+            atoms=request.atoms,
+            compositions=request.compositions,
+        )
+        values["singles"] = request.singles
+        versions = atom_versions(catalogue, values["choices"])
+    if cnn:
+        zoo, ids = choose_distorters(request.zoo, request.distorters)
+        catalogue = with_zoo(catalogue, zoo, ids)
+        values["distorters"] = pin_distorters(zoo, ids)
+        versions = tuple(sorted((*versions, *distorter_versions(ids))))
+    if traditional and cnn:
+        values["sequences"] = request.sequences
+    values["versions"] = versions
+    TripletSpec(images=1, source_digest="", **values)
+    return PreparedSet(request, catalogue, zoo, values)
+
+
+def choose_distorters(
+    folder: Path | None, chosen: tuple[str, ...] = ()
+) -> tuple[Zoo, tuple[str, ...]]:
+    """A zoo, and the ids of some of its distorters in its order.
+
+    Args:
+        folder: of the zoo; None for the shipped one.
+        chosen: ids and ranges of ids such as "010-020"; all where none is given.
+
+    Raises:
+        UserError: for a missing zoo or an unknown id.
+        WorkError: when the zoo's index is damaged.
+    """
+    zoo = open_zoo(folder)
+    from bapps_gen.pipelines.training.distorters import (
+        choose_specs,  # needs torch, which open_zoo asks for
+    )
+
+    specs = choose_specs([zoo.spec(name) for name in zoo.ids], chosen)
+    return zoo, tuple(spec.id for spec in specs)

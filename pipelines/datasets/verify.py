@@ -1,0 +1,263 @@
+"""Verifying a dataset: every row made again from the plan and the source, and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from bapps_gen.checks import check_range
+from bapps_gen.cnn_distorters.zoo import Zoo
+from bapps_gen.errors import BappsGenError, UserError, WorkError
+from bapps_gen.execution.jobs import Workers, run_jobs
+from bapps_gen.imaging.encode import decode_png
+from bapps_gen.manifests.dataset import INFO_NAME, Dataset, shard_fault, shard_path
+from bapps_gen.manifests.rows import PATCHES, ManifestRow
+from bapps_gen.manifests.schema import table_rows
+from bapps_gen.pipelines.datasets.generate import Progress
+from bapps_gen.pipelines.datasets.kinds import (
+    RowPlanner,
+    RowRenderer,
+    RowSource,
+    row_planner,
+    row_renderer,
+)
+from bapps_gen.pipelines.real.spec import is_real
+from bapps_gen.pipelines.rows.cnn_steps import open_dataset_zoo, pinned_distorters, recipe_files
+from bapps_gen.pipelines.rows.plan import TripletPlan
+from bapps_gen.pipelines.rows.render import pixel_hash
+from bapps_gen.pipelines.rows.renderer import Patches, grouped
+from bapps_gen.storage.locations import Location
+
+PROBLEMS_A_SHARD = 20
+"""Problems listed of one shard; more are only counted."""
+
+_BATCH_ROWS = 100
+
+
+Stored = tuple[ManifestRow, tuple[bytes, ...] | None]
+"""A row with its PNG files, None in a recipe."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyContext:
+    """What every worker needs. Without a source, pixels are not made again."""
+
+    dataset: Dataset
+    source: RowSource | None
+    zoo: Zoo | None = None
+    tolerance: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What was found.
+
+    Args:
+        rows: how many were compared.
+        count: problems in all.
+        problems: the first of them, a line each.
+        tolerated: rows that differ, but by no more than the tolerance.
+        largest: greatest difference among those, in levels of 255.
+    """
+
+    rows: int
+    count: int
+    problems: tuple[str, ...]
+    tolerated: int = 0
+    largest: int = 0
+
+
+def verify(
+    dataset: Dataset,
+    source: RowSource | None,
+    workers: Workers,
+    progress: Progress | None = None,
+    *,
+    zoo: Zoo | None = None,
+    tolerance: int = 0,
+) -> VerifyReport:
+    """Compare a dataset with what its spec and source give.
+
+    Checked are: every shard there and whole, its schema and counts; every row's id, plan and
+    hashes; every stored picture against its hash; and every pixel, made again. Without a source
+    the plan's distortions, the schema, counts, ids and stored pictures are still checked; of an
+    imported dataset, which has no plan, all but the distortions.
+
+    Args:
+        zoo: of `open_dataset_zoo`; None opens it where the dataset says it was, if it needs one.
+        tolerance: greatest difference allowed between a stored picture and the one made again,
+            in levels of 255. 0 asks for equal hashes.
+
+    Raises:
+        UserError: when the tolerance is not from 0 to 255 or there are no pictures for it.
+    """
+    check_range("tolerance", tolerance, 0, 255, whole=True)
+    if tolerance and not dataset.info.pictures:
+        raise UserError(
+            f"tolerance = {tolerance}, but {dataset.folder} is a recipe without pictures to "
+            "compare; leave it out, or verify a dataset"
+        )
+    if source is not None:
+        zoo = zoo or open_dataset_zoo(dataset.info)
+    rows = count = tolerated = largest = 0
+    problems: list[str] = []
+    context = VerifyContext(dataset, source, zoo, tolerance)
+    shards = range(dataset.info.shards)
+    shared: tuple[str | Location, ...] = (
+        dataset.folder / INFO_NAME,
+        *(() if source is None else source.roots),
+        *recipe_files(dataset.info.plugins, zoo),
+    )
+    reports = run_jobs(prepare_verify, context, shards, workers, shared)
+    for done, report in enumerate(reports, 1):
+        rows += report.rows
+        count += report.count
+        problems += report.problems
+        tolerated += report.tolerated
+        largest = max(largest, report.largest)
+        if progress:
+            progress(min(done * dataset.info.shard_rows, dataset.info.rows), dataset.info.rows)
+    return VerifyReport(rows, count, tuple(sorted(problems)), tolerated, largest)
+
+
+def prepare_verify(context: VerifyContext) -> Callable[[int], VerifyReport]:
+    """A function that verifies one shard."""
+    dataset, info = context.dataset, context.dataset.info
+    planner: RowPlanner | None = None
+    renderer: RowRenderer | None = None
+    if context.source is not None and not info.imported:
+        renderer = row_renderer(info, context.source, context.zoo)
+        planner = renderer.planner
+    elif not info.imported:
+        planner = row_planner(info)
+    # The rows of an image lie apart: many together, it and its outputs are decoded once.
+    together = bool(pinned_distorters(info)) or is_real(info)
+
+    def verify_shard(shard: int) -> VerifyReport:
+        path = shard_path(dataset.folder, shard)
+        fault = shard_fault(dataset.folder, info, shard)
+        if fault is not None:
+            return VerifyReport(0, 1, (f"{path} is {fault}",))
+        found: list[str] = []
+        rows = tolerated = largest = 0
+        try:
+            for group in grouped(stored_rows(dataset, shard), together):
+                sound = []
+                for row, pngs in group:
+                    expected = info.shard_range(shard)[0] + rows
+                    rows += 1
+                    found += [f"{path.name} row {expected}: {what}" for what in _stored(row, pngs)]
+                    if row.row != expected:
+                        found.append(f"{path.name} row {expected}: holds row {row.row}")
+                        continue
+                    if row.id != f"{info.digest[:8]}-{expected:08d}":
+                        found.append(f"{path.name} row {expected}: has the id {row.id}")
+                    sound.append((row, pngs))
+                if planner is None:
+                    continue
+                compared = _compare(sound, planner, renderer, context.tolerance)
+                for (row, _), (differences, levels) in zip(sound, compared, strict=True):
+                    found += [f"{path.name} row {row.row}: {what}" for what in differences]
+                    tolerated += levels > 0
+                    largest = max(largest, levels)
+        except WorkError as error:
+            found.append(str(error))
+        return VerifyReport(rows, len(found), tuple(found[:PROBLEMS_A_SHARD]), tolerated, largest)
+
+    return verify_shard
+
+
+def stored_rows(dataset: Dataset, shard: int) -> Iterator[Stored]:
+    """Rows of one shard, each with its PNG files (None in a recipe), in flat memory."""
+    for batch in dataset.shard_batches(shard, size=_BATCH_ROWS):
+        rows = table_rows(batch)
+        if not dataset.info.pictures:
+            yield from ((row, None) for row in rows)
+            continue
+        pictures = [batch.column(name).to_pylist() for name in dataset.info.patches]
+        for row, images in zip(rows, zip(*pictures, strict=True), strict=True):
+            yield row, tuple(image["bytes"] for image in images)
+
+
+def _stored(row: ManifestRow, pngs: tuple[bytes, ...] | None) -> Iterator[str]:
+    """What contradicts itself in a stored row."""
+    names = PATCHES[: len(row.hashes)]
+    for name, png, digest in zip(names, pngs or (), row.hashes, strict=False):
+        try:
+            if pixel_hash(decode_png(png)) != digest:
+                yield f"the stored {name} is not the picture of its hash"
+        except WorkError as error:
+            yield f"{name}: {error}"
+
+
+def _compare(
+    stored: Sequence[Stored], planner: RowPlanner, renderer: RowRenderer | None, tolerance: int
+) -> Iterator[tuple[list[str], int]]:
+    """For each stored row, what differs from the row that its plan gives, and levels tolerated."""
+    plans = [planner.row(row.row) for row, _ in stored]
+    if renderer is None:
+        for (row, _), plan in zip(stored, plans, strict=True):
+            yield ["its steps are not those of the plan"] if plan.sides != row.steps else [], 0
+        return
+    for (row, pngs), fresh in zip(stored, _remade(plans, renderer), strict=True):
+        if isinstance(fresh, BappsGenError):
+            yield [str(fresh)], 0
+        else:
+            yield _differences(row, pngs, *fresh, tolerance)
+
+
+def _remade(
+    plans: list[TripletPlan], renderer: RowRenderer
+) -> Sequence[tuple[ManifestRow, Patches] | BappsGenError]:
+    """Rows made again; for each that cannot be, why."""
+    # In the order of images, lest each be decoded for every row.
+    order = sorted(range(len(plans)), key=lambda place: plans[place].image)
+    made: dict[int, tuple[ManifestRow, Patches] | BappsGenError] = {}
+    try:
+        fresh = renderer.render_many([plans[place] for place in order])
+        made = dict(zip(order, fresh, strict=True))
+    except BappsGenError:
+        for place in order:
+            try:
+                made[place] = renderer.render(plans[place])
+            except BappsGenError as error:
+                made[place] = error
+    return [made[place] for place in range(len(plans))]
+
+
+def _differences(
+    row: ManifestRow,
+    pngs: tuple[bytes, ...] | None,
+    fresh: ManifestRow,
+    patches: Patches,
+    tolerance: int,
+) -> tuple[list[str], int]:
+    """Names of what differs, and the levels by which pictures differ that are let pass."""
+    # What people said was added later and is no part of the plan.
+    said = ("judge", "judge_count", "same", "same_count")
+    fresh = replace(fresh, **{name: getattr(row, name) for name in said})
+    names = [
+        field.name
+        for field in fields(ManifestRow)
+        if getattr(fresh, field.name) != getattr(row, field.name)
+    ]
+    levels = 0
+    if "hashes" in names and tolerance and pngs is not None:
+        names.remove("hashes")
+        try:
+            levels = max(
+                int(np.abs(decode_png(png).astype(np.int16) - patch).max())
+                for png, patch in zip(pngs, patches, strict=True)
+            )
+        except WorkError:  # told of already: no picture
+            return [_differs(name) for name in names], 0
+        if levels > tolerance:
+            problem = f"its pictures differ from those made again by up to {levels} levels"
+            return [problem, *map(_differs, names)], 0
+    return [_differs(name) for name in names], levels
+
+
+def _differs(name: str) -> str:
+    return f"{name} differs from what the plan and the source give"

@@ -1,0 +1,1 @@
+"""Rows made from the outputs of real algorithms."""

@@ -1,0 +1,303 @@
+"""Ground truth and the outputs of algorithms, aligned by file name; what does not fit is told."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from bapps_gen.errors import ImageError, SourceError
+from bapps_gen.imaging.decode import image_size
+from bapps_gen.manifests.outputs import OutputFiles
+from bapps_gen.pipelines.sources.listing import IMAGE_SUFFIXES
+from bapps_gen.pipelines.sources.relocate import Images, find_by_content, find_recorded
+from bapps_gen.pipelines.sources.source import Progress, Source
+
+logger = logging.getLogger(__name__)
+
+_NAMED = 5
+"""Images named in an error."""
+_WARNED = 20
+"""Images left out that have a line of their own in the log."""
+_MAX_THREADS = 16
+
+
+@dataclass(frozen=True)
+class AlignedImages:
+    """Ground-truth images, each with an output of every algorithm.
+
+    Args:
+        reference: the ground truth.
+        algorithms: names, in order.
+        outputs: for each algorithm, its outputs in the order of the ground truth.
+    """
+
+    reference: Images
+    algorithms: tuple[str, ...]
+    outputs: tuple[Source, ...]
+
+    def __len__(self) -> int:
+        return len(self.reference)
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """Absolute paths and URLs that the images are read from."""
+        return (*self.reference.roots, *(root for part in self.outputs for root in part.roots))
+
+    def files(self, place: int) -> OutputFiles:
+        """(name, SHA-256) of every output of the algorithm at some place among `algorithms`."""
+        return [(entry.name, entry.sha256) for entry in self.outputs[place].entries]
+
+
+def outputs_digest(files: OutputFiles) -> str:
+    """SHA-256 over the contents of outputs in the order of the images, 64 hexadecimal digits.
+
+    Names do not matter: the images that they belong to are in the reference's digest.
+    """
+    return hashlib.sha256("".join(f"{sha256}\n" for _, sha256 in files).encode()).hexdigest()
+
+
+def alignment_keys(source: Source) -> list[str]:
+    """What images are aligned by: the name without its ending, relative to the source's root.
+
+    The name of a tar or Parquet file that is all of the source does not count.
+    """
+    lone = source.lone_file
+    keys = []
+    for entry in source.entries:
+        name = entry.name if lone is None else entry.name.removeprefix(lone).removeprefix("/")
+        stem, suffix = os.path.splitext(name)
+        keys.append(stem if suffix.lower() in IMAGE_SUFFIXES else name)
+    return keys
+
+
+@dataclass(slots=True)
+class _Reasons:
+    """Why images cannot be used, by place in the reference and by kind."""
+
+    by_image: dict[int, list[str]] = field(default_factory=dict)
+    counts: dict[str, int] = field(
+        default_factory=lambda: {
+            "outputs missing": 0,
+            "outputs of another size": 0,
+            "names that fit several files": 0,
+        }
+    )
+
+    def add(self, image: int, kind: str, reason: str) -> None:
+        self.counts[kind] += 1
+        self.by_image.setdefault(image, []).append(reason)
+
+
+_MISSING, _SIZE, _SEVERAL = _Reasons().counts
+
+
+def align(
+    reference: Source,
+    outputs: Mapping[str, Source],
+    *,
+    skip: bool = False,
+    progress: Progress | None = None,
+) -> tuple[AlignedImages, dict[str, str]]:
+    """Pair every ground-truth image with its output of every algorithm.
+
+    Files belong together that have the same name relative to their root but for the ending. Sizes
+    are compared by the headers of the files. Files whose header cannot be read are let pass: like
+    those with damaged pixels they are told and left out when it is their turn. Outputs of no
+    ground-truth image are told and not used.
+
+    Args:
+        reference: the ground truth.
+        outputs: of each algorithm, by name.
+        skip: leave out images that lack an output, whose output has another size, or whose name
+            fits several files, rather than refuse them all.
+        progress: called with (files whose sizes are known, files in all).
+
+    Returns:
+        what fits, algorithms by name; and by name why images were left out.
+
+    Raises:
+        SourceError: when some images do not fit and `skip` is False, or none does.
+    """
+    names = tuple(sorted(outputs))
+    images = [entry.name for entry in reference.entries]
+    keys = alignment_keys(reference)
+    reasons = _Reasons()
+    wanted = _Places(keys)
+    for image, key in enumerate(keys):
+        if several := wanted.several(key):
+            listed = ", ".join(images[place] for place in several)
+            reasons.add(image, _SEVERAL, f"the reference has several images of this name: {listed}")
+    places: list[list[int]] = []
+    for name in names:
+        found = alignment_keys(outputs[name])
+        _tell_unused(name, outputs[name], found, wanted)
+        places.append(_pair(name, outputs[name], keys, _Places(found), reasons))
+        if all(place < 0 for place in places[-1]):
+            raise SourceError(
+                f"no output of {name} has the name of a reference image: outputs are called "
+                f"'{found[0]}' and so on, reference images '{keys[0]}'; rename them to align them"
+            )
+    kept = [image for image in range(len(images)) if image not in reasons.by_image]
+    sources = (reference.take(kept), *_taken([outputs[name] for name in names], places, kept))
+    _compare_sizes(names, sources, kept, reasons, progress)
+    left_out = {images[place]: "; ".join(why) for place, why in sorted(reasons.by_image.items())}
+    if left_out:
+        _report(left_out, reasons, len(images), skip)
+        kept = [image for image in kept if image not in reasons.by_image]
+        sources = (reference.take(kept), *_taken([outputs[name] for name in names], places, kept))
+    return AlignedImages(sources[0], names, sources[1:]), left_out
+
+
+class _Places:
+    """Places of images by key."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self.first: dict[str, int] = {}
+        self.more: dict[str, list[int]] = {}
+        for place, key in enumerate(keys):
+            first = self.first.setdefault(key, place)
+            if first != place:
+                self.more.setdefault(key, [first]).append(place)
+
+    def several(self, key: str) -> list[int]:
+        """All places of a key that has more than one; else none."""
+        return self.more.get(key, [])
+
+
+def _pair(
+    name: str, source: Source, keys: Sequence[str], found: _Places, reasons: _Reasons
+) -> list[int]:
+    """The place of every image's output, -1 where there is none or no telling which."""
+    paired = []
+    for image, key in enumerate(keys):
+        place = found.first.get(key, -1)
+        if place < 0:
+            reasons.add(image, _MISSING, f"no output of {name}")
+        elif several := found.several(key):
+            listed = ", ".join(source.entries[other].name for other in several)
+            reasons.add(image, _SEVERAL, f"several outputs of {name}: {listed}")
+            place = -1
+        paired.append(place)
+    return paired
+
+
+def _tell_unused(name: str, source: Source, found: Sequence[str], wanted: _Places) -> None:
+    unused = [place for place, key in enumerate(found) if key not in wanted.first]
+    if unused and len(unused) < len(found):
+        listed = ", ".join(source.entries[place].name for place in unused[:_NAMED])
+        more = ", …" if len(unused) > _NAMED else ""
+        logger.warning(
+            "%d outputs of %s belong to no reference image and are not used: %s%s",
+            *(len(unused), name, listed, more),
+        )
+
+
+def _taken(
+    sources: Sequence[Source], places: Sequence[Sequence[int]], kept: Sequence[int]
+) -> tuple[Source, ...]:
+    return tuple(
+        source.take([column[image] for image in kept])
+        for source, column in zip(sources, places, strict=True)
+    )
+
+
+def _compare_sizes(
+    names: Sequence[str],
+    sources: Sequence[Source],
+    kept: Sequence[int],
+    reasons: _Reasons,
+    progress: Progress | None,
+) -> None:
+    """Add the images whose outputs are not of their size; the reference is the first source."""
+    first, *others = _sizes(sources, progress)
+    for name, sizes in zip(names, others, strict=True):
+        for image, size, output in zip(kept, first, sizes, strict=True):
+            if size and output and size != output:
+                reasons.add(image, _SIZE, f"the output of {name} {size_difference(output, size)}")
+
+
+def size_difference(output: tuple[int, int], reference: tuple[int, int]) -> str:
+    """That an output's height and width are not the reference's, for people."""
+    return f"has {output[1]}×{output[0]} px, but the reference has {reference[1]}×{reference[0]} px"
+
+
+_Size = tuple[int, int] | None
+
+
+def _sizes(sources: Sequence[Source], progress: Progress | None) -> list[list[_Size]]:
+    """Height and width of every image of every source; None for those without a sound header."""
+    total, done = sum(map(len, sources)), 0
+    lock, stop = threading.Lock(), threading.Event()
+
+    def measure(source: Source) -> list[_Size]:
+        nonlocal done
+        found: list[_Size] = []
+        for index in range(len(source)):
+            if stop.is_set():
+                break
+            try:
+                found.append(image_size(source.read(index)))
+            except ImageError:
+                found.append(None)
+            with lock:
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+        return found
+
+    # One thread for each source, whose open files are no other's.
+    with ThreadPoolExecutor(min(_MAX_THREADS, len(sources)), "size") as pool:
+        try:
+            return list(pool.map(measure, sources))
+        finally:
+            stop.set()
+
+
+def _report(left_out: Mapping[str, str], reasons: _Reasons, total: int, skip: bool) -> None:
+    """Log what is left out, or raise where that is not allowed or nothing remains."""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in reasons.counts.items() if count)
+    told = [f"{name}: {reason}" for name, reason in left_out.items()]
+    head = (
+        f"{len(told)} of {total} reference images cannot be used ({kinds}): "
+        f"{'; '.join(told[:_NAMED])}{'; …' if len(told) > _NAMED else ''}"
+    )
+    if not skip:
+        raise SourceError(f"{head}; put them right, or leave them out with --skip-misaligned")
+    if len(told) == total:
+        raise SourceError(f"{head}; none is left")
+    for line in told[:_WARNED]:
+        logger.warning("left out %s", line)
+    if len(told) > _WARNED:
+        logger.warning("left out %d more images; dataset.json names them all", len(told) - _WARNED)
+
+
+def find_aligned(
+    images: Sequence[tuple[str, str]],
+    recorded: Sequence[tuple[str, OutputFiles]],
+    reference: Source,
+    outputs: Callable[[str], Source],
+) -> AlignedImages:
+    """The images and outputs that a dataset was made from, found again by content.
+
+    Args:
+        images: recorded (name, SHA-256) of the ground truth.
+        recorded: of each algorithm, the same of its outputs.
+        reference: where the ground truth is now.
+        outputs: gives where the outputs of an algorithm are now.
+
+    Raises:
+        WorkError: naming the first image that is missing or has changed, and how many are.
+    """
+    found = []
+    for name, files in recorded:
+        source = outputs(name)
+        remedy = f"--outputs {name}=DIR with those that it was made from"
+        found.append(source.take(find_by_content(files, source, remedy, f"{name}: ")))
+    remedy = "--source with the ground truth that it was made from"
+    names = tuple(name for name, _ in recorded)
+    return AlignedImages(find_recorded(images, reference, remedy), names, tuple(found))

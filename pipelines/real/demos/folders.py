@@ -1,0 +1,336 @@
+"""Folders of ground truth and of algorithms' outputs, as `real` takes them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cv2
+import numpy as np
+
+from bapps_gen.errors import ImageError, SourceError, UserError, out_of_range
+from bapps_gen.execution.jobs import Workers, run_jobs
+from bapps_gen.imaging.encode import encode_png
+from bapps_gen.pipelines.real.demos.catalogue import DEMO_VERSION, find_task
+from bapps_gen.pipelines.real.demos.pixels import reduced
+from bapps_gen.pipelines.real.demos.records import Image
+from bapps_gen.pipelines.real.tasks import DEMO_IMAGES
+from bapps_gen.pipelines.sources.source import Progress, Source
+from bapps_gen.seeding import MAX_SEED, SLOT_DEMO, SLOT_IMAGES, generator
+from bapps_gen.storage.atomic import (
+    folder_lock,
+    make_folder,
+    remove_leftovers,
+    whole_file,
+)
+from bapps_gen.storage.locations import Location
+
+logger = logging.getLogger(__name__)
+
+SIDE = 512
+"""Largest height and width of the part of a photo that is used, px (own choice: about 60 patches
+that do not overlap, in half a second to two seconds of processor time)."""
+
+INFO_NAME = "demo.json"
+REFERENCE_FOLDER = "reference"
+OUTPUTS_FOLDER = "outputs"
+
+_DONOR_SIDE = 256
+_LEAST_CHROMA = 2.0  # mean distance of R, G and B from their mean, in levels, of a coloured photo
+_NAME_LENGTH = 60
+_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoFolders:
+    """Where a demo lies.
+
+    Args:
+        reference: folder of the ground truth.
+        outputs: folder of each algorithm's outputs, by its name. Pictures of the same photo have
+            the same file name and size in all of them.
+    """
+
+    reference: Path
+    outputs: Mapping[str, Path]
+
+
+def make_demo(
+    task: str,
+    images: Source,
+    folder: Path,
+    *,
+    limit: int = DEMO_IMAGES,
+    seed: int = 0,
+    workers: Workers = 1,
+    progress: Progress | None = None,
+) -> DemoFolders:
+    """Make the ground truth and the outputs of every algorithm of a task from ordinary photos.
+
+    From each photo one part of at most 512×512 px is used, at a place drawn from the seed; a photo
+    with more than twice that along its shorter side is reduced by a whole number first (k×k
+    means). 24 photos take 15 to 45 seconds of processor time and 100 to 280 MB of PNG files.
+
+    Photos are taken in an order drawn from the seed, each content once. What is made of one
+    depends on its content, the seed, and for "color" on the photos that come next, which serve as
+    donors. Photos that cannot be used are left out, with the reason in the log. Interrupted, it
+    goes on where it was: files that are there are kept.
+
+    Args:
+        task: one of TASKS.
+        images: photos to draw from.
+        folder: gets `reference/NAME.png`, `outputs/ALGORITHM/NAME.png` and `demo.json`.
+        limit: photos used at most.
+        seed: 0 to MAX_SEED.
+        workers: processes, or a cluster.
+        progress: called with (pictures there, pictures in all).
+
+    Raises:
+        UserError: for an unknown task, a bad number, or a folder that holds something else.
+        SourceError: when no photo can be used.
+        WorkError: when a file cannot be written, a photo has changed, or memory runs out.
+    """
+    demo = find_task(task)
+    _check("limit", limit, 1, "24 is usual")
+    _check("seed", seed, 0, "choose another seed", MAX_SEED)
+    if isinstance(workers, int):
+        _check("workers", workers, 1, "1 is usual")
+    make_folder(folder)
+    with folder_lock(folder):
+        _claim(folder, _parameters(task, images, limit, seed))
+        outputs = {name: folder / OUTPUTS_FOLDER / name for name in demo.algorithms}
+        folders = DemoFolders(folder / REFERENCE_FOLDER, outputs)
+        for place in (folders.reference, *outputs.values()):
+            make_folder(place)
+            remove_leftovers(place)
+        chosen = _choose(task, images, folders, limit, seed)
+        context = _Context(task, images, folders, seed)
+        total = len(chosen) * (1 + len(outputs))
+        jobs = [job for job in _jobs(chosen, demo.donors) if context.missing(job.photo)]
+        done = total - sum(len(context.missing(job.photo)) for job in jobs)
+        if progress is not None:
+            progress(done, total)
+        shared: tuple[str | Path, ...] = (folder / INFO_NAME, *images.roots)
+        with closing(_run(context, jobs, workers, shared)) as results:
+            for written in results:
+                done += written
+                if progress is not None:
+                    progress(done, total)
+    return folders
+
+
+def _check(name: str, value: int, least: int, remedy: str, most: int | None = None) -> None:
+    if value < least or (most is not None and value > most):
+        allowed = f"{least} or more" if most is None else f"between {least} and {most}"
+        raise out_of_range(name, value, allowed, remedy)
+
+
+def _parameters(task: str, images: Source, limit: int, seed: int) -> dict[str, Any]:
+    return {
+        "task": task,
+        "seed": seed,
+        "limit": limit,
+        "version": DEMO_VERSION,
+        "source_digest": images.digest,
+    }
+
+
+def _claim(folder: Path, wanted: Mapping[str, Any]) -> None:
+    """Write what is to be made, or compare it with what is there."""
+    path = folder / INFO_NAME
+    try:
+        held = json.loads(path.read_bytes())
+        if not isinstance(held, dict):
+            raise ValueError
+    except FileNotFoundError:
+        for name in (REFERENCE_FOLDER, OUTPUTS_FOLDER):
+            if (folder / name).exists():
+                raise UserError(
+                    f"{folder} holds '{name}' but no {INFO_NAME}, so it is no demo's; choose "
+                    "another folder"
+                ) from None
+        with whole_file(path) as temporary:
+            temporary.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        return
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror or error}; make it readable or choose another "
+            "folder"
+        ) from error
+    except ValueError:
+        raise UserError(f"{path} is damaged; remove {folder} or choose another folder") from None
+    for name, value in wanted.items():
+        if held.get(name) != value:
+            there, here = (str(part)[:12] for part in (held.get(name), value))
+            raise UserError(
+                f"{folder} holds another demo ({name} = {there}, not {here}); choose another "
+                "folder, or remove this one"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Photo:
+    """A photo of the source, and the name of its pictures."""
+
+    index: int
+    sha256: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    photo: _Photo
+    donors: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What a worker needs."""
+
+    task: str
+    images: Source
+    folders: DemoFolders
+    seed: int
+
+    def missing(self, photo: _Photo) -> list[str]:
+        """The algorithms whose output is still to be made, and "" for the ground truth."""
+        places = {"": self.folders.reference, **self.folders.outputs}
+        return [name for name, place in places.items() if not (place / photo.file).exists()]
+
+
+def _choose(task: str, images: Source, folders: DemoFolders, limit: int, seed: int) -> list[_Photo]:
+    """The first photos in the seed's order that can be used, each content once."""
+    chosen: list[_Photo] = []
+    seen: set[str] = set()
+    first_reason = ""
+    for index in generator(seed, 0, SLOT_IMAGES).permutation(len(images)).tolist():
+        if len(chosen) == limit:
+            break
+        entry = images.entries[index]
+        if entry.sha256 in seen:
+            continue
+        seen.add(entry.sha256)
+        photo = _Photo(index, entry.sha256, _file_name(entry.name, entry.sha256))
+        try:
+            if not (folders.reference / photo.file).exists():
+                _check_usable(task, images.load(index))
+        except ImageError as error:
+            logger.warning("skipped %s: %s", entry.name, error)
+            first_reason = first_reason or f"{entry.name}: {error}"
+            continue
+        chosen.append(photo)
+    if not chosen:
+        raise SourceError(
+            f"no photo of {len(seen)} can be used for {task}; the first: {first_reason}; "
+            f"give whole colour photos of at least {find_task(task).least} px a side"
+        )
+    return chosen
+
+
+def _file_name(name: str, sha256: str) -> str:
+    """A flat file name that no other photo has: what is readable of its own, and its digest."""
+    path = PurePosixPath(name)
+    # a suffix such as "parquet#12" tells more than the kind of file
+    readable = path.name if "#" in path.suffix else path.stem
+    plain = _PLAIN.sub("_", readable).strip("._")[:_NAME_LENGTH]
+    return f"{plain}-{sha256[:12]}.png" if plain else f"{sha256[:12]}.png"
+
+
+def _check_usable(task: str, image: Image) -> None:
+    demo = find_task(task)
+    height, width = image.shape[:2]
+    if min(height, width) < demo.least:
+        raise ImageError(
+            f"{width}×{height} px is smaller than the {demo.least}×{demo.least} px that {task} "
+            "takes"
+        )
+    if demo.coloured:
+        small = reduced(image, _DONOR_SIDE).astype(np.float32)
+        if np.abs(small - small.mean(axis=-1, keepdims=True)).mean() < _LEAST_CHROMA:
+            raise ImageError("a photo without colour")
+
+
+def _jobs(chosen: list[_Photo], donors: int) -> Iterator[_Job]:
+    for place, photo in enumerate(chosen):
+        others = [*chosen[place + 1 :], *chosen[:place]][:donors] or [photo]
+        yield _Job(photo, tuple(other.index for other in others) if donors else ())
+
+
+def _run(
+    context: _Context, jobs: list[_Job], workers: Workers, shared: Iterable[str | Location]
+) -> Generator[int]:
+    """How many pictures each step made: after each picture in this process, else each photo."""
+    if workers != 1 and len(jobs) > 1:
+        yield from run_jobs(_prepare_many, context, jobs, workers, shared)
+    else:
+        for steps in run_jobs(_prepare, context, jobs, 1):
+            yield from steps
+
+
+def _prepare(context: _Context) -> Callable[[_Job], Iterator[int]]:
+    maker = _Maker(context)
+    return maker.make
+
+
+def _prepare_many(context: _Context) -> Callable[[_Job], int]:
+    maker = _Maker(context)
+    return lambda job: sum(maker.make(job))
+
+
+@dataclass(slots=True)
+class _Maker:
+    """Makes the pictures of photos; keeps the donors of one process."""
+
+    context: _Context
+    donors: dict[int, Image] = field(default_factory=dict)
+
+    def make(self, job: _Job) -> Iterator[int]:
+        """Write what is missing of a photo, the ground truth last; yields 1 after each picture."""
+        context, photo = self.context, job.photo
+        missing = context.missing(photo)
+        if not missing:
+            return
+        demo = find_task(context.task)
+        rng = generator(context.seed, int(photo.sha256[:16], 16), SLOT_DEMO)
+        part = _draw_part(context.images.load(photo.index), rng)
+        donors = tuple(self._donor(index) for index in job.donors)
+        scene = demo.prepare(part, donors, rng)
+        for name, algorithm in demo.algorithms.items():
+            if name in missing:
+                _write(context.folders.outputs[name] / photo.file, algorithm(scene.given))
+                yield 1
+        if "" in missing:
+            _write(context.folders.reference / photo.file, scene.reference)
+            yield 1
+
+    def _donor(self, index: int) -> Image:
+        if index not in self.donors:
+            self.donors[index] = reduced(self.context.images.load(index), _DONOR_SIDE)
+        return self.donors[index]
+
+
+def _draw_part(image: Image, rng: np.random.Generator) -> Image:
+    """A part of at most SIDE×SIDE px at a drawn place, of the photo reduced if it is large."""
+    times = max(1, min(image.shape[:2]) // (2 * SIDE))
+    if times > 1:
+        height, width = (side - side % times for side in image.shape[:2])
+        size = (width // times, height // times)
+        image = np.asarray(
+            cv2.resize(image[:height, :width], size, interpolation=cv2.INTER_AREA), np.uint8
+        )
+    window = []
+    for side, drawn in zip(image.shape[:2], rng.random(2), strict=True):
+        start = int(drawn * (max(side - SIDE, 0) + 1))
+        window.append(slice(start, start + SIDE))
+    return np.ascontiguousarray(image[tuple(window)])
+
+
+def _write(path: Path, picture: Image) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_bytes(encode_png(picture))

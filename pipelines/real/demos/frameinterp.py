@@ -1,0 +1,418 @@
+"""Frame interpolation: the frame midway between two frames of a photo set in motion.
+
+Two objects, cut from the mirrored photo, move before the photo as background, each layer by a
+translation, rotation and zoom of its own, so there are occlusions and motion boundaries as in the
+Middlebury benchmark (Baker et al., IJCV 2011), from whose entries the paper took its outputs
+(section 2.1). The layers rest in the middle frame, so the ground truth is made without
+resampling; the frames half a step before and after it are what the algorithms see. Speeds, sizes
+and parameters are this project's own choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bapps_gen.pipelines.real.demos.pixels import Plane, to_levels, uniform
+from bapps_gen.pipelines.real.demos.records import DemoTask, Image, Scene
+
+Flow = NDArray[np.float32]
+"""Displacement (x, y) in px of every pixel, (H, W, 2)."""
+
+_MARGIN = 1 / 16  # cut off each side, so that no border comes into the frames
+_SHARPNESS = 1.0  # of an object's outline, 1/px
+_BLOCK = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """The frames before and after the one to be made, uint8 (H, W, 3)."""
+
+    before: Image
+    after: Image
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """A layer's motion between the two frames.
+
+    Args:
+        shift: displacement (x, y), px.
+        turn: degrees.
+        zoom: 0.01 enlarges by 1 %.
+        centre: (x, y) about which it turns and zooms, px.
+    """
+
+    shift: tuple[float, float]
+    turn: float
+    zoom: float
+    centre: tuple[float, float]
+
+    def matrix(self, time: float) -> NDArray[np.float64]:
+        """The affine 2×3 matrix that moves points of the middle frame to their place at a time.
+
+        Args:
+            time: -1/2 for the frame before, +1/2 for the one after.
+        """
+        scale = (1.0 + self.zoom) ** time
+        turned = cv2.getRotationMatrix2D(self.centre, self.turn * time, scale)
+        matrix = np.array(turned, np.float64)
+        matrix[:, 2] += np.multiply(self.shift, time)
+        return matrix
+
+
+def prepare(photo: Image, donors: tuple[Image, ...], rng: np.random.Generator) -> Scene:
+    """Two objects before a background, all in motion; the middle frame is the ground truth."""
+    height, width = photo.shape[:2]
+    side = min(height, width)
+    still = Motion((0.0, 0.0), 0.0, 0.0, (0.0, 0.0))
+    background = _draw_motion(rng, (width / 2, height / 2), 0.01 * side, 0.03 * side)
+    objects = []
+    for part in (0.28, 0.72):  # one in each half, so that most patches are near an outline
+        centre = (width * part, height * uniform(rng, 0.25, 0.75))
+        if width < height:
+            centre = (width * uniform(rng, 0.25, 0.75), height * part)
+        outline = _draw_outline(rng, height, width, centre, 0.16 * side, 0.24 * side)
+        objects.append((outline, _draw_motion(rng, centre, 0.02 * side, 0.05 * side)))
+    frames = [
+        _compose(
+            photo,
+            [(outline, motion if time else still) for outline, motion in objects],
+            background if time else still,
+            time,
+        )
+        for time in (-0.5, 0.0, 0.5)
+    ]
+    return Scene(frames[1], Frames(frames[0], frames[2]))
+
+
+def _draw_motion(
+    rng: np.random.Generator, centre: tuple[float, float], slow: float, fast: float
+) -> Motion:
+    speed, direction = uniform(rng, slow, fast), uniform(rng, 0.0, 2 * np.pi)
+    shift = (speed * float(np.cos(direction)), speed * float(np.sin(direction)))
+    return Motion(shift, uniform(rng, -2.0, 2.0), uniform(rng, -0.02, 0.02), centre)
+
+
+def _draw_outline(
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    centre: tuple[float, float],
+    smallest: float,
+    largest: float,
+) -> Plane:
+    """A smooth round shape as opacity in [0, 1], float32 (H, W)."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    y, x = y - centre[1], x - centre[0]
+    angle = np.arctan2(y, x)
+    radius = np.full_like(angle, uniform(rng, smallest, largest))
+    for wave in (2, 3, 5):
+        height_of_wave = uniform(rng, 0.0, 0.3 / wave) * largest
+        radius += height_of_wave * np.cos(wave * angle + uniform(rng, 0.0, 2 * np.pi))
+    inside = (radius - np.hypot(x, y)) * _SHARPNESS + 0.5
+    return np.asarray(np.clip(inside, 0.0, 1.0), np.float32)
+
+
+def _compose(
+    photo: Image, objects: list[tuple[Plane, Motion]], background: Motion, time: float
+) -> Image:
+    """The frame at a time, without the margin."""
+    height, width = photo.shape[:2]
+    ground = photo.astype(np.float32)
+    mirrored = np.ascontiguousarray(ground[:, ::-1])
+
+    def move(layer: Plane, motion: Motion) -> Plane:
+        return cv2.warpAffine(  # type: ignore[return-value]
+            layer,
+            motion.matrix(time),
+            (width, height),
+            flags=cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
+
+    frame = move(ground, background) if time else ground
+    for outline, motion in objects:
+        opacity, layer = outline, mirrored
+        if time:
+            opacity, layer = np.clip(move(outline, motion), 0, 1), move(mirrored, motion)
+        frame = frame + opacity[..., None] * (layer - frame)
+    margin = int(min(height, width) * _MARGIN)
+    inner = frame[margin : height - margin, margin : width - margin]
+    return to_levels(inner / 255.0)
+
+
+def nearest_frame(frames: Frames) -> Image:
+    """Repeat the frame before."""
+    return frames.before.copy()
+
+
+def blend(frames: Frames) -> Image:
+    """The mean of both frames."""
+    return _mean(frames.before, frames.after)
+
+
+def phase_correlation(frames: Frames) -> Image:
+    """The mean of both frames moved halfway by one shift (Kuglin and Hines 1975)."""
+    before, after = _float_grey(frames)
+    window = cv2.createHanningWindow(before.shape[::-1], cv2.CV_32F)
+    (x, y), _ = cv2.phaseCorrelate(before, after, window)
+    shift = np.array([x, y]) if np.isfinite([x, y]).all() else np.zeros(2)
+    flow = np.broadcast_to(shift.astype(np.float32), (*before.shape, 2))
+    return _halfway(frames, flow, -flow)
+
+
+def ecc_affine(frames: Frames) -> Image:
+    """The mean of both frames moved halfway by one affine motion, found by ECC maximisation.
+
+    Evangelidis and Psarakis, TPAMI 2008. Where it does not converge (flat frames), the motion is
+    taken as none.
+    """
+    from scipy.linalg import sqrtm
+
+    before, after = _float_grey(frames)
+    found: NDArray[np.float32] = np.eye(2, 3, dtype=np.float32)
+    stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
+    try:
+        _, warp = cv2.findTransformECC(
+            before, after, found.copy(), cv2.MOTION_AFFINE, stop, np.empty(0, np.uint8), 5
+        )
+        found = np.asarray(warp, np.float32)
+    except cv2.error:
+        pass
+    half = np.real(sqrtm(np.vstack([found, [0, 0, 1]])))
+    first = _warp_affine(frames.before, half)
+    second = _warp_affine(frames.after, np.linalg.inv(half))
+    return _mean(first, second)
+
+
+def block_matching(frames: Frames) -> Image:
+    """Bilateral block matching as in televisions (Choi, Han, Kim and Ko, IEEE TCSVT 2007).
+
+    For every block of 16×16 px of the middle frame, all symmetric motions through it up to 1/14
+    of the shorter side are tried; the least absolute difference of grey, plus a little for
+    length, wins.
+    """
+    before, after = _grey(frames)
+    height, width = before.shape
+    blocks = (-(-height // _BLOCK), -(-width // _BLOCK))
+    reach = max(2, round(min(height, width) / 28))
+    padding = (
+        reach,
+        reach + blocks[0] * _BLOCK - height,
+        reach,
+        reach + blocks[1] * _BLOCK - width,
+    )
+    before = np.asarray(cv2.copyMakeBorder(before, *padding, cv2.BORDER_REPLICATE), np.uint8)
+    after = np.asarray(cv2.copyMakeBorder(after, *padding, cv2.BORDER_REPLICATE), np.uint8)
+
+    def moved(grey: Image, x: int, y: int) -> Image:
+        top, left = reach + y, reach + x
+        return grey[top : top + blocks[0] * _BLOCK, left : left + blocks[1] * _BLOCK]
+
+    least = np.full(blocks, np.inf, np.float32)
+    best = np.zeros((*blocks, 2), np.float32)
+    for y in range(-reach, reach + 1):
+        for x in range(-reach, reach + 1):
+            difference = cv2.absdiff(moved(before, -x, -y), moved(after, x, y)).astype(np.float32)
+            cost = cv2.resize(difference, blocks[::-1], interpolation=cv2.INTER_AREA)
+            cost = cost + 0.05 * float(np.hypot(x, y))
+            better = cost < least
+            least[better] = cost[better]
+            best[better] = (2 * x, 2 * y)
+    flow = best.repeat(_BLOCK, axis=0).repeat(_BLOCK, axis=1)[:height, :width]
+    return _halfway(frames, flow, -flow)
+
+
+def farneback(frames: Frames) -> Image:
+    """Both frames warped halfway by Farnebäck's flow (SCIA 2003) in both directions."""
+
+    def flow(first: Image, second: Image) -> Flow:
+        start = np.zeros((*first.shape, 2), np.float32)
+        found = cv2.calcOpticalFlowFarneback(first, second, start, 0.5, 5, 21, 4, 7, 1.5, 0)
+        return np.asarray(found, np.float32)
+
+    return _both_ways(frames, flow)
+
+
+def dis_ultrafast(frames: Frames) -> Image:
+    """Both frames warped halfway by DIS flow of the coarsest preset (Kroeger et al., ECCV 2016)."""
+    return _both_ways(frames, _dis(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST))
+
+
+def dis_medium(frames: Frames) -> Image:
+    """Both frames warped halfway by DIS flow of the finest preset (Kroeger et al., ECCV 2016)."""
+    return _both_ways(frames, _dis(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM))
+
+
+def dis_one_way(frames: Frames) -> Image:
+    """The frame before alone, warped halfway by DIS flow: what was hidden in it is smeared."""
+    before, after = _grey(frames)
+    flow = _dis(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)(before, after)
+    return _sample(frames.before, -0.5 * flow)
+
+
+def dis_checked(frames: Frames) -> Image:
+    """As `dis_medium`, each pixel mostly from the frame whose flow is consistent there.
+
+    Where following one direction's flow and the other's back ends far from the start, a pixel is
+    occluded (Baker et al. 2011, section 3.3): weights fall off as a Gaussian of 1 px.
+    """
+    before, after = _grey(frames)
+    dis = _dis(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    forward, backward = dis(before, after), dis(after, before)
+    weights = []
+    for flow, opposite in ((forward, backward), (backward, forward)):
+        away = np.linalg.norm(flow + _sample_flow(opposite, flow), axis=-1)
+        trust = np.exp(-0.5 * away**2) + 1e-3
+        weights.append(_sample_flow(trust, -0.5 * flow)[..., None])
+    first = _sample(frames.before, -0.5 * forward).astype(np.float32)
+    second = _sample(frames.after, -0.5 * backward).astype(np.float32)
+    mixed = (weights[0] * first + weights[1] * second) / (weights[0] + weights[1])
+    return to_levels(mixed / 255.0)
+
+
+def tvl1(frames: Frames) -> Image:
+    """Both frames warped halfway by TV-L1 flow (Zach, Pock and Bischof 2007) at half resolution."""
+    from skimage.registration import optical_flow_tvl1
+
+    return _both_ways(
+        frames,
+        lambda first, second: _at_half_size(
+            lambda a, b: optical_flow_tvl1(a, b, num_warp=3, num_iter=6), first, second
+        ),
+    )
+
+
+def lucas_kanade(frames: Frames) -> Image:
+    """Both frames warped halfway by iterative Lucas-Kanade flow at half resolution.
+
+    Le Besnerais and Champagnat, ICIP 2005; windows of 15×15 px.
+    """
+    from skimage.registration import optical_flow_ilk
+
+    return _both_ways(
+        frames,
+        lambda first, second: _at_half_size(
+            lambda a, b: optical_flow_ilk(a, b, radius=7, num_warp=4), first, second
+        ),
+    )
+
+
+def _at_half_size(
+    estimate: Callable[[Plane, Plane], NDArray[np.float32]], first: Image, second: Image
+) -> Flow:
+    """scikit-image's flow (rows, columns) of halved frames as a flow (x, y) of the frames."""
+    height, width = first.shape
+    half = (width // 2, height // 2)
+    small = [
+        cv2.resize(grey, half, interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+        for grey in (first, second)
+    ]
+    rows, columns = estimate(small[0], small[1])
+    flow = np.dstack([columns * (width / half[0]), rows * (height / half[1])]).astype(np.float32)
+    return np.asarray(cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def _dis(preset: int) -> Callable[[Image, Image], Flow]:
+    def flow(first: Image, second: Image) -> Flow:
+        start = np.zeros((*first.shape, 2), np.float32)
+        # an object of its own for every flow: one keeps state from call to call
+        estimator = cv2.DISOpticalFlow.create(preset)
+        return np.asarray(estimator.calc(first, second, start), np.float32)
+
+    return flow
+
+
+def _both_ways(frames: Frames, flow: Callable[[Image, Image], Flow]) -> Image:
+    before, after = _grey(frames)
+    return _halfway(frames, flow(before, after), flow(after, before))
+
+
+def _halfway(frames: Frames, forward: Flow, backward: Flow) -> Image:
+    """The mean of both frames, sampled where the flow halfway leads.
+
+    The flow from the middle frame is not known; as in Super SloMo (Jiang et al., CVPR 2018,
+    equation 4) it is taken as the mean of both directions' at the same place.
+    """
+    step = 0.25 * (forward - backward)
+    return _mean(_sample(frames.before, -step), _sample(frames.after, step))
+
+
+def _sample(image: Image, flow: Flow) -> Image:
+    """The image at every pixel's place plus its flow, uint8 (H, W, 3)."""
+    return np.asarray(_remap(image, flow, cv2.INTER_CUBIC), np.uint8)
+
+
+def _sample_flow(values: NDArray[np.float32], flow: Flow) -> NDArray[np.float32]:
+    """A flow or a plane at every pixel's place plus a flow."""
+    return np.asarray(_remap(values.astype(np.float32), flow, cv2.INTER_LINEAR), np.float32)
+
+
+def _remap(values: NDArray[np.generic], flow: Flow, interpolation: int) -> cv2.typing.MatLike:
+    y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
+    return cv2.remap(
+        values,  # type: ignore[arg-type]
+        x + flow[..., 0],
+        y + flow[..., 1],
+        interpolation,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def _warp_affine(image: Image, matrix: NDArray[np.float64]) -> Image:
+    """The image so moved that its point x comes to lie at `matrix` x."""
+    height, width = image.shape[:2]
+    return np.asarray(
+        cv2.warpAffine(
+            image,
+            matrix[:2],
+            (width, height),
+            flags=cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.uint8,
+    )
+
+
+def _mean(first: Image, second: Image) -> Image:
+    return ((first.astype(np.uint16) + second + 1) // 2).astype(np.uint8)
+
+
+def _grey(frames: Frames) -> tuple[Image, Image]:
+    first, second = (
+        np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
+        for frame in (frames.before, frames.after)
+    )
+    return first, second
+
+
+def _float_grey(frames: Frames) -> tuple[Plane, Plane]:
+    first, second = _grey(frames)
+    return first.astype(np.float32), second.astype(np.float32)
+
+
+TASK = DemoTask(
+    summary="the frame between two frames of a photo set in motion",
+    least=80,
+    coloured=False,
+    prepare=prepare,
+    algorithms={
+        "nearest-frame": nearest_frame,
+        "blend": blend,
+        "phase-correlation": phase_correlation,
+        "ecc-affine": ecc_affine,
+        "block-matching": block_matching,
+        "farneback": farneback,
+        "dis-ultrafast": dis_ultrafast,
+        "dis-medium": dis_medium,
+        "dis-one-way": dis_one_way,
+        "dis-checked": dis_checked,
+        "tv-l1": tvl1,
+        "lucas-kanade": lucas_kanade,
+    },
+)

@@ -1,0 +1,187 @@
+"""Triplets from real algorithms: the same place of the ground truth and of two outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from bapps_gen.errors import ImageError, WorkError
+from bapps_gen.manifests.rows import ManifestRow
+from bapps_gen.pipelines.real.align import AlignedImages, size_difference
+from bapps_gen.pipelines.real.plan import RealPlanner
+from bapps_gen.pipelines.real.spec import step_name
+from bapps_gen.pipelines.rows.crop_search import find_crops
+from bapps_gen.pipelines.rows.plan import TripletPlan
+from bapps_gen.pipelines.rows.render import Image, check_size, cut_reference, pixel_hash
+from bapps_gen.pipelines.rows.renderer import Patches, manifest_row
+from bapps_gen.pipelines.sources.source import CACHE_BYTES, ImageCache
+
+CACHE_LAYERS_BYTES = 2 * CACHE_BYTES
+"""A row needs three images of a size, and its neighbours those of other algorithms (own choice):
+the ground truth and ten outputs of 2040×1356 px (DIV2K) take 91 MB."""
+
+
+class Layers:
+    """Decoded ground truth and outputs of one process.
+
+    Args:
+        images: where they are.
+        task: of the set.
+
+    `failures` has the reasons by name of those found unusable, an output's name after its
+    algorithm's.
+    """
+
+    def __init__(self, images: AlignedImages, task: str) -> None:
+        self.images = images
+        self.failures: dict[str, str] = {}
+        self._cache = ImageCache(_Flat(images), CACHE_LAYERS_BYTES)
+        self._parts = {
+            step_name(task, name): place for place, name in enumerate(images.algorithms, 1)
+        }
+
+    def load(self, index: int, names: Sequence[str]) -> tuple[Image, ...] | None:
+        """An image and its outputs by the algorithms of some steps, uint8 (H, W, 3) alike.
+
+        None where one of them cannot be used; the reason is kept.
+        """
+        loaded: list[Image] = []
+        for part in (0, *(self._parts[name] for name in names)):
+            try:
+                image = self._cache.get(index * (len(self._parts) + 1) + part)
+                if not loaded:
+                    check_size(image)
+                elif image.shape != loaded[0].shape:
+                    raise ImageError(size_difference(image.shape[:2], loaded[0].shape[:2]))
+            except ImageError as error:
+                self.failures[self._name(index, part)] = str(error)
+                return None
+            loaded.append(image)
+        return tuple(loaded)
+
+    def knows(self, name: str) -> bool:
+        """Whether there are outputs of a step's algorithm."""
+        return name in self._parts
+
+    def _name(self, index: int, part: int) -> str:
+        if part == 0:
+            return self.images.reference.entries[index].name
+        name = self.images.outputs[part - 1].entries[index].name
+        return f"{self.images.algorithms[part - 1]}/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Flat:
+    """All files under one number: image × (algorithms + 1), plus 0 or the algorithm's place."""
+
+    images: AlignedImages
+
+    def read(self, index: int) -> bytes:
+        image, part = divmod(index, len(self.images.algorithms) + 1)
+        if part == 0:
+            return self.images.reference.read(image)
+        return self.images.outputs[part - 1].read(image)
+
+    def is_awaited(self, index: int) -> bool:
+        """Never: nothing is fetched ahead of time."""
+        return False
+
+
+@dataclass(slots=True)
+class RealRenderer:
+    """Renders rows of one dataset; holds the caches of one process.
+
+    `failures` collects the reasons by name of the files found unusable.
+    """
+
+    planner: RealPlanner
+    images: AlignedImages
+    digest: str
+    _layers: Layers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._layers = Layers(self.images, self.planner.spec.task)
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Reasons by name."""
+        return self._layers.failures
+
+    def expect(self, plans: Iterable[TripletPlan]) -> None:
+        """Nothing: outputs of algorithms are read as they come."""
+
+    def render(self, plan: TripletPlan) -> tuple[ManifestRow, Patches]:
+        """The row and its patches: the first of the plan's crops that will do.
+
+        A crop will do when the reference is not flat there and the two outputs differ. Images
+        that cannot be used, or whose output by one of the row's algorithms cannot, are left out;
+        other rows are not touched by that.
+
+        Raises:
+            SourceError: when there is no usable image.
+            UserError: when crop after crop is too flat, or shows no difference.
+        """
+        names = [steps[0].distortion for steps in plan.sides]
+        loaded: tuple[Image, ...] | None = None
+
+        def load(index: int) -> Image | None:
+            nonlocal loaded
+            loaded = self._layers.load(index, names)
+            return None if loaded is None else loaded[0]
+
+        crops = find_crops(
+            self.planner,
+            plan.row,
+            plan.crops,
+            load,
+            len(self.images),
+            self.failures,
+            source="--reference and --outputs",
+            refused=f"shows no difference of {' and '.join(names)}",
+        )
+        for index, crop, reference in crops:
+            assert loaded is not None
+            first, second = (cut_reference(output, crop) for output in loaded[1:])
+            hashes = (pixel_hash(reference), pixel_hash(first), pixel_hash(second))
+            if hashes[1] == hashes[2]:
+                continue
+            entry = self.images.reference.entries[index]
+            row = manifest_row(plan, self.digest, entry, crop, hashes)
+            return row, (reference, first, second)
+        raise AssertionError("crops end with an error")
+
+    def render_many(self, plans: Sequence[TripletPlan]) -> list[tuple[ManifestRow, Patches]]:
+        """As `render` for each."""
+        return [self.render(plan) for plan in plans]
+
+
+def replay_patches(
+    images: AlignedImages, task: str
+) -> Callable[[Sequence[ManifestRow]], Iterator[tuple[Image, ...]]]:
+    """A function that makes the patches of stored rows again.
+
+    It raises WorkError when an image of a row is not there or unusable.
+    """
+    places = {
+        (entry.name, entry.sha256): index for index, entry in enumerate(images.reference.entries)
+    }
+    return partial(_replayed, Layers(images, task), places)
+
+
+def _replayed(
+    layers: Layers, places: dict[tuple[str, str], int], rows: Sequence[ManifestRow]
+) -> Iterator[tuple[Image, ...]]:
+    for row in rows:
+        names = [step.distortion for steps in row.steps for step in steps]
+        index = places.get((row.source_path, row.source_sha256))
+        if index is None or not all(map(layers.knows, names)):
+            raise WorkError(
+                f"row {row.row}: {row.source_path} or its outputs by {' and '.join(names)} are "
+                "not among the images of the recipe; restore the recipe from a copy"
+            )
+        loaded = layers.load(index, names)
+        if loaded is None:
+            name, reason = list(layers.failures.items())[-1]
+            raise WorkError(f"row {row.row}: {name}: {reason}")
+        yield tuple(cut_reference(image, row.crop) for image in loaded)

@@ -1,0 +1,131 @@
+"""The spec of a set from real algorithms: everything that its rows depend on, and its digest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from bapps_gen.checks import check_range
+from bapps_gen.errors import UserError, out_of_range, unknown_name
+from bapps_gen.manifests.dataset import DatasetInfo
+from bapps_gen.pipelines.real.tasks import TASKS
+from bapps_gen.pipelines.rows.spec import check_cropping, check_entries, reductions_of
+from bapps_gen.seeding import MAX_SEED, digest_of
+
+REAL_PLAN_VERSION = 1
+"""Raised whenever the same spec and row give another plan."""
+
+STEP_VERSION = 1
+"""Version of the step "take the algorithm's output"; raised if it gave other pixels."""
+
+MAX_ALGORITHMS = 1000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class RealSpec:
+    """What rows are made from. Rows depend on this and on nothing else.
+
+    Args:
+        task: one of TASKS.
+        seed: dataset seed, 0 to 2^63 - 1.
+        images: number of ground-truth images, each with an output of every algorithm.
+        reference_digest: digest over names and contents of those images, in order.
+        algorithms: (name, digest over the contents of its outputs in the order of the images), at
+            least two, by name.
+        scale, min_contrast, rows_per_image: see `TripletSpec`; the scale is that of the ground
+            truth and of the outputs alike.
+        plan_version: REAL_PLAN_VERSION.
+    """
+
+    task: str
+    seed: int
+    images: int
+    reference_digest: str
+    algorithms: tuple[tuple[str, str], ...]
+    scale: tuple[float, float]
+    min_contrast: float = 0.02
+    rows_per_image: int = 10
+    plan_version: int = REAL_PLAN_VERSION
+
+    def __post_init__(self) -> None:
+        check_task(self.task)
+        check_range("seed", self.seed, 0, MAX_SEED, whole=True)
+        check_cropping(self.images, self.scale, self.min_contrast, self.rows_per_image)
+        check_algorithms(self.names)
+        if list(self.names) != sorted(self.names):
+            raise UserError(f"the algorithms {', '.join(self.names)} are not in order; sort them")
+        if self.plan_version != REAL_PLAN_VERSION:
+            raise UserError(
+                f"plan_version = {self.plan_version} is not {REAL_PLAN_VERSION}; "
+                "use the version of bapps-gen that made the dataset"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the algorithms."""
+        return tuple(name for name, _ in self.algorithms)
+
+    @property
+    def reductions(self) -> range:
+        """The whole numbers k with a scale of 1/k in range."""
+        return reductions_of(self.scale)
+
+    def values(self) -> dict[str, Any]:
+        """Plain values, as `dataset.json` holds them."""
+        return asdict(self)
+
+    @property
+    def digest(self) -> str:
+        """32 hexadecimal digits of SHA-256 over the canonical JSON of this spec's values."""
+        return digest_of(self.values())
+
+
+def real_spec_from_values(values: Mapping[str, Any]) -> RealSpec:
+    """A spec from plain values, as `dataset.json` holds them.
+
+    Raises:
+        UserError: for unknown or missing keys and for values out of range.
+    """
+    check_entries(values, {field.name for field in fields(RealSpec)})
+    given = dict(values)
+    given["scale"] = tuple(given["scale"])
+    given["algorithms"] = tuple((str(name), str(digest)) for name, digest in given["algorithms"])
+    return RealSpec(**given)
+
+
+def is_real(info: DatasetInfo) -> bool:
+    """Whether a dataset's sides are the outputs of algorithms."""
+    return "algorithms" in info.spec
+
+
+def step_name(task: str, algorithm: str) -> str:
+    """How manifests name an algorithm, such as "superres:bicubic"."""
+    return f"{task}:{algorithm}"
+
+
+def check_task(task: str) -> None:
+    """Raise UserError unless a task is one of TASKS."""
+    if task not in TASKS:
+        raise unknown_name("task", task, TASKS, f"tasks are {', '.join(TASKS)}")
+
+
+def check_algorithms(names: tuple[str, ...]) -> None:
+    """Raise UserError unless there are at least two algorithms with sound names of their own."""
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise UserError(
+                f"'{name}' is no name for an algorithm: use up to 64 letters, digits, - _ and ., "
+                "with a letter or digit first"
+            )
+        if names.count(name) > 1:
+            raise UserError(f"two algorithms have the name '{name}'; give each a name of its own")
+    if not 2 <= len(names) <= MAX_ALGORITHMS:
+        raise out_of_range(
+            "number of algorithms",
+            len(names),
+            f"from 2 to {MAX_ALGORITHMS}",
+            "give --outputs NAME=DIR for each, for a triplet has the outputs of two",
+        )

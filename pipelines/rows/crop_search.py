@@ -1,0 +1,83 @@
+"""The search for a row's crop: the first that is not flat, in the row's image or those after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from bapps_gen.errors import SourceError, UserError
+from bapps_gen.manifests.rows import Crop
+from bapps_gen.pipelines.rows.crops import CROPS_TRIED, CropDealer, CropDraw
+from bapps_gen.pipelines.rows.render import Image, cut_reference, luma_contrast, resolve_crop
+
+ATTEMPTS = 64
+"""Further images tried for one row when crop after crop is refused (own choice)."""
+
+Cut = tuple[int, Crop, Image]
+"""Index of an image, a crop of it, and the reference patch that it gives."""
+
+
+def find_crops(
+    dealer: CropDealer,
+    row: int,
+    crops: tuple[CropDraw, ...],
+    load: Callable[[int], Image | None],
+    count: int,
+    failures: Mapping[str, str],
+    *,
+    source: str = "--source",
+    refused: str = "hides the distortions",
+    remedy: str = "a lower --min-contrast",
+) -> Iterator[Cut]:
+    """A row's crops that are not flat, in the order to try; an error when there is no more.
+
+    Args:
+        dealer: of the set's spec.
+        row: row index.
+        crops: of the row's plan, tried in its own image first.
+        load: gives an image by index, or None where it cannot be used.
+        count: number of images.
+        failures: reasons by name of those that cannot, for the error.
+        source: options that the images came by, for the error.
+        refused: what a caller takes no crop for, for the error.
+        remedy: options that would help, for the error.
+
+    Raises:
+        SourceError: when no image can be used.
+        UserError: when crop after crop was refused, here or by the caller.
+    """
+    own = dealer.image(row)
+    image = load(own)
+    if image is not None:
+        yield from _in_image(own, crops, image, dealer.min_contrast)
+    # Then at further crops, round the images from the row's own.
+    attempts, broken = 0, 0
+    for step in range(count + ATTEMPTS):
+        index = dealer.image(row, step)
+        image = load(index)
+        if image is None:
+            broken += 1
+        else:
+            further = dealer.further_crops(row, attempts)
+            yield from _in_image(index, further, image, dealer.min_contrast)
+            attempts += 1
+        if attempts == ATTEMPTS or broken == count:
+            break
+    if not attempts:
+        name, reason = next(iter(failures.items()))
+        raise SourceError(
+            f"no usable image among {count} in the source; the first: {name}: {reason}; "
+            f"use {source} with whole images of at least 64×64 px"
+        )
+    raise UserError(
+        f"row {row}: every crop tried ({CROPS_TRIED * (attempts + 1)}) is flatter than "
+        f"min-contrast = {dealer.min_contrast:g} or {refused}; "
+        f"give {remedy} or other photos"
+    )
+
+
+def _in_image(index: int, crops: tuple[CropDraw, ...], image: Image, least: float) -> Iterator[Cut]:
+    for place in crops:
+        crop = resolve_crop(place, *image.shape[:2])
+        reference = cut_reference(image, crop)
+        if not least or luma_contrast(reference) >= least:
+            yield index, crop, reference

@@ -1,0 +1,210 @@
+"""The plan: all randomness of a row, drawn in one call from (seed, row)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from bapps_gen.distortions.definition import MAX_PARAMETERS, Distortion
+from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.errors import UserError
+from bapps_gen.manifests.rows import Step
+from bapps_gen.pipelines.rows.cnn_steps import cnn_name, planning_catalogue
+from bapps_gen.pipelines.rows.crops import (
+    CROP_WORDS,
+    CROPS_TRIED,
+    CropDealer,
+    CropDraw,
+    uniform_numbers,
+)
+from bapps_gen.pipelines.rows.spec import TripletSpec
+from bapps_gen.seeding import SLOT_ROW
+
+MAX_STEPS = 2
+"""Steps a side (paper, section 2.1: distortions are composed in pairs)."""
+
+_STEP_WORDS = 2 + MAX_PARAMETERS  # noise seed, severity, parameters
+_FIRST_CROP = 4  # after the words that choose the two distortions
+_FIRST_STEP = _FIRST_CROP + CROPS_TRIED * CROP_WORDS
+_END_STEP = _FIRST_STEP + 2 * MAX_STEPS * _STEP_WORDS
+_CNN_WORDS = 4  # form and order of a mixed row, and its two CNN distorters; after all else
+
+LEAST_SHARE = 0.25
+"""Of a pair's severity, what either of two steps has at least (own choice, lest one be nothing)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TripletPlan:
+    """What is drawn for one row.
+
+    Args:
+        row: row index.
+        image: index of the image in the source.
+        crops: in the order to try, should one be flat or hide every difference.
+        sides: the steps of p0, and of p1 in a triplet.
+    """
+
+    row: int
+    image: int
+    crops: tuple[CropDraw, ...]
+    sides: tuple[tuple[Step, ...], ...]
+
+
+class Planner(CropDealer):
+    """Plans rows of one spec. Rows may be planned in any order: `row(i)` is pure.
+
+    What the two sides of a row are, where p0 and p1 always differ (the paper names the kinds of
+    sets, tables 2 and 3, and not how they are drawn; the mixed rule is our own):
+
+    - traditional: two of the spec's choices, drawn evenly or by the share of singles.
+    - CNN: two of the spec's distorters, drawn evenly.
+    - mixed: with probability `1 - sequences`, one CNN distorter against one traditional
+      distortion, drawn as in the two other kinds, which of them is p0 drawn evenly. Else, two
+      CNN distorters drawn evenly, each followed by one atom drawn evenly from the choices' atoms,
+      so that the two sides of a triplet are about equally strong.
+
+    A JND pair has one side, drawn like p0 of a traditional or a CNN triplet, and one severity for
+    it, drawn evenly: a single distortion has all of it. Two share it, the first from a quarter to
+    three quarters evenly, for the effects of two add up (measured in docs/jnd.md; the rule is our
+    own). A CNN distorter has a strength that follows from its severity, where in triplets it
+    distorts as it was trained.
+
+    Raises:
+        UserError: when the catalogue has other versions of the atoms than the spec.
+    """
+
+    def __init__(self, spec: TripletSpec, catalogue: Catalogue) -> None:
+        super().__init__(spec)
+        self.spec = spec
+        self._cnn = _Pool(cnn_name(name) for name, _ in spec.distorters)
+        # Unpacked once, for this is the inner loop: name, version, and how to draw each parameter.
+        self._members: dict[str, _Members] = {
+            choice: tuple(
+                (atom.name, atom.version, tuple((part.name, part.at) for part in atom.parameters))
+                for atom in catalogue.members(choice)
+            )
+            for choice in (*spec.choices, *self._cnn.ids)
+        }
+        for name, version in spec.versions:
+            check_version(catalogue.atom(name), version)
+        self._all = _Pool(spec.choices)
+        self._singles = _Pool(choice for choice in spec.choices if "+" not in choice)
+        self._pairs = _Pool(choice for choice in spec.choices if "+" in choice)
+        self._words = _END_STEP + (_CNN_WORDS if spec.distorters else 0)
+
+    def row(self, row: int) -> TripletPlan:
+        """The plan of a row ≥ 0."""
+        words = self._streams.words(self.spec.seed, row, SLOT_ROW, self._words)
+        uniform = uniform_numbers(words)
+        seeds: list[int] = (words[_FIRST_STEP:_END_STEP:_STEP_WORDS] >> np.uint64(1)).tolist()
+
+        crops = self._crops(uniform[_FIRST_CROP:_FIRST_STEP])
+        sides = [
+            self._steps(members, uniform, seeds, side * MAX_STEPS)
+            for side, members in enumerate(self._sides(uniform))
+        ]
+        return TripletPlan(row, self.image(row), crops, tuple(sides))
+
+    def _sides(self, uniform: list[float]) -> tuple[_Members, ...]:
+        """What p0, and p1 in a triplet, are made with."""
+        members = self._members
+        if not self._cnn.ids:
+            first = self._traditional(uniform[0]).draw(uniform[2])
+            if self.spec.pairs:
+                return (members[first],)
+            second = self._traditional(uniform[1]).draw(uniform[3], first)
+            return members[first], members[second]
+        form, order, one, other = uniform[_END_STEP:]
+        first = self._cnn.draw(one)
+        if self.spec.pairs:
+            return (members[first],)
+        second = self._cnn.draw(other, first)
+        if self.spec.sequences is None:
+            return members[first], members[second]
+        if form < self.spec.sequences:
+            return (
+                members[first] + members[self._singles.draw(uniform[2])],
+                members[second] + members[self._singles.draw(uniform[3])],
+            )
+        against = self._traditional(uniform[0]).draw(uniform[2])
+        sides = members[first], members[against]
+        return sides if order < 0.5 else sides[::-1]
+
+    def _traditional(self, category: float) -> _Pool:
+        if self.spec.singles is None:
+            return self._all
+        return self._singles if category < self.spec.singles else self._pairs
+
+    def _steps(
+        self, members: _Members, uniform: list[float], seeds: list[int], slot: int
+    ) -> tuple[Step, ...]:
+        word = _FIRST_STEP + slot * _STEP_WORDS
+        severities = self._severities(uniform[word + 1 :: _STEP_WORDS], len(members))
+        steps = []
+        for (name, version, parameters), severity in zip(members, severities, strict=True):
+            if name in self._cnn.places and not self.spec.pairs:
+                # as trained: nothing to draw but the noise
+                steps.append(Step(name, version, (), seeds[slot], None))
+            else:
+                params = tuple(
+                    (key, at(severity, uniform[place]))
+                    for place, (key, at) in enumerate(parameters, word + 2)
+                )
+                steps.append(Step(name, version, params, seeds[slot], severity))
+            slot += 1
+            word += _STEP_WORDS
+        return tuple(steps)
+
+    def _severities(self, uniform: list[float], count: int) -> list[float]:
+        """The severities of one side's steps, from a uniform number for each."""
+        low, high = self.spec.severity
+        if self.spec.pairs and count == MAX_STEPS:
+            severity = low + (high - low) * uniform[0]
+            share = LEAST_SHARE + (1 - 2 * LEAST_SHARE) * uniform[1]
+            return [severity * share, severity * (1 - share)]
+        return [low + (high - low) * number for number in uniform[:count]]
+
+
+def check_version(atom: Distortion, version: int) -> None:
+    """Raise UserError unless an atom is of the version that a dataset was made with."""
+    if atom.version != version:
+        raise UserError(
+            f"{atom.name} is version {atom.version} here, but the dataset was made with version "
+            f"{version}; use the bapps-gen or plugin that made it"
+        )
+
+
+class _Pool:
+    """Ids to draw from, and the place of each."""
+
+    __slots__ = ("ids", "places")
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self.ids = tuple(ids)
+        self.places = {name: place for place, name in enumerate(self.ids)}
+
+    def draw(self, uniform: float, taken: str | None = None) -> str:
+        """One id, other than `taken` where another is to be had."""
+        count = len(self.ids)
+        place = self.places.get(taken) if taken else None
+        if place is None or count == 1:
+            return self.ids[int(uniform * count)]
+        index = int(uniform * (count - 1))
+        return self.ids[index + (index >= place)]
+
+
+_Members = tuple[tuple[str, int, tuple[tuple[str, Callable[[float, float], float]], ...]], ...]
+"""For each step: name, version, and name and draw of each parameter."""
+
+
+@lru_cache(maxsize=4)
+def _planner(spec: TripletSpec, plugins: tuple[str, ...]) -> Planner:
+    return Planner(spec, planning_catalogue(spec, plugins))
+
+
+def plan_row(spec: TripletSpec, row: int, plugins: tuple[str, ...] = ()) -> TripletPlan:
+    """The plan of a row: a pure function of its arguments."""
+    return _planner(spec, plugins).row(row)

@@ -1,0 +1,106 @@
+"""From a plan and an image to pixels. Pure: the same plan and image give the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from bapps_gen.distortions.definition import Distortion
+from bapps_gen.errors import ImageError
+from bapps_gen.manifests.rows import PATCH_SIZE, Crop, Step
+from bapps_gen.pipelines.rows.cnn_steps import ZooFunction, strength_of
+from bapps_gen.pipelines.rows.crops import CropDraw
+from bapps_gen.seeding import SLOT_STEP, Streams
+
+Image = NDArray[np.uint8]
+
+
+def check_size(image: Image) -> None:
+    """Raise ImageError when an image is smaller than a patch."""
+    height, width = image.shape[:2]
+    if min(height, width) < PATCH_SIZE:
+        raise ImageError(f"{width}×{height} px is smaller than a {PATCH_SIZE}×{PATCH_SIZE} patch")
+
+
+def resolve_crop(place: CropDraw, height: int, width: int) -> Crop:
+    """The crop that a place means in an image of a given size.
+
+    A reduction at which the patch would not fit is lowered to the largest at which it does. Both
+    sides of the image must be at least a patch's.
+    """
+    side = PATCH_SIZE * min(place.reduction, height // PATCH_SIZE, width // PATCH_SIZE)
+    return Crop(int(place.left * (width - side + 1)), int(place.top * (height - side + 1)), side)
+
+
+def cut_reference(image: Image, crop: Crop) -> Image:
+    """The reference patch, uint8 (64, 64, 3): means over squares of the crop's pixels."""
+    square = image[crop.y : crop.y + crop.side, crop.x : crop.x + crop.side]
+    if crop.side == PATCH_SIZE:
+        return np.ascontiguousarray(square)
+    size = (PATCH_SIZE, PATCH_SIZE)
+    return cv2.resize(square, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def luma_contrast(patch: Image) -> float:
+    """Standard deviation of luma (ITU-R BT.601), of full scale in [0, 0.5]."""
+    _, deviation = cv2.meanStdDev(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY))
+    return float(deviation[0, 0]) / 255.0
+
+
+def apply_steps(
+    patch: Image, steps: Sequence[Step], atoms: Mapping[str, Distortion], streams: Streams
+) -> Image:
+    """A patch after all steps, in order; uint8 of the same shape. `patch` is left untouched."""
+    for step in steps:
+        generator = streams.at(step.seed, 0, SLOT_STEP)
+        patch = atoms[step.distortion].apply(patch, dict(step.params), generator)
+    return patch
+
+
+def apply_many(
+    patches: Sequence[Image],
+    sequences: Sequence[Sequence[Step]],
+    atoms: Mapping[str, Distortion],
+    streams: Streams,
+) -> list[Image]:
+    """Every patch after its own steps, the same bytes as by `apply_steps` for each.
+
+    Steps of one CNN distorter are rendered together, wherever they stand in their sequences: all
+    patches are taken as far as they get without one, then those that wait for the same distorter
+    pass it at once, and so on. All patches must be of one size.
+    """
+    current = list(patches)
+    done = [0] * len(current)
+    pending = list(range(len(current)))
+    while pending:
+        waiting: dict[str, list[int]] = {}
+        for index in pending:
+            for step in sequences[index][done[index] :]:
+                if isinstance(atoms[step.distortion].function, ZooFunction):
+                    waiting.setdefault(step.distortion, []).append(index)
+                    break
+                current[index] = apply_steps(current[index], (step,), atoms, streams)
+                done[index] += 1
+        pending = []
+        for name, indices in waiting.items():
+            function = atoms[name].function
+            assert isinstance(function, ZooFunction)
+            rendered = function.many(
+                np.stack([current[index] for index in indices]),
+                [sequences[index][done[index]].seed for index in indices],
+                [strength_of(dict(sequences[index][done[index]].params)) for index in indices],
+            )
+            for index, patch in zip(indices, rendered, strict=True):
+                current[index] = patch
+                done[index] += 1
+                pending.append(index)
+    return current
+
+
+def pixel_hash(patch: Image) -> str:
+    """XXH3-128 of the raw RGB bytes, 32 hexadecimal digits; guards against damage, not malice."""
+    return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(patch).data)

@@ -1,0 +1,165 @@
+"""Rendering rows from their plans, one after another or, with CNN distorters, many together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeVar
+
+from bapps_gen.distortions.definition import Distortion
+from bapps_gen.errors import ImageError
+from bapps_gen.manifests.rows import Crop, ManifestRow
+from bapps_gen.pipelines.rows.crop_search import Cut, find_crops
+from bapps_gen.pipelines.rows.plan import Planner, TripletPlan
+from bapps_gen.pipelines.rows.render import (
+    Image,
+    apply_many,
+    apply_steps,
+    check_size,
+    pixel_hash,
+)
+from bapps_gen.pipelines.sources.relocate import Images
+from bapps_gen.pipelines.sources.source import ImageCache, ImageEntry
+from bapps_gen.seeding import Streams
+
+Patches = tuple[Image, ...]
+"""The reference, p0 and, in a triplet, p1."""
+
+_ENTRIES_KEPT = 10_000
+
+CNN_GROUP_ROWS = 2000
+"""Rows rendered together where there are CNN distorters: about 40 patches for each of 96, and
+75 MB of patches (own choice)."""
+
+Item = TypeVar("Item")
+
+
+def grouped(items: Iterable[Item], cnn: bool) -> Iterator[list[Item]]:
+    """Rows to be rendered together: many where there are CNN distorters.
+
+    Traditional distortions gain nothing from that and are quickest one row at a time.
+    """
+    waiting = iter(items)
+    while group := list(islice(waiting, CNN_GROUP_ROWS if cnn else 1)):
+        yield group
+
+
+def manifest_row(
+    plan: TripletPlan, digest: str, entry: ImageEntry, crop: Crop, hashes: tuple[str, ...]
+) -> ManifestRow:
+    """The row of a plan that was rendered at some crop of an image; `digest` is the spec's."""
+    return ManifestRow(
+        id=f"{digest[:8]}-{plan.row:08d}",
+        row=plan.row,
+        source_path=entry.name,
+        source_sha256=entry.sha256,
+        crop=crop,
+        steps=plan.sides,
+        hashes=hashes,
+        spec_digest=digest,
+    )
+
+
+@dataclass(slots=True)
+class TripletRenderer:
+    """Renders rows of one dataset; holds the caches of one process.
+
+    `failures` collects the reasons by name of the images found unusable.
+    """
+
+    planner: Planner
+    atoms: Mapping[str, Distortion]
+    source: Images
+    images: ImageCache
+    digest: str
+    streams: Streams = field(default_factory=Streams)
+    failures: dict[str, str] = field(default_factory=dict)
+    _entries: dict[int, ImageEntry] = field(default_factory=dict)
+
+    def render(self, plan: TripletPlan) -> tuple[ManifestRow, Patches]:
+        """The row and its patches: the first of the plan's crops that will do.
+
+        A crop will do when it is not flat and the two sides differ, or in a pair, when its side
+        differs from the reference. Images that cannot be used are left out; other rows are not
+        touched by that.
+
+        Raises:
+            SourceError: when the source has no usable image.
+            UserError: when crop after crop is too flat, or shows no difference.
+        """
+        for cut in self._crops(plan):
+            _, _, reference = cut
+            sides = [
+                apply_steps(reference, steps, self.atoms, self.streams) for steps in plan.sides
+            ]
+            found = self._finish(plan, cut, sides)
+            if found is not None:
+                return found
+        raise AssertionError("crops end with an error")
+
+    def render_many(self, plans: Sequence[TripletPlan]) -> list[tuple[ManifestRow, Patches]]:
+        """As `render` for each, with the steps of each CNN distorter rendered together."""
+        if len(plans) <= 1:
+            return [self.render(plan) for plan in plans]
+        # A plan's crops are not kept for a second try, lest each keep its decoded image.
+        cuts = [next(self._crops(plan)) for plan in plans]
+        count = len(plans[0].sides)
+        sides = apply_many(
+            [reference for _, _, reference in cuts for _ in range(count)],
+            [steps for plan in plans for steps in plan.sides],
+            self.atoms,
+            self.streams,
+        )
+        each = [sides[first : first + count] for first in range(0, len(sides), count)]
+        made = map(self._finish, plans, cuts, each)
+        # Rows whose first crop hides the difference are few: they are rendered from the start.
+        return [found or self.render(plan) for plan, found in zip(plans, made, strict=True)]
+
+    def expect(self, plans: Iterable[TripletPlan]) -> None:
+        """Say which rows come next, so that their images are fetched from URLs ahead of time."""
+        self.images.expect(plan.image for plan in plans)
+
+    def _crops(self, plan: TripletPlan) -> Iterator[Cut]:
+        """A row's crops that are not flat, in the order to try; an error when there is no more."""
+        remedy = "a lower --min-contrast"
+        if self.planner.spec.pairs:
+            remedy = f"a higher --severity, {remedy}"
+        return find_crops(
+            self.planner,
+            plan.row,
+            plan.crops,
+            self._load,
+            len(self.source),
+            self.failures,
+            remedy=remedy,
+        )
+
+    def _load(self, index: int) -> Image | None:
+        """A decoded image, or None when it cannot be used; the reason is kept."""
+        try:
+            image = self.images.get(index)
+            check_size(image)
+        except ImageError as error:
+            self.failures[self._entry(index).name] = str(error)
+            return None
+        return image
+
+    def _entry(self, index: int) -> ImageEntry:
+        # A source keeps its entries in Arrow columns; taking one out costs as much as hashing.
+        if index not in self._entries:
+            if len(self._entries) == _ENTRIES_KEPT:
+                self._entries.clear()
+            self._entries[index] = self.source.entries[index]
+        return self._entries[index]
+
+    def _finish(
+        self, plan: TripletPlan, cut: Cut, sides: Sequence[Image]
+    ) -> tuple[ManifestRow, Patches] | None:
+        """The row, or None where the two patches that people compare do not differ."""
+        index, crop, reference = cut
+        patches = (reference, *sides)
+        hashes = tuple(map(pixel_hash, patches))
+        if hashes[-1] == hashes[-2]:  # two sides, or a pair's one and its reference
+            return None
+        return manifest_row(plan, self.digest, self._entry(index), crop, hashes), patches

@@ -1,0 +1,262 @@
+"""The spec of a set of triplets: everything that its rows depend on, and its digest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from bapps_gen.checks import check_pair, check_range
+from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.errors import UserError, out_of_range, unknown_name
+from bapps_gen.seeding import MAX_SEED, digest_of
+
+PLAN_VERSION = 1
+"""Raised whenever the same spec and row give another plan."""
+
+JND_SEVERITY = (0.1, 0.4)
+"""Severities of JND pairs: half to twice 0.2, which is just noticeable (own choice, measured in
+docs/jnd.md). Lower ones leave some crops as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class TripletSpec:
+    """What rows are made from. Rows depend on this and on nothing else.
+
+    The defaults are this project's own choices; the paper publishes none of these.
+
+    Args:
+        seed: dataset seed, 0 to 2^63 - 1.
+        images: number of images in the source.
+        source_digest: digest over names and contents of those images, in order.
+        choices: ids of the distortions to draw from, atoms and "first+second" pairs; none in a
+            set of CNN distorters alone.
+        versions: (name, version) of every atom among the choices and of every CNN distorter.
+        singles: share of sides with a single atom in [0, 1]; None draws evenly over `choices`.
+        severity: lowest and highest severity drawn, within [0, 1]. Of triplets, for each
+            traditional step; of pairs, for all steps together, CNN distorters included: see
+            `Planner`.
+        scale: smallest and largest scale at which images are read, patch pixels per source
+            pixel in (0, 1]. Those of the form 1/k are drawn, with weight 1/k: evenly on a
+            logarithmic scale. Then every patch pixel is the plain mean of k × k source pixels.
+        min_contrast: smallest standard deviation of a reference's luma, of full scale in
+            [0, 0.5]; flatter crops are drawn again. 0 takes every crop.
+        rows_per_image: rows that share an image before the next is taken, per 1000 rows. The
+            paper's traditional set has about 11 triplets from each photo (56.6k from MIT-Adobe
+            5k, tables 2 and 3).
+        plan_version: PLAN_VERSION.
+        distorters: (id, digest of weights and spec) of the CNN distorters to draw from, at least
+            two in a set of triplets; none in a traditional set. With `choices` they make a mixed
+            set: see `Planner`.
+        sequences: in a mixed set, share of triplets with a CNN distorter followed by an atom on
+            both sides, in [0, 1]; the others have a CNN distorter against a traditional
+            distortion. None in other sets.
+        pairs: whether rows are JND pairs, a reference and one distorted patch, by traditional
+            distortions or by CNN distorters; else they are triplets.
+    """
+
+    seed: int
+    images: int
+    source_digest: str
+    choices: tuple[str, ...]
+    versions: tuple[tuple[str, int], ...]
+    singles: float | None = None
+    severity: tuple[float, float] = (0.2, 1.0)
+    scale: tuple[float, float] = (0.25, 1.0)
+    min_contrast: float = 0.02
+    rows_per_image: int = 10
+    plan_version: int = PLAN_VERSION
+    distorters: tuple[tuple[str, str], ...] = ()
+    sequences: float | None = None
+    pairs: bool = False
+
+    def __post_init__(self) -> None:
+        check_range("seed", self.seed, 0, MAX_SEED, whole=True)
+        check_pair("severity", self.severity, 0.0, 1.0)
+        check_cropping(self.images, self.scale, self.min_contrast, self.rows_per_image)
+        if self.plan_version != PLAN_VERSION:
+            raise UserError(
+                f"plan_version = {self.plan_version} is not {PLAN_VERSION}; "
+                "use the version of bapps-gen that made the dataset"
+            )
+        if not (self.choices or self.distorters):
+            raise UserError("no distortion is left to draw from; widen the choice")
+        if not isinstance(self.pairs, bool):
+            raise UserError(f"pairs = {self.pairs!r} is not true or false; give one of these")
+        if self.pairs and self.mixed:
+            raise UserError(
+                "pairs are made with traditional distortions or with CNN distorters, not both; "
+                "choose one of them"
+            )
+        if len(self.distorters) == 1 and not self.pairs:
+            raise out_of_range(
+                "number of distorters", 1, "at least 2", "choose more, for a triplet has two"
+            )
+        singles = sum("+" not in choice for choice in self.choices)
+        if self.singles is not None:
+            check_range("singles", self.singles, 0.0, 1.0)
+            if self.singles > 0 and singles == 0:
+                raise UserError("singles > 0, but the choice has no single atom; widen the choice")
+            if self.singles < 1 and singles == len(self.choices):
+                raise UserError("singles < 1, but the choice has no composition; widen the choice")
+        if self.mixed != (self.sequences is not None):
+            raise UserError(
+                "sequences is for sets of CNN distorters and traditional distortions together; "
+                "give it there, and only there"
+            )
+        if self.sequences is not None:
+            check_range("sequences", self.sequences, 0.0, 1.0)
+            if self.sequences > 0 and singles == 0:
+                raise UserError(
+                    "sequences > 0, but the choice has no single atom to follow a CNN distorter; "
+                    "widen the choice or give --sequences 0"
+                )
+
+    @property
+    def mixed(self) -> bool:
+        """Whether both traditional distortions and CNN distorters are drawn."""
+        return bool(self.choices and self.distorters)
+
+    @property
+    def reductions(self) -> range:
+        """The whole numbers k with a scale of 1/k in range."""
+        return reductions_of(self.scale)
+
+    def values(self) -> dict[str, Any]:
+        """Plain values, as `dataset.json` holds them; entries of no effect are left out."""
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in _OPTIONAL or value != _OPTIONAL[name]
+        }
+
+    @property
+    def digest(self) -> str:
+        """32 hexadecimal digits of SHA-256 over the canonical JSON of this spec's values."""
+        return digest_of(self.values())
+
+
+# Entries that not every kind of set has, and what they are where they have no effect: left out
+# then, so that a set's digest does not depend on what other kinds have.
+_OPTIONAL: dict[str, Any] = {"distorters": (), "sequences": None, "pairs": False}
+
+BLOCK_ROWS = 1000
+"""Images are dealt out in blocks of this many rows, whatever the shard size."""
+
+
+def spec_from_values(values: Mapping[str, Any]) -> TripletSpec:
+    """A spec from plain values, as `dataset.json` holds them.
+
+    Raises:
+        UserError: for unknown or missing keys and for values out of range.
+    """
+    check_entries(values, {field.name for field in fields(TripletSpec)}, _OPTIONAL)
+    return TripletSpec(**{key: _frozen(value) for key, value in values.items()})
+
+
+def check_entries(
+    values: Mapping[str, Any], names: Collection[str], optional: Collection[str] = ()
+) -> None:
+    """Raise UserError unless a spec's plain values have the entries `names`, and no others.
+
+    Args:
+        values: as `dataset.json` holds them.
+        names: of all entries.
+        optional: those of them that may be missing.
+    """
+    for name in values:
+        if name not in names:
+            raise unknown_name("spec entry", name, names, f"a spec has {', '.join(sorted(names))}")
+    if missing := set(names) - set(values) - set(optional):
+        raise UserError(f"the spec lacks {', '.join(sorted(missing))}; restore it from a copy")
+
+
+def _frozen(value: Any) -> Any:
+    """JSON's lists as the tuples they were."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def choose_distortions(
+    catalogue: Catalogue,
+    *,
+    families: tuple[str, ...] = (),
+    atoms: tuple[str, ...] = (),
+    compositions: tuple[str, ...] = (),
+) -> tuple[str, ...]:
+    """Ids to draw from, in the catalogue's order.
+
+    Without arguments: every id, 328 and the user's own. `families` and `atoms` keep the singles
+    and compositions made of these alone (of either, where both are given); `compositions` adds
+    or, given alone, keeps just these.
+
+    Raises:
+        UserError: for an unknown family, atom or composition, with the nearest name.
+    """
+    if not (families or atoms or compositions):
+        return catalogue.ids
+    known_families = sorted({atom.family for atom in catalogue.atoms.values()})
+    for family in families:
+        if family not in known_families:
+            raise unknown_name(
+                "family", family, known_families, f"families are {', '.join(known_families)}"
+            )
+    for name in atoms:
+        catalogue.atom(name)
+    for name in compositions:
+        catalogue.members(name)
+    kept = set(compositions)
+    if families or atoms:
+        allowed = {
+            name
+            for name, atom in catalogue.atoms.items()
+            if name in atoms or atom.family in families
+        }
+        kept |= {
+            choice
+            for choice in catalogue.ids
+            if all(atom.name in allowed for atom in catalogue.members(choice))
+        }
+    known = [choice for choice in catalogue.ids if choice in kept]
+    return (*known, *sorted(kept - set(known)))
+
+
+def atom_versions(catalogue: Catalogue, choices: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """(name, version) of every atom that occurs in the choices, by name."""
+    found = {atom.name: atom.version for choice in choices for atom in catalogue.members(choice)}
+    return tuple(sorted(found.items()))
+
+
+def reductions_of(scale: tuple[float, float]) -> range:
+    """The whole numbers k with a scale of 1/k in a range of scales."""
+    low, high = scale
+    return range(math.ceil(1 / high - 1e-9), math.floor(1 / low + 1e-9) + 1)
+
+
+def check_cropping(
+    images: int, scale: tuple[float, float], min_contrast: float, rows_per_image: int
+) -> None:
+    """Raise UserError unless these entries are those of a `TripletSpec`."""
+    check_range("images", images, 1, 2**31, whole=True)
+    check_scale(scale)
+    check_range("min-contrast", min_contrast, 0.0, 0.5)
+    check_range("rows-per-image", rows_per_image, 1, BLOCK_ROWS, whole=True)
+    if BLOCK_ROWS % rows_per_image:
+        raise out_of_range(
+            "rows-per-image",
+            rows_per_image,
+            f"a divisor of {BLOCK_ROWS}",
+            "use 1, 2, 4, 5, 8, 10, 20, 25, 40, 50 or 100",
+        )
+
+
+def check_scale(scale: tuple[float, float]) -> None:
+    """Raise UserError unless patches can be cut at scales of that range."""
+    check_pair("scale-range", scale, 1e-3, 1.0)
+    if not reductions_of(scale):
+        raise out_of_range(
+            "scale-range",
+            " ".join(f"{value:g}" for value in scale),
+            "a range with at least one of 1, 1/2, 1/3 … in it",
+            "widen it, for example to 0.25 1",
+        )

@@ -1,0 +1,1 @@
+"""Distances of rows, and their evaluation against people's judgements."""

@@ -1,0 +1,356 @@
+"""Scoring a dataset: distances of every row by metrics, stored beside it, resumed where missing."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import chain
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from bapps_gen.errors import UserError, WorkError
+from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
+from bapps_gen.imaging.encode import decode_png
+from bapps_gen.manifests.dataset import INFO_NAME, Dataset
+from bapps_gen.manifests.scores import (
+    ScoreInfo,
+    score_fault,
+    score_path,
+    stored_info,
+    write_scores,
+)
+from bapps_gen.metrics import Metric, load_metric, metric_spec
+from bapps_gen.metrics.base import Distances, Patches
+from bapps_gen.pipelines.datasets.generate import Progress
+from bapps_gen.storage.atomic import folder_lock, remove_leftovers, write_error
+from bapps_gen.storage.locations import Location
+
+logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+CPU_BATCH_ROWS = 100
+DEVICE_BATCH_ROWS = 512
+_DECODERS = 8  # threads that decode pictures while a GPU computes; more do not help
+
+
+@dataclass(frozen=True, slots=True)
+class MetricOptions:
+    """How metrics are computed; LPIPS alone heeds these.
+
+    Args:
+        device: "cpu", "cuda", "mps", or "auto" for the first there is of cuda, mps, cpu.
+        dtype: "float32" or "bfloat16".
+        weights: file of the trunk's weights, in place of the usual places.
+    """
+
+    device: str = "auto"
+    dtype: str = "float32"
+    weights: str | None = None
+
+    def load(self, name: str) -> Metric:
+        """The metric of that name.
+
+        Raises:
+            UserError: as `bapps_gen.metrics.load_metric`.
+        """
+        if metric_spec(name).net is None:
+            return load_metric(name)
+        return load_metric(name, device=self.device, dtype=self.dtype, weights=self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreContext:
+    """What every worker needs: the dataset, what to write for each metric, and how."""
+
+    dataset: Dataset
+    infos: dict[str, ScoreInfo]
+    options: MetricOptions
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreJob:
+    """The metrics that a shard lacks."""
+
+    shard: int
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreReport:
+    """What a run did: rows by which some metric was computed now, and rows that had all."""
+
+    made: int
+    kept: int
+
+
+def check_metrics(metrics: Sequence[str], options: MetricOptions) -> tuple[str, ...]:
+    """The metrics asked for, each once, in the order given.
+
+    Raises:
+        UserError: for an unknown name, none at all, or weights that go with no one network.
+    """
+    found = tuple(dict.fromkeys(metrics))
+    if not found:
+        raise UserError("metric = '' names no metric; write for example --metric lpips-alex,ssim")
+    networks = [name for name in found if metric_spec(name).net]
+    if options.weights is not None and len(networks) != 1:
+        raise UserError(
+            f"weights = {options.weights} is of one network, but the metrics name "
+            f"{len(networks)}; give one lpips metric with it"
+        )
+    return found
+
+
+def workers_for(metrics: Sequence[str], options: MetricOptions, workers: int) -> int:
+    """Processes to use: those asked for, but one where a GPU does the work."""
+    if any(metric_spec(name).net for name in metrics):
+        from bapps_gen.lpips.metric import find_device
+
+        if find_device(options.device).type != "cpu":
+            return 1
+    return workers
+
+
+def settle_workers(
+    metrics: Sequence[str], options: MetricOptions, workers: Workers, jobs: int
+) -> tuple[MetricOptions, Workers, int]:
+    """What workers are told, who they are, and threads for each of them.
+
+    On a Ray cluster with GPUs each worker has one for networks, unless the device is "cpu".
+
+    Raises:
+        UserError: for a device that a Ray cluster does not have.
+    """
+    if isinstance(workers, int):
+        processes = min(workers_for(metrics, options, workers), jobs)
+        return options, processes, max(1, workers // processes)
+    device = "cpu"
+    if any(metric_spec(name).net for name in metrics):
+        from bapps_gen.execution.ray_cluster import settle_device
+
+        device = settle_device(workers, options.device)
+        workers = replace(workers, num_gpus=1.0 if device == "cuda" else 0.0)
+    return replace(options, device=device), workers, workers.num_cpus
+
+
+def options_here(options: MetricOptions, workers: Workers) -> MetricOptions:
+    """Options for this process: where a Ray cluster does the work, it may have no such device."""
+    return replace(options, device="cpu") if isinstance(workers, RayCluster) else options
+
+
+def score(
+    dataset: Dataset,
+    metrics: Sequence[str],
+    options: MetricOptions,
+    workers: Workers,
+    progress: Progress | None = None,
+    *,
+    reuse: bool = False,
+) -> ScoreReport:
+    """Store the distances of every row by metrics, or what is missing of them.
+
+    Distances that are whole and of this dataset, metric version and settings are kept; others are
+    made again, with a warning. A shard's distances appear whole or not at all.
+
+    Args:
+        dataset: a whole dataset with pictures.
+        metrics: names of metrics.
+        options: device, dtype and weights of LPIPS.
+        workers: processes to use on the CPU, or a Ray cluster.
+        progress: called with rows done and rows in all.
+        reuse: take distances of any settings where a metric has them for the whole dataset, so
+            that nothing is loaded or computed.
+
+    Raises:
+        UserError: for bad options, or a recipe, which has no pictures.
+        WorkError: when a shard is damaged or distances cannot be written.
+    """
+    metrics = check_metrics(metrics, options)
+    if not dataset.info.pictures:
+        raise UserError(
+            f"{dataset.folder} is a recipe without pictures; make them with `bapps-gen replay`"
+        )
+    if reuse:
+        metrics = tuple(name for name in metrics if not _is_scored(dataset, name))
+    here = options_here(options, workers)
+    infos = {
+        name: ScoreInfo(
+            name, metric_spec(name).version, here.load(name).settings, dataset.info.digest
+        )
+        for name in metrics
+    }
+    rows = dataset.info.rows
+    if not infos:
+        return ScoreReport(0, rows)
+    dataset.require_whole()
+    with contextlib.ExitStack() as stack:
+        for name in metrics:
+            folder = score_path(dataset.folder, name, 0).parent
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise write_error(folder, error) from error
+            stack.enter_context(folder_lock(folder))
+            remove_leftovers(folder)
+        jobs = list(_missing(dataset, infos))
+        kept = done = rows - sum(_rows_of(dataset, job.shard) for job in jobs)
+        if progress:
+            progress(done, rows)
+        if jobs:
+            told, processes, threads = settle_workers(metrics, options, workers, len(jobs))
+            context = ScoreContext(dataset, infos, told, threads)
+            stack.enter_context(kept_threads(metrics))
+            shared: tuple[str | Location, ...] = (
+                dataset.folder / INFO_NAME,
+                *([options.weights] if options.weights else []),
+            )
+            for shard in run_jobs(prepare_scores, context, jobs, processes, shared):
+                done += _rows_of(dataset, shard)
+                if progress:
+                    progress(done, rows)
+    return ScoreReport(rows - kept, kept)
+
+
+def _rows_of(dataset: Dataset, shard: int) -> int:
+    first, end = dataset.info.shard_range(shard)
+    return end - first
+
+
+def _is_scored(dataset: Dataset, name: str) -> bool:
+    info = stored_info(dataset.folder, name)
+    if info is None or info.version != metric_spec(name).version:
+        return False
+    if info.spec_digest != dataset.info.digest:
+        return False
+    return all(score_fault(dataset, info, shard) is None for shard in range(dataset.info.shards))
+
+
+def _missing(dataset: Dataset, infos: dict[str, ScoreInfo]) -> Iterator[ScoreJob]:
+    warned: set[tuple[str, str]] = set()
+    for shard in range(dataset.info.shards):
+        lacking = []
+        for name, info in infos.items():
+            fault = score_fault(dataset, info, shard)
+            if fault is None:
+                continue
+            if fault != "missing" and (name, fault) not in warned:
+                warned.add((name, fault))  # once, where a whole set was scored otherwise
+                path = score_path(dataset.folder, name, shard)
+                logger.warning("%s is %s; made again", path, fault)
+            lacking.append(name)
+        if lacking:
+            yield ScoreJob(shard, tuple(lacking))
+
+
+def prepare_scores(context: ScoreContext) -> Callable[[ScoreJob], int]:
+    """A function that scores one shard and returns its number; metrics are loaded once."""
+    share_threads(tuple(context.infos), context.threads)
+    dataset = context.dataset
+    load = cache(context.options.load)
+
+    def score_shard(job: ScoreJob) -> int:
+        metrics = {name: load(name) for name in job.metrics}
+        ids: list[str] = []
+        found: dict[str, list[tuple[Distances, ...]]] = {name: [] for name in metrics}
+        for batch_ids, patches in _decoded(dataset, job, context.options):
+            ids += batch_ids
+            for name, metric in metrics.items():
+                distances = distances_of(metric, patches)
+                _check_numbers(name, batch_ids, distances)
+                found[name].append(distances)
+        for name, parts in found.items():
+            columns = [np.concatenate(values) for values in zip(*parts, strict=True)]
+            write_scores(dataset.folder, context.infos[name], job.shard, ids, columns)
+        return job.shard
+
+    return score_shard
+
+
+def share_threads(metrics: Sequence[str], threads: int) -> None:
+    """Give this process its share of the cores for networks.
+
+    One process a core with one thread each is the rule: several threads wait for each other at
+    every layer, which on busy machines made them five times slower than processes.
+    """
+    if any(metric_spec(name).net for name in metrics):
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def kept_threads(metrics: Sequence[str]) -> Iterator[None]:
+    """Give this process back the threads it had, where the work was done in it."""
+    if not any(metric_spec(name).net for name in metrics):
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def distances_of(metric: Metric, patches: Sequence[Patches]) -> tuple[Distances, ...]:
+    """(d0, d1) of triplets (ref, p0, p1), or (d0,) of pairs (ref, p0)."""
+    if len(patches) == 2:
+        return (metric.distance(*patches),)
+    return metric.triplet(*patches)
+
+
+def _check_numbers(name: str, ids: Sequence[str], distances: Sequence[Distances]) -> None:
+    for values in distances:
+        bad = np.flatnonzero(np.isnan(values))
+        if len(bad):
+            raise WorkError(
+                f"{name} of row {ids[bad[0]]} is not a number; "
+                "score in float32 on the CPU, and report it if it is so there too"
+            )
+
+
+def _decoded(
+    dataset: Dataset, job: ScoreJob, options: MetricOptions
+) -> Iterator[tuple[list[str], tuple[Patches, ...]]]:
+    """Ids and patches of a shard in batches."""
+    names = dataset.info.patches
+
+    def decode(batch: pa.RecordBatch) -> tuple[list[str], tuple[Patches, ...]]:
+        return batch.column("id").to_pylist(), tuple(batch_patches(batch, n) for n in names)
+
+    columns = ["id", *names]
+    networks = [name for name in job.metrics if metric_spec(name).net]
+    if networks and workers_for(networks, options, 2) == 1:
+        batches = dataset.shard_batches(job.shard, columns, DEVICE_BATCH_ROWS)
+        with ThreadPoolExecutor(_DECODERS) as pool:
+            yield from _ahead(pool, decode, batches)
+    else:
+        yield from map(decode, dataset.shard_batches(job.shard, columns, CPU_BATCH_ROWS))
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Result]:
+    """`map` with a few items worked on ahead, in flat memory."""
+    waiting = []
+    for item in chain(items, [None] * _DECODERS):
+        waiting.append(None if item is None else pool.submit(work, item))
+        if len(waiting) > _DECODERS:
+            first = waiting.pop(0)
+            if first is not None:
+                yield first.result()
+
+
+def batch_patches(batch: pa.RecordBatch, name: str) -> Patches:
+    """One picture column of a batch, uint8 (N, 64, 64, 3)."""
+    return np.stack([decode_png(image["bytes"]) for image in batch.column(name).to_pylist()])

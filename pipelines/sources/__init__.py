@@ -1,0 +1,1 @@
+"""Photos in: ordered lists of images, each with a fingerprint."""

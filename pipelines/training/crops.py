@@ -1,0 +1,319 @@
+"""Crops of photos to train distorters on, cut once and read by all of them.
+
+Photos are decoded once for the whole zoo instead of once for each distorter. Crops lie as raw
+arrays of 12,288 bytes a crop: 16 GB for the paper's 1.3 million.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bapps_gen.errors import ImageError, SourceError
+from bapps_gen.execution.jobs import Workers, run_jobs
+from bapps_gen.manifests.rows import PATCH_SIZE
+from bapps_gen.pipelines.rows.crops import CropDraw
+from bapps_gen.pipelines.rows.render import check_size, cut_reference, luma_contrast, resolve_crop
+from bapps_gen.pipelines.sources.source import ImageCache, Source
+from bapps_gen.seeding import Streams, digest_of
+from bapps_gen.storage.atomic import make_folder, whole_file
+
+logger = logging.getLogger(__name__)
+
+CROPS_VERSION = 1
+PART_CROPS = 2048
+
+REDUCTIONS = (1, 2, 3, 4)
+"""Photos are read at 1/k of their size, drawn with weight 1/k, as the triplets are by default."""
+
+HELD_OUT_SHARE = 0.15
+HELD_OUT_PATCHES = 64
+HELD_OUT_CONTRAST = 0.02
+"""Least deviation of a held-out patch's luma: a flat one says nothing about a distorter."""
+_HELD_OUT_TRIES = 20
+_MAX_HELD_OUT = 200
+
+# Slots of `bapps_gen.seeding`. Never renumber.
+SLOT_CROPS = 48
+SLOT_CROP_ORDER = 49
+SLOT_HELD_OUT = 50
+
+_INFO = "crops.json"
+
+
+@dataclass(frozen=True, slots=True)
+class CropPlan:
+    """What crops are cut from a source.
+
+    Args:
+        source_digest: of the source.
+        seed: of the zoo.
+        reductions: REDUCTIONS.
+        version: CROPS_VERSION.
+    """
+
+    source_digest: str
+    seed: int
+    reductions: tuple[int, ...] = REDUCTIONS
+    version: int = CROPS_VERSION
+
+    @property
+    def digest(self) -> str:
+        """Names the crops; crop i does not depend on how many there are."""
+        return digest_of(asdict(self))
+
+
+def part_images(source: Source) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Indices of the images to train on, and of those held out, parted by content.
+
+    The HELD_OUT_SHARE of contents with the smallest hashes (at least one, at most 200) is held
+    out, so that copies of a photo never fall into both.
+
+    Raises:
+        SourceError: when the source has fewer than two different images.
+    """
+    hashes = [entry.sha256 for entry in source.entries]
+    contents = sorted(set(hashes))
+    if len(contents) < 2:
+        raise SourceError(
+            "the source has too few images: training needs at least 2 different ones, one of them "
+            "to be held out; add photos"
+        )
+    count = max(1, min(_MAX_HELD_OUT, round(HELD_OUT_SHARE * len(contents))))
+    held = set(contents[:count])
+    kept = tuple(place for place, name in enumerate(hashes) if name not in held)
+    return kept, tuple(place for place, name in enumerate(hashes) if name in held)
+
+
+class Crops:
+    """Crops on disk: `len`, and indexing by an array of places gives uint8 (N, 64, 64, 3)."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self._count = count
+        self._parts = [
+            np.load(_part_path(folder, part), mmap_mode="r")
+            for part in range(-(-count // PART_CROPS))
+        ]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, places: NDArray[np.int64]) -> NDArray[np.uint8]:
+        found = np.empty((len(places), PATCH_SIZE, PATCH_SIZE, 3), np.uint8)
+        for row, place in enumerate(places):
+            found[row] = self._parts[place // PART_CROPS][place % PART_CROPS]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    folder: Path
+    source: Source
+    images: tuple[int, ...]
+    plan: CropPlan
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    crops: int
+    failures: dict[str, str]
+
+
+def cut_crops(
+    folder: Path,
+    source: Source,
+    images: tuple[int, ...],
+    plan: CropPlan,
+    count: int,
+    workers: Workers,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, str]:
+    """Cut `count` crops into a folder, or those that it lacks; one image after another in passes.
+
+    Returns:
+        by name, why images could not be used; the next image took their place.
+
+    Raises:
+        SourceError: when no image can be used.
+        WorkError: when a part cannot be written.
+    """
+    make_folder(folder)
+    info = folder / _INFO
+    failures: dict[str, str] = {}
+    held = _read_info(info)
+    if held is None or held[0] != plan.digest:
+        for path in folder.glob("part-*.npy"):
+            path.unlink()
+    else:
+        failures = held[1]
+    _write_info(info, plan, failures)
+    parts = range(-(-count // PART_CROPS))
+    todo = [part for part in parts if not _is_whole(folder, part, _rows_of(part, count))]
+    done = count - sum(_rows_of(part, count) for part in todo)
+    if progress:
+        progress(done, count)
+    if not todo:
+        return failures
+    context = _Context(folder, source, images, plan, count)
+    for report in run_jobs(_prepare, context, todo, workers, (info, *source.roots)):
+        done += report.crops
+        for name, reason in report.failures.items():
+            if name not in failures:
+                logger.warning("skipped %s: %s", name, reason)
+        failures |= report.failures
+        if progress:
+            progress(done, count)
+    _write_info(info, plan, failures)
+    return failures
+
+
+def cut_held_out(source: Source, images: tuple[int, ...], plan: CropPlan) -> NDArray[np.uint8]:
+    """Patches of held-out images, uint8 (64, 64, 64, 3), of some contrast.
+
+    Raises:
+        SourceError: when the images give none.
+    """
+    return cut_patches(source, images, plan, HELD_OUT_PATCHES).patches
+
+
+@dataclass(frozen=True, slots=True)
+class CutPatches:
+    """Patches to judge distorters by.
+
+    Args:
+        patches: uint8 (N, 64, 64, 3).
+        images: index in the source of the image that each was meant to come from, (N,).
+        failures: by name, why images could not be used; the next image took their place.
+    """
+
+    patches: NDArray[np.uint8]
+    images: tuple[int, ...]
+    failures: dict[str, str]
+
+
+def cut_patches(source: Source, images: tuple[int, ...], plan: CropPlan, count: int) -> CutPatches:
+    """Patches of some contrast, one image after another in passes.
+
+    Those of a smaller count are the first of a larger one.
+
+    Raises:
+        SourceError: when the images give too few.
+    """
+    cutter = _Cutter(source, images, plan)
+    patches: list[NDArray[np.uint8]] = []
+    places: list[int] = []
+    for place in range(_HELD_OUT_TRIES * count):
+        patch = cutter.cut(place, SLOT_HELD_OUT)
+        if luma_contrast(patch) >= HELD_OUT_CONTRAST:
+            patches.append(patch)
+            places.append(cutter.image_of(place))
+            if len(patches) == count:
+                return CutPatches(np.stack(patches), tuple(places), cutter.failures)
+    raise SourceError(f"the {len(images)} images to judge distorters by are too flat; add photos")
+
+
+class _Cutter:
+    """Cuts crops by number; what it gives depends on the plan and the images alone."""
+
+    def __init__(self, source: Source, images: tuple[int, ...], plan: CropPlan) -> None:
+        self.source, self.images, self.plan = source, images, plan
+        self.cache = ImageCache(source)
+        self.failures: dict[str, str] = {}
+        self._streams = Streams()
+        self._order = lru_cache(maxsize=2)(self._permutation)
+        weights = list(accumulate(1 / reduction for reduction in plan.reductions))
+        self._bounds = np.array(weights) / weights[-1]
+
+    def _permutation(self, number: int) -> NDArray[np.int64]:
+        generator = self._streams.at(self.plan.seed, number, SLOT_CROP_ORDER)
+        return generator.permutation(len(self.images))
+
+    def image_of(self, place: int, step: int = 0) -> int:
+        """The place in the source of the image whose turn it is, or of the one `step` later.
+
+        Steps stay within a pass over the images, so that as many steps as images try each once.
+        """
+        number, turn = divmod(place, len(self.images))
+        return self.images[int(self._order(number)[(turn + step) % len(self.images)])]
+
+    def cut(self, place: int, slot: int) -> NDArray[np.uint8]:
+        """Crop number `place`; an unusable image's turn goes to the next that can be used."""
+        words = self._streams.words(self.plan.seed, place, slot, 3)
+        share, left, top = ((words >> np.uint64(11)) * 2.0**-53).tolist()
+        reduction = self.plan.reductions[int(np.searchsorted(self._bounds, share, "right"))]
+        for step in range(len(self.images)):
+            image = self.image_of(place, step)
+            try:
+                pixels = self.cache.get(image)
+                check_size(pixels)
+            except ImageError as error:
+                self.failures[self.source.entries[image].name] = str(error)
+                continue
+            crop = resolve_crop(CropDraw(reduction, left, top), *pixels.shape[:2])
+            return cut_reference(pixels, crop)
+        name, reason = next(iter(self.failures.items()))
+        raise SourceError(
+            f"none of {len(self.images)} images can be used, for example {name}: {reason}; "
+            "add photos of at least 64×64 px"
+        )
+
+
+def _prepare(context: _Context) -> Callable[[int], _Report]:
+    cutter = _Cutter(context.source, context.images, context.plan)
+
+    def cut_part(part: int) -> _Report:
+        rows = _rows_of(part, context.count)
+        first = part * PART_CROPS
+        crops = np.empty((rows, PATCH_SIZE, PATCH_SIZE, 3), np.uint8)
+        # By image, so that each is decoded once a part.
+        for place in sorted(range(first, first + rows), key=cutter.image_of):
+            crops[place - first] = cutter.cut(place, SLOT_CROPS)
+        path = _part_path(context.folder, part)
+        content = io.BytesIO()  # np.save to a file hides why a write failed
+        np.save(content, crops)
+        with whole_file(path) as temporary:
+            temporary.write_bytes(content.getbuffer())
+        return _Report(rows, dict(cutter.failures))
+
+    return cut_part
+
+
+def _part_path(folder: Path, part: int) -> Path:
+    return folder / f"part-{part:05d}.npy"
+
+
+def _rows_of(part: int, count: int) -> int:
+    return min(PART_CROPS, count - part * PART_CROPS)
+
+
+def _is_whole(folder: Path, part: int, rows: int) -> bool:
+    path = _part_path(folder, part)
+    try:
+        shape = np.load(path, mmap_mode="r").shape
+    except (OSError, ValueError):
+        return False
+    return bool(shape[1:] == (PATCH_SIZE, PATCH_SIZE, 3) and shape[0] >= rows)
+
+
+def _read_info(path: Path) -> tuple[str, dict[str, str]] | None:
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        return str(content["digest"]), dict(content["failures"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write_info(path: Path, plan: CropPlan, failures: dict[str, str]) -> None:
+    with whole_file(path) as temporary:
+        content = {"digest": plan.digest, "failures": failures}
+        temporary.write_text(json.dumps(content, indent=1) + "\n", "utf-8")

@@ -1,0 +1,1 @@
+"""Is it good? Reports on datasets, collections, and zoos."""
