@@ -120,10 +120,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the benchmark, or what is missing of it."""
+    from bapps_gen.cnn_distorters.as_distortions import with_zoo
     from bapps_gen.distortions.registry import load_catalogue
     from bapps_gen.pipelines.benchmarks.make import describe_benchmark, estimate, make_benchmark
     from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner, BenchmarkSpec
-    from bapps_gen.pipelines.rows.cnn_steps import with_zoo
 
     workers = workers_of(options)
     plugins = tuple(options.plugin)
@@ -186,9 +186,9 @@ def _numbers(name: str, text: str) -> tuple[float, ...]:
 
 def _chosen(options: argparse.Namespace, catalogue: Any) -> tuple[dict[str, Any], Any, Any]:
     """The choice as arguments of `BenchmarkSpec`, and the zoo and ids of its CNN distorters."""
+    from bapps_gen.cnn_distorters.as_distortions import cnn_name, distorter_versions, pin_distorters
     from bapps_gen.errors import UserError
     from bapps_gen.pipelines.benchmarks.plan import ALL, choose_variants
-    from bapps_gen.pipelines.rows.cnn_steps import cnn_name, distorter_versions, pin_distorters
     from bapps_gen.pipelines.rows.spec import atom_versions
 
     traditional = (options.families, options.atoms, options.compositions)

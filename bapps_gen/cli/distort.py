@@ -49,8 +49,8 @@ def run(options: argparse.Namespace) -> int:
     check_image_name(options.out)
     catalogue = load_catalogue(tuple(options.plugin))
     if any(text.startswith(CNN_PREFIX) for text in options.steps):
+        from bapps_gen.cnn_distorters.as_distortions import with_zoo
         from bapps_gen.cnn_distorters.zoo import open_zoo
-        from bapps_gen.pipelines.rows.cnn_steps import with_zoo
 
         catalogue = with_zoo(catalogue, open_zoo(options.zoo))
     # Each step has a seed of its own, lest two noises be one and the same.

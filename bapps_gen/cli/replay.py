@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     """Replay."""
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.datasets.replay import check_recipe, replay
-    from bapps_gen.pipelines.rows.cnn_steps import open_dataset_zoo
+    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
 
     workers, outputs = workers_of(options), outputs_of(options)
     check_out(options.out)

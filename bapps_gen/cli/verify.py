@@ -72,7 +72,7 @@ def _verify(
 ) -> int:
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.datasets.verify import verify
-    from bapps_gen.pipelines.rows.cnn_steps import open_dataset_zoo
+    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
 
     outputs = outputs_of(options)
     dataset = open_dataset(folder, incomplete=True)

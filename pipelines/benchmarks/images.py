@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from bapps_gen.cnn_distorters.as_distortions import ZooFunction, load_networks, with_zoo
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.distortions.registry import Catalogue, load_catalogue
 from bapps_gen.errors import ImageError, WorkError
@@ -31,7 +32,6 @@ from bapps_gen.pipelines.benchmarks.plan import (
     BenchmarkSpec,
     Variant,
 )
-from bapps_gen.pipelines.rows.cnn_steps import ZooFunction, load_networks, with_zoo
 from bapps_gen.pipelines.rows.render import (
     Image,
     apply_many,

@@ -46,7 +46,7 @@ from bapps_gen.pipelines.benchmarks.plan import (
     usual_name,
 )
 from bapps_gen.pipelines.datasets.generate import Progress, parameter_units
-from bapps_gen.pipelines.rows.cnn_steps import recipe_files, zoo_place
+from bapps_gen.pipelines.datasets.zoo import recipe_files, zoo_place
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.storage.atomic import folder_lock, make_folder, remove_leftovers
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import bapps_gen
 from bapps_gen.checks import check_range
+from bapps_gen.cnn_distorters.as_distortions import cnn_name
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.distortions.registry import Catalogue
 from bapps_gen.errors import UserError, WorkError
@@ -27,14 +28,13 @@ from bapps_gen.manifests.dataset import (
 from bapps_gen.manifests.outputs import has_outputs, write_outputs
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
 from bapps_gen.pipelines.datasets.kinds import row_renderer
-from bapps_gen.pipelines.real.align import AlignedImages
-from bapps_gen.pipelines.rows.cnn_steps import (
-    cnn_name,
+from bapps_gen.pipelines.datasets.zoo import (
     open_dataset_zoo,
     pinned_distorters,
     recipe_files,
     zoo_place,
 )
+from bapps_gen.pipelines.real.align import AlignedImages
 from bapps_gen.pipelines.rows.renderer import grouped
 from bapps_gen.pipelines.rows.spec import TripletSpec
 from bapps_gen.pipelines.sources.source import Source

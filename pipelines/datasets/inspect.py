@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from bapps_gen.manifests.dataset import Dataset, DatasetInfo, shard_path
-from bapps_gen.pipelines.rows.cnn_steps import pinned_distorters
+from bapps_gen.pipelines.datasets.zoo import pinned_distorters
 from bapps_gen.storage.locations import Url, side_by_side
 
 _BATCH_ROWS = 10_000

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.manifests.dataset import DatasetInfo
+from bapps_gen.pipelines.datasets.zoo import worker_catalogue
 from bapps_gen.pipelines.real.align import AlignedImages
 from bapps_gen.pipelines.real.plan import RealPlanner
 from bapps_gen.pipelines.real.renderer import RealRenderer
 from bapps_gen.pipelines.real.spec import is_real, real_spec_from_values
-from bapps_gen.pipelines.rows.cnn_steps import planning_catalogue, worker_catalogue
-from bapps_gen.pipelines.rows.plan import Planner
+from bapps_gen.pipelines.rows.plan import Planner, planning_catalogue
 from bapps_gen.pipelines.rows.renderer import TripletRenderer
 from bapps_gen.pipelines.rows.spec import spec_from_values
 from bapps_gen.pipelines.sources.relocate import Images

@@ -17,10 +17,7 @@ from bapps_gen.manifests.outputs import copy_outputs
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.pipelines.datasets.generate import GenerateReport, Progress, ShardReport, fill_shards
 from bapps_gen.pipelines.datasets.kinds import RowSource
-from bapps_gen.pipelines.real.align import AlignedImages
-from bapps_gen.pipelines.real.renderer import replay_patches
-from bapps_gen.pipelines.real.spec import STEP_VERSION, is_real
-from bapps_gen.pipelines.rows.cnn_steps import (
+from bapps_gen.pipelines.datasets.zoo import (
     dataset_catalogue,
     open_dataset_zoo,
     pinned_distorters,
@@ -28,6 +25,9 @@ from bapps_gen.pipelines.rows.cnn_steps import (
     worker_catalogue,
     zoo_place,
 )
+from bapps_gen.pipelines.real.align import AlignedImages
+from bapps_gen.pipelines.real.renderer import replay_patches
+from bapps_gen.pipelines.real.spec import STEP_VERSION, is_real
 from bapps_gen.pipelines.rows.plan import check_version
 from bapps_gen.pipelines.rows.render import Image, apply_many, cut_reference, pixel_hash
 from bapps_gen.pipelines.rows.renderer import grouped

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bapps_gen.cnn_distorters.as_distortions import distorter_versions, pin_distorters, with_zoo
 from bapps_gen.cnn_distorters.zoo import Zoo, open_zoo
 from bapps_gen.distortions.registry import Catalogue, load_catalogue
 from bapps_gen.errors import unknown_name
 from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.pipelines.datasets.generate import DEFAULT_SHARD_ROWS, check_layout, describe_dataset
-from bapps_gen.pipelines.rows.cnn_steps import distorter_versions, pin_distorters, with_zoo
 from bapps_gen.pipelines.rows.spec import (
     JND_SEVERITY,
     TripletSpec,

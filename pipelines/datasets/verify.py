@@ -23,8 +23,8 @@ from bapps_gen.pipelines.datasets.kinds import (
     row_planner,
     row_renderer,
 )
+from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, pinned_distorters, recipe_files
 from bapps_gen.pipelines.real.spec import is_real
-from bapps_gen.pipelines.rows.cnn_steps import open_dataset_zoo, pinned_distorters, recipe_files
 from bapps_gen.pipelines.rows.plan import TripletPlan
 from bapps_gen.pipelines.rows.render import pixel_hash
 from bapps_gen.pipelines.rows.renderer import Patches, grouped

@@ -8,11 +8,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from bapps_gen.cnn_distorters.as_distortions import cnn_name, with_planned
 from bapps_gen.distortions.definition import MAX_PARAMETERS, Distortion
-from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.distortions.registry import Catalogue, load_catalogue
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.rows import Step
-from bapps_gen.pipelines.rows.cnn_steps import cnn_name, planning_catalogue
 from bapps_gen.pipelines.rows.crops import (
     CROP_WORDS,
     CROPS_TRIED,
@@ -198,6 +198,11 @@ class _Pool:
 
 _Members = tuple[tuple[str, int, tuple[tuple[str, Callable[[float, float], float]], ...]], ...]
 """For each step: name, version, and name and draw of each parameter."""
+
+
+def planning_catalogue(spec: TripletSpec, plugins: tuple[str, ...] = ()) -> Catalogue:
+    """What a spec's rows can be planned with. Needs no zoo: its distorters cannot be applied."""
+    return with_planned(load_catalogue(plugins), (name for name, _ in spec.distorters))
 
 
 @lru_cache(maxsize=4)

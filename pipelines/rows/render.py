@@ -9,10 +9,10 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from bapps_gen.cnn_distorters.as_distortions import ZooFunction, strength_of
 from bapps_gen.distortions.definition import Distortion
 from bapps_gen.errors import ImageError
 from bapps_gen.manifests.rows import PATCH_SIZE, Crop, Step
-from bapps_gen.pipelines.rows.cnn_steps import ZooFunction, strength_of
 from bapps_gen.pipelines.rows.crops import CropDraw
 from bapps_gen.seeding import SLOT_STEP, Streams
 

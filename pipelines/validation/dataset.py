@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.checks import check_range
+from bapps_gen.cnn_distorters.as_distortions import CNN_FAMILY
 from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.distortions.compositions import COMPOSITIONS
 from bapps_gen.distortions.steps import CNN_PREFIX
@@ -21,7 +22,6 @@ from bapps_gen.manifests.dataset import INFO_NAME, Dataset
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.pipelines.datasets.generate import Progress
 from bapps_gen.pipelines.real.tasks import TASKS
-from bapps_gen.pipelines.rows.cnn_steps import CNN_FAMILY
 from bapps_gen.pipelines.rows.render import luma_contrast
 from bapps_gen.pipelines.scoring.score import MetricOptions, score
 

@@ -13,7 +13,7 @@ import bapps_gen
 from bapps_gen.checks import check_range
 from bapps_gen.cnn_distorters.spec import CORRUPTIONS, DistorterSpec
 from bapps_gen.cnn_distorters.zoo import Zoo
-from bapps_gen.pipelines.rows.cnn_steps import zoo_place
+from bapps_gen.pipelines.datasets.zoo import zoo_place
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.pipelines.training.distorters import CONSTANT_LEVELS, IDENTITY_LPIPS, RUIN_LPIPS
 from bapps_gen.pipelines.validation.zoo_measures import ZooMeasures, rounded

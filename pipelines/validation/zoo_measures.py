@@ -16,7 +16,7 @@ from bapps_gen.errors import UserError, WorkError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.pipelines.datasets.generate import Progress
-from bapps_gen.pipelines.rows.cnn_steps import recipe_files
+from bapps_gen.pipelines.datasets.zoo import recipe_files
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.pipelines.training.crops import CropPlan, CutPatches, cut_patches
 from bapps_gen.seeding import MAX_SEED

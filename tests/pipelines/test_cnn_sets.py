@@ -22,6 +22,7 @@ import pytest
 
 from bapps_gen.cli import main
 from bapps_gen.cnn_distorters import zoo as zoo_module
+from bapps_gen.cnn_distorters.as_distortions import distorter_versions, with_zoo
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.zoo import distorter_path, open_zoo
 from bapps_gen.distortions.registry import load_catalogue
@@ -31,15 +32,10 @@ from bapps_gen.imaging.encode import decode_png, encode_png
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import iter_triplets
 from bapps_gen.manifests.rows import Step, distortion_id
-from bapps_gen.pipelines.rows import cnn_steps as distorters
+from bapps_gen.pipelines.datasets import zoo as dataset_zoo
+from bapps_gen.pipelines.datasets.zoo import recipe_files
 from bapps_gen.pipelines.rows import renderer as triplets
-from bapps_gen.pipelines.rows.cnn_steps import (
-    distorter_versions,
-    planning_catalogue,
-    recipe_files,
-    with_zoo,
-)
-from bapps_gen.pipelines.rows.plan import Planner, plan_row
+from bapps_gen.pipelines.rows.plan import Planner, plan_row, planning_catalogue
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
 from bapps_gen.pipelines.rows.spec import TripletSpec, atom_versions, spec_from_values
 from bapps_gen.seeding import Streams, generator, seed_of
@@ -561,7 +557,7 @@ def test_every_node_has_to_see_plugins_and_a_zoo_of_ones_own(zoo, monkeypatch):
     opened = open_zoo(zoo)
     assert recipe_files(("mine.py",), opened) == ("mine.py", zoo / "zoo.json")
     assert recipe_files(("mine.py",), None) == ("mine.py",)
-    monkeypatch.setattr(distorters, "SHIPPED", zoo)
+    monkeypatch.setattr(dataset_zoo, "SHIPPED", zoo)
     assert recipe_files((), opened) == ()
 
 

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bapps_gen.cli import main
+from bapps_gen.cnn_distorters.as_distortions import STRENGTH, distorter_versions, with_zoo
 from bapps_gen.cnn_distorters.zoo import open_zoo
 from bapps_gen.distortions.registry import load_catalogue
 from bapps_gen.distortions.steps import parse_step
@@ -31,13 +32,7 @@ from bapps_gen.manifests.rows import PAIR_PATCHES, Step, distortion_id
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.pipelines.datasets.request import SetRequest, prepare_set
 from bapps_gen.pipelines.rows import renderer as triplets
-from bapps_gen.pipelines.rows.cnn_steps import (
-    STRENGTH,
-    distorter_versions,
-    planning_catalogue,
-    with_zoo,
-)
-from bapps_gen.pipelines.rows.plan import LEAST_SHARE, Planner, plan_row
+from bapps_gen.pipelines.rows.plan import LEAST_SHARE, Planner, plan_row, planning_catalogue
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
 from bapps_gen.pipelines.rows.spec import (
     JND_SEVERITY,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +11,11 @@ from numpy.typing import NDArray
 
 from bapps_gen.checks import check_range
 from bapps_gen.cnn_distorters.spec import SPEC_VERSION
-from bapps_gen.cnn_distorters.zoo import SHIPPED, ZOO_NAME, Zoo, open_zoo
+from bapps_gen.cnn_distorters.zoo import MIN_SIDE, Zoo
 from bapps_gen.distortions.definition import Distortion, Patch, Scaled
-from bapps_gen.distortions.registry import Catalogue, load_catalogue
+from bapps_gen.distortions.registry import Catalogue
 from bapps_gen.distortions.steps import CNN_PREFIX
 from bapps_gen.errors import UserError, WorkError
-from bapps_gen.manifests.dataset import DatasetInfo
-from bapps_gen.manifests.rows import PATCH_SIZE
-from bapps_gen.pipelines.rows.spec import TripletSpec
 from bapps_gen.seeding import seed_of
 
 CNN_FAMILY = "cnn"
@@ -121,12 +116,9 @@ def with_zoo(catalogue: Catalogue, zoo: Zoo, distorters: Iterable[str] | None = 
     )
 
 
-def planning_catalogue(spec: TripletSpec, plugins: tuple[str, ...] = ()) -> Catalogue:
-    """What a spec's rows can be planned with. Needs no zoo: its distorters cannot be applied."""
-    return _with_records(
-        load_catalogue(plugins),
-        (_record(name, "planned only", _no_zoo) for name, _ in spec.distorters),
-    )
+def with_planned(catalogue: Catalogue, distorters: Iterable[str]) -> Catalogue:
+    """A catalogue with CNN distorters that can be planned with, and not applied. Needs no zoo."""
+    return _with_records(catalogue, (_record(name, "planned only", _no_zoo) for name in distorters))
 
 
 def _no_zoo(patch: Patch, params: Mapping[str, float], rng: np.random.Generator) -> Patch:
@@ -164,97 +156,13 @@ def distorter_versions(distorters: Iterable[str]) -> tuple[tuple[str, int], ...]
     return tuple(sorted((cnn_name(name), SPEC_VERSION) for name in distorters))
 
 
-def zoo_place(zoo: Zoo) -> str | None:
-    """Where a zoo is, as `dataset.json` says it: an absolute path, None for the shipped one."""
-    return None if zoo.folder == SHIPPED else os.path.abspath(zoo.folder)
-
-
-def pinned_distorters(info: DatasetInfo) -> tuple[tuple[str, str], ...]:
-    """(id, digest) of the CNN distorters that a dataset was made with; none in most kinds."""
-    return tuple((str(name), str(digest)) for name, digest in info.spec.get("distorters", ()))
-
-
-def open_dataset_zoo(info: DatasetInfo, folder: Path | None = None) -> Zoo | None:
-    """The zoo that a dataset was made with, or None where it has no CNN distorters.
-
-    Args:
-        folder: where the zoo is now; None looks where the dataset says it was.
-
-    Raises:
-        UserError: when there is no zoo, or one with other distorters.
-        WorkError: when its index is damaged.
-    """
-    pinned = pinned_distorters(info)
-    if not pinned:
-        return None
-    if folder is None and info.zoo is not None:
-        folder = Path(info.zoo)
-        if not (folder / ZOO_NAME).exists():
-            raise UserError(
-                f"the zoo {folder} that the dataset was made with is not there; "
-                "give --zoo with the folder that it is in now"
-            )
-    zoo = open_zoo(folder)
-    for name, digest in pinned:
-        if name not in zoo.entries:
-            what = f"it has no distorter '{name}'"
-        elif zoo.digest(name) != digest:
-            what = f"its distorter '{name}' has the digest {zoo.digest(name)}, not {digest}"
-        else:
-            continue
-        raise UserError(
-            f"{zoo.folder} is not the zoo that the dataset was made with: {what}; "
-            "give --zoo with the one that it was made with"
-        )
-    return zoo
-
-
-def recipe_files(plugins: Sequence[str], zoo: Zoo | None) -> tuple[str | Path, ...]:
-    """Files beside the images that pixels come from: plugins, and the index of a zoo of a user's.
-
-    On a Ray cluster every node has to see them as they are here; see `run_jobs`. The shipped zoo
-    is part of the package, and names of entry points are no files anywhere.
-    """
-    if zoo is None or zoo_place(zoo) is None:
-        return tuple(plugins)
-    return *plugins, zoo.folder / ZOO_NAME
-
-
-def dataset_catalogue(info: DatasetInfo, zoo: Zoo | None = None) -> Catalogue:
-    """Everything that a dataset's rows are made with.
-
-    Args:
-        zoo: of `open_dataset_zoo`; None opens it where the dataset says it was.
-
-    Raises:
-        UserError: when a plugin cannot be used, or as `open_dataset_zoo`.
-        WorkError: as `open_dataset_zoo`.
-    """
-    catalogue = load_catalogue(info.plugins)
-    zoo = zoo or open_dataset_zoo(info)
-    if zoo is None:
-        return catalogue
-    return with_zoo(catalogue, zoo, (name for name, _ in pinned_distorters(info)))
-
-
-def worker_catalogue(info: DatasetInfo, zoo: Zoo | None = None) -> Catalogue:
-    """As `dataset_catalogue`, with all networks loaded: a damaged file is told before the work.
-
-    Raises:
-        WorkError: when a distorter's file is missing or damaged.
-    """
-    catalogue = dataset_catalogue(info, zoo)
-    load_networks(catalogue, (name for name, _ in pinned_distorters(info)))
-    return catalogue
-
-
 def load_networks(catalogue: Catalogue, distorters: Iterable[str]) -> None:
     """Load the networks of a catalogue's distorters, for this process to apply.
 
     Raises:
         WorkError: when a distorter's file is missing or damaged.
     """
-    nothing = np.empty((0, PATCH_SIZE, PATCH_SIZE, 3), np.uint8)
+    nothing = np.empty((0, MIN_SIDE, MIN_SIDE, 3), np.uint8)
     for name in distorters:
         function = catalogue.atoms[cnn_name(name)].function
         assert isinstance(function, ZooFunction)

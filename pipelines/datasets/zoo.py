@@ -1,0 +1,97 @@
+"""The zoo of CNN distorters that a dataset was made with: where it is, and that it is the one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from bapps_gen.cnn_distorters.as_distortions import load_networks, with_zoo
+from bapps_gen.cnn_distorters.zoo import SHIPPED, ZOO_NAME, Zoo, open_zoo
+from bapps_gen.distortions.registry import Catalogue, load_catalogue
+from bapps_gen.errors import UserError
+from bapps_gen.manifests.dataset import DatasetInfo
+
+
+def zoo_place(zoo: Zoo) -> str | None:
+    """Where a zoo is, as `dataset.json` says it: an absolute path, None for the shipped one."""
+    return None if zoo.folder == SHIPPED else os.path.abspath(zoo.folder)
+
+
+def pinned_distorters(info: DatasetInfo) -> tuple[tuple[str, str], ...]:
+    """(id, digest) of the CNN distorters that a dataset was made with; none in most kinds."""
+    return tuple((str(name), str(digest)) for name, digest in info.spec.get("distorters", ()))
+
+
+def open_dataset_zoo(info: DatasetInfo, folder: Path | None = None) -> Zoo | None:
+    """The zoo that a dataset was made with, or None where it has no CNN distorters.
+
+    Args:
+        folder: where the zoo is now; None looks where the dataset says it was.
+
+    Raises:
+        UserError: when there is no zoo, or one with other distorters.
+        WorkError: when its index is damaged.
+    """
+    pinned = pinned_distorters(info)
+    if not pinned:
+        return None
+    if folder is None and info.zoo is not None:
+        folder = Path(info.zoo)
+        if not (folder / ZOO_NAME).exists():
+            raise UserError(
+                f"the zoo {folder} that the dataset was made with is not there; "
+                "give --zoo with the folder that it is in now"
+            )
+    zoo = open_zoo(folder)
+    for name, digest in pinned:
+        if name not in zoo.entries:
+            what = f"it has no distorter '{name}'"
+        elif zoo.digest(name) != digest:
+            what = f"its distorter '{name}' has the digest {zoo.digest(name)}, not {digest}"
+        else:
+            continue
+        raise UserError(
+            f"{zoo.folder} is not the zoo that the dataset was made with: {what}; "
+            "give --zoo with the one that it was made with"
+        )
+    return zoo
+
+
+def recipe_files(plugins: Sequence[str], zoo: Zoo | None) -> tuple[str | Path, ...]:
+    """Files beside the images that pixels come from: plugins, and the index of a zoo of a user's.
+
+    On a Ray cluster every node has to see them as they are here; see `run_jobs`. The shipped zoo
+    is part of the package, and names of entry points are no files anywhere.
+    """
+    if zoo is None or zoo_place(zoo) is None:
+        return tuple(plugins)
+    return *plugins, zoo.folder / ZOO_NAME
+
+
+def dataset_catalogue(info: DatasetInfo, zoo: Zoo | None = None) -> Catalogue:
+    """Everything that a dataset's rows are made with.
+
+    Args:
+        zoo: of `open_dataset_zoo`; None opens it where the dataset says it was.
+
+    Raises:
+        UserError: when a plugin cannot be used, or as `open_dataset_zoo`.
+        WorkError: as `open_dataset_zoo`.
+    """
+    catalogue = load_catalogue(info.plugins)
+    zoo = zoo or open_dataset_zoo(info)
+    if zoo is None:
+        return catalogue
+    return with_zoo(catalogue, zoo, (name for name, _ in pinned_distorters(info)))
+
+
+def worker_catalogue(info: DatasetInfo, zoo: Zoo | None = None) -> Catalogue:
+    """As `dataset_catalogue`, with all networks loaded: a damaged file is told before the work.
+
+    Raises:
+        WorkError: when a distorter's file is missing or damaged.
+    """
+    catalogue = dataset_catalogue(info, zoo)
+    load_networks(catalogue, (name for name, _ in pinned_distorters(info)))
+    return catalogue
