@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -280,27 +281,51 @@ class Dataset:
             WorkError: when the shard is missing or damaged.
         """
         path = shard_path(self.folder, shard)
-        try:
+        with _readable(path):
             yield from file_batches(path, size, list(columns) if columns else None)
-        except FileNotFoundError:
-            raise WorkError(f"{path} is missing; {_REFILL}") from None
-        except (OSError, pa.ArrowInvalid) as error:
-            raise WorkError(f"{path} is damaged ({first_line(error)}); {_REFILL}") from None
 
 
-def open_dataset(folder: str | os.PathLike[str] | Url, *, incomplete: bool = False) -> Dataset:
-    """Open a dataset's folder.
+def read_row_group(dataset: Dataset, shard: int, group: int, columns: Sequence[str]) -> pa.Table:
+    """Some columns of one row group of ROW_GROUP_ROWS rows.
+
+    Raises:
+        WorkError: when the shard is missing or damaged.
+    """
+    path = shard_path(dataset.folder, shard)
+    with _readable(path), open_parquet(path) as file:
+        return file.read_row_group(group, columns=list(columns))
+
+
+@contextlib.contextmanager
+def _readable(path: Location) -> Iterator[None]:
+    """Say in one line that a shard is missing or damaged."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise WorkError(f"{path} is missing; {_REFILL}") from None
+    except (OSError, pa.ArrowInvalid) as error:
+        raise WorkError(f"{path} is damaged ({first_line(error)}); {_REFILL}") from None
+
+
+AnyDataset = str | os.PathLike[str] | Url | Dataset
+"""A dataset's folder, its URL, or the open dataset."""
+
+
+def open_dataset(dataset: AnyDataset, *, incomplete: bool = False) -> Dataset:
+    """Open a dataset's folder. A dataset that is open already is returned as it is.
 
     Args:
-        folder: the folder with `dataset.json`, or its URL.
+        dataset: the folder with `dataset.json`, or its URL.
         incomplete: whether a dataset with missing or damaged shards may be opened.
 
     Raises:
         UserError: when the folder is not a dataset.
         WorkError: when it is incomplete and `incomplete` is False.
     """
-    place = location_of(folder)
-    dataset = Dataset(place, read_info(place))
+    if isinstance(dataset, Dataset):
+        return dataset
+    folder = location_of(dataset)
+    dataset = Dataset(folder, read_info(folder))
     if not incomplete:
         dataset.require_whole()
     return dataset

@@ -1,11 +1,11 @@
-"""Triplets for programs: a PyTorch map-style dataset and an iterator of NumPy arrays."""
+"""Rows for programs: iterators of NumPy arrays, and PyTorch map-style datasets."""
 
 from __future__ import annotations
 
-import os
+from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,17 +13,27 @@ from numpy.typing import NDArray
 
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.imaging.encode import decode_png
-from bapps_gen.manifests.dataset import ROW_GROUP_ROWS, Dataset, open_dataset, shard_path
-from bapps_gen.manifests.parquet import open_parquet
-from bapps_gen.manifests.rows import PATCHES
+from bapps_gen.manifests.dataset import (
+    ROW_GROUP_ROWS,
+    AnyDataset,
+    Dataset,
+    open_dataset,
+    read_row_group,
+)
+from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
 from bapps_gen.manifests.scores import joined_name, read_scores, scored_batches
-from bapps_gen.storage.locations import Url
 
 
 class Triplet(NamedTuple):
-    """Three uint8 RGB patches of shape (64, 64, 3); `judge` prefers p1 in [0, 1], or None.
+    """A row of a set of triplets with its pictures.
 
-    `distances` has d(ref, p0) and d(ref, p1) by each metric that was asked for.
+    Args:
+        id: of the row.
+        ref: the reference, uint8 RGB of shape (64, 64, 3).
+        p0: the reference distorted one way, uint8 (64, 64, 3).
+        p1: the reference distorted another way, uint8 (64, 64, 3).
+        judge: fraction of people that prefer p1 over p0, 0 to 1; None where nobody was asked.
+        distances: (d(ref, p0), d(ref, p1)) by each metric that was asked for.
     """
 
     id: str
@@ -34,131 +44,278 @@ class Triplet(NamedTuple):
     distances: dict[str, tuple[float, float]]
 
 
-Folder = str | os.PathLike[str] | Url
-"""A folder's path or its URL."""
+class Pair(NamedTuple):
+    """A row of a set of JND pairs with its pictures.
+
+    Args:
+        id: of the row.
+        ref: the reference, uint8 RGB of shape (64, 64, 3).
+        p0: the reference slightly distorted, uint8 (64, 64, 3).
+        same: fraction of people that call the two the same, 0 to 1; None where nobody was asked.
+        distances: d(ref, p0) by each metric that was asked for.
+    """
+
+    id: str
+    ref: NDArray[np.uint8]
+    p0: NDArray[np.uint8]
+    same: float | None
+    distances: dict[str, float]
+
+
+Row = TypeVar("Row", Triplet, Pair)
 
 _TRIPLET_COLUMNS = ("id", *PATCHES, "judge")
+_PAIR_COLUMNS = ("id", *PAIR_PATCHES, "same")
+_COMMANDS = {"triplets": "iter_triplets or TripletDataset", "pairs": "iter_pairs or PairDataset"}
 
 
-def iter_triplets(folder: Folder, scores: Sequence[str] = ()) -> Iterator[Triplet]:
-    """Every triplet of a dataset in row order, in flat memory.
-
-    Args:
-        folder: the dataset's folder.
-        scores: metrics that it was scored by (`bapps-gen score`), to join their distances.
-
-    Raises:
-        UserError: when the folder is not a dataset of triplets with pictures, or was not scored.
-        WorkError: when it is incomplete or damaged.
-    """
-    dataset = _open_triplets(folder)
-    if scores:
-        batches = scored_batches(dataset, scores, _TRIPLET_COLUMNS, ROW_GROUP_ROWS)
-    else:
-        batches = dataset.batches(_TRIPLET_COLUMNS)
-    for batch in batches:
-        for stored in batch.to_pylist():
-            distances = {
-                metric: (stored[joined_name(metric, "d0")], stored[joined_name(metric, "d1")])
-                for metric in scores
-            }
-            yield _triplet(stored, distances)
-
-
-class BappsDataset:
-    """A dataset's triplets by index, for `torch.utils.data.DataLoader` (map style).
-
-    `dataset[i]` is a dict with "id", "ref", "p0", "p1" (float32 tensors of shape (3, 64, 64) in
-    [-1, 1], what LPIPS takes), "judge" (float32, NaN where nobody was asked) and, for each metric
-    in `scores`, "d0_<metric>" and "d1_<metric>" (float64, "-" written as "_"). Reads one row
-    group of about 100 rows at a time and keeps the last few, so a shuffled read costs about
-    2 ms; works with any number of loader workers, forked or spawned.
+def iter_triplets(dataset: AnyDataset, scores: Sequence[str] = ()) -> Iterator[Triplet]:
+    """Every triplet of a dataset in row order, in constant memory.
 
     Args:
-        folder: the dataset's folder.
-        row_groups: how many row groups to keep in memory (about 2.4 MB each).
-        scores: metrics that it was scored by (`bapps-gen score`), to join their distances.
+        dataset: its folder, its URL, or the open dataset.
+        scores: names of metrics that it was scored by (see `score`), to join their distances.
+
+    Yields:
+        One `Triplet` for each row, with uint8 patches of shape (64, 64, 3).
 
     Raises:
-        UserError: when the folder is not a dataset of triplets with pictures, or was not scored.
+        UserError: when it is not a dataset of triplets with pictures, or was not scored.
         WorkError: when it is incomplete or damaged.
-    """
 
-    def __init__(self, folder: Folder, row_groups: int = 32, scores: Sequence[str] = ()) -> None:
-        dataset = _open_triplets(folder)
-        self._scores = {metric: read_scores(dataset, metric) for metric in scores}
-        self._folder = dataset.folder
-        self._info = dataset.info
-        self._kept: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
-        self._room = row_groups
+    Example:
+        >>> import bapps_gen
+        >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
+        >>> for triplet in bapps_gen.iter_triplets("train"):
+        ...     assert triplet.ref.shape == triplet.p0.shape == triplet.p1.shape
+        >>> triplet.ref.shape, triplet.ref.dtype
+        ((64, 64, 3), dtype('uint8'))
+    """
+    opened = _open(dataset, "triplets")
+    for row in _rows(opened, _TRIPLET_COLUMNS, scores):
+        yield _triplet(row, _joined(row, scores))
+
+
+def iter_pairs(dataset: AnyDataset, scores: Sequence[str] = ()) -> Iterator[Pair]:
+    """Every JND pair of a dataset in row order, in constant memory.
+
+    Args:
+        dataset: its folder, its URL, or the open dataset.
+        scores: names of metrics that it was scored by (see `score`), to join their distances.
+
+    Yields:
+        One `Pair` for each row, with uint8 patches of shape (64, 64, 3).
+
+    Raises:
+        UserError: when it is not a dataset of pairs with pictures, or was not scored.
+        WorkError: when it is incomplete or damaged.
+
+    Example:
+        >>> import bapps_gen
+        >>> jnd = bapps_gen.make_dataset("jnd-traditional", rows=4, out="jnd", workers=1)
+        >>> [pair.p0.shape for pair in bapps_gen.iter_pairs("jnd")]
+        [(64, 64, 3), (64, 64, 3), (64, 64, 3), (64, 64, 3)]
+    """
+    opened = _open(dataset, "pairs")
+    for row in _rows(opened, _PAIR_COLUMNS, scores):
+        yield _pair(row, _joined(row, scores))
+
+
+class _MapDataset(ABC, Generic[Row]):
+    """Rows by index. Reads one row group of about 100 rows at a time and keeps the last few."""
+
+    _unit: str
+    _columns: tuple[str, ...]
+    _patches: tuple[str, ...]
+    _judgement: str
+
+    def __init__(
+        self, dataset: AnyDataset, row_groups: int = 32, scores: Sequence[str] = ()
+    ) -> None:
+        self.dataset = _open(dataset, self._unit)
+        self._scores = {metric: read_scores(self.dataset, metric) for metric in scores}
+        self._cache: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
+        self._capacity = row_groups
+
+    @abstractmethod
+    def _row(self, stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) -> Row:
+        """A row from its columns and its distances by metric."""
 
     def __len__(self) -> int:
-        return self._info.rows
+        return self.dataset.info.rows
 
-    def triplet(self, index: int) -> Triplet:
-        """The triplet of a row as NumPy arrays; negative indices count from the end."""
+    def row(self, index: int) -> Row:
+        """A row with its pictures as NumPy arrays; negative indices count from the end.
+
+        Raises:
+            IndexError: when there is no such row.
+            WorkError: when its shard is missing or damaged.
+        """
         if not -len(self) <= index < len(self):
             raise IndexError(f"row {index} of a dataset of {len(self)} rows")
-        shard, within = divmod(index % len(self), self._info.shard_rows)
-        group, place = divmod(within, ROW_GROUP_ROWS)
-        stored = self._row_group(shard, group).slice(place, 1).to_pylist()[0]
-        return _triplet(stored, self._distances(index % len(self), stored["id"]))
-
-    def _distances(self, row: int, identity: str) -> dict[str, tuple[float, float]]:
-        found = {}
-        for metric, scores in self._scores.items():
-            assert scores.d1 is not None  # as it has in every set of triplets
-            if scores.ids[row] != identity:
-                raise WorkError(
-                    f"the {metric} distances of {self._folder} are of rows with other ids; make "
-                    f"them again with `bapps-gen score {self._folder} --metric {metric}`"
-                )
-            found[metric] = (float(scores.d0[row]), float(scores.d1[row]))
-        return found
+        index %= len(self)
+        shard, within = divmod(index, self.dataset.info.shard_rows)
+        group, offset = divmod(within, ROW_GROUP_ROWS)
+        (stored,) = self._row_group(shard, group).slice(offset, 1).to_pylist()
+        return self._row(stored, self._distances(index, stored["id"]))
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         import torch
 
-        found = self.triplet(index)
-        patches = torch.from_numpy(np.stack([found.ref, found.p0, found.p1]))
-        scaled = patches.permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-        judge = torch.tensor(float("nan") if found.judge is None else found.judge)
-        item: dict[str, Any] = {"id": found.id, "judge": judge}
-        item |= zip(PATCHES, scaled, strict=True)
-        for metric, pair in found.distances.items():
-            for name, distance in zip(("d0", "d1"), pair, strict=True):
+        row = self.row(index)
+        patches = np.stack([getattr(row, name) for name in self._patches])
+        scaled = torch.from_numpy(patches).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
+        judgement = getattr(row, self._judgement)
+        item: dict[str, Any] = {
+            "id": row.id,
+            self._judgement: torch.tensor(float("nan") if judgement is None else judgement),
+        }
+        item |= zip(self._patches, scaled, strict=True)
+        for metric, distances in self._distances(index % len(self), row.id).items():
+            for name, distance in zip(("d0", "d1"), distances, strict=False):
                 item[joined_name(metric, name)] = torch.tensor(distance, dtype=torch.float64)
         return item
 
+    def _distances(self, index: int, identity: str) -> dict[str, tuple[float, ...]]:
+        distances = {}
+        for metric, scores in self._scores.items():
+            if scores.ids[index] != identity:
+                folder = self.dataset.folder
+                raise WorkError(
+                    f"the {metric} distances of {folder} are of rows with other ids; make "
+                    f"them again with `bapps-gen score {folder} --metric {metric}`"
+                )
+            columns = (scores.d0,) if scores.d1 is None else (scores.d0, scores.d1)
+            distances[metric] = tuple(float(column[index]) for column in columns)
+        return distances
+
     def _row_group(self, shard: int, group: int) -> pa.Table:
         key = (shard, group)
-        table = self._kept.get(key)
-        if table is None:
-            with open_parquet(shard_path(self._folder, shard)) as file:
-                table = file.read_row_group(group, columns=list(_TRIPLET_COLUMNS))
-            self._kept[key] = table
-            if len(self._kept) > self._room:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return table
+        if key not in self._cache:
+            self._cache[key] = read_row_group(self.dataset, shard, group, self._columns)
+            if len(self._cache) > self._capacity:
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(key)
+        return self._cache[key]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_kept": OrderedDict()}
+        return {**self.__dict__, "_cache": OrderedDict()}
 
 
-def _open_triplets(folder: Folder) -> Dataset:
-    dataset = open_dataset(folder)
-    if dataset.info.unit != "triplets":
+class TripletDataset(_MapDataset[Triplet]):
+    """A dataset's triplets by index, for `torch.utils.data.DataLoader` (map style).
+
+    `data[i]` is a dict with "id", "ref", "p0", "p1" (float32 tensors of shape (3, 64, 64) in
+    [-1, 1], what LPIPS takes), "judge" (float32, NaN where nobody was asked) and, for each metric
+    in `scores`, "d0_<metric>" and "d1_<metric>" (float64, "-" written as "_"). `data.row(i)` is a
+    `Triplet` of NumPy arrays. A shuffled read costs about 2 ms a row; works with any number of
+    loader workers, forked or spawned.
+
+    Args:
+        dataset: its folder, its URL, or the open dataset.
+        row_groups: how many row groups to keep in memory (about 2.4 MB each).
+        scores: names of metrics that it was scored by (see `score`), to join their distances.
+
+    Raises:
+        UserError: when it is not a dataset of triplets with pictures, or was not scored.
+        WorkError: when it is incomplete or damaged.
+
+    Example:
+        >>> import bapps_gen
+        >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
+        >>> data = bapps_gen.TripletDataset("train")
+        >>> len(data), data[0]["ref"].shape, data.row(0).ref.shape
+        (6, torch.Size([3, 64, 64]), (64, 64, 3))
+        >>> from torch.utils.data import DataLoader
+        >>> next(iter(DataLoader(data, batch_size=4, shuffle=True)))["p1"].shape
+        torch.Size([4, 3, 64, 64])
+    """
+
+    _unit = "triplets"
+    _columns = _TRIPLET_COLUMNS
+    _patches = PATCHES
+    _judgement = "judge"
+
+    def _row(self, stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) -> Triplet:
+        return _triplet(stored, distances)
+
+
+class PairDataset(_MapDataset[Pair]):
+    """A dataset's JND pairs by index, for `torch.utils.data.DataLoader` (map style).
+
+    `data[i]` is a dict with "id", "ref", "p0" (float32 tensors of shape (3, 64, 64) in [-1, 1],
+    what LPIPS takes), "same" (float32, NaN where nobody was asked) and, for each metric in
+    `scores`, "d0_<metric>" (float64, "-" written as "_"). `data.row(i)` is a `Pair` of NumPy
+    arrays. Speed and workers are as with `TripletDataset`.
+
+    Args:
+        dataset: its folder, its URL, or the open dataset.
+        row_groups: how many row groups to keep in memory (about 1.6 MB each).
+        scores: names of metrics that it was scored by (see `score`), to join their distances.
+
+    Raises:
+        UserError: when it is not a dataset of pairs with pictures, or was not scored.
+        WorkError: when it is incomplete or damaged.
+
+    Example:
+        >>> import bapps_gen
+        >>> jnd = bapps_gen.make_dataset("jnd-traditional", rows=4, out="jnd", workers=1)
+        >>> data = bapps_gen.PairDataset("jnd")
+        >>> len(data), data[0]["p0"].shape, data.row(-1).same
+        (4, torch.Size([3, 64, 64]), None)
+    """
+
+    _unit = "pairs"
+    _columns = _PAIR_COLUMNS
+    _patches = PAIR_PATCHES
+    _judgement = "same"
+
+    def _row(self, stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) -> Pair:
+        return _pair(stored, distances)
+
+
+def _open(dataset: AnyDataset, unit: str) -> Dataset:
+    """The dataset, where it has rows of that unit, with pictures."""
+    opened = open_dataset(dataset)
+    held = opened.info.unit
+    if held != unit:
         raise UserError(
-            f"{dataset.folder} holds {dataset.info.unit}, not triplets; read its Parquet files"
+            f"{opened.folder} holds {held}, not {unit}; read them with {_COMMANDS[held]}"
         )
-    if not dataset.info.pictures:
+    if not opened.info.pictures:
         raise UserError(
-            f"{dataset.folder} is a recipe without pictures; make them with `bapps-gen replay`"
+            f"{opened.folder} is a recipe without pictures; make them with `bapps-gen replay`"
         )
-    return dataset
+    return opened
 
 
-def _triplet(stored: dict[str, Any], distances: dict[str, tuple[float, float]]) -> Triplet:
+def _rows(
+    dataset: Dataset, columns: Sequence[str], scores: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    if scores:
+        batches = scored_batches(dataset, scores, columns, ROW_GROUP_ROWS)
+    else:
+        batches = dataset.batches(columns)
+    for batch in batches:
+        yield from batch.to_pylist()
+
+
+def _joined(stored: Mapping[str, Any], scores: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    names = {metric: (joined_name(metric, "d0"), joined_name(metric, "d1")) for metric in scores}
+    return {
+        metric: tuple(stored[name] for name in both if name in stored)
+        for metric, both in names.items()
+    }
+
+
+def _triplet(stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) -> Triplet:
     ref, p0, p1 = (decode_png(stored[name]["bytes"]) for name in PATCHES)
-    return Triplet(stored["id"], ref, p0, p1, stored["judge"], distances)
+    both = {metric: (d0, d1) for metric, (d0, d1) in distances.items()}
+    return Triplet(stored["id"], ref, p0, p1, stored["judge"], both)
+
+
+def _pair(stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) -> Pair:
+    ref, p0 = (decode_png(stored[name]["bytes"]) for name in PAIR_PATCHES)
+    return Pair(
+        stored["id"], ref, p0, stored["same"], {metric: d0 for metric, (d0,) in distances.items()}
+    )

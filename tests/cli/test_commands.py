@@ -159,10 +159,10 @@ def test_show_draws_the_rows_asked_for(dataset, tmp_path, capsys):
     assert main(["show", str(dataset), "-o", str(out), "--count", "5"]) == 0
     assert "5 of 70 triplets" in capsys.readouterr().out
     assert main(["show", str(dataset), "-o", str(out), "--rows", "3,69", "--zoom", "1"]) == 0
-    from bapps_gen.manifests.readers import BappsDataset
+    from bapps_gen.manifests.readers import TripletDataset
 
     sheet = cv2.imread(str(out))[..., ::-1]
-    reference = BappsDataset(dataset).triplet(3).ref
+    reference = TripletDataset(dataset).row(3).ref
     assert np.array_equal(sheet[10:74, 10:74], reference)
     for options, words in (
         (("--rows", "70"), "row = 70"),

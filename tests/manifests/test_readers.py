@@ -15,7 +15,7 @@ from PIL import Image
 from bapps_gen.cli import main
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.dataset import open_dataset
-from bapps_gen.manifests.readers import BappsDataset, iter_triplets
+from bapps_gen.manifests.readers import PairDataset, TripletDataset, iter_pairs, iter_triplets
 from bapps_gen.metrics import load_metric
 from making import make
 
@@ -87,7 +87,7 @@ def test_hugging_face_datasets_decodes_pictures_at_once(dataset, triplets, tmp_p
 def test_torch_loaders_give_what_lpips_takes(dataset, triplets):
     import torch
 
-    data = BappsDataset(dataset)
+    data = TripletDataset(dataset)
     assert len(data) == 70
     batches = list(torch.utils.data.DataLoader(data, batch_size=16, num_workers=2))
     assert batches[0]["ref"].shape == (16, 3, 64, 64)
@@ -99,30 +99,30 @@ def test_torch_loaders_give_what_lpips_takes(dataset, triplets):
 
 
 def test_rows_are_had_in_any_order_and_from_the_end(dataset, triplets):
-    data = BappsDataset(dataset, row_groups=1)
+    data = TripletDataset(dataset, row_groups=1)
     for row in (69, 0, 31, 30, -1):
-        assert data.triplet(row).id == triplets[row].id
-        assert np.array_equal(data.triplet(row).ref, triplets[row].ref)
+        assert data.row(row).id == triplets[row].id
+        assert np.array_equal(data.row(row).ref, triplets[row].ref)
     with pytest.raises(IndexError, match="row 70"):
-        data.triplet(70)
+        data.row(70)
 
 
 def test_a_shard_of_several_row_groups_is_read_by_row(photos, tmp_path):
     assert make(photos, tmp_path / "set", 230, "--shard-size", "230") == 0
-    data = BappsDataset(tmp_path / "set")
-    assert [data.triplet(row).id[-3:] for row in (0, 99, 100, 229)] == ["000", "099", "100", "229"]
+    data = TripletDataset(tmp_path / "set")
+    assert [data.row(row).id[-3:] for row in (0, 99, 100, 229)] == ["000", "099", "100", "229"]
 
 
 def test_a_loader_travels_to_another_process(dataset):
-    data = BappsDataset(dataset)
-    data.triplet(0)
-    assert pickle.loads(pickle.dumps(data)).triplet(3).id == data.triplet(3).id
+    data = TripletDataset(dataset)
+    data.row(0)
+    assert pickle.loads(pickle.dumps(data)).row(3).id == data.row(3).id
 
 
 def test_an_incomplete_dataset_is_not_taken_for_whole(photos, tmp_path):
     assert make(photos, tmp_path / "set", 70) == 0
     (tmp_path / "set" / "data" / "part-00001.parquet").unlink()
-    for read in (BappsDataset, lambda folder: next(iter_triplets(folder))):
+    for read in (TripletDataset, lambda folder: next(iter_triplets(folder))):
         with pytest.raises(WorkError, match=r"part-00001\.parquet is missing"):
             read(tmp_path / "set")
 
@@ -156,20 +156,20 @@ def l2_of(found):
 
 
 def test_readers_join_the_distances_of_metrics(scored):
-    difference = l2_of(BappsDataset(scored).triplet(33))
+    difference = l2_of(TripletDataset(scored).row(33))
     for found in (
         list(iter_triplets(scored, ["l2", "ssim"]))[33],
-        BappsDataset(scored, scores=["l2", "ssim"]).triplet(33),
+        TripletDataset(scored, scores=["l2", "ssim"]).row(33),
     ):
         assert list(found.distances) == ["l2", "ssim"]
         assert found.distances["l2"] == pytest.approx(difference, rel=1e-9)
-    item = BappsDataset(scored, scores=["l2"])[33]
+    item = TripletDataset(scored, scores=["l2"])[33]
     assert (float(item["d0_l2"]), float(item["d1_l2"])) == pytest.approx(difference, rel=1e-9)
 
 
 def test_readers_say_how_to_make_distances_that_are_missing(dataset):
     for read in (
-        lambda: BappsDataset(dataset, scores=["l2"]),
+        lambda: TripletDataset(dataset, scores=["l2"]),
         lambda: next(iter_triplets(dataset, ["l2"])),
     ):
         with pytest.raises(UserError, match="bapps-gen score"):
@@ -181,4 +181,70 @@ def test_pairs_are_not_read_as_triplets(tmp_path):
     command = ["import", str(tmp_path / "jnd"), "--out", str(tmp_path / "set"), "--quiet"]
     assert main(command) == 0
     with pytest.raises(UserError, match="holds pairs, not triplets"):
-        BappsDataset(tmp_path / "set")
+        TripletDataset(tmp_path / "set")
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """A set of four judged JND pairs."""
+    folder = tmp_path_factory.mktemp("pairs")
+    make_jnd(folder / "jnd", [0.0, 1.0, 0.5, 0.25])
+    command = ["import", str(folder / "jnd"), "--out", str(folder / "set"), "--quiet"]
+    assert main(command) == 0
+    return folder / "set"
+
+
+def test_pairs_are_read_in_order_with_the_share_that_calls_them_the_same(pairs):
+    read = list(iter_pairs(pairs))
+    assert [pair.same for pair in read] == [0.0, 1.0, 0.5, 0.25]
+    for pair in read:
+        assert pair.ref.shape == pair.p0.shape == (64, 64, 3)
+        assert pair.ref.dtype == pair.p0.dtype == np.uint8
+    data = PairDataset(pairs)
+    for index, pair in enumerate(read):
+        assert data.row(index).id == pair.id
+        assert np.array_equal(data.row(index).p0, pair.p0)
+    assert data.row(-1).id == read[-1].id
+
+
+def test_torch_loaders_give_pairs(pairs):
+    import torch
+
+    (batch,) = torch.utils.data.DataLoader(PairDataset(pairs), batch_size=4)
+    assert set(batch) == {"id", "ref", "p0", "same"}
+    assert batch["ref"].shape == batch["p0"].shape == (4, 3, 64, 64)
+    assert batch["same"].tolist() == [0.0, 1.0, 0.5, 0.25]
+    expected = np.stack([pair.p0 for pair in iter_pairs(pairs)]).transpose(0, 3, 1, 2) / 127.5 - 1
+    assert np.allclose(batch["p0"].numpy(), expected, atol=1e-6)
+
+
+def test_pairs_join_the_distances_of_metrics(pairs):
+    assert main(["score", str(pairs), "--metric", "l2", "--quiet", "--workers", "1"]) == 0
+    pair = PairDataset(pairs, scores=["l2"]).row(2)
+    distance = float(load_metric("l2").distance(pair.ref[None], pair.p0[None])[0])
+    assert pair.distances["l2"] == pytest.approx(distance, rel=1e-9)
+    assert next(iter_pairs(pairs, ["l2"])).distances.keys() == {"l2"}
+    item = PairDataset(pairs, scores=["l2"])[2]
+    assert float(item["d0_l2"]) == pytest.approx(distance, rel=1e-9)
+    assert "d1_l2" not in item
+
+
+def test_triplets_are_not_read_as_pairs(dataset):
+    for read in (PairDataset, lambda folder: next(iter_pairs(folder))):
+        with pytest.raises(UserError, match="holds triplets, not pairs"):
+            read(dataset)
+
+
+def test_an_open_dataset_is_taken_where_its_folder_is(dataset, triplets):
+    opened = open_dataset(dataset)
+    assert open_dataset(opened) is opened
+    assert TripletDataset(opened).row(5).id == triplets[5].id
+    assert next(iter_triplets(opened)).id == triplets[0].id
+
+
+def test_a_shard_that_is_lost_meanwhile_is_named(photos, tmp_path):
+    assert make(photos, tmp_path / "set", 40) == 0
+    data = TripletDataset(tmp_path / "set")
+    (tmp_path / "set" / "data" / "part-00001.parquet").unlink()
+    with pytest.raises(WorkError, match=r"part-00001\.parquet is missing"):
+        data.row(35)

@@ -17,7 +17,7 @@ from bapps_gen.cli import main
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import run_jobs
 from bapps_gen.manifests.dataset import open_dataset
-from bapps_gen.manifests.readers import BappsDataset, iter_triplets
+from bapps_gen.manifests.readers import TripletDataset, iter_triplets
 from bapps_gen.pipelines.datasets.generate import generate
 from bapps_gen.pipelines.real.align import outputs_digest
 from bapps_gen.pipelines.real.plan import plan_real_row
@@ -535,10 +535,10 @@ def test_info_and_the_sheet_name_the_algorithms(task, made, tmp_path, capsys):
 
 
 def test_readers_take_it_as_any_other_set_of_triplets(made):
-    dataset = BappsDataset(made)
+    dataset = TripletDataset(made)
     assert len(dataset) == 70
     for index, found in enumerate(iter_triplets(made)):
-        np.testing.assert_array_equal(dataset.triplet(index).p0, found.p0)
+        np.testing.assert_array_equal(dataset.row(index).p0, found.p0)
 
 
 def test_validation_groups_by_task_and_by_algorithm():

@@ -24,7 +24,7 @@ import pytest
 
 from bapps_gen.cli import main
 from bapps_gen.errors import SourceError, WorkError
-from bapps_gen.manifests.readers import BappsDataset, iter_triplets
+from bapps_gen.manifests.readers import TripletDataset, iter_triplets
 from bapps_gen.pipelines.sources.source import ImageCache, open_source
 from making import make
 from real_making import ALGORITHMS, make_real, save_task
@@ -169,7 +169,7 @@ def test_what_is_missing_or_damaged_at_a_url_is_made_again(
     assert main(["verify", f"{ROOT}/again", "--stored-only", "--workers", "1", "--quiet"]) == 1
     assert "part-00001.parquet is damaged" in capsys.readouterr().out
     with pytest.raises(WorkError, match=r"part-00000.parquet is missing and 1 more"):
-        BappsDataset(f"{ROOT}/again")
+        TripletDataset(f"{ROOT}/again")
     assert make(remote_photos, f"{ROOT}/again", 70) == 0
     assert f"{ROOT}/again/data/part-00001.parquet is damaged" in said(capsys)
     assert_same_shards(bucket, "again", dataset)
@@ -243,12 +243,12 @@ def test_distances_are_stored_and_kept_beside_a_set_at_a_url(
 
 
 def test_readers_take_a_url(remote_set, dataset):
-    here, there = BappsDataset(dataset), BappsDataset(remote_set, row_groups=1)
+    here, there = TripletDataset(dataset), TripletDataset(remote_set, row_groups=1)
     assert len(there) == 70
     for row in (69, 0, 31):
-        assert np.array_equal(there.triplet(row).p1, here.triplet(row).p1)
+        assert np.array_equal(there.row(row).p1, here.row(row).p1)
     again = pickle.loads(pickle.dumps(there))
-    assert np.array_equal(again.triplet(5).ref, here.triplet(5).ref)
+    assert np.array_equal(again.row(5).ref, here.row(5).ref)
     ids = [triplet.id for triplet in iter_triplets(remote_set)]
     assert ids == [triplet.id for triplet in iter_triplets(str(dataset))]
 
@@ -256,8 +256,8 @@ def test_readers_take_a_url(remote_set, dataset):
 @pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_loader_workers_read_a_url_however_they_were_started(remote_set, dataset, context):
     data = pytest.importorskip("torch.utils.data")
-    there = BappsDataset(remote_set)
-    there.triplet(0)  # a connection that forked workers must not share
+    there = TripletDataset(remote_set)
+    there.row(0)  # a connection that forked workers must not share
     loader = data.DataLoader(there, batch_size=35, num_workers=2, multiprocessing_context=context)
     ids = [identity for batch in loader for identity in batch["id"]]
     assert ids == [triplet.id for triplet in iter_triplets(dataset)]
