@@ -27,6 +27,7 @@ from bapps_gen.cnn_distorters.training import (
     native_bfloat16,
     train_distorter,
 )
+from bapps_gen.cnn_distorters.verdict import classify, collapse_of
 from bapps_gen.cnn_distorters.zoo import (
     ZOO_NAME,
     distorter_path,
@@ -58,13 +59,6 @@ CROPS_FOLDER = ".crops"
 _PROGRESS_NAME = ".progress"
 _POLL_SECONDS = 0.5
 
-IDENTITY_LPIPS = 0.01
-"""Median LPIPS (AlexNet) on held-out patches below which a distorter changes nothing."""
-RUIN_LPIPS = 0.8
-"""Mean LPIPS above which it leaves nothing."""
-
-CONSTANT_LEVELS = 1.0
-"""Of 255: an output that varies less, over places or from patch to patch, is a constant."""
 _SHEET_PATCHES = 12
 _GPU_BYTES = 2_500_000_000
 _GPU_WORKERS = 16
@@ -680,7 +674,7 @@ def _finish(context: _Context, spec: DistorterSpec, network: Any) -> dict[str, A
             "patches": len(patches),
             "lpips": _statistics(distances),
             "lpips_corrupted": _statistics(entered),
-            "verdict": judge(distances),
+            "verdict": classify(distances),
         },
     }
     shown = [
@@ -696,13 +690,6 @@ def _finish(context: _Context, spec: DistorterSpec, network: Any) -> dict[str, A
     return record
 
 
-def judge(distances: NDArray[np.float64]) -> str:
-    """ "identity", "ruin" or "ok", by LPIPS of held-out patches, (N,)."""
-    if float(np.median(distances)) < IDENTITY_LPIPS:
-        return "identity"
-    return "ruin" if float(distances.mean()) > RUIN_LPIPS else "ok"
-
-
 def _statistics(values: NDArray[np.float64]) -> dict[str, float]:
     found = (values.min(), np.median(values), values.mean(), values.max())
     names = ("min", "median", "mean", "max")
@@ -711,10 +698,8 @@ def _statistics(values: NDArray[np.float64]) -> dict[str, float]:
 
 def _refuse_collapse(spec: DistorterSpec, outputs: NDArray[np.uint8]) -> None:
     """Raise TrainingError when outputs are flat, or the same for every patch."""
-    over_places = float(outputs.std(axis=(1, 2)).mean())
-    over_patches = float(outputs.std(axis=0).mean())
-    if min(over_places, over_patches) < CONSTANT_LEVELS:
-        what = "flat" if over_places < CONSTANT_LEVELS else "the same for every patch"
+    what = collapse_of(outputs)
+    if what is not None:
         raise TrainingError(
             f"distorter '{spec.id}' collapsed: its outputs are {what}; lower its learning_rate "
             f"({spec.learning_rate:g}) or its gan_weight ({spec.gan_weight:g})"

@@ -4,62 +4,21 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 
 import bapps_gen
-from bapps_gen.checks import check_range
 from bapps_gen.cnn_distorters.spec import CORRUPTIONS, DistorterSpec
+from bapps_gen.cnn_distorters.verdict import DEFAULT_LIMITS, VERDICTS, ZooLimits, classify
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.pipelines.datasets.zoo import zoo_place
 from bapps_gen.pipelines.sources.source import Source
-from bapps_gen.pipelines.training.distorters import CONSTANT_LEVELS, IDENTITY_LPIPS, RUIN_LPIPS
 from bapps_gen.pipelines.validation.zoo_measures import ZooMeasures, rounded
 from bapps_gen.pipelines.validation.zoo_pairs import compare_pairs
 
-SAME_LPIPS = IDENTITY_LPIPS
-SAME_SHARE = 0.5
-"""Two distorters are the same function where the median LPIPS between their outputs is below
-SAME_LPIPS, so that they are told apart as little as the identity is from its input, and at most
-this share of LPIPS to the input, of the one that is nearer to it: two weak distorters lie close
-to each other whatever they do. LPIPS being a squared Euclidean distance of features, half of it
-leaves 41° between changes of one size. Both are own choices."""
-
-NEAR_SHARE = 0.25
-"""Two distorters are near duplicates when LPIPS between their outputs is less than this share of
-LPIPS to the input, of the one that is nearer to it (own choice)."""
-
-GROUP_LPIPS = 0.1
-"""Distorters are shown as one group where LPIPS between their outputs is below this on average."""
-
 _QUANTILES = (5, 25, 50, 75, 95)
-
-
-@dataclass(frozen=True, slots=True)
-class ZooLimits:
-    """What no distorter, and no two, may fall below or exceed.
-
-    Args:
-        identity: median LPIPS (alex) to the input below which a distorter changes nothing.
-        ruin: mean LPIPS above which it leaves nothing.
-        same: median LPIPS between two below which they are the same function, if it is at most
-        same_share: of the LPIPS that either has to the input.
-        near: share of LPIPS to the input below which two are near duplicates; a note, no fault.
-        group: mean LPIPS between two below which they are shown as one group.
-    """
-
-    identity: float = IDENTITY_LPIPS
-    ruin: float = RUIN_LPIPS
-    same: float = SAME_LPIPS
-    same_share: float = SAME_SHARE
-    near: float = NEAR_SHARE
-    group: float = GROUP_LPIPS
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            check_range(field.name, getattr(self, field.name), 0.0, 10.0)
 
 
 def judge_zoo(
@@ -67,7 +26,7 @@ def judge_zoo(
     measures: ZooMeasures,
     source: Source,
     seed: int = 0,
-    limits: ZooLimits | None = None,
+    limits: ZooLimits = DEFAULT_LIMITS,
     failures: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Everything the page says, as plain values for JSON.
@@ -80,9 +39,8 @@ def judge_zoo(
         limits: what counts as a fault.
         failures: of `check_distorters`.
     """
-    limits = limits or ZooLimits()
     failures = dict(failures or {})
-    pairs = compare_pairs(measures, (limits.same, limits.same_share), limits.near, limits.group)
+    pairs = compare_pairs(measures, limits)
     listed = [_entry(zoo, measures, place, pairs, limits) for place in range(len(measures.ids))]
     medians = np.median(measures.lpips, 0)
     return {
@@ -106,8 +64,7 @@ def judge_zoo(
             "distorters": len(zoo.ids),
             "measured": len(measures.ids),
             "verdicts": {
-                name: sum(entry["verdict"] == name for entry in listed)
-                for name in ("ok", "identity", "ruin", "collapsed")
+                name: sum(entry["verdict"] == name for entry in listed) for name in VERDICTS
             },
             "median_lpips": {
                 "min": rounded(medians.min()),
@@ -139,19 +96,12 @@ def _entry(
     quantiles = np.percentile(distances, _QUANTILES)
     error = float(measures.squared[:, place].mean())
     flat = min(measures.flatness[:, place].mean(), measures.sameness[:, place].mean())
-    verdict = "ok"
-    if np.median(distances) < limits.identity:
-        verdict = "identity"
-    elif flat < CONSTANT_LEVELS:
-        verdict = "collapsed"
-    elif distances.mean() > limits.ruin:
-        verdict = "ruin"
     return {
         "id": name,
         "task": spec.task,
         "spec": asdict(spec),
         "digest": zoo.digest(name),
-        "verdict": verdict,
+        "verdict": classify(distances, flat, limits),
         "lpips": {
             **{f"p{q:02d}": rounded(end) for q, end in zip(_QUANTILES, quantiles, strict=True)},
             "mean": rounded(distances.mean()),

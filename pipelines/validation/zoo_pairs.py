@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bapps_gen.cnn_distorters.verdict import ZooLimits, find_twins, shares_of
 from bapps_gen.pipelines.validation.zoo_measures import Values, ZooMeasures, pair_places, rounded
 
 _CLOSEST = 24
 
 
-def compare_pairs(
-    measures: ZooMeasures, same: tuple[float, float], near: float, group: float
-) -> dict[str, Any] | None:
+def compare_pairs(measures: ZooMeasures, limits: ZooLimits) -> dict[str, Any] | None:
     """All pairs as plain values for JSON; None for a single distorter.
 
     - "ids": the order of the matrices' rows and columns;
@@ -25,14 +24,12 @@ def compare_pairs(
       the two LPIPS to the input; "same" and "near": those below the limits,
       the former in groups;
     - "order": ids so that neighbours are alike; "groups": that order, cut where the mean LPIPS
-      between groups is `group` or more (average linkage, leaves ordered optimally: Bar-Joseph,
-      Gifford and Jaakkola 2001).
+      between groups is `limits.group` or more (average linkage, leaves ordered optimally:
+      Bar-Joseph, Gifford and Jaakkola 2001).
 
     Args:
         measures: of at least one distorter.
-        same: LPIPS, and share of LPIPS to the input, of `ZooLimits`.
-        near: see `ZooLimits`.
-        group: mean LPIPS at which groups part.
+        limits: what counts as the same function, a near duplicate, a group.
     """
     from scipy.cluster.hierarchy import fcluster, leaves_list, linkage
     from scipy.spatial.distance import squareform
@@ -45,7 +42,6 @@ def compare_pairs(
     matrix = squareform(between)
     own = np.median(measures.lpips, 0)
     lesser = np.minimum(own[first], own[second])
-    shares = np.divide(between, lesser, out=np.full_like(between, np.inf), where=lesser > 0)
     squares = measures.products.diagonal()
     values = len(measures.lpips) * measures.shown[0, 0].size
     apart = squares[:, None] + squares[None] - 2 * measures.products
@@ -62,12 +58,11 @@ def compare_pairs(
         }
 
     by_distance = np.argsort(between, kind="stable")
-    by_share = np.argsort(shares, kind="stable")
+    by_share = np.argsort(shares_of(between, lesser), kind="stable")
     tree = linkage(between, "average", optimal_ordering=True)
     order = [int(leaf) for leaf in leaves_list(tree)]
-    labels = fcluster(tree, group, "distance")
-    is_same = (between < same[0]) & (between <= same[1] * lesser)
-    is_near = (shares < near) & ~is_same
+    labels = fcluster(tree, limits.group, "distance")
+    is_same, is_near = find_twins(between, lesser, limits)
     return {
         "ids": list(ids),
         "median": rounded(np.median(between)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ import torch
 from bapps_gen.cli import main
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.table import TABLE_VERSION, shipped_specs
+from bapps_gen.cnn_distorters.verdict import ZooLimits, classify
 from bapps_gen.cnn_distorters.zoo import distorter_path, open_zoo
 from bapps_gen.errors import SourceError, UserError
 from bapps_gen.pipelines.sources.source import Source, open_source
@@ -31,7 +33,6 @@ from bapps_gen.pipelines.training.distorters import (
     CROPS_FOLDER,
     ZooProgress,
     choose_specs,
-    judge,
     losses_of,
     plan_zoo,
     seconds_per_image,
@@ -178,19 +179,6 @@ def test_a_network_that_gives_one_colour_is_reported_as_collapsed(
     assert "collapsed: its outputs are flat" in str(report.reports[0].failure)
 
 
-@pytest.mark.parametrize(
-    ("distances", "verdict"),
-    [
-        ([0.0, 0.009, 0.5], "identity"),
-        ([0.0, 0.011, 0.5], "ok"),
-        ([0.7, 0.8, 0.89], "ok"),
-        ([0.5, 0.7, 1.3], "ruin"),
-    ],
-)
-def test_identities_and_ruins_are_called_so(distances: list[float], verdict: str) -> None:
-    assert judge(np.array(distances)) == verdict
-
-
 def test_a_ruin_is_told_and_kept(
     source: Source,
     photographs: Path,
@@ -198,7 +186,8 @@ def test_a_ruin_is_told_and_kept(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(train_module, "RUIN_LPIPS", 0.05)
+    strict = functools.partial(classify, limits=ZooLimits(ruin=0.05))
+    monkeypatch.setattr(train_module, "classify", strict)
     arguments = command(tmp_path / "zoo", photographs, "--only", "092", "--images", "16")
     assert main([*arguments, "--workers", "1"]) == 0
     assert "of little use, see their LPIPS: 092" in capsys.readouterr().out

@@ -16,6 +16,7 @@ from PIL import Image
 from bapps_gen.cli import main
 from bapps_gen.cnn_distorters.network import UNet, build_network, initialize
 from bapps_gen.cnn_distorters.spec import DistorterSpec
+from bapps_gen.cnn_distorters.verdict import ZooLimits
 from bapps_gen.cnn_distorters.zoo import (
     SHIPPED,
     ZOO_NAME,
@@ -26,10 +27,10 @@ from bapps_gen.cnn_distorters.zoo import (
     write_distorter,
     write_index,
 )
-from bapps_gen.errors import SourceError, UserError
+from bapps_gen.errors import SourceError
 from bapps_gen.lpips import load_lpips
 from bapps_gen.pipelines.sources.source import open_source
-from bapps_gen.pipelines.validation.zoo import ZooLimits, judge_zoo
+from bapps_gen.pipelines.validation.zoo import judge_zoo
 from bapps_gen.pipelines.validation.zoo_measures import (
     ZooMeasures,
     measure_zoo,
@@ -302,15 +303,15 @@ def measures_of(own: list[float], between: list[float]) -> ZooMeasures:
 
 
 def test_weak_distorters_are_not_the_same_for_being_close():
-    weak = compare_pairs(measures_of([0.012, 0.014], [0.009]), (0.01, 0.5), 0.25, 0.1)
+    weak = compare_pairs(measures_of([0.012, 0.014], [0.009]), ZooLimits())
     assert weak["same"] == weak["near"] == []
     assert weak["closest"][0]["share"] == 0.75
-    strong = compare_pairs(measures_of([0.12, 0.14], [0.009]), (0.01, 0.5), 0.25, 0.1)
+    strong = compare_pairs(measures_of([0.12, 0.14], [0.009]), ZooLimits())
     assert strong["same"] == [{"ids": ["a", "b"], "lpips": 0.009}]
-    nearly = compare_pairs(measures_of([0.12, 0.14], [0.02]), (0.01, 0.5), 0.25, 0.1)
+    nearly = compare_pairs(measures_of([0.12, 0.14], [0.02]), ZooLimits())
     assert nearly["same"] == []
     assert nearly["near"][0]["ids"] == ["a", "b"]
-    twice = compare_pairs(measures_of([0.0, 0.0], [0.0]), (0.01, 0.5), 0.25, 0.1)
+    twice = compare_pairs(measures_of([0.0, 0.0], [0.0]), ZooLimits())
     assert twice["same"] == [{"ids": ["a", "b"], "lpips": 0.0}]
     assert twice["closest"][0]["share"] is None
 
@@ -323,14 +324,9 @@ def test_several_of_one_function_are_one_line_and_groups_part_where_they_differ(
 
     first, second = pair_places(6)
     between = [distance("abcdef"[i], "abcdef"[j]) for i, j in zip(first, second, strict=True)]
-    found = compare_pairs(measures_of([0.2] * 6, between), (0.01, 0.5), 0.25, 0.1)
+    found = compare_pairs(measures_of([0.2] * 6, between), ZooLimits())
     assert [group["ids"] for group in found["same"]] == [["a", "b", "c"], ["d", "e"]]
     assert sorted(map(sorted, found["groups"])) == [["a", "b", "c"], ["d", "e"], ["f"]]
-
-
-def test_limits_outside_their_range_are_refused():
-    with pytest.raises(UserError, match="ruin = -1"):
-        ZooLimits(ruin=-1)
 
 
 @pytest.mark.skipif(
