@@ -1,34 +1,40 @@
 """Options declared once, as metadata of dataclass fields, and the checks that follow from them.
 
-An `Option` says what a field of a spec or request is: type, bounds, unit, default, and help. Checks
-in `__post_init__` (`check_options`), values read from JSON and TOML (`parse_fields`), the command
-line (`cli._options`), and the reference in the docs all derive from it.
+An `Option` says what a field of a spec or request is: type, bounds, unit, default, and help. What
+derives from it: the field's default, checks on construction (`check_options`, `convert_options`),
+values read from TOML (`parse_fields`), the command line (`cli._options.add_options`), and the
+reference in the docs.
 """
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from bapps_gen.errors import UserError, out_of_range, unknown_name
+from bapps_gen.errors import out_of_range, unknown_name
+
+MAX_SEED = 2**63 - 1
+"""Seeds are whole numbers from 0 to this, so that they fit a signed 64-bit column."""
 
 
 def _integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool):
         raise TypeError
-    return value
+    return operator.index(value)
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool | str | bytes):
         raise TypeError
     return float(value)
 
 
 def _range(value: Any) -> tuple[float, float]:
-    if not isinstance(value, list | tuple):
+    if isinstance(value, str):
         raise TypeError
     low, high = map(_number, value)
     return low, high
@@ -51,28 +57,28 @@ def _flag(value: Any) -> bool:
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple):
+    if isinstance(value, str | Mapping):
         raise TypeError
     return tuple(map(_text, value))
 
 
 def _table(value: Any) -> tuple[tuple[str, str], ...]:
-    pairs = value.items() if isinstance(value, Mapping) else [tuple(pair) for pair in value]
-    return tuple((_text(name), _text(text)) for name, text in pairs)
+    pairs = value.items() if isinstance(value, Mapping) else [(name, text) for name, text in value]
+    return tuple((_text(name), str(_path(place))) for name, place in pairs)
 
 
 TYPES: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "integer": (_integer, "a whole number"),
     "number": (_number, "a number"),
     "range": (_range, "a list of two numbers"),
-    "text": (_text, "a text"),
+    "text": (_text, "text"),
     "path": (_path, "a file or folder"),
     "flag": (_flag, "true or false"),
     "names": (_names, "a list of names"),
     "table": (_table, 'a table such as { name = "DIR", other = "DIR" }'),
 }
-"""Types of options: what makes the value from a plain one (TypeError or ValueError where it
-cannot), and what is allowed, for people."""
+"""Types of options: the function that makes a field's value (TypeError or ValueError where it
+cannot), and the description of what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,85 +88,90 @@ class Option:
     Args:
         type: a key of TYPES.
         help: for the command line and the docs, without the default.
-        default: of the field; MISSING where it has to be given.
+        default: of the field.
         low, high: bounds, of both numbers of a range; None for no bound.
-        unit: such as "rows" or "px"; what the command line shows in place of the value.
+        unit: such as "rows" or "px".
         choices: the allowed texts; () for any.
-        flag: its name on the command line and in errors, without dashes in front; the field's
-            where it is empty.
-        default_text: the default, for people, where the value itself does not say it.
+        flag: its name on the command line and in errors, without dashes in front; by default that
+            of the field.
+        metavar: what the command line shows in place of the value; by default the unit, or a
+            letter for the type.
+        default_text: the default in words, where the value itself does not say it.
         remedy: what to do about a value out of range.
-        is_place: whether it names files or folders, which a TOML file gives relative to its own.
+        is_place: whether it names files or folders, which a TOML file gives relative to its own
+            folder.
+        is_repeated: of names: whether each is given by an option of its own on the command line,
+            rather than all in a list with commas.
     """
 
     type: str
     help: str
-    default: Any = MISSING
+    default: Any = None
     low: float | None = None
     high: float | None = None
     unit: str = ""
     choices: tuple[str, ...] = ()
     flag: str = ""
+    metavar: str = ""
     default_text: str = ""
     remedy: str = ""
     is_place: bool = False
+    is_repeated: bool = False
 
-    def field(self, default: Any = MISSING) -> Any:
-        """A dataclass field that is this option; `default` stands in for the option's own."""
+    def field(self, default: Any = MISSING, *, required: bool = False) -> Any:
+        """A dataclass field that is this option.
+
+        Args:
+            default: instead of the option's own.
+            required: whether it has no default.
+        """
         chosen = self.default if default is MISSING else default
-        return field(default=chosen, metadata={"option": self})
+        return field(default=MISSING if required else chosen, metadata={"option": self})
 
     @property
     def allowed(self) -> str:
-        """What values are allowed, for people."""
+        """What values are allowed, in words."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
-        plain = TYPES[self.type][1]
-        if self.type == "range":
-            plain = "two numbers"
-        if self.low is None and self.high is None:
-            return plain
-        if self.high is None:
-            bounds = f"of at least {self.low:g}"
-        elif self.low is None:
-            bounds = f"of at most {self.high:g}"
-        else:
-            bounds = f"from {_plain(self.low)} to {_plain(self.high)}"
-        return f"{plain} {bounds}" + (", the lower first" if self.type == "range" else "")
+        plain = "two numbers" if self.type == "range" else TYPES[self.type][1]
+        if self.low is not None and self.high is not None:
+            plain += f" from {_plain(self.low)} to {_plain(self.high)}"
+        elif self.low is not None:
+            plain += f" of at least {_plain(self.low)}"
+        elif self.high is not None:
+            plain += f" of at most {_plain(self.high)}"
+        return plain + (", the lower first" if self.type == "range" else "")
 
     def check(self, name: str, value: Any) -> None:
         """Raise UserError unless a value of the option's type lies within its bounds.
 
         Args:
             name: for the error.
-            value: None is taken only where it is the default.
+            value: as `parse` gives it.
         """
-        if value is None and self.default is None:
-            return
-        if self.choices:
-            if value not in self.choices:
-                raise unknown_name(name, str(value), self.choices, f"use {self.allowed}")
-        elif self.type == "range":
-            low = -float("inf") if self.low is None else self.low
-            high = float("inf") if self.high is None else self.high
-            check_pair(name, value, low, high)
+        if self.choices and value not in self.choices:
+            raise unknown_name(name, str(value), self.choices, f"use {self.allowed}")
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        if self.type == "range":
+            if not (len(value) == 2 and low <= value[0] <= value[1] <= high):
+                text = " ".join(f"{number:g}" for number in value)
+                remedy = self.remedy or "give LOW and HIGH in that range"
+                raise out_of_range(name, text, self.allowed, remedy)
         elif self.type in ("integer", "number"):
-            whole = self.type == "integer"
-            low = -float("inf") if self.low is None else self.low
-            high = float("inf") if self.high is None else self.high
-            if isinstance(value, bool) or not low <= value <= high or (whole and value % 1):
-                raise out_of_range(
-                    name, value, self.allowed, self.remedy or "give one in that range"
-                )
+            fraction = self.type == "integer" and value % 1
+            if isinstance(value, bool) or not low <= value <= high or fraction:
+                remedy = self.remedy or "give one in that range"
+                raise out_of_range(name, value, self.allowed, remedy)
 
     def parse(self, name: str, value: Any) -> Any:
-        """The option's value from a plain one, as JSON and TOML have it; bounds are not checked.
+        """The option's value from a plain one, as TOML and callers from Python have it.
+
+        Bounds are not checked.
 
         Raises:
             UserError: when it is of another type.
         """
-        if value is None and self.default is None:
-            return None
         convert, allowed = TYPES[self.type]
         try:
             return convert(value)
@@ -185,34 +196,52 @@ def flag_of(entry: Field[Any], option: Option) -> str:
 
 
 def check_options(record: Any) -> None:
-    """Raise UserError unless every option of a dataclass instance lies within its bounds."""
+    """Raise UserError unless every option of a dataclass instance lies within its bounds.
+
+    None is allowed where it is the field's default.
+    """
     for entry, option in options_of(record):
-        option.check(flag_of(entry, option), getattr(record, entry.name))
+        value = getattr(record, entry.name)
+        if value is not None or entry.default is not None:
+            option.check(flag_of(entry, option), value)
 
 
-def parse_fields(record: type[Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The arguments of a dataclass from plain values, as JSON and TOML have them.
+def convert_options(record: Any) -> None:
+    """Give every option of a dataclass instance its type, then check it as `check_options` does.
 
-    Args:
-        record: the dataclass; its fields that are no options are passed on as they are.
-        values: by name of the field.
-        where: what has them, for errors, such as "set 'jnd/val/cnn'".
+    For `__post_init__` of records that people construct: it takes a list for a tuple, a whole
+    number for a float, and a text for a path.
 
     Raises:
-        UserError: for an unknown or missing name, or a value of another type.
+        UserError: for a value of another type or out of range.
+    """
+    for entry, option in options_of(record):
+        value = getattr(record, entry.name)
+        if value is not None or entry.default is not None:
+            value = option.parse(flag_of(entry, option), value)
+            object.__setattr__(record, entry.name, value)  # the record may be frozen
+    check_options(record)
+
+
+def parse_fields(
+    record: type[Any], values: Mapping[str, Any], where: str, known: Collection[str] = ()
+) -> dict[str, Any]:
+    """Arguments of a dataclass from plain values, as TOML has them; bounds are not checked.
+
+    Args:
+        record: the dataclass. Its fields that are no options are passed on unchanged.
+        values: by name of the field.
+        where: what has them, for errors, such as "set 'jnd/val/cnn'".
+        known: names that may be given; all fields by default.
+
+    Raises:
+        UserError: for an unknown name, or a value of another type.
     """
     entries = {entry.name: entry for entry in fields(record) if entry.init}
+    known = known or entries
     for name in values:
-        if name not in entries:
-            known = ", ".join(sorted(entries))
-            raise unknown_name(f"entry of {where}:", name, entries, f"it has {known}")
-    required = {
-        name
-        for name, entry in entries.items()
-        if entry.default is MISSING and entry.default_factory is MISSING
-    }
-    if missing := required - set(values):
-        raise UserError(f"{where} lacks {', '.join(sorted(missing))}; add it")
+        if name not in known:
+            raise unknown_name(f"option of {where}:", name, known, f"use {or_list(sorted(known))}")
     parsed = {}
     for name, value in values.items():
         option = entries[name].metadata.get("option")
@@ -220,26 +249,17 @@ def parse_fields(record: type[Any], values: Mapping[str, Any], where: str) -> di
     return parsed
 
 
+def or_list(names: Collection[str]) -> str:
+    """Names in a sentence: "a, b or c"."""
+    *most, last = names
+    return f"{', '.join(most)} or {last}" if most else str(last)
+
+
 def check_range(name: str, value: float, low: float, high: float, *, whole: bool = False) -> None:
-    """Raise UserError unless low ≤ value ≤ high, and is whole where that is asked."""
-    kind = "a whole number" if whole else "a number"
-    if isinstance(value, bool) or not low <= value <= high or (whole and value != int(value)):
-        raise out_of_range(name, value, f"{kind} from {low} to {high}", "give one in that range")
+    """Raise UserError unless low ≤ value ≤ high, and it is whole where that is asked."""
+    Option("integer" if whole else "number", "", low=low, high=high).check(name, value)
 
 
 def check_pair(name: str, pair: tuple[float, float], low: float, high: float) -> None:
     """Raise UserError unless low ≤ pair[0] ≤ pair[1] ≤ high."""
-    if len(pair) != 2 or not low <= pair[0] <= pair[1] <= high:
-        raise out_of_range(
-            name,
-            " ".join(f"{value:g}" for value in pair),
-            f"two numbers from {low:g} to {high:g}, the lower first",
-            "give LOW and HIGH in that range",
-        )
-
-
-def check_names(name: str, given: Collection[str], known: Collection[str]) -> None:
-    """Raise UserError for a name that is not among those known, with the nearest."""
-    for one in given:
-        if one not in known:
-            raise unknown_name(name, one, known, f"use {', '.join(known)}")
+    Option("range", "", low=low, high=high).check(name, pair)

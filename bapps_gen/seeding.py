@@ -15,15 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bapps_gen.checks import MAX_SEED as MAX_SEED
+
 # Slots keep streams of one seed apart. They are part of the product's promise: never renumber.
 SLOT_ROW = 1
 SLOT_IMAGES = 2
 SLOT_STEP = 3
 SLOT_CROPS = 4
 SLOT_DEMO = 16
-
-MAX_SEED = 2**63 - 1
-"""Seeds are whole numbers from 0 to this, so that they fit a signed 64-bit column."""
 
 
 class Streams:

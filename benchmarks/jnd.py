@@ -23,9 +23,10 @@ from bapps_gen.lpips import load_lpips
 from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.pipelines.datasets.request import PreparedSet, SetRequest, prepare_set
 from bapps_gen.pipelines.datasets.sheet import Shown, describe_steps, draw_sheet, write_image
+from bapps_gen.pipelines.rows.options import JND_SEVERITY
 from bapps_gen.pipelines.rows.plan import Planner
 from bapps_gen.pipelines.rows.renderer import Patches, TripletRenderer, grouped
-from bapps_gen.pipelines.rows.spec import JND_SEVERITY, TripletSpec, spec_from_values
+from bapps_gen.pipelines.rows.spec import TripletSpec, spec_from_values
 from bapps_gen.pipelines.sources.source import ImageCache, Source, open_source
 
 SEVERITIES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
@@ -126,7 +127,7 @@ def page(
     rows: int,
 ) -> str:
     labels = list(dict.fromkeys(label for label, _ in table))
-    low, high = JND_SEVERITY
+    low, high = JND_SEVERITY.default
     lines = [
         "# JND pairs: severities around the threshold of noticing",
         "",

@@ -20,8 +20,8 @@ ORDER = (
     ("bapps_gen.distortions", "bapps_gen.lpips"),
     ("bapps_gen.execution", "bapps_gen.imaging"),
     ("bapps_gen.storage",),
-    ("bapps_gen.checks",),
     ("bapps_gen.seeding",),
+    ("bapps_gen.checks",),
     ("bapps_gen.errors", "bapps_gen", "bapps_gen.pipelines"),
 )
 LEVEL = {room: len(ORDER) - line for line, rooms in enumerate(ORDER) for room in rooms}

@@ -6,10 +6,12 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from bapps_gen.checks import Option, flag_of, options_of
 from bapps_gen.errors import UserError
 from bapps_gen.storage.locations import Location, local_path, location_of
 
@@ -19,6 +21,83 @@ if TYPE_CHECKING:
     from bapps_gen.pipelines.datasets.kinds import RowSource
     from bapps_gen.pipelines.sources.relocate import Images
     from bapps_gen.pipelines.sources.source import Source
+
+
+def add_options(
+    group: argparse._ActionsContainer,
+    record: type[Any],
+    *names: str,
+    **changes: Mapping[str, Any],
+) -> None:
+    """Declare command-line options from the fields of a dataclass that are `Option`s.
+
+    An option that is not given is None among the parsed options; `values_of` leaves it out, so
+    that the dataclass's default holds, which the help states.
+
+    Args:
+        group: where to declare them.
+        record: the dataclass.
+        names: of the fields, in the order of the help.
+        changes: by field, attributes of `Option` that differ in this command, such as
+            `rows={"help": "number of pairs"}`.
+    """
+    fields = {entry.name: (entry, option) for entry, option in options_of(record)}
+    for name in names:
+        entry, option = fields[name]
+        required = entry.default is MISSING
+        option = replace(option, **{"default": entry.default, **changes.get(name, {})})
+        group.add_argument(
+            f"--{flag_of(entry, option)}",
+            dest=name,
+            required=required,
+            help=_help(option).replace("%", "%%"),
+            **_arguments(option),
+        )
+
+
+def _arguments(option: Option) -> dict[str, Any]:
+    """What argparse has to know of an option's type."""
+    if option.type == "flag":
+        return {"action": "store_const", "const": True}
+    if option.type == "range":
+        return {"type": float, "nargs": 2, "metavar": ("LOW", "HIGH")}
+    if option.choices:
+        return {"choices": option.choices}
+    metavar = option.metavar or option.unit.upper() or _METAVARS[option.type]
+    if option.type == "table":
+        return {"action": "extend", "nargs": "+", "metavar": metavar}
+    if option.is_repeated:
+        return {"action": "append", "metavar": metavar}
+    return {"type": _CONVERTERS[option.type], "metavar": metavar}
+
+
+def _help(option: Option) -> str:
+    """An option's help with its default."""
+    default = option.default_text
+    if not default and option.default not in (MISSING, None, (), False):
+        numbers = option.default if option.type == "range" else (option.default,)
+        default = " ".join(f"{n:g}" if isinstance(n, float) else str(n) for n in numbers)
+    return f"{option.help} (default: {default})" if default else option.help
+
+
+def values_of(options: argparse.Namespace, record: type[Any]) -> dict[str, Any]:
+    """Arguments of a dataclass from the parsed options that `add_options` declared.
+
+    Returns:
+        a value by field for those that were given.
+
+    Raises:
+        UserError: for a table's entry that is not NAME=DIR, or has a name twice.
+    """
+    values = {}
+    for entry, option in options_of(record):
+        value = getattr(options, entry.name, None)
+        if value is None:
+            continue
+        if option.type == "table":
+            value = tuple(table_of(flag_of(entry, option), value).items())
+        values[entry.name] = tuple(value) if isinstance(value, list) else value
+    return values
 
 
 def add_source(parser: argparse._ActionsContainer, fallback: str) -> None:
@@ -132,6 +211,24 @@ def names_of(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+_CONVERTERS: Mapping[str, Callable[[str], Any]] = {
+    "integer": int,
+    "number": float,
+    "text": str,
+    "path": local_path,
+    "names": names_of,
+}
+
+_METAVARS = {
+    "integer": "N",
+    "number": "X",
+    "text": "TEXT",
+    "path": "PATH",
+    "names": "A,B",
+    "table": "NAME=DIR",
+}
+
+
 @contextlib.contextmanager
 def progress_bar(quiet: bool, what: str, unit: str) -> Iterator[Callable[[int, int], None] | None]:
     """A bar on stderr with rate and time left; gives a function of (done, total).
@@ -193,21 +290,34 @@ def outputs_of(options: argparse.Namespace) -> dict[str, str]:
     Raises:
         UserError: for one that is not NAME=DIR, or a name that is given twice.
     """
-    found: dict[str, str] = {}
-    for given in options.outputs:
-        name, sign, place = given.partition("=")
+    return table_of("outputs", options.outputs)
+
+
+def table_of(option: str, words: list[str]) -> dict[str, str]:
+    """Name and place from words of the form NAME=DIR.
+
+    Args:
+        option: for the error.
+        words: as given on the command line.
+
+    Raises:
+        UserError: for one of another form, or a name that is given twice.
+    """
+    table: dict[str, str] = {}
+    for word in words:
+        name, sign, place = word.partition("=")
         if not (name and sign and place):
             raise UserError(
-                f"outputs = {given} is not of the form NAME=DIR; "
+                f"{option} = {word} is not of the form NAME=DIR; "
                 "give the algorithm's name and its folder, such as bicubic=results/bicubic"
             )
-        if name in found:
+        if name in table:
             raise UserError(
-                f"outputs = {given}, but '{name}' is {found[name]} already; "
+                f"{option} = {word}, but '{name}' is {table[name]} already; "
                 "give each algorithm a name of its own"
             )
-        found[name] = os.path.expanduser(place)
-    return found
+        table[name] = os.path.expanduser(place)
+    return table
 
 
 def open_made_from(

@@ -21,8 +21,9 @@ from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.manifests.benchmark import REFERENCE_FOLDER
 from bapps_gen.manifests.rows import Step
 from bapps_gen.pipelines.rows.crops import CROP_WORDS, CropDraw, CropSampler, uniform_numbers
+from bapps_gen.pipelines.rows.options import check_scale, reductions_of
 from bapps_gen.pipelines.rows.plan import check_version
-from bapps_gen.pipelines.rows.spec import check_scale, choose_distortions, reductions_of
+from bapps_gen.pipelines.rows.spec import choose_distortions
 from bapps_gen.seeding import MAX_SEED, Streams, digest_of
 
 BENCHMARK_VERSION = 1

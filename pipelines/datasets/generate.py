@@ -139,7 +139,7 @@ def describe_dataset(
     """
     check_layout(rows, shard_rows)
     # In triplets CNN distorters distort as they were trained and have no parameters.
-    bare = () if spec.pairs else {cnn_name(name) for name, _ in spec.distorters}
+    bare = () if spec.is_jnd else {cnn_name(name) for name, _ in spec.distorters}
     return DatasetInfo(
         kind=kind,
         version=bapps_gen.__version__,
@@ -154,7 +154,7 @@ def describe_dataset(
         source_digest=source.digest,
         source_images=tuple((entry.name, entry.sha256) for entry in source.entries),
         source_failures={},
-        patches=PAIR_PATCHES if spec.pairs else PATCHES,
+        patches=PAIR_PATCHES if spec.is_jnd else PATCHES,
         zoo=None if zoo is None else zoo_place(zoo),
     )
 

@@ -12,8 +12,8 @@ from bapps_gen.distortions.registry import Catalogue, load_catalogue
 from bapps_gen.errors import unknown_name
 from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.pipelines.datasets.generate import DEFAULT_SHARD_ROWS, check_layout, describe_dataset
+from bapps_gen.pipelines.rows.options import JND_SEVERITY
 from bapps_gen.pipelines.rows.spec import (
-    JND_SEVERITY,
     TripletSpec,
     atom_versions,
     choose_distortions,
@@ -120,9 +120,9 @@ def prepare_set(request: SetRequest) -> PreparedSet:
         "min_contrast": request.min_contrast,
         "rows_per_image": request.rows_per_image,
         "choices": (),
-        "pairs": pairs,
+        "is_jnd": pairs,
     }
-    severity = JND_SEVERITY if pairs and request.severity is None else request.severity
+    severity = JND_SEVERITY.default if pairs and request.severity is None else request.severity
     if severity is not None and (traditional or pairs):
         values["severity"] = severity
     catalogue, zoo = load_catalogue(request.plugins), None

@@ -7,12 +7,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from bapps_gen.checks import check_range
+from bapps_gen.checks import check_options, check_range
 from bapps_gen.errors import UserError, out_of_range, unknown_name
 from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.pipelines.real.tasks import TASKS
-from bapps_gen.pipelines.rows.spec import check_cropping, check_entries, reductions_of
-from bapps_gen.seeding import MAX_SEED, digest_of
+from bapps_gen.pipelines.rows.options import (
+    MIN_CONTRAST,
+    ROWS_PER_IMAGE,
+    SCALE_RANGE,
+    SEED,
+    check_rows_per_image,
+    check_scale,
+    reductions_of,
+)
+from bapps_gen.pipelines.rows.spec import check_entries
+from bapps_gen.seeding import digest_of
 
 REAL_PLAN_VERSION = 1
 """Raised whenever the same spec and row give another plan."""
@@ -41,19 +50,21 @@ class RealSpec:
     """
 
     task: str
-    seed: int
+    seed: int = SEED.field(required=True)
     images: int
     reference_digest: str
     algorithms: tuple[tuple[str, str], ...]
-    scale: tuple[float, float]
-    min_contrast: float = 0.02
-    rows_per_image: int = 10
+    scale: tuple[float, float] = SCALE_RANGE.field(required=True)
+    min_contrast: float = MIN_CONTRAST.field()
+    rows_per_image: int = ROWS_PER_IMAGE.field()
     plan_version: int = REAL_PLAN_VERSION
 
     def __post_init__(self) -> None:
         check_task(self.task)
-        check_range("seed", self.seed, 0, MAX_SEED, whole=True)
-        check_cropping(self.images, self.scale, self.min_contrast, self.rows_per_image)
+        check_options(self)
+        check_range("images", self.images, 1, 2**31, whole=True)
+        check_scale(self.scale)
+        check_rows_per_image(self.rows_per_image)
         check_algorithms(self.names)
         if list(self.names) != sorted(self.names):
             raise UserError(f"the algorithms {', '.join(self.names)} are not in order; sort them")

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bapps_gen.pipelines.rows.spec import BLOCK_ROWS
+from bapps_gen.pipelines.rows.options import BLOCK_ROWS
 from bapps_gen.seeding import SLOT_CROPS, SLOT_IMAGES, Streams
 
 CROPS_TRIED = 4

@@ -92,7 +92,7 @@ class Planner(CropDealer):
             check_version(catalogue.atom(name), version)
         self._all = _Pool(spec.choices)
         self._singles = _Pool(choice for choice in spec.choices if "+" not in choice)
-        self._pairs = _Pool(choice for choice in spec.choices if "+" in choice)
+        self._compositions = _Pool(choice for choice in spec.choices if "+" in choice)
         self._words = _END_STEP + (_CNN_WORDS if spec.distorters else 0)
 
     def row(self, row: int) -> TripletPlan:
@@ -113,13 +113,13 @@ class Planner(CropDealer):
         members = self._members
         if not self._cnn.ids:
             first = self._traditional(uniform[0]).draw(uniform[2])
-            if self.spec.pairs:
+            if self.spec.is_jnd:
                 return (members[first],)
             second = self._traditional(uniform[1]).draw(uniform[3], first)
             return members[first], members[second]
         form, order, one, other = uniform[_END_STEP:]
         first = self._cnn.draw(one)
-        if self.spec.pairs:
+        if self.spec.is_jnd:
             return (members[first],)
         second = self._cnn.draw(other, first)
         if self.spec.sequences is None:
@@ -136,7 +136,7 @@ class Planner(CropDealer):
     def _traditional(self, category: float) -> _Pool:
         if self.spec.singles is None:
             return self._all
-        return self._singles if category < self.spec.singles else self._pairs
+        return self._singles if category < self.spec.singles else self._compositions
 
     def _steps(
         self, members: _Members, uniform: list[float], seeds: list[int], slot: int
@@ -145,7 +145,7 @@ class Planner(CropDealer):
         severities = self._severities(uniform[word + 1 :: _STEP_WORDS], len(members))
         steps = []
         for (name, version, parameters), severity in zip(members, severities, strict=True):
-            if name in self._cnn.places and not self.spec.pairs:
+            if name in self._cnn.places and not self.spec.is_jnd:
                 # as trained: nothing to draw but the noise
                 steps.append(Step(name, version, (), seeds[slot], None))
             else:
@@ -161,7 +161,7 @@ class Planner(CropDealer):
     def _severities(self, uniform: list[float], count: int) -> list[float]:
         """The severities of one side's steps, from a uniform number for each."""
         low, high = self.spec.severity
-        if self.spec.pairs and count == MAX_STEPS:
+        if self.spec.is_jnd and count == MAX_STEPS:
             severity = low + (high - low) * uniform[0]
             share = LEAST_SHARE + (1 - 2 * LEAST_SHARE) * uniform[1]
             return [severity * share, severity * (1 - share)]

@@ -123,7 +123,7 @@ class TripletRenderer:
     def _crops(self, plan: TripletPlan) -> Iterator[Cut]:
         """A row's crops that are not flat, in the order to try; an error when there is no more."""
         remedy = "a lower --min-contrast"
-        if self.planner.spec.pairs:
+        if self.planner.spec.is_jnd:
             remedy = f"a higher --severity, {remedy}"
         return find_crops(
             self.planner,

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from bapps_gen.checks import check_pair, check_range
+from bapps_gen.checks import check_options, check_range
 from bapps_gen.distortions.registry import Catalogue
 from bapps_gen.errors import UserError, out_of_range, unknown_name
-from bapps_gen.seeding import MAX_SEED, digest_of
+from bapps_gen.pipelines.rows.options import (
+    MIN_CONTRAST,
+    ROWS_PER_IMAGE,
+    SCALE_RANGE,
+    SEED,
+    SEQUENCES,
+    SEVERITY,
+    SINGLES,
+    check_rows_per_image,
+    check_scale,
+    reductions_of,
+)
+from bapps_gen.seeding import digest_of
 
 PLAN_VERSION = 1
 """Raised whenever the same spec and row give another plan."""
-
-JND_SEVERITY = (0.1, 0.4)
-"""Severities of JND pairs: half to twice 0.2, which is just noticeable (own choice, measured in
-docs/jnd.md). Lower ones leave some crops as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +40,14 @@ class TripletSpec:
         choices: ids of the distortions to draw from, atoms and "first+second" pairs; none in a
             set of CNN distorters alone.
         versions: (name, version) of every atom among the choices and of every CNN distorter.
-        singles: share of sides with a single atom in [0, 1]; None draws evenly over `choices`.
+        singles: share of sides with a single atom in [0, 1]; None samples uniformly from
+            `choices`.
         severity: lowest and highest severity drawn, within [0, 1]. Of triplets, for each
             traditional step; of pairs, for all steps together, CNN distorters included: see
             `Planner`.
         scale: smallest and largest scale at which images are read, patch pixels per source
-            pixel in (0, 1]. Those of the form 1/k are drawn, with weight 1/k: evenly on a
-            logarithmic scale. Then every patch pixel is the plain mean of k × k source pixels.
+            pixel in (0, 1]. Those of the form 1/k are drawn, with weight 1/k: uniformly on
+            a logarithmic scale. Every patch pixel is then the mean of k × k source pixels.
         min_contrast: smallest standard deviation of a reference's luma, of full scale in
             [0, 0.5]; flatter crops are drawn again. 0 takes every crop.
         rows_per_image: rows that share an image before the next is taken, per 1000 rows. The
@@ -52,66 +60,38 @@ class TripletSpec:
         sequences: in a mixed set, share of triplets with a CNN distorter followed by an atom on
             both sides, in [0, 1]; the others have a CNN distorter against a traditional
             distortion. None in other sets.
-        pairs: whether rows are JND pairs, a reference and one distorted patch, by traditional
-            distortions or by CNN distorters; else they are triplets.
+        is_jnd: whether rows are JND pairs, a reference and one distorted patch, by traditional
+            distortions or by CNN distorters; otherwise they are triplets.
     """
 
-    seed: int
+    seed: int = SEED.field(required=True)
     images: int
     source_digest: str
     choices: tuple[str, ...]
     versions: tuple[tuple[str, int], ...]
-    singles: float | None = None
-    severity: tuple[float, float] = (0.2, 1.0)
-    scale: tuple[float, float] = (0.25, 1.0)
-    min_contrast: float = 0.02
-    rows_per_image: int = 10
+    singles: float | None = SINGLES.field()
+    severity: tuple[float, float] = SEVERITY.field()
+    scale: tuple[float, float] = SCALE_RANGE.field()
+    min_contrast: float = MIN_CONTRAST.field()
+    rows_per_image: int = ROWS_PER_IMAGE.field()
     plan_version: int = PLAN_VERSION
     distorters: tuple[tuple[str, str], ...] = ()
-    sequences: float | None = None
-    pairs: bool = False
+    sequences: float | None = SEQUENCES.field(None)
+    is_jnd: bool = False
 
     def __post_init__(self) -> None:
-        check_range("seed", self.seed, 0, MAX_SEED, whole=True)
-        check_pair("severity", self.severity, 0.0, 1.0)
-        check_cropping(self.images, self.scale, self.min_contrast, self.rows_per_image)
+        check_options(self)
+        check_range("images", self.images, 1, 2**31, whole=True)
+        check_scale(self.scale)
+        check_rows_per_image(self.rows_per_image)
         if self.plan_version != PLAN_VERSION:
             raise UserError(
                 f"plan_version = {self.plan_version} is not {PLAN_VERSION}; "
                 "use the version of bapps-gen that made the dataset"
             )
-        if not (self.choices or self.distorters):
-            raise UserError("no distortion is left to draw from; widen the choice")
-        if not isinstance(self.pairs, bool):
-            raise UserError(f"pairs = {self.pairs!r} is not true or false; give one of these")
-        if self.pairs and self.mixed:
-            raise UserError(
-                "pairs are made with traditional distortions or with CNN distorters, not both; "
-                "choose one of them"
-            )
-        if len(self.distorters) == 1 and not self.pairs:
-            raise out_of_range(
-                "number of distorters", 1, "at least 2", "choose more, for a triplet has two"
-            )
-        singles = sum("+" not in choice for choice in self.choices)
-        if self.singles is not None:
-            check_range("singles", self.singles, 0.0, 1.0)
-            if self.singles > 0 and singles == 0:
-                raise UserError("singles > 0, but the choice has no single atom; widen the choice")
-            if self.singles < 1 and singles == len(self.choices):
-                raise UserError("singles < 1, but the choice has no composition; widen the choice")
-        if self.mixed != (self.sequences is not None):
-            raise UserError(
-                "sequences is for sets of CNN distorters and traditional distortions together; "
-                "give it there, and only there"
-            )
-        if self.sequences is not None:
-            check_range("sequences", self.sequences, 0.0, 1.0)
-            if self.sequences > 0 and singles == 0:
-                raise UserError(
-                    "sequences > 0, but the choice has no single atom to follow a CNN distorter; "
-                    "widen the choice or give --sequences 0"
-                )
+        if not isinstance(self.is_jnd, bool):
+            raise UserError(f"pairs = {self.is_jnd!r} is not true or false; give one of these")
+        check_choices(self.choices, len(self.distorters), self.singles, self.sequences, self.is_jnd)
 
     @property
     def mixed(self) -> bool:
@@ -126,7 +106,7 @@ class TripletSpec:
     def values(self) -> dict[str, Any]:
         """Plain values, as `dataset.json` holds them; entries of no effect are left out."""
         return {
-            name: value
+            _STORED.get(name, name): value
             for name, value in asdict(self).items()
             if name not in _OPTIONAL or value != _OPTIONAL[name]
         }
@@ -139,10 +119,10 @@ class TripletSpec:
 
 # Entries that not every kind of set has, and what they are where they have no effect: left out
 # then, so that a set's digest does not depend on what other kinds have.
-_OPTIONAL: dict[str, Any] = {"distorters": (), "sequences": None, "pairs": False}
+_OPTIONAL: dict[str, Any] = {"distorters": (), "sequences": None, "is_jnd": False}
 
-BLOCK_ROWS = 1000
-"""Images are dealt out in blocks of this many rows, whatever the shard size."""
+_STORED = {"is_jnd": "pairs"}
+"""Names in `dataset.json` of fields that have another there."""
 
 
 def spec_from_values(values: Mapping[str, Any]) -> TripletSpec:
@@ -151,8 +131,52 @@ def spec_from_values(values: Mapping[str, Any]) -> TripletSpec:
     Raises:
         UserError: for unknown or missing keys and for values out of range.
     """
-    check_entries(values, {field.name for field in fields(TripletSpec)}, _OPTIONAL)
-    return TripletSpec(**{key: _frozen(value) for key, value in values.items()})
+    names = {_STORED.get(field.name, field.name): field.name for field in fields(TripletSpec)}
+    check_entries(values, names, [key for key, name in names.items() if name in _OPTIONAL])
+    return TripletSpec(**{names[key]: _frozen(value) for key, value in values.items()})
+
+
+def check_choices(
+    choices: Collection[str],
+    distorters: int,
+    singles: float | None,
+    sequences: float | None,
+    is_jnd: bool,
+) -> None:
+    """Raise UserError unless rows can be drawn from some distortions; see `TripletSpec`.
+
+    Args:
+        choices: ids of the traditional distortions.
+        distorters: number of CNN distorters.
+        singles, sequences, is_jnd: of the spec.
+    """
+    if not (choices or distorters):
+        raise UserError("no distortion is left to draw from; widen the choice")
+    is_mixed = bool(choices and distorters)
+    if is_jnd and is_mixed:
+        raise UserError(
+            "pairs are made with traditional distortions or with CNN distorters, not both; "
+            "choose one of them"
+        )
+    if distorters == 1 and not is_jnd:
+        raise out_of_range(
+            "number of distorters", 1, "at least 2", "choose more, since a triplet has two"
+        )
+    atoms = sum("+" not in choice for choice in choices)
+    if singles is not None and singles > 0 and atoms == 0:
+        raise UserError("singles > 0, but the choice has no single atom; widen the choice")
+    if singles is not None and singles < 1 and atoms == len(choices):
+        raise UserError("singles < 1, but the choice has no composition; widen the choice")
+    if is_mixed != (sequences is not None):
+        raise UserError(
+            "sequences is for sets of CNN distorters and traditional distortions together; "
+            "give it there, and only there"
+        )
+    if sequences is not None and sequences > 0 and atoms == 0:
+        raise UserError(
+            "sequences > 0, but the choice has no single atom to follow a CNN distorter; "
+            "widen the choice or give --sequences 0"
+        )
 
 
 def check_entries(
@@ -225,38 +249,3 @@ def atom_versions(catalogue: Catalogue, choices: tuple[str, ...]) -> tuple[tuple
     """(name, version) of every atom that occurs in the choices, by name."""
     found = {atom.name: atom.version for choice in choices for atom in catalogue.members(choice)}
     return tuple(sorted(found.items()))
-
-
-def reductions_of(scale: tuple[float, float]) -> range:
-    """The whole numbers k with a scale of 1/k in a range of scales."""
-    low, high = scale
-    return range(math.ceil(1 / high - 1e-9), math.floor(1 / low + 1e-9) + 1)
-
-
-def check_cropping(
-    images: int, scale: tuple[float, float], min_contrast: float, rows_per_image: int
-) -> None:
-    """Raise UserError unless these entries are those of a `TripletSpec`."""
-    check_range("images", images, 1, 2**31, whole=True)
-    check_scale(scale)
-    check_range("min-contrast", min_contrast, 0.0, 0.5)
-    check_range("rows-per-image", rows_per_image, 1, BLOCK_ROWS, whole=True)
-    if BLOCK_ROWS % rows_per_image:
-        raise out_of_range(
-            "rows-per-image",
-            rows_per_image,
-            f"a divisor of {BLOCK_ROWS}",
-            "use 1, 2, 4, 5, 8, 10, 20, 25, 40, 50 or 100",
-        )
-
-
-def check_scale(scale: tuple[float, float]) -> None:
-    """Raise UserError unless patches can be cut at scales of that range."""
-    check_pair("scale-range", scale, 1e-3, 1.0)
-    if not reductions_of(scale):
-        raise out_of_range(
-            "scale-range",
-            " ".join(f"{value:g}" for value in scale),
-            "a range with at least one of 1, 1/2, 1/3 … in it",
-            "widen it, for example to 0.25 1",
-        )

@@ -32,10 +32,10 @@ from bapps_gen.manifests.rows import PAIR_PATCHES, Step, distortion_id
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.pipelines.datasets.request import SetRequest, prepare_set
 from bapps_gen.pipelines.rows import renderer as triplets
+from bapps_gen.pipelines.rows.options import JND_SEVERITY
 from bapps_gen.pipelines.rows.plan import LEAST_SHARE, Planner, plan_row, planning_catalogue
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
 from bapps_gen.pipelines.rows.spec import (
-    JND_SEVERITY,
     TripletSpec,
     atom_versions,
     choose_distortions,
@@ -124,8 +124,8 @@ def copy(family: str, sets: dict[str, Path], tmp_path: Path) -> Path:
 def spec_of(choices: tuple[str, ...] = (), distorters: int = 0, **values: object) -> TripletSpec:
     ids = tuple(f"{number:03d}" for number in range(distorters))
     versions = (*atom_versions(CATALOGUE, choices), *distorter_versions(ids))
-    fixed = {"seed": 0, "images": 7, "source_digest": "x", "choices": choices, "pairs": True}
-    fixed |= {"severity": JND_SEVERITY}
+    fixed = {"seed": 0, "images": 7, "source_digest": "x", "choices": choices, "is_jnd": True}
+    fixed |= {"severity": JND_SEVERITY.default}
     pinned = tuple((name, f"digest of {name}") for name in ids)
     return TripletSpec(**{**fixed, "versions": versions, "distorters": pinned, **values})
 
@@ -164,7 +164,7 @@ def test_distortions_and_distorters_are_drawn_evenly():
 
 
 @SPECS
-@pytest.mark.parametrize("severity", [JND_SEVERITY, (0.0, 1.0), (0.3, 0.3)])
+@pytest.mark.parametrize("severity", [JND_SEVERITY.default, (0.0, 1.0), (0.3, 0.3)])
 def test_a_pairs_severity_is_drawn_evenly_and_shared_by_its_steps(spec, severity):
     low, high = severity
     steps = plans(replace(spec, severity=severity), 4000)
@@ -198,14 +198,14 @@ def test_a_pair_and_a_triplet_of_one_row_have_the_same_place_and_first_distortio
     for spec in (TRADITIONAL, CNN):
         for row in range(50):
             pair = plan_row(spec, row)
-            triplet = plan_row(replace(spec, pairs=False), row)
+            triplet = plan_row(replace(spec, is_jnd=False), row)
             assert (pair.image, pair.crops) == (triplet.image, triplet.crops)
             assert distortion_id(pair.sides[0]) == distortion_id(triplet.sides[0])
 
 
 def test_the_digest_tells_pairs_from_triplets_and_a_triplets_spec_does_not_name_them():
     for spec in (TRADITIONAL, CNN):
-        plain = replace(spec, pairs=False)
+        plain = replace(spec, is_jnd=False)
         assert spec.digest != plain.digest
         assert "pairs" not in plain.values()
         for made in (spec, plain):
@@ -216,7 +216,7 @@ def test_the_digest_tells_pairs_from_triplets_and_a_triplets_spec_does_not_name_
     ("values", "words"),
     [
         ({"choices": ("jpeg",), "distorters": 2, "sequences": 0.5}, "not both"),
-        ({"choices": ("jpeg",), "pairs": 1}, "pairs = 1 is not true or false"),
+        ({"choices": ("jpeg",), "is_jnd": 1}, "pairs = 1 is not true or false"),
         ({"choices": ("jpeg",), "severity": (0.3, 0.2)}, "severity = 0.3 0.2"),
         ({"distorters": 0}, "no distortion is left"),
     ],
@@ -235,12 +235,12 @@ def test_one_distorter_is_enough_for_pairs():
 def test_a_request_has_the_severities_of_its_kind(zoo):
     for kind in ("jnd-traditional", "jnd-cnn"):
         values = prepare_set(SetRequest(kind=kind, rows=5, zoo=zoo)).values
-        assert (values["severity"], values["pairs"]) == (JND_SEVERITY, True)
+        assert (values["severity"], values["is_jnd"]) == (JND_SEVERITY.default, True)
         wide = prepare_set(SetRequest(kind=kind, rows=5, zoo=zoo, severity=(0.0, 0.9))).values
         assert wide["severity"] == (0.0, 0.9)
     prepared = prepare_set(SetRequest(kind="traditional", rows=5))
     spec = TripletSpec(images=1, source_digest="", **prepared.values)
-    assert (spec.severity, spec.pairs) == ((0.2, 1.0), False)
+    assert (spec.severity, spec.is_jnd) == ((0.2, 1.0), False)
 
 
 # The strength of a distorter
@@ -448,7 +448,7 @@ def test_severities_too_low_to_change_anything_are_one_line(photos, zoo, tmp_pat
 
 
 def test_every_atom_changes_a_photo_at_the_lowest_severity_by_default(patches):
-    low, streams = JND_SEVERITY[0], Streams()
+    low, streams = JND_SEVERITY.default[0], Streams()
     for name, atom in CATALOGUE.atoms.items():
         params = atom.draw(low, [0.3] * len(atom.parameters))
         changed = [

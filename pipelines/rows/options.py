@@ -1,0 +1,164 @@
+"""The options that specs of rows, requests for datasets, and benchmarks share, each declared once.
+
+The defaults are this project's own choices; the paper publishes none of these. Imports nothing
+heavy, since the command line's help derives from it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from bapps_gen.checks import MAX_SEED, Option
+from bapps_gen.errors import out_of_range
+
+BLOCK_ROWS = 1000
+"""Images are assigned to rows in blocks of this many rows, whatever the shard size."""
+
+SEED = Option("integer", "seed of the dataset", 0, 0, MAX_SEED, metavar="SEED")
+
+ROWS = Option("integer", "number of rows", low=1, high=10**10, flag="n", metavar="N")
+
+SHARD_SIZE = Option(
+    "integer",
+    "rows in a Parquet file; rows do not depend on it",
+    default=1000,  # about 25 MB a shard; a multiple of the block in which images are assigned
+    low=1,
+    high=100_000,  # a shard is held in memory while it is made: 2.5 GB at this size
+    unit="rows",
+)
+
+SCALE_RANGE = Option(
+    "range",
+    "scales at which images are read, patch pixels per image pixel; those of the form 1/k are "
+    "drawn, with weight 1/k",
+    default=(0.25, 1.0),
+    low=1e-3,
+    high=1.0,
+    flag="scale-range",
+)
+
+MIN_CONTRAST = Option(
+    "number",
+    "smallest standard deviation of a patch's luma, as a share of full scale; flatter patches are "
+    "refused, 0 takes all",
+    default=0.02,
+    low=0.0,
+    high=0.5,
+    metavar="C",
+)
+
+ROWS_PER_IMAGE = Option(
+    "integer",
+    "rows from an image before the next has its turn",
+    default=10,
+    low=1,
+    high=BLOCK_ROWS,
+    metavar="R",
+)
+
+FAMILIES = Option("names", "only distortions of these families", (), metavar="A,B")
+
+ATOMS = Option("names", "only these atoms and their compositions", (), metavar="A,B")
+
+COMPOSITIONS = Option(
+    "names",
+    "these compositions, alone or in addition to --families and --atoms",
+    (),
+    metavar="A+B,C+D",
+)
+
+SINGLES = Option(
+    "number",
+    "share of sides with one distortion instead of two",
+    default=None,
+    low=0.0,
+    high=1.0,
+    metavar="S",
+    default_text="sampled uniformly from all that are chosen",
+)
+
+SEVERITY = Option(
+    "range",
+    "range that severities are drawn from: 0 changes nothing, 0.2 is just noticeable, 1 is strong",
+    default=(0.2, 1.0),
+    low=0.0,
+    high=1.0,
+)
+
+JND_SEVERITY = replace(
+    SEVERITY,
+    help=f"{SEVERITY.help}; for CNN distorters 1 is as trained. Below 0.1 some change nothing at "
+    "all, which is an error",
+    default=(0.1, 0.4),
+)
+"""Of JND pairs: half to twice 0.2, which is just noticeable (own choice, measured in docs/jnd.md).
+Lower ones leave some crops unchanged."""
+
+SEQUENCES = Option(
+    "number",
+    "share of triplets whose sides are a CNN distorter followed by an atom; the others pair a CNN "
+    "distorter with a traditional distortion",
+    default=0.5,
+    low=0.0,
+    high=1.0,
+    metavar="S",
+)
+
+PLUGINS = Option(
+    "names",
+    "Python file with your own distortions, or the name of an installed entry point; may be "
+    "repeated",
+    (),
+    flag="plugin",
+    metavar="FILE.py",
+    default_text="none",
+    is_place=True,
+    is_repeated=True,
+)
+
+ZOO = Option(
+    "path",
+    "folder of trained CNN distorters",
+    default=None,
+    metavar="DIR",
+    default_text="the one that comes with this package",
+    is_place=True,
+)
+
+DISTORTERS = Option(
+    "names",
+    "only these CNN distorters: ids and ranges of ids, for example 003,010-020",
+    (),
+    metavar="IDS",
+)
+
+
+def reductions_of(scale: tuple[float, float]) -> range:
+    """The whole numbers k with a scale of 1/k in a range of scales."""
+    low, high = scale
+    return range(math.ceil(1 / high - 1e-9), math.floor(1 / low + 1e-9) + 1)
+
+
+def check_scale(scale: tuple[float, float]) -> None:
+    """Raise UserError unless patches can be cut at scales of that range."""
+    SCALE_RANGE.check("scale-range", scale)
+    if not reductions_of(scale):
+        raise out_of_range(
+            "scale-range",
+            " ".join(f"{value:g}" for value in scale),
+            "a range with at least one of 1, 1/2, 1/3 … in it",
+            "widen it, for example to 0.25 1",
+        )
+
+
+def check_rows_per_image(rows_per_image: int) -> None:
+    """Raise UserError unless a block of rows has a whole number of images."""
+    ROWS_PER_IMAGE.check("rows-per-image", rows_per_image)
+    if BLOCK_ROWS % rows_per_image:
+        raise out_of_range(
+            "rows-per-image",
+            rows_per_image,
+            f"a divisor of {BLOCK_ROWS}",
+            "use 1, 2, 4, 5, 8, 10, 20, 25, 40, 50 or 100",
+        )
