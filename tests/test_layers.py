@@ -138,7 +138,6 @@ LONG = {
     "bapps_gen.cnn_distorters.zoo",
     "bapps_gen.pipelines.datasets.original",
     "bapps_gen.pipelines.real.demos.frameinterp",
-    "bapps_gen.pipelines.scoring.evaluate",
     "bapps_gen.pipelines.sources.source",
     "bapps_gen.pipelines.training.distorters",
     "bapps_gen.pipelines.validation.dataset",

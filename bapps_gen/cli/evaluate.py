@@ -1,18 +1,18 @@
-"""`bapps-gen evaluate`: metrics against people's judgements."""
+"""`bapps-gen evaluate`: metrics against human judgments."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bapps_gen.cli._options import add_workers, print_resume, progress_bar, workers_of
 from bapps_gen.cli.score import add_metrics, metric_options
-from bapps_gen.errors import UserError
 from bapps_gen.storage.locations import location_of
 
 if TYPE_CHECKING:
-    from bapps_gen.pipelines.scoring.evaluate import Estimate, Evaluation
+    from bapps_gen.pipelines.scoring.evaluate import Evaluation
 
 _TITLES = {"2afc": "2AFC", "jnd": "mAP"}
 
@@ -48,52 +48,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate every set found."""
-    from bapps_gen.checks import check_range
-    from bapps_gen.manifests.dataset import Dataset
     from bapps_gen.pipelines.scoring.evaluate import (
-        MAX_RESAMPLES,
+        EvaluationOptions,
         as_values,
-        evaluate,
-        find_judged,
-        judged_dataset,
-        judged_original,
+        evaluate_folder,
         mean_scores,
     )
-    from bapps_gen.pipelines.scoring.score import check_metrics
-    from bapps_gen.seeding import MAX_SEED
 
     workers = workers_of(options)
-    metric = metric_options(options)
-    check_metrics(options.metric, metric)
-    check_range("resamples", options.resamples, 10, MAX_RESAMPLES, whole=True)
-    check_range("seed", options.seed, 0, MAX_SEED, whole=True)
-    found = find_judged(options.folder)
-    if options.bilinear and any(isinstance(entry, Dataset) for entry in found):
-        raise UserError("bilinear goes with the original layout alone; leave it out")
+    asked = EvaluationOptions(options.metric, options.resamples, options.seed, options.bilinear)
+    progress = partial(progress_bar, options.quiet, "score", "rows")
     evaluations = []
     try:
-        for entry in found:
-            with progress_bar(options.quiet, "score", "rows") as progress:
-                if isinstance(entry, Dataset):
-                    judged = judged_dataset(entry, options.metric, metric, workers, progress)
-                else:
-                    judged = judged_original(
-                        entry,
-                        options.metric,
-                        metric,
-                        workers,
-                        bilinear=options.bilinear,
-                        progress=progress,
-                    )
-            evaluations.append(evaluate(judged, options.resamples, options.seed))
+        for entry in evaluate_folder(
+            options.folder, asked, metric_options(options), workers, progress
+        ):
+            evaluations.append(entry)
             if not options.json:
-                print_table(evaluations[-1])
+                print_table(entry)
     except KeyboardInterrupt:
         print_resume("finished distances")
         raise
     if options.json:
-        values = as_values(evaluations, options.resamples, options.seed)
-        print(json.dumps(values, indent=1, ensure_ascii=False))
+        print(json.dumps(as_values(evaluations, asked), indent=1, ensure_ascii=False))
         return 0
     for task, means in mean_scores(evaluations):
         print(f"\nmean of {task} sets, {_TITLES[task]}")
@@ -104,15 +81,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def print_table(entry: Evaluation) -> None:
-    """One set's scores, for people."""
-    left_out = f"; {entry.left_out} rows without judgement left out" if entry.left_out else ""
+    """One set's scores as a table."""
+    left_out = f"; {entry.left_out} rows without judgment left out" if entry.left_out else ""
     print(f"\n{entry.name}: {entry.rows} judged rows{left_out}")
-    rows: list[tuple[str, Estimate]] = [("human", entry.human)] if entry.human else []
-    rows += entry.metrics.items()
-    width = max(len(name) for name, _ in rows)
+    rows = ({"human": entry.human} if entry.human else {}) | dict(entry.metrics)
+    width = max(map(len, rows))
     print(f"  {'metric'.ljust(width)}    {_TITLES[entry.task]}     95 % interval")
-    for name, found in rows:
+    for name, estimate in rows.items():
         print(
-            f"  {name.ljust(width)}  {100 * found.value:6.2f} %  "
-            f"{100 * found.low:.2f} – {100 * found.high:.2f} %"
+            f"  {name.ljust(width)}  {100 * estimate.value:6.2f} %  "
+            f"{100 * estimate.low:.2f} – {100 * estimate.high:.2f} %"
         )

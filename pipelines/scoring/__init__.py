@@ -1,1 +1,1 @@
-"""Distances of rows, and their evaluation against people's judgements."""
+"""Distances of rows, and their evaluation against human judgments."""

@@ -12,14 +12,14 @@ from original_layout import make_2afc, make_jnd, patches_of
 from bapps_gen.cli import main
 from bapps_gen.errors import UserError
 from bapps_gen.metrics import load_metric
-from bapps_gen.pipelines.scoring.evaluate import (
-    Judged,
+from bapps_gen.metrics.agreement import (
     bootstrap_intervals,
-    evaluate,
     human_agreement,
     jnd_map,
     two_afc_agreement,
 )
+from bapps_gen.pipelines.scoring.evaluate import EvaluationOptions, evaluate
+from bapps_gen.pipelines.scoring.judged import Judged
 
 
 def test_a_metric_scores_the_fraction_that_agree_with_it():
@@ -87,7 +87,7 @@ def test_jnd_is_undefined_where_nobody_says_same():
 
 
 @pytest.mark.parametrize("judge", [[1.2], [-0.1], [np.nan]])
-def test_a_judgement_outside_0_to_1_is_refused(judge):
+def test_a_judgment_outside_0_to_1_is_refused(judge):
     with pytest.raises(UserError, match="not a fraction from 0 to 1"):
         two_afc_agreement([0.1], [0.2], judge)
     with pytest.raises(UserError, match="not a fraction from 0 to 1"):
@@ -113,26 +113,30 @@ def judged_2afc(rows: int) -> Judged:
 
 def test_intervals_are_those_of_the_normal_approximation_where_it_holds():
     judged = judged_2afc(2000)
-    found = evaluate(judged, resamples=2000, seed=1)
-    agreement = two_afc_agreement(*judged.distances["a"], judged.judgement)
+    found = evaluate(judged, EvaluationOptions(resamples=2000, seed=1))
+    agreement = two_afc_agreement(*judged.distances["a"], judged.judgment)
     error = agreement.std() / np.sqrt(2000)
     estimate = found.metrics["a"]
     assert estimate.value == pytest.approx(agreement.mean())
     assert estimate.low == pytest.approx(estimate.value - 1.96 * error, abs=0.1 * error)
     assert estimate.high == pytest.approx(estimate.value + 1.96 * error, abs=0.1 * error)
-    assert found.human.value == pytest.approx(human_agreement(judged.judgement).mean())
+    assert found.human.value == pytest.approx(human_agreement(judged.judgment).mean())
 
 
 def test_intervals_follow_the_seed_alone():
     judged = judged_2afc(50)
-    assert evaluate(judged, 100, 3) == evaluate(judged, 100, 3)
-    assert evaluate(judged, 100, 3).metrics["a"].low != evaluate(judged, 100, 4).metrics["a"].low
+    one, again, other = (
+        evaluate(judged, EvaluationOptions(resamples=100, seed=seed)) for seed in (3, 3, 4)
+    )
+    assert one == again
+    assert one.metrics["a"].low != other.metrics["a"].low
 
 
 def test_jnd_intervals_are_those_of_resampled_tables():
     rng = np.random.default_rng(0)
     distance, same = rng.random(40).round(1), rng.integers(0, 4, 40) / 3
-    found = evaluate(Judged("x", "jnd", same, {"a": (distance,)}, 0, {}), 200, 9)
+    drawing = EvaluationOptions(resamples=200, seed=9)
+    found = evaluate(Judged("x", "jnd", same, {"a": (distance,)}, 0, {}), drawing)
     drawn = []
 
     def remember(counts: np.ndarray) -> np.ndarray:
@@ -214,7 +218,7 @@ def test_a_set_that_nobody_judged_is_refused_before_any_work(dataset, capsys):
     assert not (dataset / "scores").exists()
 
 
-def test_rows_without_judgement_are_left_out_and_counted(tmp_path, capsys):
+def test_rows_without_judgment_are_left_out_and_counted(tmp_path, capsys):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -224,14 +228,14 @@ def test_rows_without_judgement_are_left_out_and_counted(tmp_path, capsys):
     assert main(command) == 0
     path = out / "data" / "part-00000.parquet"
     table = pq.read_table(path)
-    place = table.schema.get_field_index("judge")
+    index = table.schema.get_field_index("judge")
     judge = pa.array([0.0, None, 1.0, None], pa.float32())
-    pq.write_table(table.set_column(place, table.schema.field("judge"), judge), path)
+    pq.write_table(table.set_column(index, table.schema.field("judge"), judge), path)
     (found,) = run_json(capsys, str(out), "--metric", "l2")["sets"]
-    assert (found["rows"], found["rows_without_judgement"]) == (2, 2)
+    assert (found["rows"], found["rows_without_judgment"]) == (2, 2)
     assert found["human"]["score"] == 1.0
     assert main(["evaluate", str(out), "--metric", "l2", "--resamples", "10"]) == 0
-    assert "2 judged rows; 2 rows without judgement left out" in capsys.readouterr().out
+    assert "2 judged rows; 2 rows without judgment left out" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -252,4 +256,4 @@ def test_a_bad_option_is_one_line(tmp_path, capsys, options, said):
 
 def test_bilinear_goes_with_the_original_layout(tmp_path, dataset: Path, capsys):
     assert main(["evaluate", str(dataset), "--bilinear"]) == 2
-    assert "original layout alone" in capsys.readouterr().err
+    assert "original layout only" in capsys.readouterr().err

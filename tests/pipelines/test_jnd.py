@@ -30,6 +30,7 @@ from bapps_gen.imaging.encode import decode_png, encode_png
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.rows import PAIR_PATCHES, Step, distortion_id
 from bapps_gen.manifests.scores import read_scores
+from bapps_gen.metrics.agreement import jnd_map
 from bapps_gen.pipelines.datasets.request import SetRequest, prepare_set
 from bapps_gen.pipelines.rows import renderer as triplets
 from bapps_gen.pipelines.rows.options import JND_SEVERITY
@@ -41,7 +42,6 @@ from bapps_gen.pipelines.rows.spec import (
     choose_distortions,
     spec_from_values,
 )
-from bapps_gen.pipelines.scoring.evaluate import jnd_map
 from bapps_gen.seeding import Streams
 from making import contents, make, one_line, photo, save_photo
 from small_zoo import IDS

@@ -1,0 +1,151 @@
+"""How well distances agree with human judgments: 2AFC agreement, JND mAP, bootstrap intervals.
+
+Pure functions of arrays: N values in any shape, such as (N,) or (N, 1, 1, 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bapps_gen.errors import UserError
+
+Values = NDArray[np.float64]
+Counts = NDArray[np.intp]
+Statistics = Callable[[Counts], Values]
+"""Gives (K,) statistics from how often each of N rows was drawn, (N,)."""
+
+CONFIDENCE = 0.95
+
+
+def two_afc_agreement(d0: ArrayLike, d1: ArrayLike, judge: ArrayLike) -> Values:
+    """How far a metric agrees with observers on each triplet, float64 (N,), from 0 to 1.
+
+    The fraction of observers who prefer the patch that the metric finds closer; ½ where both are
+    equally far (paper, section 2.2 and the original program).
+
+    Args:
+        d0, d1: distances of the two patches from their reference.
+        judge: fraction of observers who prefer p1.
+
+    Raises:
+        UserError: for different numbers of values, a distance that is NaN, or a judgment outside
+            [0, 1].
+    """
+    first, second = _distances(d0), _distances(d1)
+    prefer = _fractions("judge", judge, first, second)
+    return np.where(first < second, 1.0 - prefer, np.where(second < first, prefer, 0.5))
+
+
+def human_agreement(judge: ArrayLike) -> Values:
+    """How far one observer agrees with another on each triplet: p² + (1 − p)², float64 (N,).
+
+    Its mean is the human ceiling of the paper's section 4: the expected score of one observer.
+    """
+    prefer = _fractions("judge", judge)
+    return np.asarray(prefer**2 + (1.0 - prefer) ** 2)
+
+
+def jnd_map(distance: ArrayLike, same: ArrayLike) -> float:
+    """Mean average precision of a metric at predicting which pairs observers call the same.
+
+    Pairs are ordered by distance; `same` counts as that fraction of a true positive, the rest as
+    a false one; the score is the area under the interpolated precision-recall curve, as in PASCAL
+    VOC 2010 and in the original program. Pairs at equal distance enter together, so that the
+    score does not depend on their order.
+
+    Returns:
+        From 0 to 1; NaN where nobody called any pair the same.
+
+    Raises:
+        UserError: as `two_afc_agreement`.
+    """
+    return float(weighted_maps([distance], same)(np.ones(np.size(distance), np.intp))[0])
+
+
+def weighted_means(values: Values) -> Statistics:
+    """The mean of each row of (K, N) values, each value taken as often as it was drawn."""
+    return lambda counts: np.asarray(values @ counts / counts.sum())
+
+
+def weighted_maps(distances: Sequence[ArrayLike], same: ArrayLike) -> Statistics:
+    """`jnd_map` of each of K metrics, each pair taken as often as it was drawn."""
+    ranked = []
+    for distance in distances:
+        values = _distances(distance)
+        ranked.append(_ranked(values, _fractions("same", same, values)))
+    return lambda counts: np.array([_area(*entry, counts) for entry in ranked])
+
+
+def bootstrap_intervals(
+    statistics: Statistics, rows: int, resamples: int, seed: int
+) -> NDArray[np.float64]:
+    """Percentile intervals of 95 % from rows drawn with replacement.
+
+    All statistics see the same draws, so that metrics can be compared.
+
+    Args:
+        statistics: of the rows, such as `weighted_means`.
+        rows: number of rows.
+        resamples: how many times they are drawn.
+        seed: of the Philox generator.
+
+    Returns:
+        float64 (K, 2), low and high; NaN where the statistic is undefined in every resample.
+    """
+    rng = np.random.Generator(np.random.Philox(seed))
+    drawn = np.array(
+        [
+            statistics(np.bincount(rng.integers(0, rows, rows), minlength=rows))
+            for _ in range(resamples)
+        ]
+    )
+    tail = 50.0 * (1.0 - CONFIDENCE)
+    intervals = np.full((drawn.shape[1], 2), np.nan)
+    for index, values in enumerate(drawn.T):
+        defined = values[~np.isnan(values)]
+        if len(defined):
+            intervals[index] = np.percentile(defined, (tail, 100.0 - tail))
+    return intervals
+
+
+def _ranked(values: Values, fractions: Values) -> tuple[Values, NDArray[np.intp], NDArray[np.intp]]:
+    """Fractions by distance, the order, and where runs of equal distance end."""
+    order = np.argsort(values, kind="stable")
+    ranked = values[order]
+    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    return fractions[order], order, ends
+
+
+def _area(
+    fractions: Values, order: NDArray[np.intp], ends: NDArray[np.intp], counts: Counts
+) -> float:
+    """The area for ranked fractions, each taken `counts` times (of the unranked rows)."""
+    taken = counts[order].astype(np.float64)
+    positives = np.cumsum(fractions * taken)[ends]
+    seen = np.cumsum(taken)[ends]
+    if not len(ends) or positives[-1] <= 0.0:
+        return float("nan")
+    positives, seen = positives[seen > 0], seen[seen > 0]
+    precision = np.maximum.accumulate((positives / seen)[::-1])[::-1]
+    return float((np.diff(positives / positives[-1], prepend=0.0) * precision).sum())
+
+
+def _distances(values: ArrayLike) -> Values:
+    distances = np.asarray(values, np.float64).reshape(-1)
+    if np.isnan(distances).any():
+        raise UserError("a distance is not a number; score the rows again")
+    return distances
+
+
+def _fractions(name: str, values: ArrayLike, *distances: Values) -> Values:
+    fractions = np.asarray(values, np.float64).reshape(-1)
+    for other in distances:
+        if len(other) != len(fractions):
+            raise UserError(f"{len(other)} distances for {len(fractions)} values of {name}")
+    bad = fractions[~((fractions >= 0.0) & (fractions <= 1.0))]
+    if len(bad):
+        raise UserError(f"{name} = {bad[0]:g} is not a fraction from 0 to 1; correct it")
+    return fractions

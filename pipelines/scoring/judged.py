@@ -1,0 +1,190 @@
+"""Rows that observers judged, with their distances: from datasets and from the original layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bapps_gen.errors import UserError
+from bapps_gen.execution.jobs import Workers, run_jobs
+from bapps_gen.manifests.dataset import INFO_NAME, Dataset, open_dataset
+from bapps_gen.manifests.rows import PAIR_PATCHES
+from bapps_gen.manifests.scores import read_scores
+from bapps_gen.metrics.agreement import Values
+from bapps_gen.pipelines.datasets.generate import Progress
+from bapps_gen.pipelines.datasets.original import OriginalSet, find_sets, read_judgement, read_row
+from bapps_gen.pipelines.scoring.score import (
+    MetricOptions,
+    check_metrics,
+    distances_of,
+    kept_threads,
+    options_here,
+    resolve_workers,
+    score,
+    share_threads,
+)
+from bapps_gen.storage.locations import Location, Url
+
+_JOB_ROWS = 200
+_DEPTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One set with distances and judgments, each (N,).
+
+    Args:
+        name: of the set.
+        task: "2afc" or "jnd".
+        judgment: fraction of observers who prefer p1, or who say same.
+        distances: (d0, d1) by metric, or (d0,) for JND.
+        left_out: rows without judgment.
+        settings: of each metric.
+    """
+
+    name: str
+    task: str
+    judgment: Values
+    distances: Mapping[str, tuple[Values, ...]]
+    left_out: int
+    settings: Mapping[str, Mapping[str, str]]
+
+
+def find_judged(folder: Location) -> list[Dataset | OriginalSet]:
+    """The dataset or set in the original layout in a folder, or all in folders below it.
+
+    Raises:
+        UserError: when there is none.
+    """
+    datasets = [open_dataset(below) for below in _dataset_folders(folder, _DEPTH)]
+    if datasets:
+        return [*datasets]
+    if isinstance(folder, Url):
+        raise UserError(f"{folder} holds no dataset; give the URL that --out named")
+    return [*find_sets(folder)]
+
+
+def _dataset_folders(folder: Location, depth: int) -> list[Location]:
+    if (folder / INFO_NAME).is_file():
+        return [folder]
+    if not depth or not folder.is_dir() or (folder / "p0").is_dir():
+        return []
+    folders = [path for path in folder.iterdir() if path.is_dir() and path.name[0] != "."]
+    folders.sort(key=lambda path: path.name)
+    return [below for path in folders for below in _dataset_folders(path, depth - 1)]
+
+
+def judged_dataset(
+    dataset: Dataset,
+    metrics: Sequence[str],
+    options: MetricOptions,
+    workers: Workers,
+    progress: Progress | None = None,
+) -> Judged:
+    """A dataset's judgments and distances; missing distances are computed and stored beside it.
+
+    Rows that nobody judged are left out and counted.
+
+    Raises:
+        UserError: when no row is judged, or as `score`.
+        WorkError: as `score`.
+    """
+    metrics = check_metrics(metrics, options)
+    task = "jnd" if tuple(dataset.info.patches) == PAIR_PATCHES else "2afc"
+    column = "same" if task == "jnd" else "judge"
+    parts = [
+        batch.column(column).to_numpy(zero_copy_only=False)
+        for batch in dataset.batches([column], 10_000)
+    ]
+    judgment = np.concatenate(parts).astype(np.float64)
+    is_judged = ~np.isnan(judgment)
+    if not is_judged.any():
+        raise UserError(
+            f"no row of {dataset.folder} has a {column}; evaluate a set that was judged"
+        )
+    score(dataset, metrics, options, workers, progress, reuse=True)
+    distances, settings = {}, {}
+    for name in metrics:
+        scores = read_scores(dataset, name)
+        sides = (scores.d0,) if scores.d1 is None else (scores.d0, scores.d1)
+        distances[name] = tuple(values[is_judged] for values in sides)
+        settings[name] = scores.info.settings
+    left_out = int((~is_judged).sum())
+    name = f"{dataset.info.kind} ({dataset.folder})"
+    return Judged(name, task, judgment[is_judged], distances, left_out, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    original: OriginalSet
+    metrics: tuple[str, ...]
+    options: MetricOptions
+    bilinear: bool
+    threads: int
+
+
+def judged_original(
+    original: OriginalSet,
+    metrics: Sequence[str],
+    options: MetricOptions,
+    workers: Workers,
+    *,
+    bilinear: bool = False,
+    progress: Progress | None = None,
+) -> Judged:
+    """Judgments and distances of a set in the original layout; nothing is stored.
+
+    Args:
+        bilinear: reduce pictures to 64 px as the original loader does, for the published numbers;
+            see `read_patch`.
+
+    Raises:
+        UserError: naming a file that cannot be used, or for bad options.
+    """
+    metrics = check_metrics(metrics, options)
+    # Loaded here too, so that errors in them come before the pictures are read.
+    here = options_here(options, workers)
+    settings = {name: here.load(name).settings for name in metrics}
+    total = len(original.stems)
+    last = len(original.files) - 1
+    judgment = np.array([read_judgement(original.path(last, row)) for row in range(total)])
+    ranges = [(first, min(first + _JOB_ROWS, total)) for first in range(0, total, _JOB_ROWS)]
+    resolved, processes, threads = resolve_workers(metrics, options, workers, len(ranges))
+    context = _Context(original, metrics, resolved, bilinear, threads)
+    weights = [options.weights] if options.weights else []
+    parts: dict[int, dict[str, tuple[Values, ...]]] = {}
+    done = 0
+    with kept_threads(metrics):
+        for first, distances in run_jobs(
+            _prepare_distances, context, ranges, processes, (original.folder, *weights)
+        ):
+            parts[first] = distances
+            done = min(done + _JOB_ROWS, total)
+            if progress:
+                progress(done, total)
+    joined = {
+        name: tuple(
+            np.concatenate(values)
+            for values in zip(*(parts[first][name] for first in sorted(parts)), strict=True)
+        )
+        for name in metrics
+    }
+    return Judged(original.label, original.task, judgment, joined, 0, settings)
+
+
+def _prepare_distances(
+    context: _Context,
+) -> Callable[[tuple[int, int]], tuple[int, dict[str, tuple[Values, ...]]]]:
+    share_threads(context.metrics, context.threads)
+    metrics = {name: context.options.load(name) for name in context.metrics}
+
+    def distances(rows: tuple[int, int]) -> tuple[int, dict[str, tuple[Values, ...]]]:
+        read = [
+            read_row(context.original, row, bilinear=context.bilinear)[0] for row in range(*rows)
+        ]
+        patches = tuple(np.stack(part) for part in zip(*read, strict=True))
+        return rows[0], {name: distances_of(metric, patches) for name, metric in metrics.items()}
+
+    return distances
