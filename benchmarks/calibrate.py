@@ -24,8 +24,8 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from bapps_gen.distortions.definition import Distortion, Patch, Scaled
-from bapps_gen.distortions.registry import load_catalogue
+from bapps_gen.distortions.definition import Distortion, Patch, SeverityParameter
+from bapps_gen.distortions.registry import load_registry
 from bapps_gen.lpips import load_lpips
 from bapps_gen.seeding import Streams
 
@@ -61,7 +61,7 @@ def main() -> None:
     cv2.setNumThreads(0)
     photos = _wheel_photos() if args.source is None else _photos(args.source)
     patches = _patches(list(photos.values()), args.patches, args.seed)
-    atoms = load_catalogue().atoms
+    atoms = load_registry().atoms
     table = {name: _measure(atom, patches, args.seed) for name, atom in atoms.items()}
     args.out.mkdir(parents=True, exist_ok=True)
     origin = "the colour photographs in the scikit-image wheel"
@@ -237,8 +237,8 @@ _NOTES = (
 def _ends(atom: Distortion) -> str:
     parts = []
     for parameter in atom.parameters:
-        if isinstance(parameter, Scaled):
-            ranges = ", ".join(f"{mild:g} to {strong:g}" for mild, strong in parameter.ends)
+        if isinstance(parameter, SeverityParameter):
+            ranges = ", ".join(f"{mild:g} to {strong:g}" for mild, strong in parameter.range)
             parts.append(f"{parameter.name} {ranges} {parameter.unit}".strip())
     return "; ".join(parts)
 

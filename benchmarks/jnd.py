@@ -107,9 +107,9 @@ def render(prepared: PreparedSet, source: Source, rows: int, **changes: object) 
     """The first rows of a set with some other values in its spec."""
     info = prepared.describe(source)
     spec: TripletSpec = replace(spec_from_values(info.spec), **changes)  # type: ignore[arg-type]
-    planner = Planner(spec, prepared.catalogue)
+    planner = Planner(spec, prepared.registry)
     images = ImageCache(source)
-    renderer = TripletRenderer(planner, prepared.catalogue.atoms, source, images, spec.digest)
+    renderer = TripletRenderer(planner, prepared.registry.atoms, source, images, spec.digest)
     plans = sorted(map(planner.row, range(rows)), key=lambda plan: plan.image)
     made = [
         row

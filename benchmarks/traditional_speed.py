@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 
 import peers
-from bapps_gen.distortions.registry import load_catalogue
+from bapps_gen.distortions.registry import load_registry
 from bapps_gen.pipelines.datasets.generate import ShardContext, describe_dataset, prepare_shards
 from bapps_gen.pipelines.rows.spec import TripletSpec, atom_versions
 from bapps_gen.pipelines.sources.source import open_source
@@ -45,13 +45,13 @@ def main() -> None:
     cv2.setNumThreads(0)
 
     source = open_source([options.source])
-    catalogue = load_catalogue()
+    registry = load_registry()
     spec = TripletSpec(
         seed=0,
         images=len(source),
         source_digest=source.digest,
-        choices=catalogue.ids,
-        versions=atom_versions(catalogue, catalogue.ids),
+        choices=registry.ids,
+        versions=atom_versions(registry, registry.ids),
     )
     paths = [Path(options.source) / entry.name for entry in source.entries]
     rng = np.random.default_rng(0)
@@ -73,7 +73,7 @@ def main() -> None:
         folder = Path(scratch)
         rounds = options.rounds + 1
         info = describe_dataset(
-            "traditional", spec, source, catalogue, (), rounds * options.rows, options.rows
+            "traditional", spec, source, registry, (), rounds * options.rows, options.rows
         )
         (folder / "data").mkdir()
         make_shard = prepare_shards(ShardContext(folder, info, source))

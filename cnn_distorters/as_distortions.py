@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from bapps_gen.checks import check_range
 from bapps_gen.cnn_distorters.spec import SPEC_VERSION
 from bapps_gen.cnn_distorters.zoo import MIN_SIDE, Zoo
-from bapps_gen.distortions.definition import Distortion, Patch, Scaled
-from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.distortions.definition import Distortion, Patch, SeverityParameter
+from bapps_gen.distortions.registry import Registry
 from bapps_gen.distortions.steps import CNN_PREFIX
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.seeding import seed_of
 
 CNN_FAMILY = "cnn"
 
-STRENGTH = Scaled(
+STRENGTH = SeverityParameter(
     "strength",
     "",
     0.0,
     ((0.4, 1.0),),
     (0.0, 1.0),
     "share of the way from the input to the network's output; 1 is as trained",
-    usual=1.0,
+    default=1.0,
 )
 """The parameter of every CNN distorter. Its mild end is our own choice: at 0.4 the median LPIPS
 over a zoo's distorters is that of the traditional atoms at severity 0.2, and the two stay together
@@ -100,8 +100,8 @@ def strength_of(params: Mapping[str, float]) -> float:
     return params.get(STRENGTH.name, 1.0)
 
 
-def with_zoo(catalogue: Catalogue, zoo: Zoo, distorters: Iterable[str] | None = None) -> Catalogue:
-    """A catalogue with the distorters of a zoo, or some of them, under names such as "cnn:017".
+def with_zoo(registry: Registry, zoo: Zoo, distorters: Iterable[str] | None = None) -> Registry:
+    """A registry with the distorters of a zoo, or some of them, under names such as "cnn:017".
 
     Their one parameter is `STRENGTH`; a step without it distorts as it was trained. Their seed
     feeds the noise of those that are denoisers.
@@ -111,14 +111,14 @@ def with_zoo(catalogue: Catalogue, zoo: Zoo, distorters: Iterable[str] | None = 
     """
     chosen = zoo.ids if distorters is None else tuple(distorters)
     return _with_records(
-        catalogue,
+        registry,
         (_record(name, zoo.spec(name).task, ZooFunction(zoo, name)) for name in chosen),
     )
 
 
-def with_planned(catalogue: Catalogue, distorters: Iterable[str]) -> Catalogue:
-    """A catalogue with CNN distorters that can be planned with, and not applied. Needs no zoo."""
-    return _with_records(catalogue, (_record(name, "planned only", _no_zoo) for name in distorters))
+def with_planned(registry: Registry, distorters: Iterable[str]) -> Registry:
+    """A registry with CNN distorters that can be planned with, and not applied. Needs no zoo."""
+    return _with_records(registry, (_record(name, "planned only", _no_zoo) for name in distorters))
 
 
 def _no_zoo(patch: Patch, params: Mapping[str, float], rng: np.random.Generator) -> Patch:
@@ -136,9 +136,9 @@ def _record(name: str, summary: str, function: Any) -> Distortion:
     )
 
 
-def _with_records(catalogue: Catalogue, records: Iterable[Distortion]) -> Catalogue:
-    return Catalogue(
-        {**catalogue.atoms, **{record.name: record for record in records}}, catalogue.pairs
+def _with_records(registry: Registry, records: Iterable[Distortion]) -> Registry:
+    return Registry(
+        {**registry.atoms, **{record.name: record for record in records}}, registry.compositions
     )
 
 
@@ -156,14 +156,14 @@ def distorter_versions(distorters: Iterable[str]) -> tuple[tuple[str, int], ...]
     return tuple(sorted((cnn_name(name), SPEC_VERSION) for name in distorters))
 
 
-def load_networks(catalogue: Catalogue, distorters: Iterable[str]) -> None:
-    """Load the networks of a catalogue's distorters, for this process to apply.
+def load_networks(registry: Registry, distorters: Iterable[str]) -> None:
+    """Load the networks of a registry's distorters, for this process to apply.
 
     Raises:
         WorkError: when a distorter's file is missing or damaged.
     """
     nothing = np.empty((0, MIN_SIDE, MIN_SIDE, 3), np.uint8)
     for name in distorters:
-        function = catalogue.atoms[cnn_name(name)].function
+        function = registry.atoms[cnn_name(name)].function
         assert isinstance(function, ZooFunction)
         function.many(nothing, (), ())

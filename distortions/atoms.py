@@ -1,55 +1,55 @@
 """The table of the 20 traditional distortions (Zhang et al., CVPR 2018, Table 2, left).
 
 The paper names the distortions and publishes no ranges: every range here is this project's own.
-`Scaled.ends` are (mild, strong): the values at severity 0.2 and at severity 1. They were chosen on
-64×64 patches of photographs so that LPIPS (AlexNet, v0.1) has a median near 0.03 at the mild end
-and of 0.1 to 0.3 at the strong end: noise and blur are held to 0.3, and what LPIPS is less
-sensitive to goes as far as patches stay recognisable. docs/calibration.md has the figures and
-benchmarks/calibrate.py makes them.
+`SeverityParameter.range` is (mild, strong): the values at severity 0.2 and at severity 1. They were
+chosen on 64×64 patches of photographs so that LPIPS (AlexNet, v0.1) has a median near 0.03 at the
+mild end and of 0.1 to 0.3 at the strong end: noise and blur are limited to 0.3, and what LPIPS is
+less sensitive to goes as far as patches stay recognizable. docs/calibration.md has the figures;
+benchmarks/calibrate.py measures them.
 """
 
 from __future__ import annotations
 
 from bapps_gen.distortions import blur, compression, noise, photometric, spatial
-from bapps_gen.distortions.definition import Distortion, Free, Scaled
+from bapps_gen.distortions.definition import Distortion, RandomParameter, SeverityParameter
 
-_ANGLE = Free(
+_ANGLE = RandomParameter(
     name="angle",
     unit="degrees",
     default=0.0,
-    drawn=(0.0, 360.0),
+    range=(0.0, 360.0),
     allowed=(-360.0, 360.0),
     summary="direction: 0 is right, 90 is down",
 )
 
-_SPACING = Free(
+_SPACING = RandomParameter(
     name="spacing",
     unit="px",
     default=24.0,
-    drawn=(20.0, 28.0),
+    range=(20.0, 28.0),
     allowed=(4.0, 256.0),
     integer=True,
     summary="distance between control points",
 )
 
 
-def _sigma(mild: float, strong: float) -> Scaled:
-    return Scaled(
+def _sigma(mild: float, strong: float) -> SeverityParameter:
+    return SeverityParameter(
         name="sigma",
         unit="of full scale",
         identity=0.0,
-        ends=((mild, strong),),
+        range=((mild, strong),),
         allowed=(0.0, 1.0),
         summary="standard deviation",
     )
 
 
-def _displacement(mild: float, strong: float, summary: str) -> Scaled:
-    return Scaled(
+def _displacement(mild: float, strong: float, summary: str) -> SeverityParameter:
+    return SeverityParameter(
         name="displacement",
         unit="px",
         identity=0.0,
-        ends=((mild, strong),),
+        range=((mild, strong),),
         allowed=(0.0, 64.0),
         summary=summary,
     )
@@ -62,11 +62,11 @@ ATOMS: tuple[Distortion, ...] = (
         family="photometric",
         summary="lighter or darker by the same L* everywhere (CIELAB)",
         parameters=(
-            Scaled(
+            SeverityParameter(
                 name="delta",
                 unit="L*",
                 identity=0.0,
-                ends=((7.0, 34.0), (-7.0, -34.0)),
+                range=((7.0, 34.0), (-7.0, -34.0)),
                 allowed=(-100.0, 100.0),
                 summary="change of lightness",
             ),
@@ -77,21 +77,21 @@ ATOMS: tuple[Distortion, ...] = (
         name="color_shift",
         version=1,
         family="photometric",
-        summary="a colour cast: every pixel moved in the a*b* plane (CIELAB)",
+        summary="a color cast: every pixel moved in the a*b* plane (CIELAB)",
         parameters=(
-            Scaled(
+            SeverityParameter(
                 name="distance",
                 unit="ΔE*ab",
                 identity=0.0,
-                ends=((7.0, 45.0),),
+                range=((7.0, 45.0),),
                 allowed=(0.0, 200.0),
                 summary="distance in the a*b* plane",
             ),
-            Free(
+            RandomParameter(
                 name="hue",
                 unit="degrees",
                 default=0.0,
-                drawn=(0.0, 360.0),
+                range=(0.0, 360.0),
                 allowed=(-360.0, 360.0),
                 summary="direction in the a*b* plane: 0 is +a* (red), 90 is +b* (yellow)",
             ),
@@ -104,11 +104,11 @@ ATOMS: tuple[Distortion, ...] = (
         family="photometric",
         summary="less or more contrast about the mean luma",
         parameters=(
-            Scaled(
+            SeverityParameter(
                 name="gain",
                 unit="",
                 identity=1.0,
-                ends=((0.7, 0.2), (1.4, 2.5)),
+                range=((0.7, 0.2), (1.4, 2.5)),
                 allowed=(0.0, 10.0),
                 summary="factor on the distance from the mean",
             ),
@@ -119,15 +119,15 @@ ATOMS: tuple[Distortion, ...] = (
         name="saturation",
         version=1,
         family="photometric",
-        summary="duller or more vivid colours by a factor on chroma (CIELAB)",
+        summary="duller or more vivid colors by a factor on chroma (CIELAB)",
         parameters=(
-            Scaled(
+            SeverityParameter(
                 name="gain",
                 unit="",
                 identity=1.0,
-                ends=((0.65, 0.0), (1.45, 3.0)),
+                range=((0.65, 0.0), (1.45, 3.0)),
                 allowed=(0.0, 10.0),
-                summary="factor on chroma; 0 is grey",
+                summary="factor on chroma; 0 is gray",
             ),
         ),
         function=photometric.scale_saturation,
@@ -138,11 +138,11 @@ ATOMS: tuple[Distortion, ...] = (
         family="noise",
         summary="white noise with a uniform distribution",
         parameters=(
-            Scaled(
+            SeverityParameter(
                 name="amplitude",
                 unit="of full scale",
                 identity=0.0,
-                ends=((0.04, 0.13),),
+                range=((0.04, 0.13),),
                 allowed=(0.0, 1.0),
                 summary="largest value of either sign",
             ),
@@ -180,11 +180,11 @@ ATOMS: tuple[Distortion, ...] = (
         summary="noise with a spectrum between violet and brown",
         parameters=(
             _sigma(0.024, 0.08),
-            Free(
+            RandomParameter(
                 name="exponent",
                 unit="",
                 default=0.0,
-                drawn=(-2.0, 2.0),
+                range=(-2.0, 2.0),
                 allowed=(-2.0, 2.0),
                 summary="power falls as 1/f**exponent: -2 is violet, 0 white, 2 brown",
             ),
@@ -198,7 +198,7 @@ ATOMS: tuple[Distortion, ...] = (
         summary="the lattice that transposed convolutions leave",
         parameters=(
             _sigma(0.03, 0.12),
-            Free(
+            RandomParameter(
                 name="period",
                 unit="px",
                 default=2.0,
@@ -216,11 +216,11 @@ ATOMS: tuple[Distortion, ...] = (
         family="blur",
         summary="Gaussian blur",
         parameters=(
-            Scaled(
+            SeverityParameter(
                 name="sigma",
                 unit="px",
                 identity=0.0,
-                ends=((0.6, 2.2),),
+                range=((0.6, 2.2),),
                 allowed=(0.0, 100.0),
                 summary="standard deviation of the kernel",
             ),
@@ -233,19 +233,19 @@ ATOMS: tuple[Distortion, ...] = (
         family="blur",
         summary="bilateral filter: flattens textures and keeps strong edges",
         parameters=(
-            Scaled(
+            SeverityParameter(
                 name="sigma_color",
                 unit="levels",
                 identity=0.0,
-                ends=((45.0, 240.0),),
+                range=((45.0, 240.0),),
                 allowed=(0.0, 1000.0),
-                summary="colour differences (|ΔR| + |ΔG| + |ΔB|) that are smoothed",
+                summary="color differences (|ΔR| + |ΔG| + |ΔB|) that are smoothed",
             ),
-            Free(
+            RandomParameter(
                 name="sigma_space",
                 unit="px",
                 default=1.8,
-                drawn=(1.2, 1.88),
+                range=(1.2, 1.88),
                 allowed=(0.0, 20.0),
                 summary="spatial standard deviation",
             ),
@@ -258,11 +258,11 @@ ATOMS: tuple[Distortion, ...] = (
         family="spatial",
         summary="the whole image moved",
         parameters=(
-            Scaled(
+            SeverityParameter(
                 name="distance",
                 unit="px",
                 identity=0.0,
-                ends=((2.0, 10.0),),
+                range=((2.0, 10.0),),
                 allowed=(0.0, 64.0),
                 summary="length of the move",
             ),
@@ -274,7 +274,7 @@ ATOMS: tuple[Distortion, ...] = (
         name="affine_warp",
         version=1,
         family="spatial",
-        summary="random rotation, scaling and shear about the centre",
+        summary="random rotation, scaling and shear about the center",
         parameters=(_displacement(3.0, 14.0, "root mean square move of the corners"),),
         function=spatial.warp_affine,
     ),
@@ -308,19 +308,19 @@ ATOMS: tuple[Distortion, ...] = (
         family="spatial",
         summary="a displaced copy blended in",
         parameters=(
-            Scaled(
+            SeverityParameter(
                 name="weight",
                 unit="",
                 identity=0.0,
-                ends=((0.22, 0.5),),
+                range=((0.22, 0.5),),
                 allowed=(0.0, 1.0),
                 summary="share of the copy",
             ),
-            Free(
+            RandomParameter(
                 name="distance",
                 unit="px",
                 default=8.0,
-                drawn=(4.0, 12.0),
+                range=(4.0, 12.0),
                 allowed=(0.0, 64.0),
                 summary="how far the copy is moved",
             ),
@@ -334,30 +334,30 @@ ATOMS: tuple[Distortion, ...] = (
         family="spatial",
         summary="red and blue moved or scaled in opposite directions against green",
         parameters=(
-            Scaled(
+            SeverityParameter(
                 name="displacement",
                 unit="px",
                 identity=0.0,
-                ends=((1.4, 6.0), (-1.4, -6.0)),
+                range=((1.4, 6.0), (-1.4, -6.0)),
                 allowed=(-64.0, 64.0),
                 summary="move of red; of its corners where radial = 1",
             ),
-            Free(
+            RandomParameter(
                 name="angle",
                 unit="degrees",
                 default=0.0,
-                drawn=(0.0, 180.0),
+                range=(0.0, 180.0),
                 allowed=(-360.0, 360.0),
                 summary="direction where radial = 0: 0 is right, 90 is down",
             ),
-            Free(
+            RandomParameter(
                 name="radial",
                 unit="",
                 default=0.0,
                 choices=(0.0, 1.0),
                 allowed=(0.0, 1.0),
                 integer=True,
-                summary="0 moves red and blue as a whole, 1 scales them about the centre",
+                summary="0 moves red and blue as a whole, 1 scales them about the center",
             ),
         ),
         function=spatial.aberrate,
@@ -368,16 +368,16 @@ ATOMS: tuple[Distortion, ...] = (
         family="compression",
         summary="JPEG",
         parameters=(
-            Scaled(
+            SeverityParameter(
                 name="quality",
                 unit="",
                 identity=100.0,
-                ends=((40.0, 5.0),),
+                range=((40.0, 5.0),),
                 allowed=(1.0, 100.0),
                 integer=True,
                 summary="libjpeg's quality",
             ),
-            Free(
+            RandomParameter(
                 name="subsampling",
                 unit="",
                 default=420.0,

@@ -21,37 +21,44 @@ MILD_SEVERITY = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Scaled:
+class SeverityParameter:
     """A parameter that follows severity.
 
     Severity s in [0, 1] gives `identity + (strong - identity) * s**g`, where the power g makes
     s = MILD_SEVERITY give the mild end: the identity at 0, just noticeable at MILD_SEVERITY,
-    strong at 1, continuous and monotone between. Weber's law suggests a power; the ends are
-    our own choice, calibrated with LPIPS (the paper publishes no ranges).
+    strong at 1, continuous and monotone between. Weber's law suggests a power; the ranges are
+    our own choice, calibrated with LPIPS (the paper publishes none).
 
     Args:
         name: lower-case name, unique within its distortion.
         unit: physical unit, such as "px" or "of full scale".
         identity: the value that changes nothing.
-        ends: (mild, strong) for each direction away from the identity; one is drawn evenly.
+        range: (mild, strong) for each direction away from the identity; a direction is chosen
+            uniformly.
         allowed: lowest and highest value a user may give.
+        summary: one line for tables.
         integer: whether values are whole numbers (they are rounded).
-        usual: used where a user gives none; None for the value at severity 0.5.
+        default: used where a user gives none; left out, the value at severity 0.5 in the first
+            direction.
+
+    Raises:
+        UserError: where a mild end does not lie between the identity and the strong end, or a
+            value lies outside `allowed`.
     """
 
     name: str
     unit: str
     identity: float
-    ends: tuple[tuple[float, float], ...]
+    range: tuple[tuple[float, float], ...]
     allowed: tuple[float, float]
     summary: str
     integer: bool = False
-    usual: float | None = None
+    default: float = None  # type: ignore[assignment]  # a number once the record is made
     powers: tuple[float, ...] = field(init=False, repr=False, default=())
 
     def __post_init__(self) -> None:
         powers = []
-        for mild, strong in self.ends:
+        for mild, strong in self.range:
             if not (self.identity < mild < strong or self.identity > mild > strong):
                 raise UserError(
                     f"parameter {self.name}: the mild end {mild:g} must lie between the identity "
@@ -63,32 +70,34 @@ class Scaled:
         if not powers:
             raise UserError(f"parameter {self.name}: give at least one (mild, strong) pair")
         object.__setattr__(self, "powers", tuple(powers))
+        if self.default is None:
+            object.__setattr__(self, "default", self.at(0.5, 0.0))
         _require_allowed(self.name, self.allowed, self.default)
 
     def at(self, severity: float, uniform: float) -> float:
         """The value at a severity in [0, 1]; `uniform` in [0, 1) chooses the direction."""
-        branch = int(uniform * len(self.ends))
-        strong = self.ends[branch][1]
+        branch = int(uniform * len(self.range))
+        strong = self.range[branch][1]
         value = self.identity + (strong - self.identity) * severity ** self.powers[branch]
         return float(round(value)) if self.integer else value
 
-    @property
-    def default(self) -> float:
-        """Used where a user gives none: `usual`, or the value at severity 0.5 in the first
-        direction."""
-        return self.at(0.5, 0.0) if self.usual is None else self.usual
-
 
 @dataclass(frozen=True, slots=True)
-class Free:
-    """A parameter drawn independently of severity, such as a direction.
+class RandomParameter:
+    """A parameter sampled independently of severity, such as a direction.
 
     Args:
-        drawn: lowest and highest value of an even draw; unused where there are `choices`.
-        choices: the values of an even choice, where only some are meaningful.
+        name: lower-case name, unique within its distortion.
+        unit: physical unit, such as "px" or "degrees".
         default: used where a user gives none.
         allowed: lowest and highest value a user may give (with `choices`: only those).
+        summary: one line for tables.
+        range: lowest and highest value of a uniform sample; unused where there are `choices`.
+        choices: the values to choose from uniformly, where only some are meaningful.
         integer: whether values are whole numbers.
+
+    Raises:
+        UserError: where a value lies outside `allowed`.
     """
 
     name: str
@@ -96,24 +105,24 @@ class Free:
     default: float
     allowed: tuple[float, float]
     summary: str
-    drawn: tuple[float, float] = (0.0, 1.0)
+    range: tuple[float, float] = (0.0, 1.0)
     choices: tuple[float, ...] = ()
     integer: bool = False
 
     def __post_init__(self) -> None:
-        _require_allowed(self.name, self.allowed, self.default, *(self.choices or self.drawn))
+        _require_allowed(self.name, self.allowed, self.default, *(self.choices or self.range))
 
     def at(self, severity: float, uniform: float) -> float:
-        """The value that `uniform` in [0, 1) draws; severity plays no part."""
+        """The value that `uniform` in [0, 1) gives; severity plays no part."""
         if self.choices:
             return self.choices[int(uniform * len(self.choices))]
-        low, high = self.drawn
+        low, high = self.range
         if self.integer:
             return float(math.floor(low + (high - low + 1) * uniform))
         return low + (high - low) * uniform
 
 
-Parameter = Scaled | Free
+Parameter = SeverityParameter | RandomParameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +134,10 @@ class Distortion:
         version: raised whenever the same parameters give other pixels.
         family: "photometric", "noise", "blur", "spatial", "compression" or a user's own.
         summary: one line for tables.
-        parameters: in a fixed order; each takes one uniform number when drawn.
-        function: `function(patch, params, rng) -> patch`, pure, with params by name.
+        parameters: in a fixed order; each takes one uniform number when sampled.
+        function: `function(patch, params, rng) -> patch`, pure: a new uint8 array of the shape
+            of `patch`, (H, W, 3), from parameter values by name and a generator that is the only
+            source of randomness.
         has_identity: whether severity 0 returns the input exactly (not so for JPEG).
     """
 
@@ -182,7 +193,7 @@ def _require_allowed(name: str, allowed: tuple[float, float], *values: float) ->
 
 def check_value(label: str, parameter: Parameter, value: float) -> None:
     """Raise UserError unless `value` is one that the parameter allows."""
-    choices = parameter.choices if isinstance(parameter, Free) else ()
+    choices = parameter.choices if isinstance(parameter, RandomParameter) else ()
     if choices:
         if value not in choices:
             listed = ", ".join(f"{choice:g}" for choice in choices)
@@ -211,7 +222,12 @@ def check_distortion(distortion: Distortion) -> None:
         ("version", distortion.version, int, "a whole number"),
         ("family", distortion.family, str, "text"),
         ("summary", distortion.summary, str, "text"),
-        ("parameters", distortion.parameters, tuple, "a tuple of Scaled and Free"),
+        (
+            "parameters",
+            distortion.parameters,
+            tuple,
+            "a tuple of SeverityParameter and RandomParameter",
+        ),
         ("has_identity", distortion.has_identity, bool, "True or False"),
     ):
         if not isinstance(value, kind):
@@ -219,7 +235,9 @@ def check_distortion(distortion: Distortion) -> None:
                 f"{name}: {label} is of type {type(value).__name__}; it must be {expected}"
             )
     if not all(isinstance(parameter, Parameter) for parameter in distortion.parameters):
-        raise UserError(f"{name}: every one of its parameters must be a Scaled or a Free")
+        raise UserError(
+            f"{name}: each of its parameters must be a SeverityParameter or a RandomParameter"
+        )
     if not callable(distortion.function):
         raise UserError(f"{name}: its function cannot be called; give function(patch, params, rng)")
     if distortion.version < 1:
@@ -247,4 +265,4 @@ def check_distortion(distortion: Distortion) -> None:
 
 
 MAX_PARAMETERS = 6
-"""A row's draw has room for this many parameters a step."""
+"""A row's plan has random numbers for this many parameters per step."""

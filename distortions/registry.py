@@ -15,22 +15,23 @@ _REMEDY = "`bapps-gen distortions` lists them all"
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class Registry:
     """Distortions by name.
 
     Args:
         atoms: single distortions by name: the built-in ones in the table's order, then plugins'.
-        pairs: the versioned compositions by id, such as "gaussian_blur+jpeg", first applied first.
+        compositions: the members of the 308 versioned compositions by id, such as
+            "gaussian_blur+jpeg", the first applied first.
     """
 
     atoms: Mapping[str, Distortion]
-    pairs: Mapping[str, tuple[str, str]]
+    compositions: Mapping[str, tuple[str, str]]
 
     @property
     def ids(self) -> tuple[str, ...]:
         """Ids in a stable order: 20 atoms, 308 compositions, then plugins' distortions."""
         names = tuple(self.atoms)
-        return names[: len(ATOMS)] + tuple(self.pairs) + names[len(ATOMS) :]
+        return names[: len(ATOMS)] + tuple(self.compositions) + names[len(ATOMS) :]
 
     def atom(self, name: str) -> Distortion:
         """The single distortion of that name.
@@ -46,7 +47,7 @@ class Catalogue:
     def members(self, distortion_id: str) -> tuple[Distortion, ...]:
         """The one or two distortions that an id stands for, in the order they are applied.
 
-        Beside the versioned compositions, a plugin's distortion may be composed with any other.
+        Besides the versioned compositions, a plugin's distortion may be composed with any other.
 
         Raises:
             UserError: for an unknown id, with the nearest known one.
@@ -54,7 +55,7 @@ class Catalogue:
         names = distortion_id.split("+")
         if len(names) == 1:
             return (self.atom(distortion_id),)
-        if distortion_id in self.pairs:
+        if distortion_id in self.compositions:
             return tuple(self.atoms[name] for name in names)
         members = tuple(self.atom(name) for name in names)
         if len(members) != 2:
@@ -64,13 +65,13 @@ class Catalogue:
             )
         if members[0] is members[1] or all(atom in ATOMS for atom in members):
             raise UserError(
-                f"'{distortion_id}' is not one of the {len(self.pairs)} compositions, which join "
-                f"two distinct distortions, not both noise and not both spatial; {_REMEDY}"
+                f"'{distortion_id}' is not one of the {len(self.compositions)} compositions, which "
+                f"join two distinct distortions, not both noise and not both spatial; {_REMEDY}"
             )
         return members
 
 
-def load_catalogue(plugins: Sequence[str] = ()) -> Catalogue:
+def load_registry(plugins: Sequence[str] = ()) -> Registry:
     """The built-in distortions and those of plugins.
 
     Args:
@@ -89,6 +90,4 @@ def load_catalogue(plugins: Sequence[str] = ()) -> Catalogue:
                     f"plugin {plugin}: the name '{record.name}' is already {taken}; choose another"
                 )
             atoms[record.name] = record
-    return Catalogue(
-        atoms, {f"{first}+{second}": (first, second) for first, second in COMPOSITIONS}
-    )
+    return Registry(atoms, {f"{first}+{second}": (first, second) for first, second in COMPOSITIONS})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bapps_gen.distortions.definition import Distortion, Patch
-from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import UserError, out_of_range, unknown_name
 from bapps_gen.seeding import MAX_SEED, SLOT_ROW, generator
 
@@ -33,7 +33,7 @@ class ParsedStep:
         return self.distortion.apply(image, self.params, generator(self.seed))
 
 
-def parse_step(text: str, catalogue: Catalogue, seed: int = 0) -> ParsedStep:
+def parse_step(text: str, registry: Registry, seed: int = 0) -> ParsedStep:
     """Read `NAME` or `NAME:key=value,key=value`; the name of a CNN distorter has a colon in it.
 
     Keys are the distortion's parameters, in their units, and two more: `severity`, from 0 to 1,
@@ -55,7 +55,7 @@ def parse_step(text: str, catalogue: Catalogue, seed: int = 0) -> ParsedStep:
             f"'{name}' is a composition; give its members one after the other, such as "
             + " ".join(f"--with {member}" for member in name.split("+"))
         )
-    distortion = _distorter(name, catalogue) if prefix else catalogue.atom(name)
+    distortion = _distorter(name, registry) if prefix else registry.atom(name)
     given: dict[str, float] = {}
     severity: float | None = None
     seen: set[str] = set()
@@ -91,11 +91,11 @@ def parse_step(text: str, catalogue: Catalogue, seed: int = 0) -> ParsedStep:
     return ParsedStep(distortion, distortion.complete(drawn | given), seed, severity)
 
 
-def _distorter(name: str, catalogue: Catalogue) -> Distortion:
-    if name in catalogue.atoms:
-        return catalogue.atoms[name]
+def _distorter(name: str, registry: Registry) -> Distortion:
+    if name in registry.atoms:
+        return registry.atoms[name]
     known = [
-        atom.removeprefix(CNN_PREFIX) for atom in catalogue.atoms if atom.startswith(CNN_PREFIX)
+        atom.removeprefix(CNN_PREFIX) for atom in registry.atoms if atom.startswith(CNN_PREFIX)
     ]
     remedy = "`bapps-gen distorters` lists them all"
     raise unknown_name("CNN distorter", name.removeprefix(CNN_PREFIX), known, remedy)

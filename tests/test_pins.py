@@ -77,14 +77,14 @@ LEVELS = 4
 
 PLUGIN = """\
 import numpy as np
-from bapps_gen.distortions import Distortion, Scaled
+from bapps_gen.distortions import Distortion, SeverityParameter
 
 
 def fade(patch, params, rng):
     return np.round(patch * (1 - params["strength"])).astype(np.uint8)
 
 
-STRENGTH = Scaled("strength", "", 0.0, ((0.1, 0.8),), (0.0, 1.0), "share of black")
+STRENGTH = SeverityParameter("strength", "", 0.0, ((0.1, 0.8),), (0.0, 1.0), "share of black")
 DISTORTIONS = [Distortion("fade", 1, "own", "fades to black", (STRENGTH,), fade)]
 """
 DISTORTERS = """\

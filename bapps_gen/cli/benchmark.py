@@ -121,25 +121,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Make the benchmark, or what is missing of it."""
     from bapps_gen.cnn_distorters.as_distortions import with_zoo
-    from bapps_gen.distortions.registry import load_catalogue
+    from bapps_gen.distortions.registry import load_registry
     from bapps_gen.pipelines.benchmarks.make import describe_benchmark, estimate, make_benchmark
     from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner, BenchmarkSpec
 
     workers = workers_of(options)
     plugins = tuple(options.plugin)
     values = _picture_values(options)
-    catalogue = load_catalogue(plugins)
-    chosen, zoo, distorters = _chosen(options, catalogue)
+    registry = load_registry(plugins)
+    chosen, zoo, distorters = _chosen(options, registry)
     values |= chosen
     if zoo is not None:
-        catalogue = with_zoo(catalogue, zoo, distorters)
+        registry = with_zoo(registry, zoo, distorters)
     # Told before the source is read.
-    BenchmarkPlanner(BenchmarkSpec(images=1, source_digest="", **values), catalogue)
+    BenchmarkPlanner(BenchmarkSpec(images=1, source_digest="", **values), registry)
     source = open_source_with_bar(options.source, options.quiet)
     spec = BenchmarkSpec(images=len(source), source_digest=source.digest, **values)
-    info = describe_benchmark(spec, source, catalogue, plugins, zoo)
+    info = describe_benchmark(spec, source, registry, plugins, zoo)
     if not options.quiet:
-        print(_told(estimate(spec, source, catalogue), options.out), flush=True)
+        print(_told(estimate(spec, source, registry), options.out), flush=True)
     began = time.monotonic()
     try:
         with progress_bar(options.quiet, "benchmark", "pictures") as progress:
@@ -184,7 +184,7 @@ def _numbers(name: str, text: str) -> tuple[float, ...]:
         ) from None
 
 
-def _chosen(options: argparse.Namespace, catalogue: Any) -> tuple[dict[str, Any], Any, Any]:
+def _chosen(options: argparse.Namespace, registry: Any) -> tuple[dict[str, Any], Any, Any]:
     """The choice as arguments of `BenchmarkSpec`, and the zoo and ids of its CNN distorters."""
     from bapps_gen.cnn_distorters.as_distortions import cnn_name, distorter_versions, pin_distorters
     from bapps_gen.errors import UserError
@@ -195,12 +195,12 @@ def _chosen(options: argparse.Namespace, catalogue: Any) -> tuple[dict[str, Any]
     choices: tuple[str, ...] = ()
     if any(traditional) or not options.distorters:
         choices = choose_variants(
-            catalogue,
+            registry,
             families=options.families,
             atoms=options.atoms,
             compositions=options.compositions,
         )
-    versions = atom_versions(catalogue, choices)
+    versions = atom_versions(registry, choices)
     if not options.distorters:
         if options.zoo is not None:
             raise UserError(

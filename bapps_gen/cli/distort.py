@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Distort, and say with which parameters."""
     from bapps_gen.checks import check_range
-    from bapps_gen.distortions.registry import load_catalogue
+    from bapps_gen.distortions.registry import load_registry
     from bapps_gen.distortions.steps import CNN_PREFIX, parse_step
     from bapps_gen.errors import UserError
     from bapps_gen.imaging.decode import read_image
@@ -47,16 +47,15 @@ def run(options: argparse.Namespace) -> int:
 
     check_range("seed", options.seed, 0, MAX_SEED - len(options.steps), whole=True)
     check_image_name(options.out)
-    catalogue = load_catalogue(tuple(options.plugin))
+    registry = load_registry(tuple(options.plugin))
     if any(text.startswith(CNN_PREFIX) for text in options.steps):
         from bapps_gen.cnn_distorters.as_distortions import with_zoo
         from bapps_gen.cnn_distorters.zoo import open_zoo
 
-        catalogue = with_zoo(catalogue, open_zoo(options.zoo))
+        registry = with_zoo(registry, open_zoo(options.zoo))
     # Each step has a seed of its own, lest two noises be one and the same.
     steps = [
-        parse_step(text, catalogue, options.seed + place)
-        for place, text in enumerate(options.steps)
+        parse_step(text, registry, options.seed + place) for place, text in enumerate(options.steps)
     ]
     image = read_image(options.image)
     if min(image.shape[:2]) < 8:

@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the distortions."""
     from bapps_gen.distortions.compositions import COMPOSITIONS_VERSION
-    from bapps_gen.distortions.registry import load_catalogue
+    from bapps_gen.distortions.registry import load_registry
 
-    catalogue = load_catalogue(tuple(options.plugin))
+    registry = load_registry(tuple(options.plugin))
     if options.json:
         table = {
             "atoms": [
@@ -36,16 +36,16 @@ def run(options: argparse.Namespace) -> int:
                     "has_identity": atom.has_identity,
                     "parameters": [_as_values(parameter) for parameter in atom.parameters],
                 }
-                for atom in catalogue.atoms.values()
+                for atom in registry.atoms.values()
             ],
             "compositions_version": COMPOSITIONS_VERSION,
-            "compositions": [choice for choice in catalogue.ids if "+" in choice],
+            "compositions": [choice for choice in registry.ids if "+" in choice],
         }
         print(json.dumps(table, indent=1))
         return 0
     header = ("distortion", "v", "family", "parameter", "unit", "mild → strong")
     rows = [header]
-    for atom in catalogue.atoms.values():
+    for atom in registry.atoms.values():
         lead = (atom.name, str(atom.version), atom.family)
         for parameter in atom.parameters:
             rows.append((*lead, parameter.name, parameter.unit, _span(parameter)))
@@ -54,15 +54,15 @@ def run(options: argparse.Namespace) -> int:
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join(cells).rstrip())
-    pairs = [choice for choice in catalogue.ids if "+" in choice]
-    print(f"\n{len(catalogue.atoms)} atoms and {len(pairs)} compositions of two")
+    pairs = [choice for choice in registry.ids if "+" in choice]
+    print(f"\n{len(registry.atoms)} atoms and {len(pairs)} compositions of two")
     if options.compositions:
         print("\n".join(pairs))
     return 0
 
 
 def _as_values(parameter: Parameter) -> dict[str, Any]:
-    from bapps_gen.distortions.definition import Scaled
+    from bapps_gen.distortions.definition import SeverityParameter
 
     shared = {
         "name": parameter.name,
@@ -72,16 +72,16 @@ def _as_values(parameter: Parameter) -> dict[str, Any]:
         "default": parameter.default,
         "integer": parameter.integer,
     }
-    if isinstance(parameter, Scaled):
-        return {**shared, "identity": parameter.identity, "ends": parameter.ends}
-    return {**shared, "choices": parameter.choices or None, "drawn": parameter.drawn}
+    if isinstance(parameter, SeverityParameter):
+        return {**shared, "identity": parameter.identity, "ends": parameter.range}
+    return {**shared, "choices": parameter.choices or None, "drawn": parameter.range}
 
 
 def _span(parameter: Parameter) -> str:
-    from bapps_gen.distortions.definition import Scaled
+    from bapps_gen.distortions.definition import SeverityParameter
 
-    if isinstance(parameter, Scaled):
-        return " or ".join(f"{mild:g} → {strong:g}" for mild, strong in parameter.ends)
+    if isinstance(parameter, SeverityParameter):
+        return " or ".join(f"{mild:g} → {strong:g}" for mild, strong in parameter.range)
     if parameter.choices:
         return "one of " + ", ".join(f"{choice:g}" for choice in parameter.choices)
-    return f"any of {parameter.drawn[0]:g} … {parameter.drawn[1]:g}"
+    return f"any of {parameter.range[0]:g} … {parameter.range[1]:g}"

@@ -13,7 +13,7 @@ import numpy as np
 
 from bapps_gen.cnn_distorters.as_distortions import ZooFunction, load_networks, with_zoo
 from bapps_gen.cnn_distorters.zoo import Zoo
-from bapps_gen.distortions.registry import Catalogue, load_catalogue
+from bapps_gen.distortions.registry import Registry, load_registry
 from bapps_gen.errors import ImageError, WorkError
 from bapps_gen.imaging.encode import encode_png
 from bapps_gen.manifests.benchmark import (
@@ -89,21 +89,21 @@ class ImageReport:
     failure: str | None = None
 
 
-def benchmark_catalogue(info: BenchmarkInfo, spec: BenchmarkSpec, zoo: Zoo | None) -> Catalogue:
+def benchmark_registry(info: BenchmarkInfo, spec: BenchmarkSpec, zoo: Zoo | None) -> Registry:
     """Everything that a benchmark's pictures are made with."""
-    catalogue = load_catalogue(info.plugins)
+    registry = load_registry(info.plugins)
     if not spec.distorters:
-        return catalogue
+        return registry
     assert zoo is not None
-    return with_zoo(catalogue, zoo, (name for name, _ in spec.distorters))
+    return with_zoo(registry, zoo, (name for name, _ in spec.distorters))
 
 
 def prepare_images(context: BenchmarkContext) -> Callable[[int], ImageReport]:
     """A function that makes all pictures of one image."""
     spec, folder = context.spec, context.folder
-    catalogue = benchmark_catalogue(context.info, spec, context.zoo)
-    load_networks(catalogue, (name for name, _ in spec.distorters))
-    planner = BenchmarkPlanner(spec, catalogue)
+    registry = benchmark_registry(context.info, spec, context.zoo)
+    load_networks(registry, (name for name, _ in spec.distorters))
+    planner = BenchmarkPlanner(spec, registry)
     schema = benchmark_schema(context.info)
     streams = Streams()
 
@@ -124,9 +124,7 @@ def prepare_images(context: BenchmarkContext) -> Callable[[int], ImageReport]:
             ]
             hashes = [pixel_hash(reference.pixels) for reference in references]
             for variant in planner.variants:
-                made = render_variant(
-                    planner, variant, references, entry.sha256, catalogue, streams
-                )
+                made = render_variant(planner, variant, references, entry.sha256, registry, streams)
                 for place, level, steps, distorted in made:
                     reference = references[place]
                     digits = len(str(len(spec.severities)))
@@ -180,7 +178,7 @@ def render_variant(
     variant: Variant,
     references: Sequence[Reference],
     sha256: str,
-    catalogue: Catalogue,
+    registry: Registry,
     streams: Streams,
 ) -> Iterator[_Made]:
     """Every level of one distortion on every reference of an image."""
@@ -189,7 +187,7 @@ def render_variant(
         for level in range(len(variant.severities)):
             sequences = [plan[level] for plan in plans]
             pictures = [reference.pixels for reference in references]
-            rendered = apply_many(pictures, sequences, catalogue.atoms, streams)
+            rendered = apply_many(pictures, sequences, registry.atoms, streams)
             for place, picture in enumerate(rendered):
                 yield place, level + 1, sequences[place], picture
         return
@@ -199,7 +197,7 @@ def render_variant(
                 place,
                 level,
                 steps,
-                apply_steps(reference.pixels, steps, catalogue.atoms, streams),
+                apply_steps(reference.pixels, steps, registry.atoms, streams),
             )
 
 

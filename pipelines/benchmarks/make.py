@@ -12,7 +12,7 @@ import pyarrow as pa
 
 import bapps_gen
 from bapps_gen.cnn_distorters.zoo import Zoo
-from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import ImageError, SourceError, UserError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.imaging.decode import image_size
@@ -36,7 +36,7 @@ from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.pipelines.benchmarks.images import (
     STAGE_FOLDER,
     BenchmarkContext,
-    benchmark_catalogue,
+    benchmark_registry,
     prepare_images,
 )
 from bapps_gen.pipelines.benchmarks.plan import (
@@ -79,7 +79,7 @@ class Estimate:
 def describe_benchmark(
     spec: BenchmarkSpec,
     source: Source,
-    catalogue: Catalogue,
+    registry: Registry,
     plugins: tuple[str, ...] = (),
     zoo: Zoo | None = None,
 ) -> BenchmarkInfo:
@@ -93,7 +93,7 @@ def describe_benchmark(
         spec=spec.values(),
         digest=spec.digest,
         distortions=dict(spec.versions),
-        units=parameter_units(catalogue, (name for name, _ in spec.versions)),
+        units=parameter_units(registry, (name for name, _ in spec.versions)),
         plugins=plugins,
         zoo=None if zoo is None else zoo_place(zoo),
         source_roots=source.roots,
@@ -101,12 +101,12 @@ def describe_benchmark(
     )
 
 
-def estimate(spec: BenchmarkSpec, source: Source, catalogue: Catalogue) -> Estimate:
+def estimate(spec: BenchmarkSpec, source: Source, registry: Registry) -> Estimate:
     """How many pictures a benchmark will have, and about what size.
 
     Whole images are told by the headers of a few, spread over the source.
     """
-    planner = BenchmarkPlanner(spec, catalogue)
+    planner = BenchmarkPlanner(spec, registry)
     pictures = len(source) * planner.rows_per_image
     references = len(source) * planner.references_per_image
     pixels = float(PATCH_SIZE * PATCH_SIZE)
@@ -154,7 +154,7 @@ def make_benchmark(
     make_folder(folder)
     with folder_lock(folder):
         _check_spec(folder, info)
-        planner = BenchmarkPlanner(spec, benchmark_catalogue(info, spec, zoo))
+        planner = BenchmarkPlanner(spec, benchmark_registry(info, spec, zoo))
         names = [entry.name for entry in source.entries]
         pictures = picture_names(names)
         _tell_clashes(names, pictures)

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from bapps_gen.checks import check_range
-from bapps_gen.distortions.definition import MAX_PARAMETERS, Distortion, Scaled
-from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.distortions.definition import MAX_PARAMETERS, Distortion, SeverityParameter
+from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.manifests.benchmark import REFERENCE_FOLDER
 from bapps_gen.manifests.rows import Step
@@ -148,13 +148,13 @@ def even_severities(levels: int) -> tuple[float, ...]:
 
 
 def choose_variants(
-    catalogue: Catalogue,
+    registry: Registry,
     *,
     families: tuple[str, ...] = (),
     atoms: tuple[str, ...] = (),
     compositions: tuple[str, ...] = (),
 ) -> tuple[str, ...]:
-    """Ids of the traditional distortions of a benchmark, in the catalogue's order.
+    """Ids of the traditional distortions of a benchmark, in the registry's order.
 
     Without arguments: the 20 atoms and the user's own. Otherwise the atoms of `families`, `atoms`
     and `compositions`, together; "all" stands for all atoms or all 308 compositions.
@@ -164,14 +164,12 @@ def choose_variants(
     """
     given = bool(families or atoms or compositions)
     if ALL in atoms or not given:
-        atoms = tuple(catalogue.atoms)
+        atoms = tuple(registry.atoms)
     if ALL in compositions:
         named = tuple(name for name in compositions if name != ALL)
-        compositions = tuple(dict.fromkeys((*catalogue.pairs, *named)))
+        compositions = tuple(dict.fromkeys((*registry.compositions, *named)))
     # Of two atoms, that choice would have their compositions too.
-    chosen = choose_distortions(
-        catalogue, families=families, atoms=atoms, compositions=compositions
-    )
+    chosen = choose_distortions(registry, families=families, atoms=atoms, compositions=compositions)
     return tuple(choice for choice in chosen if "+" not in choice or choice in compositions)
 
 
@@ -198,16 +196,16 @@ class BenchmarkPlanner:
     """Plans the pictures of one benchmark: everything that is drawn is drawn here.
 
     Raises:
-        UserError: when the catalogue has other versions of the atoms than the spec, or a
+        UserError: when the registry has other versions of the atoms than the spec, or a
             distortion's folder would be that of the references.
     """
 
-    def __init__(self, spec: BenchmarkSpec, catalogue: Catalogue) -> None:
+    def __init__(self, spec: BenchmarkSpec, registry: Registry) -> None:
         self.spec = spec
         for name, version in spec.versions:
-            check_version(catalogue.atom(name), version)
+            check_version(registry.atom(name), version)
         self.variants = tuple(
-            _variant(choice, catalogue.members(choice), spec.severities) for choice in spec.choices
+            _variant(choice, registry.members(choice), spec.severities) for choice in spec.choices
         )
         self._streams = Streams()
         self._draw_crop = None if spec.scale is None else CropSampler(reductions_of(spec.scale))
@@ -280,7 +278,8 @@ def _variant(
             f"a benchmark cannot have a distortion '{choice}': its folder is that of the "
             "references; rename the distortion"
         )
-    graded = any(isinstance(part, Scaled) for member in members for part in member.parameters)
+    parameters = (parameter for member in members for parameter in member.parameters)
+    graded = any(isinstance(parameter, SeverityParameter) for parameter in parameters)
     return Variant(
         id=choice,
         folder=folder,

@@ -19,7 +19,7 @@ from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo, read_in
 from bapps_gen.pipelines.collections.kinds import KINDS, Means, Ready, ReadySet
 from bapps_gen.pipelines.collections.spec import CollectionSpec, SetEntry, SourceEntry
 from bapps_gen.pipelines.datasets.generate import settle_info
-from bapps_gen.pipelines.datasets.zoo import pinned_distorters, worker_catalogue
+from bapps_gen.pipelines.datasets.zoo import pinned_distorters, worker_registry
 from bapps_gen.pipelines.real.tasks import DEMO_IMAGES
 from bapps_gen.pipelines.sources.source import Source, open_source, split_source
 from bapps_gen.storage.atomic import free_bytes, size_text
@@ -256,7 +256,7 @@ def _zoo_problem(info: DatasetInfo, seen: dict[tuple[object, ...], str | None]) 
     key = (info.zoo, pinned)
     if pinned and key not in seen:
         try:
-            worker_catalogue(info)
+            worker_registry(info)
             seen[key] = None
         except BappsGenError as error:
             seen[key] = one_line(error)

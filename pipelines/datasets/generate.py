@@ -12,7 +12,7 @@ import bapps_gen
 from bapps_gen.checks import check_range
 from bapps_gen.cnn_distorters.as_distortions import cnn_name
 from bapps_gen.cnn_distorters.zoo import Zoo
-from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.imaging.encode import encode_png
@@ -123,7 +123,7 @@ def describe_dataset(
     kind: str,
     spec: TripletSpec,
     source: Source,
-    catalogue: Catalogue,
+    registry: Registry,
     plugins: tuple[str, ...],
     rows: int,
     shard_rows: int,
@@ -148,7 +148,7 @@ def describe_dataset(
         rows=rows,
         shard_rows=shard_rows,
         distortions=dict(spec.versions),
-        units=parameter_units(catalogue, (name for name, _ in spec.versions if name not in bare)),
+        units=parameter_units(registry, (name for name, _ in spec.versions if name not in bare)),
         plugins=plugins,
         source_roots=source.roots,
         source_digest=source.digest,
@@ -159,12 +159,12 @@ def describe_dataset(
     )
 
 
-def parameter_units(catalogue: Catalogue, names: Iterable[str]) -> dict[str, str]:
+def parameter_units(registry: Registry, names: Iterable[str]) -> dict[str, str]:
     """Unit of every "distortion.parameter" of some distortions."""
     return {
         f"{name}.{parameter.name}": parameter.unit
         for name in names
-        for parameter in catalogue.atom(name).parameters
+        for parameter in registry.atom(name).parameters
     }
 
 

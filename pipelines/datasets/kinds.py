@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.manifests.dataset import DatasetInfo
-from bapps_gen.pipelines.datasets.zoo import worker_catalogue
+from bapps_gen.pipelines.datasets.zoo import worker_registry
 from bapps_gen.pipelines.real.align import AlignedImages
 from bapps_gen.pipelines.real.plan import RealPlanner
 from bapps_gen.pipelines.real.renderer import RealRenderer
 from bapps_gen.pipelines.real.spec import is_real, real_spec_from_values
-from bapps_gen.pipelines.rows.plan import Planner, planning_catalogue
+from bapps_gen.pipelines.rows.plan import Planner, planning_registry
 from bapps_gen.pipelines.rows.renderer import TripletRenderer
 from bapps_gen.pipelines.rows.spec import spec_from_values
 from bapps_gen.pipelines.sources.relocate import Images
@@ -27,7 +27,7 @@ def row_planner(info: DatasetInfo) -> RowPlanner:
     if is_real(info):
         return RealPlanner(real_spec_from_values(info.spec))
     spec = spec_from_values(info.spec)
-    return Planner(spec, planning_catalogue(spec, info.plugins))
+    return Planner(spec, planning_registry(spec, info.plugins))
 
 
 def row_renderer(info: DatasetInfo, source: RowSource, zoo: Zoo | None = None) -> RowRenderer:
@@ -39,6 +39,6 @@ def row_renderer(info: DatasetInfo, source: RowSource, zoo: Zoo | None = None) -
     """
     if isinstance(source, AlignedImages):
         return RealRenderer(RealPlanner(real_spec_from_values(info.spec)), source, info.digest)
-    catalogue = worker_catalogue(info, zoo)
-    planner = Planner(spec_from_values(info.spec), catalogue)
-    return TripletRenderer(planner, catalogue.atoms, source, ImageCache(source), info.digest)
+    registry = worker_registry(info, zoo)
+    planner = Planner(spec_from_values(info.spec), registry)
+    return TripletRenderer(planner, registry.atoms, source, ImageCache(source), info.digest)

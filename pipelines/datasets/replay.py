@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 
 from bapps_gen.cnn_distorters.zoo import Zoo
-from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import ImageError, UserError, WorkError
 from bapps_gen.execution.jobs import Workers
 from bapps_gen.imaging.encode import encode_png
@@ -18,11 +18,11 @@ from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.pipelines.datasets.generate import GenerateReport, Progress, ShardReport, fill_shards
 from bapps_gen.pipelines.datasets.kinds import RowSource
 from bapps_gen.pipelines.datasets.zoo import (
-    dataset_catalogue,
+    dataset_registry,
     open_dataset_zoo,
     pinned_distorters,
     recipe_files,
-    worker_catalogue,
+    worker_registry,
     zoo_place,
 )
 from bapps_gen.pipelines.real.align import AlignedImages
@@ -115,9 +115,9 @@ def check_recipe(recipe: Dataset, zoo: Zoo | None = None) -> None:
                     f"{version}; use the bapps-gen that made it"
                 )
         return
-    catalogue = dataset_catalogue(recipe.info, zoo)
+    registry = dataset_registry(recipe.info, zoo)
     for name, version in recipe.info.distortions.items():
-        check_version(catalogue.atom(name), version)
+        check_version(registry.atom(name), version)
 
 
 def _nothing_ahead(rows: Sequence[ManifestRow]) -> None:
@@ -137,7 +137,7 @@ def prepare_replay(context: ReplayContext) -> Callable[[int], ShardReport]:
     if isinstance(source, AlignedImages):
         expect, patches_of = _nothing_ahead, replay_patches(source, info.kind)
     else:
-        expect, patches_of = _distorted_patches(worker_catalogue(info, context.zoo), source)
+        expect, patches_of = _distorted_patches(worker_registry(info, context.zoo), source)
 
     def replay_shard(shard: int) -> ShardReport:
         differing = 0
@@ -162,7 +162,7 @@ def prepare_replay(context: ReplayContext) -> Callable[[int], ShardReport]:
 
 
 def _distorted_patches(
-    catalogue: Catalogue, source: Images
+    registry: Registry, source: Images
 ) -> tuple[Callable[[Sequence[ManifestRow]], None], PatchesOf]:
     """What is told of the rows to come, so that their images are fetched; and their patches."""
     images, streams = ImageCache(source), Streams()
@@ -171,7 +171,7 @@ def _distorted_patches(
     def reference_of(row: ManifestRow) -> Image:
         for steps in row.steps:
             for step in steps:
-                catalogue.atom(step.distortion)
+                registry.atom(step.distortion)
         if row.source_sha256 not in places:
             raise WorkError(
                 f"row {row.row}: its image {row.source_path} is not in the source; "
@@ -195,7 +195,7 @@ def _distorted_patches(
             for _ in range(count)
         ]
         steps = [steps for row in rows for steps in row.steps]
-        sides = iter(apply_many(repeated, steps, catalogue.atoms, streams))
+        sides = iter(apply_many(repeated, steps, registry.atoms, streams))
         for reference, count in zip(references, counts, strict=True):
             yield reference, *islice(sides, count)
 

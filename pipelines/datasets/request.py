@@ -8,7 +8,7 @@ from typing import Any
 
 from bapps_gen.cnn_distorters.as_distortions import distorter_versions, pin_distorters, with_zoo
 from bapps_gen.cnn_distorters.zoo import Zoo, open_zoo
-from bapps_gen.distortions.registry import Catalogue, load_catalogue
+from bapps_gen.distortions.registry import Registry, load_registry
 from bapps_gen.errors import unknown_name
 from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.pipelines.datasets.generate import DEFAULT_SHARD_ROWS, check_layout, describe_dataset
@@ -80,13 +80,13 @@ class PreparedSet:
 
     Args:
         request: what was asked for.
-        catalogue: everything that rows may be made with.
+        registry: everything that rows may be made with.
         zoo: that the CNN distorters come from; None in a traditional set.
         values: arguments of `TripletSpec`, all but the source's.
     """
 
     request: SetRequest
-    catalogue: Catalogue
+    registry: Registry
     zoo: Zoo | None
     values: dict[str, Any]
 
@@ -98,7 +98,7 @@ class PreparedSet:
             request.kind,
             spec,
             source,
-            self.catalogue,
+            self.registry,
             request.plugins,
             request.rows,
             request.shard_rows,
@@ -125,27 +125,27 @@ def prepare_set(request: SetRequest) -> PreparedSet:
     severity = JND_SEVERITY.default if pairs and request.severity is None else request.severity
     if severity is not None and (traditional or pairs):
         values["severity"] = severity
-    catalogue, zoo = load_catalogue(request.plugins), None
+    registry, zoo = load_registry(request.plugins), None
     versions: tuple[tuple[str, int], ...] = ()
     if traditional:
         values["choices"] = choose_distortions(
-            catalogue,
+            registry,
             families=request.families,
             atoms=request.atoms,
             compositions=request.compositions,
         )
         values["singles"] = request.singles
-        versions = atom_versions(catalogue, values["choices"])
+        versions = atom_versions(registry, values["choices"])
     if cnn:
         zoo, ids = choose_distorters(request.zoo, request.distorters)
-        catalogue = with_zoo(catalogue, zoo, ids)
+        registry = with_zoo(registry, zoo, ids)
         values["distorters"] = pin_distorters(zoo, ids)
         versions = tuple(sorted((*versions, *distorter_versions(ids))))
     if traditional and cnn:
         values["sequences"] = request.sequences
     values["versions"] = versions
     TripletSpec(images=1, source_digest="", **values)
-    return PreparedSet(request, catalogue, zoo, values)
+    return PreparedSet(request, registry, zoo, values)
 
 
 def choose_distorters(

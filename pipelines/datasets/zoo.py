@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bapps_gen.cnn_distorters.as_distortions import load_networks, with_zoo
 from bapps_gen.cnn_distorters.zoo import SHIPPED, ZOO_NAME, Zoo, open_zoo
-from bapps_gen.distortions.registry import Catalogue, load_catalogue
+from bapps_gen.distortions.registry import Registry, load_registry
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.dataset import DatasetInfo
 
@@ -69,7 +69,7 @@ def recipe_files(plugins: Sequence[str], zoo: Zoo | None) -> tuple[str | Path, .
     return *plugins, zoo.folder / ZOO_NAME
 
 
-def dataset_catalogue(info: DatasetInfo, zoo: Zoo | None = None) -> Catalogue:
+def dataset_registry(info: DatasetInfo, zoo: Zoo | None = None) -> Registry:
     """Everything that a dataset's rows are made with.
 
     Args:
@@ -79,19 +79,19 @@ def dataset_catalogue(info: DatasetInfo, zoo: Zoo | None = None) -> Catalogue:
         UserError: when a plugin cannot be used, or as `open_dataset_zoo`.
         WorkError: as `open_dataset_zoo`.
     """
-    catalogue = load_catalogue(info.plugins)
+    registry = load_registry(info.plugins)
     zoo = zoo or open_dataset_zoo(info)
     if zoo is None:
-        return catalogue
-    return with_zoo(catalogue, zoo, (name for name, _ in pinned_distorters(info)))
+        return registry
+    return with_zoo(registry, zoo, (name for name, _ in pinned_distorters(info)))
 
 
-def worker_catalogue(info: DatasetInfo, zoo: Zoo | None = None) -> Catalogue:
-    """As `dataset_catalogue`, with all networks loaded: a damaged file is told before the work.
+def worker_registry(info: DatasetInfo, zoo: Zoo | None = None) -> Registry:
+    """As `dataset_registry`, with all networks loaded: a damaged file is told before the work.
 
     Raises:
         WorkError: when a distorter's file is missing or damaged.
     """
-    catalogue = dataset_catalogue(info, zoo)
-    load_networks(catalogue, (name for name, _ in pinned_distorters(info)))
-    return catalogue
+    registry = dataset_registry(info, zoo)
+    load_networks(registry, (name for name, _ in pinned_distorters(info)))
+    return registry

@@ -10,7 +10,7 @@ import numpy as np
 
 from bapps_gen.cnn_distorters.as_distortions import cnn_name, with_planned
 from bapps_gen.distortions.definition import MAX_PARAMETERS, Distortion
-from bapps_gen.distortions.registry import Catalogue, load_catalogue
+from bapps_gen.distortions.registry import Registry, load_registry
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.rows import Step
 from bapps_gen.pipelines.rows.crops import (
@@ -73,10 +73,10 @@ class Planner(CropDealer):
     distorts as it was trained.
 
     Raises:
-        UserError: when the catalogue has other versions of the atoms than the spec.
+        UserError: when the registry has other versions of the atoms than the spec.
     """
 
-    def __init__(self, spec: TripletSpec, catalogue: Catalogue) -> None:
+    def __init__(self, spec: TripletSpec, registry: Registry) -> None:
         super().__init__(spec)
         self.spec = spec
         self._cnn = _Pool(cnn_name(name) for name, _ in spec.distorters)
@@ -84,12 +84,12 @@ class Planner(CropDealer):
         self._members: dict[str, _Members] = {
             choice: tuple(
                 (atom.name, atom.version, tuple((part.name, part.at) for part in atom.parameters))
-                for atom in catalogue.members(choice)
+                for atom in registry.members(choice)
             )
             for choice in (*spec.choices, *self._cnn.ids)
         }
         for name, version in spec.versions:
-            check_version(catalogue.atom(name), version)
+            check_version(registry.atom(name), version)
         self._all = _Pool(spec.choices)
         self._singles = _Pool(choice for choice in spec.choices if "+" not in choice)
         self._compositions = _Pool(choice for choice in spec.choices if "+" in choice)
@@ -200,14 +200,14 @@ _Members = tuple[tuple[str, int, tuple[tuple[str, Callable[[float, float], float
 """For each step: name, version, and name and draw of each parameter."""
 
 
-def planning_catalogue(spec: TripletSpec, plugins: tuple[str, ...] = ()) -> Catalogue:
+def planning_registry(spec: TripletSpec, plugins: tuple[str, ...] = ()) -> Registry:
     """What a spec's rows can be planned with. Needs no zoo: its distorters cannot be applied."""
-    return with_planned(load_catalogue(plugins), (name for name, _ in spec.distorters))
+    return with_planned(load_registry(plugins), (name for name, _ in spec.distorters))
 
 
 @lru_cache(maxsize=4)
 def _planner(spec: TripletSpec, plugins: tuple[str, ...]) -> Planner:
-    return Planner(spec, planning_catalogue(spec, plugins))
+    return Planner(spec, planning_registry(spec, plugins))
 
 
 def plan_row(spec: TripletSpec, row: int, plugins: tuple[str, ...] = ()) -> TripletPlan:

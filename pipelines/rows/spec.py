@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bapps_gen.checks import check_options, check_range
-from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import UserError, out_of_range, unknown_name
 from bapps_gen.pipelines.rows.options import (
     MIN_CONTRAST,
@@ -202,13 +202,13 @@ def _frozen(value: Any) -> Any:
 
 
 def choose_distortions(
-    catalogue: Catalogue,
+    registry: Registry,
     *,
     families: tuple[str, ...] = (),
     atoms: tuple[str, ...] = (),
     compositions: tuple[str, ...] = (),
 ) -> tuple[str, ...]:
-    """Ids to draw from, in the catalogue's order.
+    """Ids to draw from, in the registry's order.
 
     Without arguments: every id, 328 and the user's own. `families` and `atoms` keep the singles
     and compositions made of these alone (of either, where both are given); `compositions` adds
@@ -218,34 +218,34 @@ def choose_distortions(
         UserError: for an unknown family, atom or composition, with the nearest name.
     """
     if not (families or atoms or compositions):
-        return catalogue.ids
-    known_families = sorted({atom.family for atom in catalogue.atoms.values()})
+        return registry.ids
+    known_families = sorted({atom.family for atom in registry.atoms.values()})
     for family in families:
         if family not in known_families:
             raise unknown_name(
                 "family", family, known_families, f"families are {', '.join(known_families)}"
             )
     for name in atoms:
-        catalogue.atom(name)
+        registry.atom(name)
     for name in compositions:
-        catalogue.members(name)
+        registry.members(name)
     kept = set(compositions)
     if families or atoms:
         allowed = {
             name
-            for name, atom in catalogue.atoms.items()
+            for name, atom in registry.atoms.items()
             if name in atoms or atom.family in families
         }
         kept |= {
             choice
-            for choice in catalogue.ids
-            if all(atom.name in allowed for atom in catalogue.members(choice))
+            for choice in registry.ids
+            if all(atom.name in allowed for atom in registry.members(choice))
         }
-    known = [choice for choice in catalogue.ids if choice in kept]
+    known = [choice for choice in registry.ids if choice in kept]
     return (*known, *sorted(kept - set(known)))
 
 
-def atom_versions(catalogue: Catalogue, choices: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+def atom_versions(registry: Registry, choices: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
     """(name, version) of every atom that occurs in the choices, by name."""
-    found = {atom.name: atom.version for choice in choices for atom in catalogue.members(choice)}
+    found = {atom.name: atom.version for choice in choices for atom in registry.members(choice)}
     return tuple(sorted(found.items()))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bapps_gen.cli import COMMANDS, main
-from bapps_gen.distortions.registry import load_catalogue
+from bapps_gen.distortions.registry import load_registry
 from making import photo, save_photo
 
 HEAVY = ("torch", "numpy", "cv2", "pyarrow", "scipy", "skimage", "pandas")
@@ -49,7 +49,7 @@ def test_an_unknown_command_is_one_line():
 def test_the_table_of_distortions_comes_from_the_records(capsys):
     assert main(["distortions", "--json"]) == 0
     table = json.loads(capsys.readouterr().out)
-    assert [atom["name"] for atom in table["atoms"]] == list(load_catalogue().atoms)
+    assert [atom["name"] for atom in table["atoms"]] == list(load_registry().atoms)
     assert len(table["atoms"]) == 20
     assert len(table["compositions"]) == 308
     assert main(["distortions", "--compositions"]) == 0

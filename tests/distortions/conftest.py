@@ -8,12 +8,12 @@ import pytest
 import skimage.data
 
 from bapps_gen.distortions.definition import Patch
-from bapps_gen.distortions.registry import Catalogue, load_catalogue
+from bapps_gen.distortions.registry import Registry, load_registry
 
 
 @pytest.fixture(scope="session")
-def catalogue() -> Catalogue:
-    return load_catalogue()
+def registry() -> Registry:
+    return load_registry()
 
 
 @pytest.fixture(scope="session")

@@ -11,17 +11,17 @@ from PIL import Image
 from scipy import ndimage
 
 from bapps_gen.distortions.definition import Patch
-from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.distortions.registry import Registry
 from bapps_gen.seeding import generator
 
 
 @pytest.mark.parametrize("sigma", [0.3, 0.8, 1.7, 3.0, 6.0])
 def test_gaussian_blur_agrees_with_scipy(
-    catalogue: Catalogue, photos: list[Patch], sigma: float
+    registry: Registry, photos: list[Patch], sigma: float
 ) -> None:
     radius = int(np.ceil(4 * sigma))
     for photo in (photos[0], photos[4][:9, :31]):
-        out = catalogue.atom("gaussian_blur").apply(photo, {"sigma": sigma}, generator(0))
+        out = registry.atom("gaussian_blur").apply(photo, {"sigma": sigma}, generator(0))
         expected = ndimage.gaussian_filter(
             photo.astype(float), (sigma, sigma, 0), mode="mirror", radius=(radius, radius, 0)
         )
@@ -45,29 +45,29 @@ def bilateral_by_definition(image: Patch, color: float, space: float) -> np.ndar
     return total / weights
 
 
-def test_bilateral_agrees_with_its_formula(catalogue: Catalogue, photos: list[Patch]) -> None:
+def test_bilateral_agrees_with_its_formula(registry: Registry, photos: list[Patch]) -> None:
     params = {"sigma_color": 60.0, "sigma_space": 1.3}
     for photo in photos[:4]:
-        out = catalogue.atom("bilateral").apply(photo, params, generator(0))
+        out = registry.atom("bilateral").apply(photo, params, generator(0))
         assert np.abs(out - bilateral_by_definition(photo, 60.0, 1.3)).max() <= 1.01
 
 
-def test_bilateral_smooths_textures_and_keeps_a_strong_edge(catalogue: Catalogue) -> None:
+def test_bilateral_smooths_textures_and_keeps_a_strong_edge(registry: Registry) -> None:
     rng = np.random.default_rng(0)
     image = np.full((40, 40, 3), 40.0)
     image[:, 20:] = 210
     noisy = np.clip(image + rng.normal(0, 5, image.shape), 0, 255).astype(np.uint8)
     params = {"sigma_color": 50.0, "sigma_space": 2.0}
-    out = catalogue.atom("bilateral").apply(noisy, params, generator(0)).astype(float)
+    out = registry.atom("bilateral").apply(noisy, params, generator(0)).astype(float)
     assert out[:, :18].std() < 0.6 * noisy[:, :18].std()
     assert np.abs(out[:, 19:21].mean(axis=(0, 2)) - (40, 210)).max() < 4
 
 
-def test_several_passes_spread_a_flat_area_like_one_wide_window(catalogue: Catalogue) -> None:
+def test_several_passes_spread_a_flat_area_like_one_wide_window(registry: Registry) -> None:
     image = np.full((41, 41, 3), 100, np.uint8)
     image[18:23, 18:23] = 200
     params = {"sigma_color": 1000.0, "sigma_space": 2.3}
-    passes = catalogue.atom("bilateral").apply(image, params, generator(0))
+    passes = registry.atom("bilateral").apply(image, params, generator(0))
     # OpenCV's own rule gives a window of σ = 2.3 a radius of 3 px.
     window = cv2.bilateralFilter(image, 7, 1000.0, 2.3, borderType=cv2.BORDER_REFLECT_101)
     x = np.arange(41) - 20
@@ -81,11 +81,11 @@ def test_several_passes_spread_a_flat_area_like_one_wide_window(catalogue: Catal
 @pytest.mark.parametrize(("subsampling", "pillow"), [(444, 0), (422, 1), (420, 2)])
 @pytest.mark.parametrize("quality", [10, 60, 95])
 def test_jpeg_agrees_with_pillow(
-    catalogue: Catalogue, photos: list[Patch], subsampling: float, pillow: int, quality: float
+    registry: Registry, photos: list[Patch], subsampling: float, pillow: int, quality: float
 ) -> None:
     params = {"quality": quality, "subsampling": subsampling}
     for photo in (photos[0], photos[4][:9, :31]):
-        out = catalogue.atom("jpeg").apply(photo, params, generator(0))
+        out = registry.atom("jpeg").apply(photo, params, generator(0))
         stream = io.BytesIO()
         Image.fromarray(photo).save(stream, "JPEG", quality=int(quality), subsampling=pillow)
         expected = np.asarray(Image.open(stream))

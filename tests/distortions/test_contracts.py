@@ -7,10 +7,10 @@ import pytest
 
 from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.distortions.definition import Distortion, Patch, check_distortion
-from bapps_gen.distortions.registry import Catalogue, load_catalogue
+from bapps_gen.distortions.registry import Registry, load_registry
 from bapps_gen.seeding import generator
 
-IDS = load_catalogue().ids
+IDS = load_registry().ids
 SIZES = ((8, 8), (9, 31), (64, 64), (65, 130))
 
 
@@ -32,9 +32,9 @@ def run(members: tuple[Distortion, ...], image: Patch, severity: float) -> Patch
 
 @pytest.mark.parametrize("distortion_id", IDS)
 def test_gives_a_new_uint8_image_of_the_same_shape_and_leaves_the_input(
-    catalogue: Catalogue, distortion_id: str
+    registry: Registry, distortion_id: str
 ) -> None:
-    members = catalogue.members(distortion_id)
+    members = registry.members(distortion_id)
     for image in images():
         before = image.copy()
         image.flags.writeable = False
@@ -49,9 +49,9 @@ def test_gives_a_new_uint8_image_of_the_same_shape_and_leaves_the_input(
 
 @pytest.mark.parametrize("distortion_id", IDS)
 def test_the_same_parameters_and_seed_give_the_same_bytes(
-    catalogue: Catalogue, distortion_id: str, photos: list[Patch]
+    registry: Registry, distortion_id: str, photos: list[Patch]
 ) -> None:
-    members = catalogue.members(distortion_id)
+    members = registry.members(distortion_id)
     first = run(members, photos[1], 0.7)
     run(members, photos[2], 0.7)
     assert np.array_equal(first, run(members, photos[1], 0.7))
@@ -76,7 +76,7 @@ def test_another_kind_of_generator_works_too(atom: Distortion, photos: list[Patc
         assert not np.array_equal(out, photos[0])
 
 
-def test_there_are_20_well_formed_atoms_in_the_order_of_the_table(catalogue: Catalogue) -> None:
+def test_there_are_20_well_formed_atoms_in_the_order_of_the_table(registry: Registry) -> None:
     families = [atom.family for atom in ATOMS]
     assert families == (
         ["photometric"] * 4 + ["noise"] * 6 + ["blur"] * 2 + ["spatial"] * 7 + ["compression"]
@@ -84,5 +84,5 @@ def test_there_are_20_well_formed_atoms_in_the_order_of_the_table(catalogue: Cat
     for atom in ATOMS:
         check_distortion(atom)
     assert [atom.name for atom in ATOMS if not atom.has_identity] == ["jpeg"]
-    assert catalogue.ids[:20] == tuple(atom.name for atom in ATOMS)
-    assert len(set(catalogue.ids)) == 328
+    assert registry.ids[:20] == tuple(atom.name for atom in ATOMS)
+    assert len(set(registry.ids)) == 328

@@ -7,16 +7,16 @@ import pytest
 from numpy.typing import NDArray
 
 from bapps_gen.distortions.definition import Patch
-from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.distortions.registry import Registry
 from bapps_gen.distortions.rng import angles, normals, words16
 from bapps_gen.seeding import generator
 
 
 def residuals(
-    catalogue: Catalogue, name: str, size: tuple[int, int], count: int, **given: float
+    registry: Registry, name: str, size: tuple[int, int], count: int, **given: float
 ) -> NDArray[np.float64]:
     """What a noise adds to mid-grey, in fractions of full scale: (count, H, W, 3)."""
-    atom = catalogue.atom(name)
+    atom = registry.atom(name)
     image = np.full((*size, 3), 128, np.uint8)
     params = atom.complete(given)
     noisy = np.stack([atom.apply(image, params, generator(1, index)) for index in range(count)])
@@ -47,9 +47,9 @@ def slope(noise: NDArray[np.float64]) -> float:
 )
 @pytest.mark.parametrize("size", [(64, 64), (60, 37)])
 def test_the_standard_deviation_is_sigma(
-    catalogue: Catalogue, name: str, extra: dict[str, float], size: tuple[int, int]
+    registry: Registry, name: str, extra: dict[str, float], size: tuple[int, int]
 ) -> None:
-    noise = residuals(catalogue, name, size, 60, sigma=0.08, **extra)
+    noise = residuals(registry, name, size, 60, sigma=0.08, **extra)
     assert np.sqrt((noise**2).mean()) == pytest.approx(0.08, rel=0.04)
     assert noise.mean() == pytest.approx(0, abs=0.004)
 
@@ -59,54 +59,52 @@ def test_the_standard_deviation_is_sigma(
     [("gaussian_white", 0), ("uniform_white", 0), ("pink", 1), ("blue", -1)],
 )
 def test_the_spectrum_has_the_slope_of_its_colour(
-    catalogue: Catalogue, name: str, exponent: float
+    registry: Registry, name: str, exponent: float
 ) -> None:
-    first = catalogue.atom(name).parameters[0].name
-    noise = residuals(catalogue, name, (64, 64), 60, **{first: 0.1})
+    first = registry.atom(name).parameters[0].name
+    noise = residuals(registry, name, (64, 64), 60, **{first: 0.1})
     assert slope(noise) == pytest.approx(-exponent, abs=0.06)
 
 
 @pytest.mark.parametrize("exponent", [-2.0, -0.5, 1.5, 2.0])
-def test_coloured_noise_has_the_slope_of_its_exponent(
-    catalogue: Catalogue, exponent: float
-) -> None:
-    noise = residuals(catalogue, "gaussian_colored", (64, 80), 60, sigma=0.1, exponent=exponent)
+def test_coloured_noise_has_the_slope_of_its_exponent(registry: Registry, exponent: float) -> None:
+    noise = residuals(registry, "gaussian_colored", (64, 80), 60, sigma=0.1, exponent=exponent)
     assert slope(noise) == pytest.approx(-exponent, abs=0.06)
 
 
 @pytest.mark.parametrize("name", ["gaussian_white", "uniform_white", "pink", "blue"])
-def test_channels_are_independent(catalogue: Catalogue, name: str) -> None:
-    first = catalogue.atom(name).parameters[0].name
-    noise = residuals(catalogue, name, (64, 64), 40, **{first: 0.1}).reshape(-1, 3)
+def test_channels_are_independent(registry: Registry, name: str) -> None:
+    first = registry.atom(name).parameters[0].name
+    noise = residuals(registry, name, (64, 64), 40, **{first: 0.1}).reshape(-1, 3)
     correlation = np.corrcoef(noise.T)[np.triu_indices(3, 1)]
     assert np.abs(correlation).max() < 0.03
 
 
-def test_uniform_noise_is_uniform_between_its_amplitudes(catalogue: Catalogue) -> None:
-    noise = residuals(catalogue, "uniform_white", (64, 64), 20, amplitude=0.2)
+def test_uniform_noise_is_uniform_between_its_amplitudes(registry: Registry) -> None:
+    noise = residuals(registry, "uniform_white", (64, 64), 20, amplitude=0.2)
     assert np.abs(noise).max() <= 0.2 + 0.5 / 255
     assert noise.std() == pytest.approx(0.2 / np.sqrt(3), rel=0.01)
     counts, _ = np.histogram(noise, bins=8, range=(-0.2, 0.2))
     assert counts.min() > 0.95 * counts.max() - 0.02 * counts.sum()
 
 
-def test_gaussian_noise_has_normal_tails(catalogue: Catalogue) -> None:
-    noise = residuals(catalogue, "gaussian_white", (64, 64), 20, sigma=0.1) / 0.1
+def test_gaussian_noise_has_normal_tails(registry: Registry) -> None:
+    noise = residuals(registry, "gaussian_white", (64, 64), 20, sigma=0.1) / 0.1
     assert (np.abs(noise) < 1).mean() == pytest.approx(0.683, abs=0.01)
     assert (np.abs(noise) > 3).mean() == pytest.approx(0.0027, abs=0.0006)
 
 
 @pytest.mark.parametrize("period", [2, 4])
-def test_the_checkerboard_repeats_after_its_period(catalogue: Catalogue, period: int) -> None:
-    lattice = residuals(catalogue, "checkerboard", (24, 30), 6, sigma=0.1, period=period)
+def test_the_checkerboard_repeats_after_its_period(registry: Registry, period: int) -> None:
+    lattice = residuals(registry, "checkerboard", (24, 30), 6, sigma=0.1, period=period)
     assert np.array_equal(lattice[:, period:], lattice[:, :-period])
     assert np.array_equal(lattice[:, :, period:], lattice[:, :, :-period])
     assert not np.array_equal(lattice[:, 1:], lattice[:, :-1])
     assert np.array_equal(lattice[..., 0], lattice[..., 1])
 
 
-def test_checkerboards_differ_in_offset_and_sign(catalogue: Catalogue) -> None:
-    lattices = residuals(catalogue, "checkerboard", (16, 16), 40, sigma=0.1, period=2)
+def test_checkerboards_differ_in_offset_and_sign(registry: Registry) -> None:
+    lattices = residuals(registry, "checkerboard", (16, 16), 40, sigma=0.1, period=2)
     assert len(np.unique(lattices.reshape(40, -1), axis=0)) == 8
 
 
@@ -126,8 +124,8 @@ def test_words_and_angles_cover_their_ranges_evenly() -> None:
     assert directions.max() < 2 * np.pi
 
 
-def test_two_seeds_give_two_noises(catalogue: Catalogue, grey: Patch) -> None:
-    for atom in catalogue.atoms.values():
+def test_two_seeds_give_two_noises(registry: Registry, grey: Patch) -> None:
+    for atom in registry.atoms.values():
         if atom.family == "noise" and atom.name != "checkerboard":
             params = atom.complete({})
             first, second = (atom.apply(grey, params, generator(seed)) for seed in (1, 2))

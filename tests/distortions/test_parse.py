@@ -6,44 +6,44 @@ import numpy as np
 import pytest
 
 from bapps_gen.distortions.definition import Patch
-from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.distortions.registry import Registry
 from bapps_gen.distortions.steps import parse_step
 from bapps_gen.errors import UserError
 
 
-def test_parameters_are_read_by_name(catalogue: Catalogue) -> None:
-    step = parse_step("jpeg:quality=20,subsampling=444", catalogue)
+def test_parameters_are_read_by_name(registry: Registry) -> None:
+    step = parse_step("jpeg:quality=20,subsampling=444", registry)
     assert step.distortion.name == "jpeg"
     assert step.params == {"quality": 20.0, "subsampling": 444.0}
     assert step.severity is None
 
 
-def test_a_bare_name_takes_the_defaults(catalogue: Catalogue) -> None:
-    step = parse_step("gaussian_blur", catalogue, seed=4)
-    assert step.params == catalogue.atom("gaussian_blur").complete({})
+def test_a_bare_name_takes_the_defaults(registry: Registry) -> None:
+    step = parse_step("gaussian_blur", registry, seed=4)
+    assert step.params == registry.atom("gaussian_blur").complete({})
     assert step.seed == 4
 
 
 def test_severity_sets_scaled_parameters_and_the_seed_draws_the_others(
-    catalogue: Catalogue,
+    registry: Registry,
 ) -> None:
-    first = parse_step("shift:severity=1", catalogue, seed=1)
-    again = parse_step("shift:severity=1,seed=1", catalogue, seed=9)
-    other = parse_step("shift:severity=1", catalogue, seed=2)
+    first = parse_step("shift:severity=1", registry, seed=1)
+    again = parse_step("shift:severity=1,seed=1", registry, seed=9)
+    other = parse_step("shift:severity=1", registry, seed=2)
     assert first == again
     assert first.severity == 1.0
     assert first.params["distance"] == other.params["distance"] == 10.0
     assert first.params["angle"] != other.params["angle"]
 
 
-def test_a_given_value_wins_over_the_draw(catalogue: Catalogue) -> None:
-    step = parse_step("jpeg:severity=0.5,subsampling=422", catalogue)
+def test_a_given_value_wins_over_the_draw(registry: Registry) -> None:
+    step = parse_step("jpeg:severity=0.5,subsampling=422", registry)
     assert step.params["subsampling"] == 422.0
     assert step.severity == 0.5
 
 
-def test_a_step_applies_the_same_way_each_time(catalogue: Catalogue, photos: list[Patch]) -> None:
-    step = parse_step("gaussian_white:sigma=0.1,seed=3", catalogue)
+def test_a_step_applies_the_same_way_each_time(registry: Registry, photos: list[Patch]) -> None:
+    step = parse_step("gaussian_white:sigma=0.1,seed=3", registry)
     assert np.array_equal(step.apply(photos[0]), step.apply(photos[0]))
     assert not np.array_equal(step.apply(photos[0]), photos[0])
 
@@ -70,7 +70,7 @@ def test_a_step_applies_the_same_way_each_time(catalogue: Catalogue, photos: lis
         ("", "unknown distortion ''"),
     ],
 )
-def test_a_mistake_is_named_on_one_line(catalogue: Catalogue, text: str, message: str) -> None:
+def test_a_mistake_is_named_on_one_line(registry: Registry, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
-        parse_step(text, catalogue)
+        parse_step(text, registry)
     assert "\n" not in str(caught.value)

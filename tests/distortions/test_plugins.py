@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from bapps_gen.distortions.definition import Patch
-from bapps_gen.distortions.registry import load_catalogue
+from bapps_gen.distortions.registry import load_registry
 from bapps_gen.distortions.steps import parse_step
 from bapps_gen.errors import UserError
 
 PLUGIN = """
     import numpy as np
-    from bapps_gen.distortions import Distortion, Free, Scaled
+    from bapps_gen.distortions import Distortion, RandomParameter, SeverityParameter
 
     def posterize(patch, params, rng):
         step = params["step"]
@@ -25,7 +25,7 @@ PLUGIN = """
         offset = rng.integers(0, 2)
         return np.clip(np.round(patch / step) * step + offset, 0, 255).astype(np.uint8)
 
-    STEP = Scaled(name="step", unit="levels", identity=1.0, ends=((8.0, 64.0),),
+    STEP = SeverityParameter(name="step", unit="levels", identity=1.0, range=((8.0, 64.0),),
                   allowed=(1.0, 128.0), summary="distance between levels")
 
     DISTORTIONS = [
@@ -44,22 +44,22 @@ def write(folder: Path, text: str, name: str = "my_distortions.py") -> str:
 def test_a_file_adds_its_distortions_after_the_built_in_ones(
     tmp_path: Path, photos: list[Patch]
 ) -> None:
-    catalogue = load_catalogue([write(tmp_path, PLUGIN)])
-    assert len(catalogue.ids) == 329
-    assert catalogue.ids[-1] == "posterize"
-    assert catalogue.ids[:328] == load_catalogue().ids
-    assert catalogue.atom("posterize").version == 3
-    out = parse_step("posterize:step=50", catalogue).apply(photos[0])
+    registry = load_registry([write(tmp_path, PLUGIN)])
+    assert len(registry.ids) == 329
+    assert registry.ids[-1] == "posterize"
+    assert registry.ids[:328] == load_registry().ids
+    assert registry.atom("posterize").version == 3
+    out = parse_step("posterize:step=50", registry).apply(photos[0])
     assert len(np.unique(out)) <= 6
 
 
 def test_a_plugin_distortion_composes_with_built_in_ones(tmp_path: Path) -> None:
-    catalogue = load_catalogue([write(tmp_path, PLUGIN)])
+    registry = load_registry([write(tmp_path, PLUGIN)])
     for distortion_id in ("posterize+jpeg", "pink+posterize"):
-        members = catalogue.members(distortion_id)
+        members = registry.members(distortion_id)
         assert "+".join(member.name for member in members) == distortion_id
     with pytest.raises(UserError, match="'posterize\\+posterize' is not one of"):
-        catalogue.members("posterize+posterize")
+        registry.members("posterize+posterize")
 
 
 def test_two_files_of_one_name_live_together(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_two_files_of_one_name_live_together(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         write(tmp_path / folder, PLUGIN.replace('name="posterize"', f'name="{name}"'))
     paths = [str(tmp_path / folder / "my_distortions.py") for folder in ("a", "b")]
-    assert load_catalogue(paths).ids[-2:] == ("posterize", "other")
+    assert load_registry(paths).ids[-2:] == ("posterize", "other")
 
 
 @pytest.mark.parametrize("whole_module", [True, False])
@@ -83,9 +83,9 @@ def test_an_installed_entry_point_is_found_by_name(
     (metadata / "entry_points.txt").write_text(f"[bapps_gen.distortions]\nposter = {target}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     try:
-        assert load_catalogue(["poster"]).ids[-1] == "posterize"
+        assert load_registry(["poster"]).ids[-1] == "posterize"
         with pytest.raises(UserError, match="unknown plugin 'postr'; did you mean 'poster'"):
-            load_catalogue(["postr"])
+            load_registry(["postr"])
     finally:
         sys.modules.pop(module, None)
 
@@ -137,20 +137,20 @@ def test_a_faulty_plugin_is_named_on_one_line(
     assert old in PLUGIN
     path = write(tmp_path, PLUGIN.replace(old, new))
     with pytest.raises(UserError, match=message) as caught:
-        load_catalogue([path])
+        load_registry([path])
     assert path in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"plugin .*none\.py: there is no such file"):
-        load_catalogue([str(tmp_path / "none.py")])
+        load_registry([str(tmp_path / "none.py")])
 
 
 def test_a_name_in_two_plugins_is_refused(tmp_path: Path) -> None:
     first, second = write(tmp_path, PLUGIN), write(tmp_path, PLUGIN, "again.py")
     with pytest.raises(UserError, match=r"again\.py: the name 'posterize' is already defined by"):
-        load_catalogue([first, second])
+        load_registry([first, second])
 
 
 def test_a_distortion_without_parameters_works(tmp_path: Path, photos: list[Patch]) -> None:
@@ -160,5 +160,5 @@ def test_a_distortion_without_parameters_works(tmp_path: Path, photos: list[Patc
             return 255 - patch
         DISTORTIONS = [Distortion("negative", 1, "own", "", (), negative, has_identity=False)]
     """
-    catalogue = load_catalogue([write(tmp_path, text)])
-    assert np.array_equal(parse_step("negative", catalogue).apply(photos[0]), 255 - photos[0])
+    registry = load_registry([write(tmp_path, text)])
+    assert np.array_equal(parse_step("negative", registry).apply(photos[0]), 255 - photos[0])

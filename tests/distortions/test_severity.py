@@ -14,9 +14,9 @@ from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.distortions.definition import (
     MILD_SEVERITY,
     Distortion,
-    Free,
     Patch,
-    Scaled,
+    RandomParameter,
+    SeverityParameter,
     check_distortion,
 )
 from bapps_gen.errors import UserError
@@ -75,11 +75,13 @@ def test_drawn_values_are_always_allowed(
 
 @every_atom
 def test_the_mild_end_is_at_severity_a_fifth_and_the_strong_end_at_1(atom: Distortion) -> None:
-    scaled = [parameter for parameter in atom.parameters if isinstance(parameter, Scaled)]
+    scaled = [
+        parameter for parameter in atom.parameters if isinstance(parameter, SeverityParameter)
+    ]
     assert scaled
     for parameter in scaled:
-        for branch, (mild, strong) in enumerate(parameter.ends):
-            uniform = (branch + 0.5) / len(parameter.ends)
+        for branch, (mild, strong) in enumerate(parameter.range):
+            uniform = (branch + 0.5) / len(parameter.range)
             assert parameter.at(0.0, uniform) == parameter.identity
             assert parameter.at(MILD_SEVERITY, uniform) == pytest.approx(mild)
             assert parameter.at(1.0, uniform) == pytest.approx(strong)
@@ -121,12 +123,12 @@ def test_ends_in_the_wrong_order_or_range_are_refused(
     ends: tuple[tuple[float, float], ...], allowed: tuple[float, float]
 ) -> None:
     with pytest.raises(UserError, match="parameter x: "):
-        Scaled(name="x", unit="", identity=0.0, ends=ends, allowed=allowed, summary="")
+        SeverityParameter(name="x", unit="", identity=0.0, range=ends, allowed=allowed, summary="")
 
 
 def test_a_free_parameter_cannot_draw_what_it_does_not_allow() -> None:
     with pytest.raises(UserError, match="parameter x: 2 lies outside"):
-        Free(name="x", unit="", default=0.5, allowed=(0, 1), summary="", drawn=(0, 2))
+        RandomParameter(name="x", unit="", default=0.5, allowed=(0, 1), summary="", range=(0, 2))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_a_free_parameter_cannot_draw_what_it_does_not_allow() -> None:
         ({"version": 0}, "version = 0 is not allowed"),
         ({"version": "1"}, "version is of type str"),
         ({"parameters": []}, "parameters is of type list"),
-        ({"parameters": ("sigma",)}, "must be a Scaled or a Free"),
+        ({"parameters": ("sigma",)}, "must be a SeverityParameter or a RandomParameter"),
         ({"function": None}, "cannot be called"),
     ],
 )
@@ -160,7 +162,8 @@ def test_a_malformed_record_is_refused(changes: dict[str, object], message: str)
 )
 def test_parameter_names_that_would_confuse_a_manifest_are_refused(names: tuple[str, ...]) -> None:
     parameters = tuple(
-        Free(name=name, unit="", default=0.0, allowed=(0, 1), summary="") for name in names
+        RandomParameter(name=name, unit="", default=0.0, allowed=(0, 1), summary="")
+        for name in names
     )
     record = Distortion("mine", 1, "own", "", parameters, lambda patch, params, rng: patch.copy())
     with pytest.raises(UserError, match="mine: "):

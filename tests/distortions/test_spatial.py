@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bapps_gen.distortions.atoms import ATOMS
-from bapps_gen.distortions.definition import Distortion, Patch, Scaled
-from bapps_gen.distortions.registry import Catalogue
+from bapps_gen.distortions.definition import Distortion, Patch, SeverityParameter
+from bapps_gen.distortions.registry import Registry
 from bapps_gen.distortions.spatial import control_flow
 from bapps_gen.seeding import generator
 
@@ -47,38 +47,38 @@ def test_a_constant_image_stays_constant_up_to_its_borders(
 
 @pytest.mark.parametrize(("angle", "axis"), [(0.0, 1), (90.0, 0), (180.0, 1), (270.0, 0)])
 def test_a_whole_shift_moves_pixels_unchanged(
-    catalogue: Catalogue, photos: list[Patch], angle: float, axis: int
+    registry: Registry, photos: list[Patch], angle: float, axis: int
 ) -> None:
-    out = catalogue.atom("shift").apply(photos[0], {"distance": 5.0, "angle": angle}, generator(0))
+    out = registry.atom("shift").apply(photos[0], {"distance": 5.0, "angle": angle}, generator(0))
     sign = 1 if angle < 135 else -1
     rolled = np.roll(photos[0], 5 * sign, axis=axis)
     assert np.array_equal(out[5:-5, 5:-5], rolled[5:-5, 5:-5])
 
 
 def test_a_shift_mirrors_the_image_about_its_edge_pixel(
-    catalogue: Catalogue, photos: list[Patch]
+    registry: Registry, photos: list[Patch]
 ) -> None:
-    out = catalogue.atom("shift").apply(photos[0], {"distance": 4.0, "angle": 0.0}, generator(0))
+    out = registry.atom("shift").apply(photos[0], {"distance": 4.0, "angle": 0.0}, generator(0))
     assert np.array_equal(out[:, :4], photos[0][:, 4:0:-1])
 
 
 @pytest.mark.parametrize("distance", [0.25, 0.5, 2.7])
 def test_a_sub_pixel_shift_keeps_its_distance_and_its_sharpness(
-    catalogue: Catalogue, distance: float
+    registry: Registry, distance: float
 ) -> None:
     x = np.arange(64)
     wave = 128 + 80 * np.cos(2 * np.pi * x / 5)
     image = np.repeat(np.tile(np.round(wave).astype(np.uint8), (64, 1))[..., None], 3, axis=-1)
     params = {"distance": distance, "angle": 0.0}
-    out = catalogue.atom("shift").apply(image, params, generator(0))
+    out = registry.atom("shift").apply(image, params, generator(0))
     expected = 128 + 80 * np.cos(2 * np.pi * (x - distance) / 5)
     assert np.abs(out[:, 8:-8, 0] - expected[8:-8]).max() < 3
 
 
 def test_a_shift_and_its_opposite_give_the_image_back(
-    catalogue: Catalogue, photos: list[Patch]
+    registry: Registry, photos: list[Patch]
 ) -> None:
-    shift = catalogue.atom("shift")
+    shift = registry.atom("shift")
     smooth = cv2.GaussianBlur(photos[0], (0, 0), 1.2)
     there = shift.apply(smooth, {"distance": 2.4, "angle": 30.0}, generator(0))
     back = shift.apply(there, {"distance": 2.4, "angle": 210.0}, generator(0))
@@ -86,8 +86,8 @@ def test_a_shift_and_its_opposite_give_the_image_back(
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_an_affine_warp_moves_corners_by_its_displacement(catalogue: Catalogue, seed: int) -> None:
-    warp = catalogue.atom("affine_warp")
+def test_an_affine_warp_moves_corners_by_its_displacement(registry: Registry, seed: int) -> None:
+    warp = registry.atom("affine_warp")
     out = origins(warp.apply(ramps(), {"displacement": 6.0}, generator(seed)))
     grid = np.mgrid[16:48, 16:48][::-1].reshape(2, -1).T
     known = np.column_stack((grid, np.ones(len(grid))))
@@ -99,10 +99,8 @@ def test_an_affine_warp_moves_corners_by_its_displacement(catalogue: Catalogue, 
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_homography_moves_every_corner_by_its_displacement(
-    catalogue: Catalogue, seed: int
-) -> None:
-    warp = catalogue.atom("homography")
+def test_a_homography_moves_every_corner_by_its_displacement(registry: Registry, seed: int) -> None:
+    warp = registry.atom("homography")
     out = origins(warp.apply(ramps(), {"displacement": 6.0}, generator(seed)))
     grid = np.mgrid[14:50, 14:50][::-1].reshape(2, -1).T.astype(float)
     matrix, _ = cv2.findHomography(grid, out[14:50, 14:50].reshape(-1, 2))
@@ -123,9 +121,9 @@ def test_a_flow_moves_each_control_point_by_its_displacement(cubic: bool) -> Non
 
 
 @pytest.mark.parametrize("name", ["linear_warp", "cubic_warp"])
-def test_a_warp_displaces_by_its_flow(catalogue: Catalogue, name: str) -> None:
+def test_a_warp_displaces_by_its_flow(registry: Registry, name: str) -> None:
     params = {"displacement": 3.0, "spacing": 20.0}
-    out = origins(catalogue.atom(name).apply(ramps(), params, generator(8)))
+    out = origins(registry.atom(name).apply(ramps(), params, generator(8)))
     flow = control_flow(64, 64, params, generator(8), cubic=name == "cubic_warp")
     y, x = np.mgrid[:64, :64]
     inside = (slice(6, -6), slice(6, -6))
@@ -136,9 +134,9 @@ def test_a_warp_displaces_by_its_flow(catalogue: Catalogue, name: str) -> None:
 @pytest.mark.parametrize("name", ["linear_warp", "cubic_warp"])
 @pytest.mark.parametrize("uniform", [0.0, 0.5, 0.999])
 def test_the_strongest_warp_does_not_fold_over(
-    catalogue: Catalogue, name: str, uniform: float
+    registry: Registry, name: str, uniform: float
 ) -> None:
-    params = catalogue.atom(name).draw(1.0, [0.0, uniform])
+    params = registry.atom(name).draw(1.0, [0.0, uniform])
     for seed in range(100):
         flow = control_flow(64, 64, params, generator(seed), cubic=name == "cubic_warp")
         by_x = np.diff(flow, axis=2)[:, :-1]
@@ -148,11 +146,11 @@ def test_the_strongest_warp_does_not_fold_over(
 
 
 def test_a_ghost_of_full_weight_is_a_shift_and_of_half_their_mean(
-    catalogue: Catalogue, photos: list[Patch]
+    registry: Registry, photos: list[Patch]
 ) -> None:
     place = {"distance": 6.3, "angle": 40.0}
-    shifted = catalogue.atom("shift").apply(photos[2], place, generator(0)).astype(int)
-    ghost = catalogue.atom("ghosting")
+    shifted = registry.atom("shift").apply(photos[2], place, generator(0)).astype(int)
+    ghost = registry.atom("ghosting")
     full = ghost.apply(photos[2], {"weight": 1.0, **place}, generator(0))
     half = ghost.apply(photos[2], {"weight": 0.5, **place}, generator(0))
     assert np.array_equal(full, shifted)
@@ -160,10 +158,10 @@ def test_a_ghost_of_full_weight_is_a_shift_and_of_half_their_mean(
 
 
 def test_chromatic_aberration_moves_red_and_blue_apart_and_leaves_green(
-    catalogue: Catalogue, photos: list[Patch]
+    registry: Registry, photos: list[Patch]
 ) -> None:
-    atom = catalogue.atom("chromatic_aberration")
-    shift = catalogue.atom("shift")
+    atom = registry.atom("chromatic_aberration")
+    shift = registry.atom("shift")
     params = {"displacement": 2.5, "angle": 70.0, "radial": 0.0}
     out = atom.apply(photos[3], params, generator(0))
     there = shift.apply(photos[3], {"distance": 2.5, "angle": 70.0}, generator(0))
@@ -172,13 +170,13 @@ def test_chromatic_aberration_moves_red_and_blue_apart_and_leaves_green(
 
 
 def test_radial_aberration_enlarges_red_and_reduces_blue_about_the_centre(
-    catalogue: Catalogue,
+    registry: Registry,
 ) -> None:
     y, x = np.mgrid[:65, :65]
     distance = np.hypot(x - 32, y - 32)
     image = np.repeat(np.round(5 * distance).clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
     params = {"displacement": 4.0, "angle": 0.0, "radial": 1.0}
-    out = catalogue.atom("chromatic_aberration").apply(image, params, generator(0)).astype(float)
+    out = registry.atom("chromatic_aberration").apply(image, params, generator(0)).astype(float)
     # At half the way to a corner the content has moved by half of 4 px, which is 10 levels.
     assert out[48, 48, 0] - out[48, 48, 1] == pytest.approx(-10, abs=1.5)
     assert out[48, 48, 2] - out[48, 48, 1] == pytest.approx(10, abs=1.5)
@@ -190,7 +188,7 @@ def test_the_largest_allowed_values_are_safe_on_the_smallest_image(atom: Distort
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     params = atom.draw(1.0, [0.99] * 6)
     for parameter in atom.parameters:
-        if isinstance(parameter, Scaled):
+        if isinstance(parameter, SeverityParameter):
             for value in parameter.allowed:
                 out = atom.apply(image, {**params, parameter.name: value}, generator(1))
                 assert out.shape == image.shape

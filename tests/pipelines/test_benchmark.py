@@ -27,8 +27,8 @@ from PIL import Image
 
 from bapps_gen.cli import main
 from bapps_gen.distortions.atoms import ATOMS
-from bapps_gen.distortions.definition import Scaled
-from bapps_gen.distortions.registry import load_catalogue
+from bapps_gen.distortions.definition import SeverityParameter
+from bapps_gen.distortions.registry import load_registry
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.rows import Crop
 from bapps_gen.pipelines.benchmarks.plan import (
@@ -43,7 +43,7 @@ from bapps_gen.pipelines.rows.spec import atom_versions
 from bapps_gen.storage.atomic import folder_lock
 from making import one_line, photo, run_on_a_full_disk, save_photo
 
-CATALOGUE = load_catalogue()
+REGISTRY = load_registry()
 FEW = ("--atoms", "gaussian_white,ghosting,jpeg", "--levels", "3")
 AMPLITUDES = (
     *("lightness_shift", "color_shift", "contrast", "saturation", "uniform_white"),
@@ -164,9 +164,9 @@ def test_only_parameters_that_follow_severity_change_over_the_levels(whole):
         assert [row["level"] for row in rows] == [1, 2, 3, 4, 5]
         assert [row["severity"] for row in rows] == [0.2, 0.4, 0.6, 0.8, 1.0]
         assert len({row["steps"][0]["seed"] for row in rows}) == 1
-        for place, parameter in enumerate(CATALOGUE.atom(name).parameters):
+        for place, parameter in enumerate(REGISTRY.atom(name).parameters):
             values = [row["steps"][0]["params"][place]["value"] for row in rows]
-            if isinstance(parameter, Scaled):
+            if isinstance(parameter, SeverityParameter):
                 moves = [abs(value - parameter.identity) for value in values]
                 assert moves == sorted(set(moves))
                 assert len({value > parameter.identity for value in values}) == 1
@@ -558,26 +558,26 @@ def test_tar_and_parquet_sources_have_folders_of_their_names(photos, tmp_path):
 
 def test_the_choice_is_what_is_named_and_nothing_else():
     names = tuple(atom.name for atom in ATOMS)
-    assert choose_variants(CATALOGUE) == names
-    assert choose_variants(CATALOGUE, atoms=("jpeg", "shift")) == ("shift", "jpeg")
-    assert choose_variants(CATALOGUE, families=("blur",)) == ("gaussian_blur", "bilateral")
-    assert choose_variants(CATALOGUE, compositions=("shift+jpeg",)) == ("shift+jpeg",)
-    assert choose_variants(CATALOGUE, atoms=("pink",), compositions=("shift+jpeg",)) == (
+    assert choose_variants(REGISTRY) == names
+    assert choose_variants(REGISTRY, atoms=("jpeg", "shift")) == ("shift", "jpeg")
+    assert choose_variants(REGISTRY, families=("blur",)) == ("gaussian_blur", "bilateral")
+    assert choose_variants(REGISTRY, compositions=("shift+jpeg",)) == ("shift+jpeg",)
+    assert choose_variants(REGISTRY, atoms=("pink",), compositions=("shift+jpeg",)) == (
         "pink",
         "shift+jpeg",
     )
-    assert len(choose_variants(CATALOGUE, compositions=("all",))) == 308
-    assert len(choose_variants(CATALOGUE, atoms=("all",), compositions=("all",))) == 328
+    assert len(choose_variants(REGISTRY, compositions=("all",))) == 308
+    assert len(choose_variants(REGISTRY, atoms=("all",), compositions=("all",))) == 328
 
 
 PLUGIN = """
 import numpy as np
-from bapps_gen.distortions import Distortion, Free, Scaled
+from bapps_gen.distortions import Distortion, RandomParameter, SeverityParameter
 
 def turn(patch, params, rng):
     return np.roll(patch, int(params["by"]), 0)
 
-BY = Free("by", "px", 1.0, (0.0, 64.0), "rows", drawn=(1.0, 20.0), integer=True)
+BY = RandomParameter("by", "px", 1.0, (0.0, 64.0), "rows", range=(1.0, 20.0), integer=True)
 DISTORTIONS = [Distortion("NAME", 2, "own", "rolls", (BY,), turn, has_identity=False)]
 """
 
@@ -728,10 +728,10 @@ def test_the_estimate_is_near_what_is_written(photos, few):
         images=6,
         source_digest="",
         choices=choices,
-        versions=atom_versions(CATALOGUE, choices),
+        versions=atom_versions(REGISTRY, choices),
         severities=even_severities(3),
     )
-    expected = estimate(spec, open_source([photos]), CATALOGUE)
+    expected = estimate(spec, open_source([photos]), REGISTRY)
     assert (expected.pictures, expected.references) == (54, 6)
     written = sum(path.stat().st_size for path in few.rglob("*.png"))
     assert 0.5 < expected.bytes / written < 2
@@ -747,7 +747,7 @@ def test_another_version_of_an_atom_is_refused():
         severities=(1.0,),
     )
     with pytest.raises(UserError, match="jpeg is version 1 here"):
-        BenchmarkPlanner(spec, CATALOGUE)
+        BenchmarkPlanner(spec, REGISTRY)
 
 
 def test_benchmarks_need_no_torch(photos, tmp_path):

@@ -25,7 +25,7 @@ from bapps_gen.cnn_distorters import zoo as zoo_module
 from bapps_gen.cnn_distorters.as_distortions import distorter_versions, with_zoo
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.zoo import distorter_path, open_zoo
-from bapps_gen.distortions.registry import load_catalogue
+from bapps_gen.distortions.registry import load_registry
 from bapps_gen.distortions.steps import parse_step
 from bapps_gen.errors import UserError
 from bapps_gen.imaging.encode import decode_png, encode_png
@@ -35,14 +35,14 @@ from bapps_gen.manifests.rows import Step, distortion_id
 from bapps_gen.pipelines.datasets import zoo as dataset_zoo
 from bapps_gen.pipelines.datasets.zoo import recipe_files
 from bapps_gen.pipelines.rows import renderer as triplets
-from bapps_gen.pipelines.rows.plan import Planner, plan_row, planning_catalogue
+from bapps_gen.pipelines.rows.plan import Planner, plan_row, planning_registry
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
 from bapps_gen.pipelines.rows.spec import TripletSpec, atom_versions, spec_from_values
 from bapps_gen.seeding import Streams, generator, seed_of
 from making import contents, make, one_line, photo, save_photo
 from small_zoo import IDS, SMALL, SPECS, write_zoo
 
-CATALOGUE = load_catalogue()
+REGISTRY = load_registry()
 
 pytestmark = pytest.mark.usefixtures("single_thread")
 
@@ -80,18 +80,18 @@ def copy(sets: dict[str, Path], tmp_path: Path) -> Path:
 
 def spec_of(choices: tuple[str, ...] = (), distorters: int = 96, **values: object) -> TripletSpec:
     ids = tuple(f"{number:03d}" for number in range(distorters))
-    versions = (*atom_versions(CATALOGUE, choices), *distorter_versions(ids))
+    versions = (*atom_versions(REGISTRY, choices), *distorter_versions(ids))
     fixed = {"seed": 0, "images": 7, "source_digest": "x", "choices": choices}
     pinned = tuple((name, f"digest of {name}") for name in ids)
     return TripletSpec(**{**fixed, "versions": versions, "distorters": pinned, **values})
 
 
 CNN = spec_of()
-MIX = spec_of(CATALOGUE.ids, sequences=0.5)
+MIX = spec_of(REGISTRY.ids, sequences=0.5)
 
 
 def sides_of(spec: TripletSpec, rows: int) -> list[tuple[str, str]]:
-    planner = Planner(spec, planning_catalogue(spec))
+    planner = Planner(spec, planning_registry(spec))
     return [tuple(map(distortion_id, planner.row(row).sides)) for row in range(rows)]
 
 
@@ -113,7 +113,7 @@ def evenness(counts: Counter, kinds: int) -> float:
 
 @pytest.mark.parametrize("spec", [CNN, MIX], ids=["cnn", "mix"])
 def test_a_plan_is_a_pure_function_that_needs_no_zoo(spec):
-    planner = Planner(spec, planning_catalogue(spec))
+    planner = Planner(spec, planning_registry(spec))
     for row in (5, 0, 123_456, 7):
         planner.row(row + 1)
         assert planner.row(row) == plan_row(spec, row)
@@ -166,7 +166,7 @@ def test_a_mixed_set_draws_from_the_chosen_distortions_alone():
 
 
 def test_a_distorters_step_has_a_seed_of_its_own_and_no_severity():
-    planner = Planner(MIX, planning_catalogue(MIX))
+    planner = Planner(MIX, planning_registry(MIX))
     steps = [step for row in range(500) for side in planner.row(row).sides for step in side]
     assert len({step.seed for step in steps}) == len(steps)
     for step in steps:
@@ -217,7 +217,7 @@ def test_a_traditional_spec_is_what_it_was_before_there_were_distorters():
 @pytest.mark.parametrize(
     ("spec", "digest", "plans"),
     [
-        (spec_of(CATALOGUE.ids, 0), "1beee3b16a80c1685a4299fb60d6ce33", "30462048030acc95"),
+        (spec_of(REGISTRY.ids, 0), "1beee3b16a80c1685a4299fb60d6ce33", "30462048030acc95"),
         (CNN, "abb8bde2e46ab2d733cd99dd8c2d01aa", "77f5b174b88d9bb9"),
         (MIX, "7ca467fe9e4dae07fe1d20151f1ea27d", "b0993bb48c80924b"),
         (replace(MIX, sequences=0.0), "b06b0c060adf15db1398ad8120aec599", "3a25388505c2d98a"),
@@ -231,7 +231,7 @@ def test_specs_and_plans_are_what_they_were_before_there_were_pairs(spec, digest
 
 def plans_digest(spec: TripletSpec) -> str:
     """Of 300 rows' plans, numbers to nine digits, for the powers in them may end otherwise."""
-    planner = Planner(spec, planning_catalogue(spec))
+    planner = Planner(spec, planning_registry(spec))
     found = hashlib.sha256()
     for plan in map(planner.row, range(300)):
         places = [(place.reduction, f"{place.left:.9g} {place.top:.9g}") for place in plan.crops]
@@ -261,7 +261,7 @@ def patches(count: int) -> list[np.ndarray]:
 def sequences(count: int) -> list[tuple[Step, ...]]:
     """Up to four steps in any order, of distorters and atoms."""
     rng = np.random.default_rng(1)
-    atoms = [parse_step(text, CATALOGUE) for text in ("jpeg", "gaussian_white", "shift")]
+    atoms = [parse_step(text, REGISTRY) for text in ("jpeg", "gaussian_white", "shift")]
     made = []
     for _ in range(count):
         steps = []
@@ -277,7 +277,7 @@ def sequences(count: int) -> list[tuple[Step, ...]]:
 
 
 def test_pixels_do_not_depend_on_what_is_rendered_together(zoo):
-    atoms, streams = with_zoo(CATALOGUE, open_zoo(zoo)).atoms, Streams()
+    atoms, streams = with_zoo(REGISTRY, open_zoo(zoo)).atoms, Streams()
     given, steps = patches(60), sequences(60)
     before = [patch.copy() for patch in given]
     one_by_one = [
@@ -294,7 +294,7 @@ def test_pixels_do_not_depend_on_what_is_rendered_together(zoo):
 
 def test_a_distorter_is_given_the_seed_of_its_step(zoo):
     opened = open_zoo(zoo)
-    atoms = with_zoo(CATALOGUE, opened).atoms
+    atoms = with_zoo(REGISTRY, opened).atoms
     (patch,) = patches(1)
     for name in IDS:
         step = Step(f"cnn:{name}", 1, (), 77, None)
@@ -302,7 +302,7 @@ def test_a_distorter_is_given_the_seed_of_its_step(zoo):
         assert np.array_equal(apply_steps(patch, (step,), atoms, Streams()), expected)
         assert np.array_equal(apply_many([patch], [(step,)], atoms, Streams())[0], expected)
         assert np.array_equal(
-            parse_step(f"cnn:{name}:seed=77", with_zoo(CATALOGUE, opened)).apply(patch), expected
+            parse_step(f"cnn:{name}:seed=77", with_zoo(REGISTRY, opened)).apply(patch), expected
         )
 
 
@@ -435,10 +435,10 @@ def test_chosen_distorters_are_the_only_ones(zoo, photos, tmp_path):
 def test_a_mixed_set_takes_a_users_distortion(zoo, photos, tmp_path):
     plugin = tmp_path / "mine.py"
     plugin.write_text(
-        "from bapps_gen.distortions import Distortion, Scaled\n"
+        "from bapps_gen.distortions import Distortion, SeverityParameter\n"
         "def fade(patch, params, rng):\n"
         "    return (patch * (1 - params['strength'])).astype('uint8')\n"
-        "STRENGTH = Scaled('strength', '', 0.0, ((0.1, 0.8),), (0.0, 1.0), 'share of black')\n"
+        "STRENGTH = SeverityParameter('strength', '', 0.0, ((0.1, 0.8),), (0.0, 1.0), 'black')\n"
         "DISTORTIONS = [Distortion('fade', 1, 'own', 'fades', (STRENGTH,), fade)]\n"
     )
     out = tmp_path / "set"
@@ -594,7 +594,7 @@ def test_any_sequence_of_steps_replays(copy, zoo, photos, tmp_path):
     path = recipe / "data" / "part-00000.parquet"
     table = pq.read_table(path)
     steps = table.column("steps0").to_pylist()
-    jpeg = parse_step("jpeg:quality=30", CATALOGUE)
+    jpeg = parse_step("jpeg:quality=30", REGISTRY)
     params = [{"name": name, "value": value} for name, value in jpeg.params.items()]
     made = {"params": params, "version": 1, "seed": 5, "severity": None}
     plain = {**made, "params": []}
@@ -610,11 +610,11 @@ def test_any_sequence_of_steps_replays(copy, zoo, photos, tmp_path):
     out = tmp_path / "again"
     given = ["--source", str(photos), "--workers", "1", "--out", str(out), "--allow-different"]
     assert main(["replay", str(recipe), *given]) == 0
-    catalogue = with_zoo(CATALOGUE, open_zoo(zoo))
+    registry = with_zoo(REGISTRY, open_zoo(zoo))
     first = next(iter_triplets(out))
     patch = first.ref
     for text in ("jpeg:quality=30", "cnn:002", "cnn:000", "jpeg:quality=30"):
-        patch = parse_step(text, catalogue, seed=5).apply(patch)
+        patch = parse_step(text, registry, seed=5).apply(patch)
     assert np.array_equal(first.p0, patch)
 
 
@@ -762,10 +762,10 @@ def test_distorters_and_distortions_compose_freely_on_an_image(picture, zoo, tmp
     assert said[0] == "cnn:001 v1: strength 1, seed 0"
     assert said[1].startswith("jpeg v1: quality 30")
     assert said[2] == "cnn:mine-4 v1: strength 1, seed 9"
-    catalogue = with_zoo(CATALOGUE, open_zoo(zoo))
+    registry = with_zoo(REGISTRY, open_zoo(zoo))
     image = cv2.imread(str(picture))[..., ::-1]
     for place, text in enumerate(texts):
-        image = parse_step(text, catalogue, place).apply(np.ascontiguousarray(image))
+        image = parse_step(text, registry, place).apply(np.ascontiguousarray(image))
     assert np.array_equal(cv2.imread(str(out))[..., ::-1], image)
 
 

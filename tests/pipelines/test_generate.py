@@ -263,11 +263,11 @@ def test_a_users_distortion_joins_in_and_is_named_with_its_version(photos, tmp_p
     plugin = tmp_path / "mine.py"
     plugin.write_text(
         "import numpy as np\n"
-        "from bapps_gen.distortions import Distortion, Scaled\n"
+        "from bapps_gen.distortions import Distortion, SeverityParameter\n"
         "def fade(patch, params, rng):\n"
         "    kept = 1 - params['strength']\n"
         "    return np.round(patch * kept).astype(np.uint8)\n"
-        "STRENGTH = Scaled('strength', '', 0.0, ((0.1, 0.8),), (0.0, 1.0), 'share of black')\n"
+        "STRENGTH = SeverityParameter('strength', '', 0.0, ((0.1, 0.8),), (0.0, 1.0), 'black')\n"
         "DISTORTIONS = [Distortion('fade', 3, 'own', 'fades to black', (STRENGTH,), fade)]\n"
     )
     options = ("--plugin", str(plugin), "--atoms", "fade", "--compositions", "fade+jpeg")

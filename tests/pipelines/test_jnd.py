@@ -23,7 +23,7 @@ import pytest
 from bapps_gen.cli import main
 from bapps_gen.cnn_distorters.as_distortions import STRENGTH, distorter_versions, with_zoo
 from bapps_gen.cnn_distorters.zoo import open_zoo
-from bapps_gen.distortions.registry import load_catalogue
+from bapps_gen.distortions.registry import load_registry
 from bapps_gen.distortions.steps import parse_step
 from bapps_gen.errors import UserError
 from bapps_gen.imaging.encode import decode_png, encode_png
@@ -34,7 +34,7 @@ from bapps_gen.metrics.agreement import jnd_map
 from bapps_gen.pipelines.datasets.request import SetRequest, prepare_set
 from bapps_gen.pipelines.rows import renderer as triplets
 from bapps_gen.pipelines.rows.options import JND_SEVERITY
-from bapps_gen.pipelines.rows.plan import LEAST_SHARE, Planner, plan_row, planning_catalogue
+from bapps_gen.pipelines.rows.plan import LEAST_SHARE, Planner, plan_row, planning_registry
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
 from bapps_gen.pipelines.rows.spec import (
     TripletSpec,
@@ -47,7 +47,7 @@ from making import contents, make, one_line, photo, save_photo
 from small_zoo import IDS
 
 FAMILIES = ("traditional", "cnn")
-CATALOGUE = load_catalogue()
+REGISTRY = load_registry()
 
 pytestmark = pytest.mark.usefixtures("single_thread")
 
@@ -123,21 +123,21 @@ def copy(family: str, sets: dict[str, Path], tmp_path: Path) -> Path:
 
 def spec_of(choices: tuple[str, ...] = (), distorters: int = 0, **values: object) -> TripletSpec:
     ids = tuple(f"{number:03d}" for number in range(distorters))
-    versions = (*atom_versions(CATALOGUE, choices), *distorter_versions(ids))
+    versions = (*atom_versions(REGISTRY, choices), *distorter_versions(ids))
     fixed = {"seed": 0, "images": 7, "source_digest": "x", "choices": choices, "is_jnd": True}
     fixed |= {"severity": JND_SEVERITY.default}
     pinned = tuple((name, f"digest of {name}") for name in ids)
     return TripletSpec(**{**fixed, "versions": versions, "distorters": pinned, **values})
 
 
-TRADITIONAL = spec_of(CATALOGUE.ids)
+TRADITIONAL = spec_of(REGISTRY.ids)
 CNN = spec_of(distorters=96)
 SPECS = pytest.mark.parametrize("spec", [TRADITIONAL, CNN], ids=FAMILIES)
 
 
 def plans(spec: TripletSpec, rows: int) -> list[tuple[Step, ...]]:
     """The steps of the one side of each row."""
-    planner = Planner(spec, planning_catalogue(spec))
+    planner = Planner(spec, planning_registry(spec))
     sides = [planner.row(row).sides for row in range(rows)]
     assert {len(side) for side in sides} == {1}
     return [side for (side,) in sides]
@@ -145,7 +145,7 @@ def plans(spec: TripletSpec, rows: int) -> list[tuple[Step, ...]]:
 
 @SPECS
 def test_a_pairs_plan_is_a_pure_function_that_needs_no_zoo(spec):
-    planner = Planner(spec, planning_catalogue(spec))
+    planner = Planner(spec, planning_registry(spec))
     for row in (5, 0, 123_456, 7):
         planner.row(row + 1)
         assert planner.row(row) == plan_row(spec, row)
@@ -188,7 +188,7 @@ def test_parameters_follow_from_the_severities():
             if step.distortion.startswith("cnn:"):
                 assert step.params == (("strength", STRENGTH.at(step.severity, 0.0)),)
             else:
-                names = [part.name for part in CATALOGUE.atom(step.distortion).parameters]
+                names = [part.name for part in REGISTRY.atom(step.distortion).parameters]
                 assert [name for name, _ in step.params] == names
     (blur,) = plans(spec_of(("gaussian_blur",), severity=(0.2, 0.2)), 1)[0]
     assert dict(blur.params)["sigma"] == pytest.approx(0.6)  # the mild end, at 0.2
@@ -262,7 +262,7 @@ def step_of(name: str, strength: float | None, seed: int = 77) -> Step:
 @pytest.mark.parametrize("name", IDS)
 def test_strength_goes_from_the_input_to_the_output_evenly(name, zoo, patches):
     opened, streams = open_zoo(zoo), Streams()
-    atoms = with_zoo(CATALOGUE, opened).atoms
+    atoms = with_zoo(REGISTRY, opened).atoms
     patch = patches[0]
     trained = opened.render(name, patch[None], [77])[0]
     assert not np.array_equal(trained, patch)
@@ -281,9 +281,9 @@ def test_strength_goes_from_the_input_to_the_output_evenly(name, zoo, patches):
 
 
 def test_strengths_may_differ_within_a_batch(zoo, patches):
-    atoms, streams = with_zoo(CATALOGUE, open_zoo(zoo)).atoms, Streams()
+    atoms, streams = with_zoo(REGISTRY, open_zoo(zoo)).atoms, Streams()
     rng = np.random.default_rng(1)
-    jpeg = parse_step("jpeg", CATALOGUE)
+    jpeg = parse_step("jpeg", REGISTRY)
     steps = []
     for place in range(len(patches)):
         strength = rng.choice([None, 0.0, 1.0, rng.random()])
@@ -304,7 +304,7 @@ def test_strengths_may_differ_within_a_batch(zoo, patches):
 
 @pytest.mark.parametrize("strength", [-0.1, 1.01, float("nan")])
 def test_a_strength_out_of_range_is_refused(strength, zoo, patches):
-    atoms = with_zoo(CATALOGUE, open_zoo(zoo)).atoms
+    atoms = with_zoo(REGISTRY, open_zoo(zoo)).atoms
     for apply in (
         lambda step: apply_steps(patches[0], (step,), atoms, Streams()),
         lambda step: apply_many([patches[0]], [(step,)], atoms, Streams()),
@@ -322,7 +322,7 @@ def test_severity_is_mild_at_a_fifth_and_as_trained_at_one():
 
 def test_a_strength_is_given_on_the_command_line(zoo, tmp_path, capsys):
     picture = save_photo(tmp_path / "photo.png", photo(0, 90, 133))
-    catalogue = with_zoo(CATALOGUE, open_zoo(zoo))
+    registry = with_zoo(REGISTRY, open_zoo(zoo))
     image = np.ascontiguousarray(cv2.imread(str(picture))[..., ::-1])
     out = tmp_path / "out.png"
     for text, said in (
@@ -336,7 +336,7 @@ def test_a_strength_is_given_on_the_command_line(zoo, tmp_path, capsys):
         )
         assert f"cnn:001 v1: {said}, seed" in capsys.readouterr().out
         made = cv2.imread(str(out))[..., ::-1]
-        assert np.array_equal(made, parse_step(text, catalogue).apply(image))
+        assert np.array_equal(made, parse_step(text, registry).apply(image))
     assert np.array_equal(made, image)
 
 
@@ -347,7 +347,7 @@ def test_a_row_is_a_pair_that_says_how_it_was_made(family, sets, zoo):
     info = open_dataset(sets[family]).info
     assert (info.kind, info.unit, info.patches) == (f"jnd-{family}", "pairs", PAIR_PATCHES)
     assert ("cnn:001.strength" in info.units) == (family == "cnn")
-    atoms = with_zoo(CATALOGUE, open_zoo(zoo)).atoms
+    atoms = with_zoo(REGISTRY, open_zoo(zoo)).atoms
     rows = contents(sets[family])
     assert len(rows) == 70
     for row in rows:
@@ -449,7 +449,7 @@ def test_severities_too_low_to_change_anything_are_one_line(photos, zoo, tmp_pat
 
 def test_every_atom_changes_a_photo_at_the_lowest_severity_by_default(patches):
     low, streams = JND_SEVERITY.default[0], Streams()
-    for name, atom in CATALOGUE.atoms.items():
+    for name, atom in REGISTRY.atoms.items():
         params = atom.draw(low, [0.3] * len(atom.parameters))
         changed = [
             not np.array_equal(atom.apply(patch, params, streams.at(5, place, 3)), patch)
@@ -467,7 +467,7 @@ def test_the_chosen_distortions_and_distorters_are_the_only_ones(zoo, photos, tm
     out = tmp_path / "cnn"
     assert make_pairs("cnn", zoo, photos, out, 10, "--distorters", "002") == 0
     assert {row["distortion0"] for row in contents(out)} == {"cnn:002"}
-    assert choose_distortions(CATALOGUE) == CATALOGUE.ids
+    assert choose_distortions(REGISTRY) == REGISTRY.ids
 
 
 # Other commands

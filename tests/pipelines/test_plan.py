@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bapps_gen.distortions.registry import load_catalogue
+from bapps_gen.distortions.registry import load_registry
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.rows import distortion_id
 from bapps_gen.pipelines.rows.plan import Planner, plan_row
@@ -19,12 +19,12 @@ from bapps_gen.pipelines.rows.spec import (
 )
 from bapps_gen.seeding import MAX_SEED
 
-CATALOGUE = load_catalogue()
+REGISTRY = load_registry()
 
 
 def make_spec(**values: object) -> TripletSpec:
-    choices = values.pop("choices", CATALOGUE.ids)
-    versions = atom_versions(CATALOGUE, choices)
+    choices = values.pop("choices", REGISTRY.ids)
+    versions = atom_versions(REGISTRY, choices)
     fixed = {"seed": 0, "images": 7, "source_digest": "x", "choices": choices}
     return TripletSpec(**{**fixed, "versions": versions, **values})
 
@@ -36,10 +36,10 @@ SPEC = make_spec()
 @settings(max_examples=50)
 def test_a_row_is_the_same_whatever_was_planned_before(row, seed):
     spec = replace(SPEC, seed=seed)
-    busy = Planner(spec, CATALOGUE)
+    busy = Planner(spec, REGISTRY)
     for other in (row + 1, 0, row + 12345):
         busy.row(other)
-    assert busy.row(row) == Planner(spec, CATALOGUE).row(row) == plan_row(spec, row)
+    assert busy.row(row) == Planner(spec, REGISTRY).row(row) == plan_row(spec, row)
 
 
 @given(st.integers(0, 10**9))
@@ -48,7 +48,7 @@ def test_every_parameter_is_one_that_a_user_may_give(row):
     for side in plan_row(SPEC, row).sides:
         for step in side:
             given_values = dict(step.params)
-            assert CATALOGUE.atom(step.distortion).complete(given_values) == given_values
+            assert REGISTRY.atom(step.distortion).complete(given_values) == given_values
             assert 0.2 <= step.severity <= 1.0
             assert 0 <= step.seed <= MAX_SEED
 
@@ -58,21 +58,21 @@ def test_another_seed_gives_other_rows():
 
 
 def test_no_two_steps_share_a_noise_seed():
-    planner = Planner(SPEC, CATALOGUE)
+    planner = Planner(SPEC, REGISTRY)
     seeds = [step.seed for row in range(500) for side in planner.row(row).sides for step in side]
     assert len(set(seeds)) == len(seeds)
 
 
 def test_the_two_sides_of_a_triplet_have_different_distortions():
-    for choices in (CATALOGUE.ids, ("jpeg", "pink"), ("jpeg", "pink", "shift+jpeg")):
-        planner = Planner(make_spec(choices=choices), CATALOGUE)
+    for choices in (REGISTRY.ids, ("jpeg", "pink"), ("jpeg", "pink", "shift+jpeg")):
+        planner = Planner(make_spec(choices=choices), REGISTRY)
         for row in range(300):
             first, second = map(distortion_id, planner.row(row).sides)
             assert first != second
 
 
 def test_a_single_choice_differs_in_its_parameters():
-    planner = Planner(make_spec(choices=("gaussian_blur",)), CATALOGUE)
+    planner = Planner(make_spec(choices=("gaussian_blur",)), REGISTRY)
     for row in range(50):
         first, second = planner.row(row).sides
         assert first[0].distortion == second[0].distortion == "gaussian_blur"
@@ -80,7 +80,7 @@ def test_a_single_choice_differs_in_its_parameters():
 
 
 def test_all_328_are_drawn_evenly():
-    planner = Planner(SPEC, CATALOGUE)
+    planner = Planner(SPEC, REGISTRY)
     rows = 16_400  # 100 sides expected of each
     counts = Counter(distortion_id(side) for row in range(rows) for side in planner.row(row).sides)
     assert len(counts) == 328
@@ -89,27 +89,27 @@ def test_all_328_are_drawn_evenly():
 
 
 def test_the_share_of_singles_is_as_asked():
-    planner = Planner(make_spec(singles=0.5), CATALOGUE)
+    planner = Planner(make_spec(singles=0.5), REGISTRY)
     singles = sum(len(side) == 1 for row in range(4000) for side in planner.row(row).sides)
     assert 0.47 < singles / 8000 < 0.53
 
 
 @pytest.mark.parametrize("images", [1, 3, 7, 100, 250])
 def test_images_have_their_turns_evenly(images):
-    planner = Planner(replace(SPEC, images=images), CATALOGUE)
+    planner = Planner(replace(SPEC, images=images), REGISTRY)
     counts = Counter(planner.row(row).image for row in range(2000))
     assert len(counts) == min(images, 200)
     assert max(counts.values()) - min(counts.values()) <= 10
 
 
 def test_neighbouring_rows_come_from_different_images():
-    planner = Planner(replace(SPEC, images=300), CATALOGUE)
+    planner = Planner(replace(SPEC, images=300), REGISTRY)
     images = [planner.row(row).image for row in range(100)]
     assert len(set(images)) == 100
 
 
 def test_every_image_is_tried_before_a_row_gives_up():
-    planner = Planner(SPEC, CATALOGUE)
+    planner = Planner(SPEC, REGISTRY)
     for row in (0, 5, 999, 1000):
         order = [planner.image(row, step) for step in range(7)]
         assert sorted(order) == list(range(7))
@@ -117,7 +117,7 @@ def test_every_image_is_tried_before_a_row_gives_up():
 
 
 def test_further_places_differ_between_rows_and_attempts():
-    planner = Planner(SPEC, CATALOGUE)
+    planner = Planner(SPEC, REGISTRY)
     tried = [planner.further_crops(row, attempt) for row in range(3) for attempt in range(3)]
     tried += [planner.row(row).crops for row in range(3)]
     assert len(set(tried)) == 12
@@ -125,7 +125,7 @@ def test_further_places_differ_between_rows_and_attempts():
 
 
 def test_scales_are_drawn_from_the_range_and_evenly_by_logarithm():
-    planner = Planner(make_spec(scale=(0.2, 0.6)), CATALOGUE)
+    planner = Planner(make_spec(scale=(0.2, 0.6)), REGISTRY)
     counts = Counter(place.reduction for row in range(3000) for place in planner.row(row).crops)
     assert set(counts) == {2, 3, 4, 5}
     weights = {reduction: count * reduction for reduction, count in counts.items()}
@@ -186,11 +186,11 @@ def test_the_digest_follows_every_entry():
 def test_an_atom_of_another_version_is_refused():
     versions = tuple((name, version + (name == "jpeg")) for name, version in SPEC.versions)
     with pytest.raises(UserError, match=r"jpeg is version 1 here, but .* version 2"):
-        Planner(replace(SPEC, versions=versions), CATALOGUE)
+        Planner(replace(SPEC, versions=versions), REGISTRY)
 
 
 def test_families_keep_what_is_made_of_them_alone():
-    chosen = choose_distortions(CATALOGUE, families=("blur", "compression"))
+    chosen = choose_distortions(REGISTRY, families=("blur", "compression"))
     assert set(chosen) == {
         "gaussian_blur",
         "bilateral",
@@ -205,11 +205,11 @@ def test_families_keep_what_is_made_of_them_alone():
 
 
 def test_atoms_and_compositions_can_be_chosen_together():
-    assert choose_distortions(CATALOGUE, atoms=("jpeg",), compositions=("shift+pink",)) == (
+    assert choose_distortions(REGISTRY, atoms=("jpeg",), compositions=("shift+pink",)) == (
         "jpeg",
         "shift+pink",
     )
-    assert choose_distortions(CATALOGUE, compositions=("shift+pink",)) == ("shift+pink",)
+    assert choose_distortions(REGISTRY, compositions=("shift+pink",)) == ("shift+pink",)
 
 
 @pytest.mark.parametrize(
@@ -223,4 +223,4 @@ def test_atoms_and_compositions_can_be_chosen_together():
 )
 def test_unknown_choices_are_told_with_the_nearest_name(choice, words):
     with pytest.raises(UserError, match=words):
-        choose_distortions(CATALOGUE, **choice)
+        choose_distortions(REGISTRY, **choice)
