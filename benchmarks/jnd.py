@@ -19,10 +19,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bapps_gen.imaging.files import write_image
+from bapps_gen.imaging.sheet import SheetRow, draw_sheet
 from bapps_gen.lpips import load_lpips
 from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.pipelines.datasets.request import PreparedSet, SetRequest, prepare_set
-from bapps_gen.pipelines.datasets.sheet import Shown, describe_steps, draw_sheet, write_image
+from bapps_gen.pipelines.datasets.sheet import describe_steps
 from bapps_gen.pipelines.rows.options import JND_SEVERITY
 from bapps_gen.pipelines.rows.plan import Planner
 from bapps_gen.pipelines.rows.renderer import Patches, TripletRenderer, grouped
@@ -95,7 +97,7 @@ def main() -> None:
     text = page(table, sets, where, len(zoo.ids), args.rows)
     (args.out / "jnd.md").write_text(text, "utf-8")
     shown = [
-        Shown(patches, ((f"row {row.row}",), *map(describe_steps, row.steps)))
+        SheetRow(patches, ((f"row {row.row}",), *map(describe_steps, row.steps)))
         for prepared in kinds.values()
         for row, patches in render(prepared, open_source([]), SHOWN)
     ]

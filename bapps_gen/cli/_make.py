@@ -22,8 +22,9 @@ from bapps_gen.cli._options import (
 from bapps_gen.storage.locations import Location, Url
 
 if TYPE_CHECKING:
+    from bapps_gen.execution.progress import Progress
     from bapps_gen.manifests.dataset import DatasetInfo
-    from bapps_gen.pipelines.datasets.generate import GenerateReport, Progress
+    from bapps_gen.pipelines.datasets.generate import GenerateReport
     from bapps_gen.pipelines.datasets.request import SetRequest
 
 

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.distortions.steps import CNN_PREFIX, parse_step
     from bapps_gen.errors import UserError
     from bapps_gen.imaging.decode import read_image
-    from bapps_gen.pipelines.datasets.sheet import check_image_name, write_image
+    from bapps_gen.imaging.files import check_image_name, write_image
     from bapps_gen.seeding import MAX_SEED
 
     check_range("seed", options.seed, 0, MAX_SEED - len(options.steps), whole=True)

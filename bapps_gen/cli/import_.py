@@ -36,10 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Import every set found."""
-    from bapps_gen.pipelines.datasets.generate import check_layout
     from bapps_gen.pipelines.datasets.original import files_digest, find_sets, import_set
+    from bapps_gen.pipelines.rows.options import SHARD_SIZE
 
-    check_layout(1, options.shard_size)
+    SHARD_SIZE.check("shard-size", options.shard_size)
     workers = workers_of(options)
     check_out(options.out)
     sets = find_sets(options.folder)

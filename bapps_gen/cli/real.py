@@ -24,7 +24,8 @@ from bapps_gen.storage.locations import Url
 
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
-    from bapps_gen.pipelines.datasets.generate import GenerateReport, Progress
+    from bapps_gen.execution.progress import Progress
+    from bapps_gen.pipelines.datasets.generate import GenerateReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -33,14 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Draw the sheet."""
     from bapps_gen.checks import check_range
+    from bapps_gen.imaging.files import check_image_name, write_image
+    from bapps_gen.imaging.sheet import draw_sheet
     from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.pipelines.datasets.sheet import (
-        check_image_name,
-        draw_sheet,
-        pick_rows,
-        read_shown,
-        write_image,
-    )
+    from bapps_gen.pipelines.datasets.sheet import pick_rows, read_sheet_rows
 
     check_image_name(options.out)
     check_range("zoom", options.zoom, 1, 16, whole=True)
@@ -49,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         rows = pick_rows(dataset.info.rows, options.count)
     else:
         rows = _rows(options.rows)
-    sheet = draw_sheet(read_shown(dataset, rows), zoom=options.zoom)
+    sheet = draw_sheet(read_sheet_rows(dataset, rows), zoom=options.zoom)
     write_image(options.out, sheet)
     print(f"{len(rows)} of {dataset.info.rows} {dataset.info.unit} drawn in {options.out}")
     return 0

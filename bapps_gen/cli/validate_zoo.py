@@ -92,7 +92,7 @@ def run_zoo(options: argparse.Namespace, unused: Sequence[tuple[str, Any]]) -> i
     zoo = open_zoo(None if given is True else given)
 
     # After open_zoo, which says in one line if torch is missing.
-    from bapps_gen.pipelines.datasets.sheet import check_image_name
+    from bapps_gen.imaging.files import check_image_name
     from bapps_gen.pipelines.sources.source import open_source
     from bapps_gen.pipelines.validation.zoo import judge_zoo
     from bapps_gen.pipelines.validation.zoo_measures import (

@@ -15,6 +15,7 @@ from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import ImageError, SourceError, UserError
 from bapps_gen.execution.jobs import Workers, run_jobs
+from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.decode import image_size
 from bapps_gen.manifests.benchmark import (
     BENCHMARK_NAME,
@@ -45,7 +46,7 @@ from bapps_gen.pipelines.benchmarks.plan import (
     picture_names,
     usual_name,
 )
-from bapps_gen.pipelines.datasets.generate import Progress, parameter_units
+from bapps_gen.pipelines.datasets.generate import parameter_units
 from bapps_gen.pipelines.datasets.zoo import recipe_files, zoo_place
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.storage.atomic import folder_lock, make_folder, remove_leftovers

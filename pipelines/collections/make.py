@@ -10,6 +10,7 @@ from pathlib import Path
 import bapps_gen
 from bapps_gen.errors import BappsGenError, one_line
 from bapps_gen.execution.jobs import Workers
+from bapps_gen.execution.progress import Progress
 from bapps_gen.manifests.collection import (
     CollectionInfo,
     SetRecord,
@@ -21,7 +22,7 @@ from bapps_gen.manifests.collection import (
 )
 from bapps_gen.pipelines.collections.card import write_card
 from bapps_gen.pipelines.collections.plan import CollectionPlan, PlannedSet
-from bapps_gen.pipelines.datasets.generate import GenerateReport, Progress, generate
+from bapps_gen.pipelines.datasets.generate import GenerateReport, generate
 from bapps_gen.storage.atomic import folder_lock, make_folder, remove_leftovers, write_error
 
 

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 
 from bapps_gen.errors import UserError, out_of_range
+from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import decode_png, encode_png
 from bapps_gen.manifests.dataset import Dataset, write_info, write_shard
 from bapps_gen.manifests.outputs import copy_outputs
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCH_SIZE, PATCHES
-from bapps_gen.pipelines.datasets.generate import Progress
 from bapps_gen.storage.atomic import make_folder, write_error
 
 MAX_UPSCALE = 4096

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import bapps_gen
-from bapps_gen.checks import check_range
 from bapps_gen.cnn_distorters.as_distortions import cnn_name
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.execution.jobs import Workers, run_jobs
+from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import encode_png
 from bapps_gen.manifests.dataset import (
     INFO_NAME,
@@ -35,6 +35,7 @@ from bapps_gen.pipelines.datasets.zoo import (
     zoo_place,
 )
 from bapps_gen.pipelines.real.align import AlignedImages
+from bapps_gen.pipelines.rows.options import ROWS, SHARD_SIZE
 from bapps_gen.pipelines.rows.renderer import grouped
 from bapps_gen.pipelines.rows.spec import TripletSpec
 from bapps_gen.pipelines.sources.source import Source
@@ -44,16 +45,6 @@ from bapps_gen.storage.locations import Location, Url
 logger = logging.getLogger(__name__)
 
 Context = TypeVar("Context")
-
-Progress = Callable[[int, int], None]
-"""Called with rows done and rows in all."""
-
-DEFAULT_SHARD_ROWS = 1000
-"""About 25 MB a shard; a multiple of the block in which images are dealt out."""
-
-MAX_ROWS = 10**10
-MAX_SHARD_ROWS = 100_000
-"""A shard is held in memory while it is made: 2.5 GB at this size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +104,6 @@ def prepare_shards(context: ShardContext) -> Callable[[int], ShardReport]:
     return make_shard
 
 
-def check_layout(rows: int, shard_rows: int) -> None:
-    """Raise UserError when a number of rows or a shard size is out of range."""
-    check_range("n", rows, 1, MAX_ROWS, whole=True)
-    check_range("shard-size", shard_rows, 1, MAX_SHARD_ROWS, whole=True)
-
-
 def describe_dataset(
     kind: str,
     spec: TripletSpec,
@@ -137,7 +122,8 @@ def describe_dataset(
     Raises:
         UserError: when `rows` or `shard_rows` is out of range.
     """
-    check_layout(rows, shard_rows)
+    ROWS.check("n", rows)
+    SHARD_SIZE.check("shard-size", shard_rows)
     # In triplets CNN distorters distort as they were trained and have no parameters.
     bare = () if spec.is_jnd else {cnn_name(name) for name, _ in spec.distorters}
     return DatasetInfo(

@@ -18,18 +18,17 @@ from numpy.typing import NDArray
 import bapps_gen
 from bapps_gen.errors import ImageError, UserError
 from bapps_gen.execution.jobs import Workers, run_jobs
+from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.decode import decode_image
 from bapps_gen.imaging.encode import encode_png
 from bapps_gen.manifests.dataset import DatasetInfo, write_shard
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCH_SIZE, PATCHES, Crop, ManifestRow
 from bapps_gen.pipelines.datasets.generate import (
-    DEFAULT_SHARD_ROWS,
     GenerateReport,
-    Progress,
     ShardReport,
-    check_layout,
     fill_shards,
 )
+from bapps_gen.pipelines.rows.options import ROWS, SHARD_SIZE
 from bapps_gen.pipelines.rows.render import pixel_hash
 from bapps_gen.seeding import digest_of
 from bapps_gen.storage.locations import Location
@@ -298,7 +297,8 @@ def describe_import(found: OriginalSet, digest: str, shard_rows: int) -> Dataset
     Raises:
         UserError: when `shard_rows` is out of range.
     """
-    check_layout(len(found.stems), shard_rows)
+    ROWS.check("n", len(found.stems))
+    SHARD_SIZE.check("shard-size", shard_rows)
     spec = {
         "imported": found.task,
         "set": found.name,
@@ -337,7 +337,7 @@ def import_set(
     out: Location,
     workers: Workers,
     *,
-    shard_rows: int = DEFAULT_SHARD_ROWS,
+    shard_rows: int = SHARD_SIZE.default,
     digest: str | None = None,
     progress: Progress | None = None,
 ) -> GenerateReport:

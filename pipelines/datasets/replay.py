@@ -11,11 +11,12 @@ from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import ImageError, UserError, WorkError
 from bapps_gen.execution.jobs import Workers
+from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import encode_png
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo, write_shard
 from bapps_gen.manifests.outputs import copy_outputs
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
-from bapps_gen.pipelines.datasets.generate import GenerateReport, Progress, ShardReport, fill_shards
+from bapps_gen.pipelines.datasets.generate import GenerateReport, ShardReport, fill_shards
 from bapps_gen.pipelines.datasets.kinds import RowSource
 from bapps_gen.pipelines.datasets.zoo import (
     dataset_registry,

@@ -11,8 +11,8 @@ from bapps_gen.cnn_distorters.zoo import Zoo, open_zoo
 from bapps_gen.distortions.registry import Registry, load_registry
 from bapps_gen.errors import unknown_name
 from bapps_gen.manifests.dataset import DatasetInfo
-from bapps_gen.pipelines.datasets.generate import DEFAULT_SHARD_ROWS, check_layout, describe_dataset
-from bapps_gen.pipelines.rows.options import JND_SEVERITY
+from bapps_gen.pipelines.datasets.generate import describe_dataset
+from bapps_gen.pipelines.rows.options import JND_SEVERITY, ROWS, SHARD_SIZE
 from bapps_gen.pipelines.rows.spec import (
     TripletSpec,
     atom_versions,
@@ -54,7 +54,7 @@ class SetRequest:
     kind: str
     rows: int
     seed: int = 0
-    shard_rows: int = DEFAULT_SHARD_ROWS
+    shard_rows: int = SHARD_SIZE.default
     scale: tuple[float, float] = (0.25, 1.0)
     min_contrast: float = 0.02
     rows_per_image: int = 10
@@ -71,7 +71,8 @@ class SetRequest:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise unknown_name("kind", self.kind, KINDS, f"kinds are {', '.join(KINDS)}")
-        check_layout(self.rows, self.shard_rows)
+        ROWS.check("n", self.rows)
+        SHARD_SIZE.check("shard-size", self.shard_rows)
 
 
 @dataclass(frozen=True, slots=True)

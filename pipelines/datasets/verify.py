@@ -11,11 +11,11 @@ from bapps_gen.checks import check_range
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.errors import BappsGenError, UserError, WorkError
 from bapps_gen.execution.jobs import Workers, run_jobs
+from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, shard_fault, shard_path
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.manifests.schema import table_rows
-from bapps_gen.pipelines.datasets.generate import Progress
 from bapps_gen.pipelines.datasets.kinds import (
     RowPlanner,
     RowRenderer,

@@ -11,11 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from bapps_gen.errors import ImageError, SourceError
+from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.decode import image_size
 from bapps_gen.manifests.outputs import OutputFiles
 from bapps_gen.pipelines.sources.listing import IMAGE_SUFFIXES
 from bapps_gen.pipelines.sources.relocate import Images, find_by_content, find_recorded
-from bapps_gen.pipelines.sources.source import Progress, Source
+from bapps_gen.pipelines.sources.source import Source
 
 logger = logging.getLogger(__name__)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import bapps_gen
+from bapps_gen.checks import check_options
 from bapps_gen.errors import UserError
+from bapps_gen.execution.progress import Progress
 from bapps_gen.manifests.dataset import DatasetInfo
-from bapps_gen.pipelines.datasets.generate import DEFAULT_SHARD_ROWS, Progress, check_layout
 from bapps_gen.pipelines.real.align import AlignedImages, align, outputs_digest
 from bapps_gen.pipelines.real.spec import (
     STEP_VERSION,
@@ -17,6 +18,7 @@ from bapps_gen.pipelines.real.spec import (
     step_name,
 )
 from bapps_gen.pipelines.real.tasks import TASKS
+from bapps_gen.pipelines.rows.options import MIN_CONTRAST, ROWS, ROWS_PER_IMAGE, SEED, SHARD_SIZE
 from bapps_gen.pipelines.sources.source import Source, open_source
 
 
@@ -37,19 +39,19 @@ class RealRequest:
     """
 
     task: str
-    rows: int
+    rows: int = ROWS.field(required=True)
     reference: str
     outputs: tuple[tuple[str, str], ...]
-    seed: int = 0
-    shard_rows: int = DEFAULT_SHARD_ROWS
+    seed: int = SEED.field()
+    shard_rows: int = replace(SHARD_SIZE, flag="shard-size").field()
     scale: tuple[float, float] | None = None
-    min_contrast: float = 0.02
-    rows_per_image: int = 10
+    min_contrast: float = MIN_CONTRAST.field()
+    rows_per_image: int = ROWS_PER_IMAGE.field()
     skip_misaligned: bool = False
 
     def __post_init__(self) -> None:
         check_task(self.task)
-        check_layout(self.rows, self.shard_rows)
+        check_options(self)
         check_algorithms(tuple(name for name, _ in self.outputs))
         names = tuple(sorted((name, "") for name, _ in self.outputs))
         self.spec(1, "", names)  # tells of a bad value before anything is read

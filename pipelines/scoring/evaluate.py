@@ -12,6 +12,7 @@ import numpy as np
 from bapps_gen.checks import Option, check_options
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import Workers
+from bapps_gen.execution.progress import Progress
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.metrics.agreement import (
     CONFIDENCE,
@@ -21,7 +22,6 @@ from bapps_gen.metrics.agreement import (
     weighted_maps,
     weighted_means,
 )
-from bapps_gen.pipelines.datasets.generate import Progress
 from bapps_gen.pipelines.scoring.judged import (
     Judged,
     find_judged,

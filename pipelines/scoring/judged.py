@@ -9,11 +9,11 @@ import numpy as np
 
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import Workers, run_jobs
+from bapps_gen.execution.progress import Progress
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, open_dataset
 from bapps_gen.manifests.rows import PAIR_PATCHES
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.metrics.agreement import Values
-from bapps_gen.pipelines.datasets.generate import Progress
 from bapps_gen.pipelines.datasets.original import OriginalSet, find_sets, read_judgement, read_row
 from bapps_gen.pipelines.scoring.score import (
     MetricOptions,

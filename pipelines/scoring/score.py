@@ -17,6 +17,7 @@ import pyarrow as pa
 from bapps_gen.checks import Option
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
+from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset
 from bapps_gen.manifests.scores import (
@@ -28,7 +29,6 @@ from bapps_gen.manifests.scores import (
 )
 from bapps_gen.metrics import METRICS, Metric, load_metric, metric_spec
 from bapps_gen.metrics.base import Distances, Patches
-from bapps_gen.pipelines.datasets.generate import Progress
 from bapps_gen.storage.atomic import folder_lock, remove_leftovers, write_error
 from bapps_gen.storage.locations import Location
 

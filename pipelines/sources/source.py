@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bapps_gen.errors import ImageError, SourceError, WorkError, out_of_range, unknown_name
+from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.decode import decode_image
 from bapps_gen.pipelines.sources.listing import find_files, root_labels, unreadable
 from bapps_gen.pipelines.sources.parquet import ParquetIndex, RowReader, hash_group, index_parquet
@@ -44,8 +45,6 @@ CACHE_BYTES = 160_000_000
 _HASH_RUN = 32
 _MAX_THREADS = 16
 _REQUEST_BYTES = 1 << 23  # read at a time from a URL for hashing
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

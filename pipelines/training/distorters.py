@@ -41,7 +41,8 @@ from bapps_gen.cnn_distorters.zoo import (
 )
 from bapps_gen.errors import UserError, WorkError, out_of_range, unknown_name
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
-from bapps_gen.pipelines.datasets.sheet import Shown, draw_sheet, write_image
+from bapps_gen.imaging.files import write_image
+from bapps_gen.imaging.sheet import SheetRow, draw_sheet
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.pipelines.training.crops import CropPlan, Crops, cut_crops, cut_held_out, part_images
 from bapps_gen.seeding import Streams
@@ -678,7 +679,7 @@ def _finish(context: _Context, spec: DistorterSpec, network: Any) -> dict[str, A
         },
     }
     shown = [
-        Shown(
+        SheetRow(
             (patches[place], corrupted[place], outputs[place]),
             (("held-out",), (spec.corruption,), (spec.id, f"  LPIPS {distances[place]:.3f}")),
         )

@@ -17,10 +17,10 @@ from bapps_gen.distortions.compositions import COMPOSITIONS
 from bapps_gen.distortions.steps import CNN_PREFIX
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import Workers, run_jobs
+from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset
 from bapps_gen.manifests.scores import read_scores
-from bapps_gen.pipelines.datasets.generate import Progress
 from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.rows.render import luma_contrast
 from bapps_gen.pipelines.scoring.score import MetricOptions, score

@@ -14,8 +14,8 @@ from bapps_gen.checks import check_range
 from bapps_gen.cnn_distorters.zoo import Zoo, one_thread
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.execution.jobs import Workers, run_jobs
+from bapps_gen.execution.progress import Progress
 from bapps_gen.manifests.rows import PATCH_SIZE
-from bapps_gen.pipelines.datasets.generate import Progress
 from bapps_gen.pipelines.datasets.zoo import recipe_files
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.pipelines.training.crops import CropPlan, CutPatches, cut_patches

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from bapps_gen.imaging.files import check_image_name, write_image
 from bapps_gen.manifests.rows import PATCH_SIZE
-from bapps_gen.pipelines.datasets.sheet import check_image_name, write_image
 from bapps_gen.storage.atomic import whole_file
 
 _STRIP_GAP = 2

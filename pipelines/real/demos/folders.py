@@ -16,12 +16,13 @@ import numpy as np
 
 from bapps_gen.errors import ImageError, SourceError, UserError, out_of_range
 from bapps_gen.execution.jobs import Workers, run_jobs
+from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import encode_png
 from bapps_gen.pipelines.real.demos.catalogue import DEMO_VERSION, find_task
 from bapps_gen.pipelines.real.demos.pixels import reduced
 from bapps_gen.pipelines.real.demos.records import Image
 from bapps_gen.pipelines.real.tasks import DEMO_IMAGES
-from bapps_gen.pipelines.sources.source import Progress, Source
+from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.seeding import MAX_SEED, SLOT_DEMO, SLOT_IMAGES, generator
 from bapps_gen.storage.atomic import (
     folder_lock,

@@ -1,0 +1,49 @@
+"""Pictures written to files, in the format that the name's ending says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bapps_gen.errors import UserError
+from bapps_gen.storage.atomic import whole_file
+
+_KINDS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+}
+# As little loss as a format allows: the distortions are the only damage meant.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 100, "subsampling": 0},
+    "WEBP": {"lossless": True},
+}
+
+
+def check_image_name(path: Path) -> None:
+    """Raise UserError unless a picture can be written under that name."""
+    if path.suffix.lower() not in _KINDS:
+        raise UserError(f"cannot write '{path.name}': use an ending of {', '.join(_KINDS)}")
+    if not path.parent.is_dir():
+        raise UserError(f"the folder {path.parent} does not exist; create it first")
+
+
+def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write a uint8 RGB picture as PNG, JPEG, TIFF, WebP or BMP, by the name's ending.
+
+    Raises:
+        UserError: for another ending, or when the folder does not exist.
+        WorkError: when the file cannot be written.
+    """
+    check_image_name(path)
+    kind = _KINDS[path.suffix.lower()]
+    with whole_file(path) as temporary:
+        Image.fromarray(image).save(temporary, kind, **_OPTIONS.get(kind, {}))
