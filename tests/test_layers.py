@@ -97,8 +97,8 @@ def test_modules_of_a_room_import_each_other_in_no_circle():
 
     def visit(name: str, trail: tuple[str, ...]) -> None:
         circle = (*trail[trail.index(name) :], name) if name in trail else ()
-        assert all(part.startswith("bapps_gen.execution") for part in circle), circle
-        if name not in done and not circle:
+        assert not circle, circle
+        if name not in done:
             for other in sorted(arrows.get(name, set())):
                 visit(other, (*trail, name))
             done.add(name)

@@ -1,4 +1,4 @@
-"""The connection to a Ray cluster: found or started, and every node checked."""
+"""The connection to a Ray cluster: connects to one or starts one, and checks every node."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from typing import Any
 
 import bapps_gen
 from bapps_gen.errors import UserError, WorkError, one_line, out_of_range
-from bapps_gen.execution.jobs import RayCluster, available_cores
+from bapps_gen.execution.ray_node import requirements
+from bapps_gen.execution.workers import RayCluster, available_cores
 
 LOCAL = "local"
 
@@ -29,7 +30,7 @@ _START = "start one with `ray start --head` and on its other nodes `ray start --
 
 
 class _State:
-    """Whether this process has connected itself, and so is to let go of the cluster again."""
+    """Whether this process has connected itself, and so has to disconnect again."""
 
     ours = False
     before: Mapping[str, str | None] = {}
@@ -37,36 +38,36 @@ class _State:
 
 
 def connect(cluster: RayCluster) -> None:
-    """Connect this process to a cluster, once; `disconnect` lets go of it.
+    """Connect this process to a cluster, once, until `disconnect`.
 
     A program that has called `ray.init` itself stays connected as it is.
 
     Raises:
         UserError: when Ray is missing, the address is wrong or no node has what a job asks for.
-        WorkError: when a node has not what the work needs.
+        WorkError: when a node lacks what the work needs.
     """
     if importlib.util.find_spec("ray") is None:
         raise UserError(
             "engine = ray needs Ray, which is not installed; install it on every node with "
             "`pip install 'bapps-gen[ray]'`"
         )
-    # Heeded when Ray is first imported: its accounts of what died fill a screen, and ours say it.
+    # Read when Ray is first imported: its reports of what died fill a screen; ours take a line.
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     import ray
 
     if not ray.is_initialized():
-        _initialise(_find(cluster.address))
+        _initialize(_find(cluster.address))
         _State.ours = True
         try:
             _check_nodes(cluster)
         except BaseException:
             disconnect()
             raise
-    room(cluster)
+    capacity(cluster)
 
 
 def disconnect() -> None:
-    """Let go of the cluster that `connect` found, or end the one that it started."""
+    """Disconnect from the cluster that `connect` connected to, or end the one that it started."""
     if _State.ours:
         import ray
 
@@ -75,23 +76,23 @@ def disconnect() -> None:
         _restore_environment()
 
 
-def room(cluster: RayCluster) -> int:
-    """How many jobs the cluster can do side by side.
+def capacity(cluster: RayCluster) -> int:
+    """How many jobs the cluster can do at a time.
 
     Raises:
         UserError: when no node has what a job asks for.
     """
-    found = sum(_room_of(node["Resources"], cluster) for node in _nodes())
-    if not found:
+    jobs = sum(_capacity_of(node["Resources"], cluster) for node in _nodes())
+    if not jobs:
         gpus = f" and {cluster.num_gpus:g} GPU" if cluster.num_gpus else ""
         raise UserError(
             f"no node of the Ray cluster has the {cluster.num_cpus} CPU{gpus} that a job asks "
             "for; see `ray status`, and start a node that has them"
         )
-    return found
+    return jobs
 
 
-def settle_device(cluster: RayCluster, device: str) -> str:
+def resolve_device(cluster: RayCluster, device: str) -> str:
     """The device that jobs compute on: "auto" is "cuda" where the cluster has GPUs, else "cpu".
 
     Raises:
@@ -105,16 +106,17 @@ def settle_device(cluster: RayCluster, device: str) -> str:
     return device
 
 
-def raise_fault(found: str | tuple[str, str] | None) -> None:
-    """Raise WorkError for what a node answered, if it found fault with itself.
+def raise_mismatch(answer: str | tuple[str, str] | None) -> None:
+    """Raise WorkError for the answer of a node that cannot do the work.
 
     Args:
-        found: a line, or (node, reason) of a node that cannot import this package.
+        answer: a line, or (node, reason) of a node that cannot import this package; None for a
+            node that can.
     """
-    if isinstance(found, str):
-        raise WorkError(found)
-    if found is not None:
-        node, reason = found
+    if isinstance(answer, str):
+        raise WorkError(answer)
+    if answer is not None:
+        node, reason = answer
         raise WorkError(
             f"node {node} has no bapps-gen {bapps_gen.__version__} for the Python that runs Ray "
             f"there ({reason}); install it with `pip install 'bapps-gen[ray]'` on every node"
@@ -127,7 +129,7 @@ def _nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]
 
 
-def _room_of(resources: Mapping[str, float], cluster: RayCluster) -> int:
+def _capacity_of(resources: Mapping[str, float], cluster: RayCluster) -> int:
     cores = int(resources.get("CPU", 0.0) // cluster.num_cpus)
     if not cluster.num_gpus:
         return cores
@@ -149,23 +151,23 @@ def _find(address: str | None) -> str:
         command += ["--address", wanted]
     try:
         # Ray itself would wait for minutes where something else answers, or nothing.
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=_STATUS_SECONDS)
+        status = subprocess.run(command, capture_output=True, text=True, timeout=_STATUS_SECONDS)
     except subprocess.TimeoutExpired:
         raise UserError(
-            f"no Ray cluster answers at {wanted or 'the address that the last one had here'}; "
-            f"{_START}, or take --address local"
+            f"no Ray cluster answers at {wanted or 'the address of the last one on this machine'}; "
+            f"{_START}, or use --address local"
         ) from None
-    said = asked.stdout + asked.stderr
-    if "Could not find any running Ray" in said:
+    text = status.stdout + status.stderr
+    if "Could not find any running Ray" in text:
         if wanted is None:
             return LOCAL
         raise UserError(f"this machine is part of no running Ray cluster; {_START}")
-    if asked.returncode and "AuthenticationError" in said and wanted not in (None, "auto"):
+    if status.returncode and "AuthenticationError" in text and wanted not in (None, "auto"):
         raise UserError(
             f"the Ray cluster at {wanted} asks for a token; set RAY_AUTH_MODE=token, and the "
-            "token as Ray's pages on token authentication say"
+            "token, as Ray's documentation on token authentication says"
         )
-    return wanted or "auto"  # where anything else is wrong, connecting says so better
+    return wanted or "auto"  # connecting reports whatever else is wrong better
 
 
 def _check_port(address: str) -> None:
@@ -173,7 +175,7 @@ def _check_port(address: str) -> None:
     if "://" in address or not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise UserError(
             f"address = {address} is not allowed: it must be HOST:PORT of the head of a Ray "
-            "cluster that this machine is part of (its port is 6379 unless told otherwise), auto "
+            "cluster that this machine is part of (its port is 6379 by default), auto "
             "or local"
         )
     try:
@@ -184,12 +186,12 @@ def _check_port(address: str) -> None:
         ) from None
 
 
-def _initialise(address: str) -> None:
+def _initialize(address: str) -> None:
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
-        with _kept_handlers():
+        with _keep_handlers():
             if address == LOCAL:
                 _State.before = _set_for_local_cluster()
                 ray.init(
@@ -233,8 +235,8 @@ def _restore_environment() -> None:
 
 
 @contextlib.contextmanager
-def _kept_handlers() -> Iterator[None]:
-    """Ray puts a handler of its own in the place of ours."""
+def _keep_handlers() -> Iterator[None]:
+    """Restore the handler of SIGTERM, which Ray replaces with its own."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -252,27 +254,25 @@ def _check_nodes(cluster: RayCluster) -> None:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    from bapps_gen.execution.ray_node import terms
-
     def probe(wanted: Mapping[str, Any]) -> str | tuple[str, str] | None:
         # Sent by value, being local: the node may have no bapps-gen to import it from.
         try:
-            from bapps_gen.execution.ray_node import fault
+            from bapps_gen.execution.ray_node import mismatch
         except ImportError as error:
             import socket
 
             return socket.gethostname(), str(error)
-        return fault(wanted)
+        return mismatch(wanted)
 
     task = ray.remote(probe)
-    wanted = terms()
+    wanted = requirements()
     asked = [
         task.options(
             num_cpus=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
         ).remote(wanted)
         for node in _nodes()
-        if _room_of(node["Resources"], cluster)
+        if _capacity_of(node["Resources"], cluster)
     ]
     try:
         answers = ray.get(asked, timeout=_PROBE_SECONDS)
@@ -282,4 +282,4 @@ def _check_nodes(cluster: RayCluster) -> None:
             "`ray status`, and stop or restart the node"
         ) from error
     for answer in answers:
-        raise_fault(answer)
+        raise_mismatch(answer)

@@ -1,4 +1,4 @@
-"""What happens inside a worker on a Ray cluster: the check of its node, and the jobs."""
+"""What happens in a worker on a Ray cluster: its node is checked, then it does jobs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import bapps_gen
 from bapps_gen.errors import BappsGenError, WorkError, one_line
-from bapps_gen.execution.jobs import begin_worker
+from bapps_gen.execution.workers import begin_worker, do_job
 from bapps_gen.storage.locations import Location
 
 # Distributions whose versions decide what pixels and distances come out.
@@ -28,19 +28,21 @@ _DECISIVE = (
     "imagecodecs",
     "torch",
 )
-# The work that needs it says so where it is missing, and sets without networks do without.
-_MAY_LACK = "torch"
+# Sets without networks do not need it; the work that does reports that it is missing.
+_OPTIONAL = "torch"
 
 _HEAD_BYTES = 65536
 
 _VARIABLES = ("BAPPS_GEN_WEIGHTS", "TORCH_HOME")
 """Environment variables by which weights are found."""
 
-Terms = Mapping[str, Any]
+Requirements = Mapping[str, Any]
 """What a node has to agree with, as plain values, so that another version can read them."""
 
+_begun = False
 
-def terms(shared: Iterable[str | Location] = ()) -> Terms:
+
+def requirements(shared: Iterable[str | Location] = ()) -> Requirements:
     """What every node has to have: this version, these libraries, and these files."""
     return {
         "version": bapps_gen.__version__,
@@ -51,24 +53,24 @@ def terms(shared: Iterable[str | Location] = ()) -> Terms:
     }
 
 
-def fault(terms: Terms) -> str | None:
+def mismatch(requirements: Requirements) -> str | None:
     """One line on why this node cannot do the work, or None."""
     node = socket.gethostname()
-    if terms["version"] != bapps_gen.__version__:
+    if requirements["version"] != bapps_gen.__version__:
         return (
             f"node {node} has bapps-gen {bapps_gen.__version__}, but the run is of "
-            f"{terms['version']}; install the same version on every node"
+            f"{requirements['version']}; install the same version on every node"
         )
-    for name, wanted in terms["libraries"].items():
+    for name, wanted in requirements["libraries"].items():
         here = _version(name)
-        if here != wanted and not (here is None and name == _MAY_LACK):
+        if here != wanted and not (here is None and name == _OPTIONAL):
             return (
                 f"node {node} has {name} {here or '(none)'}, but the run is of {wanted or 'none'}, "
                 "so rows could differ; install the same versions on every node, such as those of "
                 "constraints.txt"
             )
-    for path, wanted in terms["shared"].items():
-        if _look(Path(terms["folder"], path)) != wanted:
+    for path, wanted in requirements["shared"].items():
+        if _look(Path(requirements["folder"], path)) != wanted:
             return (
                 f"node {node} does not see {path} as it is where the run was started; put --out, "
                 "--source and whatever else the run reads on a file system that all nodes share, "
@@ -77,27 +79,37 @@ def fault(terms: Terms) -> str | None:
     return None
 
 
-def start(terms: Terms, payload: bytes) -> str | None:
-    """Make this process a worker; one line on why it cannot be one, or None."""
-    found = fault(terms)
-    if found is None:
-        os.environ.update(terms["environment"])
-        if os.path.isdir(terms["folder"]):  # relative paths are meant from there
-            os.chdir(terms["folder"])
-        begin_worker(*pickle.loads(payload))
-    return found
+def work(requirements: Requirements, payload: tuple[Any], job: bytes) -> tuple[bytes, bool]:
+    """Do a job, and before the first one check this node and make this process a worker.
 
+    Args:
+        requirements: what this node has to have.
+        payload: Ray's reference of a pickled (prepare, context).
+        job: pickled.
 
-def work(packed: bytes) -> bytes:
-    """Do a job: a pickled (function, arguments); gives a pickled (True, result).
-
-    Or (False, exception): Ray would wrap it, and its text with it.
+    Returns:
+        (outcome, restarted). The outcome is a pickled (True, result) or (False, exception): Ray
+        would wrap exceptions, and their texts with them. `restarted` is True once, in a worker
+        that took the place of one that died.
     """
+    global _begun
+    restarted = False
+    if not _begun:
+        import ray
+
+        reason = mismatch(requirements)
+        if reason is not None:
+            return pickle.dumps((False, WorkError(reason))), False
+        os.environ.update(requirements["environment"])
+        if os.path.isdir(requirements["folder"]):  # relative paths start there
+            os.chdir(requirements["folder"])
+        begin_worker(*pickle.loads(ray.get(payload[0])))
+        _begun = True
+        restarted = bool(ray.get_runtime_context().was_current_actor_reconstructed)
     try:
-        function, arguments = pickle.loads(packed)
-        return pickle.dumps((True, function(*arguments)), pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps((True, do_job(pickle.loads(job))), pickle.HIGHEST_PROTOCOL), restarted
     except Exception as error:
-        return _packed_error(error)
+        return _packed_error(error), restarted
 
 
 def _packed_error(error: Exception) -> bytes:
@@ -119,7 +131,7 @@ def _version(name: str) -> str | None:
 
 
 def _look(path: Path) -> tuple[str, int, str]:
-    """What tells one file from another at a glance: (kind, size, digest of its first 64 KiB)."""
+    """Enough to tell one file from another: (kind, size, digest of its first 64 KiB)."""
     try:
         if path.is_dir():
             return "folder", 0, ""

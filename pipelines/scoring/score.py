@@ -159,9 +159,9 @@ def resolve_workers(
         return options, processes, max(1, workers // processes)
     device = "cpu"
     if any(metric_spec(name).net for name in metrics):
-        from bapps_gen.execution.ray_cluster import settle_device
+        from bapps_gen.execution.ray_cluster import resolve_device
 
-        device = settle_device(workers, options.device)
+        device = resolve_device(workers, options.device)
         workers = replace(workers, num_gpus=1.0 if device == "cuda" else 0.0)
     return replace(options, device=device), workers, workers.num_cpus
 

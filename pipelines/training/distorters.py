@@ -327,13 +327,13 @@ def settle_cluster(
     Raises:
         UserError: for a bad value, or GPUs that the cluster does not have.
     """
-    from bapps_gen.execution.ray_cluster import room, settle_device
+    from bapps_gen.execution.ray_cluster import capacity, resolve_device
 
     if gpus is not None and not 0 <= gpus <= 1:
         raise out_of_range("gpus-per-distorter", gpus, "from 0 to 1", "0.25 lets four share one")
     if device == "auto" and gpus is not None:
         device = "cuda" if gpus else "cpu"
-    device = settle_device(cluster, device)
+    device = resolve_device(cluster, device)
     if gpus is None:
         gpus = GPU_SHARE if device == "cuda" else 0.0
     if bool(gpus) != (device == "cuda"):
@@ -342,7 +342,7 @@ def settle_cluster(
             "give --device cuda with a share above 0, or --device cpu without"
         )
     cluster = replace(cluster, num_gpus=gpus)
-    room(cluster)
+    capacity(cluster)
     if precision == "auto":
         (precision,) = run_jobs(_prepare_precision, device, [None], cluster)
     return cluster, device, precision

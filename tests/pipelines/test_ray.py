@@ -12,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from operator import call, itemgetter
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,9 @@ import pytest
 import bapps_gen
 from bapps_gen.cli import main
 from bapps_gen.errors import ImageError, SourceError, UserError, WorkError
-from bapps_gen.execution import ray as ray_executor
+from bapps_gen.execution import ray as ray_jobs
 from bapps_gen.execution import ray_cluster
-from bapps_gen.execution.jobs import RayCluster, disconnect
+from bapps_gen.execution.jobs import RayCluster, disconnect, run_jobs
 from bapps_gen.imaging.decode import decode_image
 from bapps_gen.manifests.dataset import read_info
 from bapps_gen.pipelines.sources.source import open_source
@@ -52,8 +53,8 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with two_nodes() as found:
-        yield found
+    with two_nodes() as nodes:
+        yield nodes
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,11 @@ def wait_until(happens: Callable[[], object], running: subprocess.Popen[str]) ->
         time.sleep(0.01)
 
 
+def calls(cluster: RayCluster, functions: Sequence[Callable[[], object]]) -> Iterator[object]:
+    """What functions that a worker can import return, in the order of completion."""
+    return run_jobs(itemgetter(0), (call,), functions, cluster)
+
+
 def workers(cluster: Cluster) -> list[int]:
     return [pid for node in cluster.nodes for pid in node.processes("ray::BappsGenWorker")]
 
@@ -110,7 +116,7 @@ def test_two_nodes_make_the_same_files_though_a_worker_is_killed(
     said, err = running.communicate(timeout=120)
     assert running.returncode == 0, err
     assert err == (
-        "bapps-gen: warning: a worker on the Ray cluster died; its job begins again on another\n"
+        "bapps-gen: warning: a worker on the Ray cluster died; its job was retried on a new one\n"
     )
     assert [line.split()[0] for line in said.splitlines()] == [str(ROWS), "made", "look"]
     assert all(at_work), "both nodes had a worker"
@@ -150,51 +156,48 @@ def test_errors_come_out_as_they_are_raised_here(cluster: Cluster, tmp_path: Pat
         SourceError: (open_source, ["/no/such/folder"]),
         ImageError: (decode_image, b"not an image"),
     }
-    with ray_executor.RayExecutor(RayCluster(cluster.address), len, ()) as pool:
-        for kind, (function, argument) in mistakes.items():
-            with pytest.raises(kind) as here:
-                function(argument)
-            with pytest.raises(kind) as there:
-                pool.submit(function, argument).result()
-            assert str(there.value) == str(here.value)
-            assert type(there.value) is type(here.value)
+    for kind, (function, argument) in mistakes.items():
+        with pytest.raises(kind) as here:
+            function(argument)
+        with pytest.raises(kind) as there:
+            list(calls(RayCluster(cluster.address), [partial(function, argument)]))
+        assert str(there.value) == str(here.value)
+        assert type(there.value) is type(here.value)
 
 
 @needs_ray
 @pytest.mark.slow
-def test_an_executor_calls_functions_and_cancels_what_has_not_begun(cluster: Cluster) -> None:
-    nothing = RayCluster(cluster.address, workers=1)
-    with ray_executor.RayExecutor(nothing, len, ()) as pool:
-        assert [pool.submit(pow, 2, power).result() for power in range(4)] == [1, 2, 4, 8]
-        with pytest.raises(ZeroDivisionError):
-            pool.submit(divmod, 1, 0).result()
-        first = pool.submit(time.sleep, 1.0)
-        others = [pool.submit(time.sleep, 60) for _ in range(3)]
-        while not first.running():
-            time.sleep(0.01)
-        pool.shutdown(cancel_futures=True)
-        assert first.done()
-        assert first.exception() is None
-        assert all(other.cancelled() for other in others)
-    with pytest.raises(RuntimeError, match="shut down"):
-        pool.submit(len, ())
-
-
-@needs_ray
-@pytest.mark.slow
-def test_a_job_that_kills_every_worker_is_given_up(
-    cluster: Cluster, caplog: pytest.LogCaptureFixture
+def test_closing_stops_what_has_begun_and_cancels_what_has_not(
+    cluster: Cluster, tmp_path: Path
 ) -> None:
-    with (
-        ray_executor.RayExecutor(RayCluster(cluster.address), len, ()) as pool,
-        pytest.raises(WorkError, match="was given up: 4 workers ended before it was done"),
-    ):
-        pool.submit(os._exit, 1).result()
-    assert len(caplog.records) == ray_executor.MAX_LOSSES
+    one = RayCluster(cluster.address, workers=1)
+    powers = [partial(pow, 2, power) for power in range(4)]
+    assert list(calls(one, powers)) == [1, 2, 4, 8]
+    with pytest.raises(ZeroDivisionError):
+        list(calls(one, [partial(divmod, 1, 0)]))
+
+    files = [tmp_path / str(number) for number in range(4)]
+    results = calls(one, [partial(call, Path.touch, file) for file in files for _ in range(200)])
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert workers(cluster) == []
+    touched = [file for file in files if file.exists()]
+    assert 1 <= len(touched) < len(files)
+    time.sleep(0.5)
+    assert [file for file in files if file.exists()] == touched
 
 
 @needs_ray
-def test_a_node_of_another_version_is_told_before_the_work(
+@pytest.mark.slow
+def test_a_job_that_kills_every_worker_is_given_up(cluster: Cluster) -> None:
+    with pytest.raises(WorkError, match="was given up: 4 workers ended before it was done"):
+        list(calls(RayCluster(cluster.address), [partial(os._exit, 1)]))
+    assert ray_jobs.MAX_RETRIES == 3
+    assert workers(cluster) == []
+
+
+@needs_ray
+def test_a_node_of_another_version_is_reported_before_the_work(
     cluster: Cluster, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     monkeypatch.setattr(bapps_gen, "__version__", "99.0")
@@ -214,14 +217,14 @@ def test_a_folder_that_a_node_does_not_see_is_named(
     info = tmp_path / "set" / "dataset.json"
 
     def elsewhere(shared=()):  # type: ignore[no-untyped-def]
-        agreed = ray_cluster_terms(shared)
+        wanted = requirements(shared)
         if shared:  # as where every machine has a folder of that name of its own
-            assert agreed["shared"][str(info)][0] == "file"
-            agreed["shared"][str(info)] = ("file", 1, "")
-        return agreed
+            assert wanted["shared"][str(info)][0] == "file"
+            wanted["shared"][str(info)] = ("file", 1, "")
+        return wanted
 
-    ray_cluster_terms = ray_executor.terms
-    monkeypatch.setattr(ray_executor, "terms", elsewhere)
+    requirements = ray_jobs.requirements
+    monkeypatch.setattr(ray_jobs, "requirements", elsewhere)
     code = make(photos, tmp_path / "set", 40, "--engine", "ray", "--address", cluster.address)
     err = capsys.readouterr().err
     assert code == 1
@@ -231,29 +234,29 @@ def test_a_folder_that_a_node_does_not_see_is_named(
 
 
 @needs_ray
-def test_gpus_that_no_node_has_are_told(cluster: Cluster) -> None:
+def test_gpus_that_no_node_has_are_reported(cluster: Cluster) -> None:
     with pytest.raises(UserError, match=r"no node .* has the 1 CPU and 0.25 GPU"):
         ray_cluster.connect(RayCluster(cluster.address, num_gpus=0.25))
     ray_cluster.connect(RayCluster(cluster.address))
-    assert ray_cluster.room(RayCluster()) == 2
+    assert ray_cluster.capacity(RayCluster()) == 2
     with pytest.raises(UserError, match="has the 2 CPU that"):
-        ray_cluster.room(RayCluster(num_cpus=2))
+        ray_cluster.capacity(RayCluster(num_cpus=2))
 
 
 @pytest.mark.parametrize(
-    ("gpus", "cpus", "share", "room"),
+    ("gpus", "cpus", "share", "capacity"),
     [(1, 16, 0.125, 8), (4, 16, 0.3, 12), (4, 2, 0.3, 2), (4, 16, 2, 2), (0, 16, 0.1, 0)],
 )
 def test_jobs_with_a_share_of_a_gpu_fit_on_one(
-    gpus: int, cpus: int, share: float, room: int
+    gpus: int, cpus: int, share: float, capacity: int
 ) -> None:
     resources = {"CPU": float(cpus), "GPU": float(gpus)}
-    assert ray_cluster._room_of(resources, RayCluster(num_gpus=share)) == room
+    assert ray_cluster._capacity_of(resources, RayCluster(num_gpus=share)) == capacity
 
 
 @needs_ray
 @pytest.mark.parametrize(
-    ("address", "told"),
+    ("address", "message"),
     [
         ("somewhere", "address = somewhere is not allowed: it must be HOST:PORT"),
         ("ray://127.0.0.1:10001", "it must be HOST:PORT"),
@@ -262,12 +265,12 @@ def test_jobs_with_a_share_of_a_gpu_fit_on_one(
         ("no-such-host.invalid:6379", "no Ray cluster answers at no-such-host.invalid:6379"),
     ],
 )
-def test_an_address_without_a_cluster_is_told(
-    address: str, told: str, photos: Path, tmp_path: Path, capsys
+def test_an_address_without_a_cluster_is_reported(
+    address: str, message: str, photos: Path, tmp_path: Path, capsys
 ) -> None:
     assert make(photos, tmp_path / "set", 40, "--engine", "ray", "--address", address) == 2
     err = capsys.readouterr().err
-    assert told in err
+    assert message in err
     assert len(err.splitlines()) == 1
 
 
@@ -286,7 +289,7 @@ def test_ray_is_asked_for_where_it_is_missing(
 
 @needs_ray
 @pytest.mark.slow
-def test_a_lost_node_is_made_up_for_by_the_other(
+def test_the_jobs_of_a_lost_node_are_retried_on_the_other(
     photos: Path, expected: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "set"
@@ -298,13 +301,13 @@ def test_a_lost_node_is_made_up_for_by_the_other(
         two.nodes[1].kill()
         _, err = running.communicate(timeout=300)
     assert running.returncode == 0, err
-    assert all("its job begins again on another" in line for line in err.splitlines())
+    assert all("its job was retried on a new one" in line for line in err.splitlines())
     assert files(out) == files(expected)
 
 
 @needs_ray
 @pytest.mark.slow
-def test_a_node_without_the_package_is_told(photos: Path, tmp_path: Path) -> None:
+def test_a_node_without_the_package_is_reported(photos: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken" / "bapps_gen"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("raise ImportError('not installed here')")
@@ -368,12 +371,11 @@ def test_a_zoo_trained_on_the_cluster_is_the_same(
 
 @needs_ray
 @pytest.mark.slow
-def test_shares_of_gpus_are_asked_for_and_told_to_the_jobs() -> None:
+def test_jobs_get_their_shares_of_gpus() -> None:
     with two_nodes("--num-gpus=1") as two:  # Ray counts them; nothing here computes on them
         shared = RayCluster(two.address, num_gpus=0.5, num_cpus=1)
-        with ray_executor.RayExecutor(shared, len, ()) as pool:
-            told = [pool.submit(os.getenv, "CUDA_VISIBLE_DEVICES") for _ in range(2)]
-            assert [one.result() for one in told] == ["0", "0"]
+        visible = [partial(os.getenv, "CUDA_VISIBLE_DEVICES")] * 2
+        assert list(calls(shared, visible)) == ["0", "0"]
         cluster, device, _ = settle_cluster(RayCluster(two.address), "auto", "float32")
         assert (cluster.num_gpus, device) == (GPU_SHARE, "cuda")
         cluster, device, _ = settle_cluster(RayCluster(two.address), "cpu", "float32")
