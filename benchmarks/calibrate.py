@@ -1,11 +1,11 @@
-"""Measure how strong each distortion is at each severity, and draw it: docs/calibration.*.
+"""Measure how strong each distortion is at each severity, and draw the page of it.
 
-    python benchmarks/calibrate.py [--source DIR ...] [--patches 300] [--out docs]
+    python benchmarks/calibrate.py [--source DIR ...] [--patches 300] [--out DIR]
 
 For every atom and severities 0, 0.2 … 1, LPIPS (AlexNet, v0.1) is measured between random 64×64
 patches of photographs and their distorted versions, with parameters and noise drawn as in a
 generated set. Beside it stand CIEDE2000 and the root mean square error, since LPIPS hardly sees
-some photometric changes. Without --source the colour photographs in the scikit-image wheel are
+some photometric changes. Without --source the color photographs in the scikit-image wheel are
 used; the contact sheet always shows these.
 """
 
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--source", type=Path, nargs="+", help="folders of photographs")
     parser.add_argument("--patches", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("docs"))
+    parser.add_argument("--out", type=Path, default=Path("docs/pages/explanation"))
     args = parser.parse_args()
 
     cv2.setNumThreads(0)
@@ -64,7 +64,7 @@ def main() -> None:
     atoms = load_registry().atoms
     table = {name: _measure(atom, patches, args.seed) for name, atom in atoms.items()}
     args.out.mkdir(parents=True, exist_ok=True)
-    origin = "the colour photographs in the scikit-image wheel"
+    origin = "the color photographs in the scikit-image wheel"
     record = {
         "metric": "LPIPS 0.1 (alex)",
         "patches": len(patches),
@@ -193,9 +193,9 @@ def _page(
         lines.append(f"| {name} | {_ends(atoms[name])} | " + " | ".join(cells[1:]) + " |")
     lines += [
         "",
-        "## Colour difference and error",
+        "## Color difference and error",
         "",
-        "Medians over patches of the mean CIEDE2000 colour difference, and of the root mean",
+        "Medians over patches of the mean CIEDE2000 color difference, and of the root mean",
         "square error in levels.",
         "",
         "| atom | ΔE00 at 0.2 | ΔE00 at 1 | RMSE at 0.2 | RMSE at 1 |",
@@ -216,10 +216,10 @@ _NOTES = (
     "- The aim is a median LPIPS near 0.03 at severity 0.2, about where a change is just",
     "  noticeable, and near 0.3 at severity 1, strong but recognisable.",
     "- Noise and Gaussian blur are held to that, though they could go further. Less contrast,",
-    "  colour shift, less saturation, the checkerboard and JPEG get to 0.2 or above; more of them",
+    "  color shift, less saturation, the checkerboard and JPEG get to 0.2 or above; more of them",
     "  would ruin the patch.",
     "- LPIPS hardly sees changes of lightness, more contrast and more saturation: their strong",
-    "  ends stop where clipping starts to destroy the picture, and the colour difference shows",
+    "  ends stop where clipping starts to destroy the picture, and the color difference shows",
     "  that they are large.",
     "- It is forgiving of displacements too. Shift, affine warp and homography stop at about a",
     "  sixth to a fifth of the patch; linear and cubic warps stop where the flow would fold over;",

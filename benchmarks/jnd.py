@@ -1,10 +1,10 @@
-"""Measure how far the pairs of JND sets are from their references: docs/jnd.md and docs/jnd.png.
+"""Measure how far the pairs of JND sets are from their references, for the page on severities.
 
-    python benchmarks/jnd.py [--zoo DIR] [--source PHOTOS ...] [--rows 400] [--out docs]
+    python benchmarks/jnd.py [--zoo DIR] [--source PHOTOS ...] [--rows 400] [--out DIR]
 
 LPIPS (AlexNet, v0.1) of pairs at fixed severities, of single distortions, of compositions and of
 CNN distorters, and its distribution in sets as `bapps-gen jnd` makes them by default. Everything
-is planned and rendered as in a set. Without --source the colour photographs in the scikit-image
+is planned and rendered as in a set. Without --source the color photographs in the scikit-image
 wheel are used; the contact sheet always shows these.
 """
 
@@ -39,14 +39,14 @@ SHOWN = 16
 NOTES = """\
 - Severity 0.2 is where each atom is just noticeable ([calibration](calibration.md)).
 - **Compositions** share a pair's severity: the first step has a quarter to three quarters of it,
-  drawn evenly, the second the rest. Then they are about as far from the reference as single
+  sampled uniformly, the second the rest. Then they are about as far from the reference as single
   distortions of that severity. Both steps at the full severity, as triplets may have them, are
   about twice as far.
 - **CNN distorters** have a strength: a pixel of value x becomes x + strength·(y − x), y being the
   network's output. It follows from severity by a power law, as parameters of atoms do: 0 at 0,
   0.4 at 0.2, 1 (as trained) at 1. The 0.4 was chosen so that the median at 0.2 is that of single
   distortions; from 0.1 to 0.4 the two stay together.
-- Severities of both families are drawn evenly from {low:g} to {high:g}, half to twice 0.2;
+- Severities of both families are sampled uniformly from {low:g} to {high:g}, half to twice 0.2;
   `--severity LOW HIGH` gives others. A pair without any difference is tried at other places of
   the photos. Below 0.1 some distortions change nothing anywhere, Gaussian blur for one, and a set
   with such a row is refused in one line."""
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--zoo", type=Path, help="default: the shipped one")
     parser.add_argument("--source", action="append", default=[])
     parser.add_argument("--rows", type=int, default=400, help="at each severity; 6 times in a set")
-    parser.add_argument("--out", type=Path, default=Path("docs"))
+    parser.add_argument("--out", type=Path, default=Path("docs/pages/explanation"))
     args = parser.parse_args()
 
     cv2.setNumThreads(0)
@@ -89,7 +89,7 @@ def main() -> None:
     sets = {
         name: distances(render(prepared, photos, 6 * args.rows)) for name, prepared in kinds.items()
     }
-    where = "the colour photographs in the scikit-image wheel"
+    where = "the color photographs in the scikit-image wheel"
     if args.source:
         where = f"{len(photos)} photographs"
     zoo = kinds["cnn"].zoo

@@ -31,7 +31,7 @@ STRENGTH = SeverityParameter(
 )
 """The parameter of every CNN distorter. Its mild end is our own choice: at 0.4 the median LPIPS
 over a zoo's distorters is that of the traditional atoms at severity 0.2, and the two stay together
-from 0.1 to 0.4 (docs/jnd.md), so that one range of severities serves both."""
+from 0.1 to 0.4 (explanation/jnd.md), so that one range of severities serves both."""
 
 
 def cnn_name(distorter: str) -> str:

@@ -4,8 +4,8 @@ The paper names the distortions and publishes no ranges: every range here is thi
 `SeverityParameter.range` is (mild, strong): the values at severity 0.2 and at severity 1. They were
 chosen on 64×64 patches of photographs so that LPIPS (AlexNet, v0.1) has a median near 0.03 at the
 mild end and of 0.1 to 0.3 at the strong end: noise and blur are limited to 0.3, and what LPIPS is
-less sensitive to goes as far as patches stay recognizable. docs/calibration.md has the figures;
-benchmarks/calibrate.py measures them.
+less sensitive to goes as far as patches stay recognizable. The documentation has the
+figures (explanation/calibration.md); benchmarks/calibrate.py measures them.
 """
 
 from __future__ import annotations

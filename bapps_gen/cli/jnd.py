@@ -19,11 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
         "Each pair is a reference and one distorted patch; people say whether the two are the "
-        "same. Severities are drawn evenly from half to twice 0.2, at which a change is just "
+        "same. Severities are sampled uniformly from half to twice 0.2, at which a change is just "
         "noticeable; the median LPIPS goes from 0.01 to 0.06 over that range. A composition's "
         "severity is shared by its two distortions, for their effects add up. A CNN distorter's "
-        "severity sets the strength of its change: all of it at 1, 0.4 of it at 0.2. docs/jnd.md "
-        "has the measurements."
+        "severity sets the strength of its change: all of it at 1, 0.4 of it at 0.2. The "
+        "page 'JND severities' of the documentation has the measurements."
     )
     parser.add_argument(
         "--family",

@@ -92,8 +92,8 @@ JND_SEVERITY = replace(
     "all, which is an error",
     default=(0.1, 0.4),
 )
-"""Of JND pairs: half to twice 0.2, which is just noticeable (own choice, measured in docs/jnd.md).
-Lower ones leave some crops unchanged."""
+"""Of JND pairs: half to twice 0.2, which is just noticeable (own choice, measured:
+explanation/jnd.md in the documentation). Lower ones leave some crops unchanged."""
 
 SEQUENCES = Option(
     "number",

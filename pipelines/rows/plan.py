@@ -68,8 +68,8 @@ class Planner(CropDealer):
 
     A JND pair has one side, drawn like p0 of a traditional or a CNN triplet, and one severity for
     it, drawn evenly: a single distortion has all of it. Two share it, the first from a quarter to
-    three quarters evenly, for the effects of two add up (measured in docs/jnd.md; the rule is our
-    own). A CNN distorter has a strength that follows from its severity, where in triplets it
+    three quarters evenly, for the effects of two add up (measured in explanation/jnd.md; the rule
+    is our own). A CNN distorter has a strength that follows from its severity, where in triplets it
     distorts as it was trained.
 
     Raises:

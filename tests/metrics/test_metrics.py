@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import sys
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -241,9 +240,3 @@ def test_the_table_loads_without_torch():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd="/")
     assert done.stdout.strip() == "False", done.stderr
-
-
-def test_the_page_of_metrics_is_that_of_the_table():
-    page = Path(__file__).parents[2].joinpath("docs", "metrics.md").read_text("utf-8")
-    for spec in METRICS:
-        assert f"| {spec.name} | {spec.distance} | {spec.source} |" in page

@@ -148,7 +148,7 @@ def test_a_grey_photo_gives_a_nearly_grey_output(task, name):
 
 
 def test_the_page_of_the_demos_names_every_task_and_algorithm_and_the_least_sizes():
-    page = Path(__file__).parents[2].joinpath("docs", "demos.md").read_text("utf-8")
+    page = Path(__file__).parents[2].joinpath("docs/pages/reference/demos.md").read_text("utf-8")
     for task, record in TASKS.items():
         section = page.split(f"\n## {task}\n")[1].split("\n## ")[0]
         named = {name.rsplit("-x", 1)[0] for name in record.algorithms}

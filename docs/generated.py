@@ -1,0 +1,283 @@
+"""Markdown made from the code: a page for each command, and tables of columns, keys and items."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
+from functools import cache
+from typing import Any
+
+import griffe
+import pyarrow as pa
+
+from bapps_gen.cli import COMMANDS, build_parser, main
+from bapps_gen.cnn_distorters.spec import DistorterSpec
+from bapps_gen.manifests.benchmark import BenchmarkInfo, benchmark_schema
+from bapps_gen.manifests.collection import CollectionInfo, SetRecord
+from bapps_gen.manifests.dataset import DatasetInfo
+from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
+from bapps_gen.manifests.schema import manifest_schema
+from bapps_gen.metrics import METRICS
+from bapps_gen.pipelines.rows.spec import TripletSpec
+
+# Commands
+
+
+def command_page(name: str) -> str:
+    """The page of one command: what it does, its usage, a table for each group of options."""
+    parser = _command_parser(name)
+    parts = [f"# bapps-gen {name}", _sentences(parser.description)]
+    parts.append(f"```text\n{parser.format_usage().removeprefix('usage: ').rstrip()}\n```")
+    for group in parser._action_groups:
+        actions = [action for action in group._group_actions if action.dest != "help"]
+        if not actions:
+            continue
+        title = (group.title or "").partition(" (default: ")
+        parts.append(f"## {_text(title[0][:1].upper() + title[0][1:])}")
+        if title[2]:
+            parts.append(f"Default: {_text(title[2].removesuffix(')'))}.")
+        if group.description:
+            parts.append(_sentences(group.description))
+        formatter = parser._get_formatter()
+        rows = [(_invocation(action), _text(_help(formatter, action))) for action in actions]
+        parts.append(_table(("", ""), rows))
+    if parser.epilog:
+        parts.append(_sentences(parser.epilog))
+    return "\n\n".join(parts) + "\n"
+
+
+def _command_parser(name: str) -> argparse.ArgumentParser:
+    commands = next(
+        action
+        for action in build_parser(name)._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+    parser: argparse.ArgumentParser = commands.choices[name]
+    # The width of the page, not of the terminal that the site happens to be built in.
+    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=90)  # type: ignore
+    return parser
+
+
+def _invocation(action: argparse.Action) -> str:
+    metavar = action.metavar or action.dest.upper()
+    if action.choices is not None and action.metavar is None:
+        metavar = "{" + ",".join(map(str, action.choices)) + "}"
+    value = "" if action.nargs == 0 else f" {metavar}"
+    if isinstance(action.metavar, tuple):
+        value = " " + " ".join(action.metavar)
+    elif action.nargs in (2, 3):
+        value = f" {metavar}" * int(action.nargs)
+    elif action.nargs == "+" and action.option_strings:
+        value = f" {metavar} …"
+    names = ", ".join(action.option_strings) + value if action.option_strings else str(metavar)
+    return f"`{names.replace('|', '¦')}`"
+
+
+def _help(formatter: argparse.HelpFormatter, action: argparse.Action) -> str:
+    return formatter._expand_help(action) if action.help else ""
+
+
+def commands_table() -> str:
+    """Every command with its summary, linked to its page."""
+    rows = [(f"[`{name}`]({name}.md)", _text(summary)) for name, _, summary in COMMANDS]
+    return _table(("command", "what it does"), rows)
+
+
+# Columns and keys
+
+
+def _type(kind: pa.DataType) -> str:
+    """An Arrow type as people write it."""
+    if pa.types.is_list(kind):
+        return f"list of {_type(kind.value_type)}"
+    if pa.types.is_struct(kind):
+        return "struct (" + ", ".join(field.name for field in kind) + ")"
+    return {"double": "float64", "float": "float32"}.get(str(kind), str(kind))
+
+
+def columns_table() -> str:
+    """Columns of shards: name, type, where they occur, meaning and unit."""
+    triplets, pairs = (manifest_schema({}, {}, patches) for patches in (PATCHES, PAIR_PATCHES))
+    both = pa.unify_schemas([triplets, pairs])
+    rows = []
+    for field in both:
+        where = [
+            kind
+            for kind, schema in (("triplets", triplets), ("pairs", pairs))
+            if field.name in schema.names
+        ]
+        meaning = _text((triplets if where[0] == "triplets" else pairs).field(field.name))
+        rows.append((f"`{field.name}`", _type(field.type), " and ".join(where), meaning))
+    return _table(("column", "type", "in sets of", "meaning, unit"), rows)
+
+
+_NESTED = {
+    "distortion": "name of the distortion: an atom, `cnn:ID`, or one of your own",
+    "version": "of the distortion; the same version gives the same pixels",
+    "params": "list of (`name`, `value`): physical parameters, with units in the column's metadata",
+    "name": "of a parameter",
+    "value": "of a parameter, in its unit",
+    "seed": "of the step's noise, 0 to 2^63 − 1",
+    "severity": "that parameters were drawn from, 0 to 1; null where they were given",
+    "x": "left edge, px of the source image after EXIF rotation",
+    "y": "top edge, px",
+    "side": "of the square, px; `scale` is 64 / side",
+    "bytes": "the PNG file",
+    "path": "a name for it, such as `00000007_p0.png`",
+}
+
+
+def nested_table() -> str:
+    """The parts of columns that are structs."""
+    schema = manifest_schema({}, {}, PATCHES)
+    rows = []
+    for label, name in (("`steps0`, `steps1`", "steps0"), ("`crop`", "crop"), ("pictures", "ref")):
+        kind = schema.field(name).type
+        for part in kind.value_type if pa.types.is_list(kind) else kind:
+            rows.append((label, f"`{part.name}`", _type(part.type), _NESTED[part.name]))
+            label = ""
+    return _table(("column", "part", "type", "meaning, unit"), rows)
+
+
+def benchmark_table() -> str:
+    """Columns of a benchmark's manifest."""
+    empty = BenchmarkInfo("", {}, "", {}, {}, (), None, (), {})
+    rows = [
+        (f"`{field.name}`", _type(field.type), _text(field)) for field in benchmark_schema(empty)
+    ]
+    return _table(("column", "type", "meaning, unit"), rows)
+
+
+def _keys_table(record: type) -> Callable[[], str]:
+    """A table of a dataclass's fields, with the meanings that its docstring gives."""
+
+    def table() -> str:
+        sections = griffe.Docstring(record.__doc__ or "").parse("google", warnings=False)
+        meanings = {
+            item.name: " ".join(item.description.split())
+            for section in sections
+            if section.kind is griffe.DocstringSectionKind.parameters
+            for item in section.value
+        }
+        rows = [
+            (f"`{field.name}`", _plain_type(str(field.type)), _text(meanings.get(field.name, "")))
+            for field in fields(record)
+            if field.init
+        ]
+        return _table(("key", "type", "meaning"), rows)
+
+    return table
+
+
+def _plain_type(annotation: str) -> str:
+    """A field's type in the words of JSON."""
+    name = annotation.removesuffix(" | None")
+    words = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+    if name.startswith("tuple"):
+        plain = "list"
+    elif name.startswith("Mapping"):
+        plain = "object"
+    else:
+        plain = words.get(name, "object")
+    return plain if name == annotation else f"{plain} or null"
+
+
+# Metrics and distortions
+
+
+def metrics_table() -> str:
+    """Every metric with its distance and settings."""
+    rows = [(f"`{spec.name}`", _text(spec.distance), _text(spec.source)) for spec in METRICS]
+    return _table(("metric", "distance", "from, and settings"), rows)
+
+
+@cache
+def _catalogue() -> dict[str, Any]:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        main(["distortions", "--json"])
+    return dict(json.loads(printed.getvalue()))
+
+
+def distortions_table() -> str:
+    """Every atom with its parameters, units and ranges."""
+    rows = []
+    for atom in _catalogue()["atoms"]:
+        lead = (f"`{atom['name']}`", atom["family"], str(atom["version"]), _text(atom["summary"]))
+        for part in atom["parameters"]:
+            low, high = part["allowed"]
+            rows.append(
+                (
+                    *lead,
+                    f"`{part['name']}`",
+                    _text(part["unit"]),
+                    _range(part),
+                    f"{low:g} to {high:g}",
+                )
+            )
+            lead = ("", "", "", "")
+    head = ("atom", "family", "version", "", "parameter", "unit", "drawn", "you may give")
+    return _table(head, rows)
+
+
+def _range(parameter: dict[str, Any]) -> str:
+    if "identity" in parameter:
+        ends = parameter.get("ends") or parameter["range"]
+        return " or ".join(f"{mild:g} → {strong:g}" for mild, strong in ends)
+    if parameter["choices"]:
+        return "one of " + ", ".join(f"{choice:g}" for choice in parameter["choices"])
+    low, high = parameter.get("drawn") or parameter["range"]
+    return f"{low:g} to {high:g}"
+
+
+def compositions_list() -> str:
+    """Ids of all compositions."""
+    return "```text\n" + "\n".join(_catalogue()["compositions"]) + "\n```"
+
+
+# Markdown
+
+
+def _text(text: str | pa.Field) -> str:
+    """Plain text for a cell or a paragraph; code between backticks stays as it is."""
+    if isinstance(text, pa.Field):
+        text = text.metadata[b"description"].decode()
+    parts = re.split(r"(`[^`]*`)", text)
+    escaped = [
+        part if at % 2 else re.sub(r"([\\*_\[\]|])", r"\\\1", part).replace("<", "&lt;")
+        for at, part in enumerate(parts)
+    ]
+    return "".join(escaped).replace("\n", " ")
+
+
+def _sentences(text: str | None) -> str:
+    return _text(" ".join((text or "").split()))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "benchmark columns": benchmark_table,
+    "benchmark keys": _keys_table(BenchmarkInfo),
+    "collection keys": _keys_table(CollectionInfo),
+    "collection set keys": _keys_table(SetRecord),
+    "columns": columns_table,
+    "commands": commands_table,
+    "compositions": compositions_list,
+    "dataset keys": _keys_table(DatasetInfo),
+    "distorter keys": _keys_table(DistorterSpec),
+    "distortions": distortions_table,
+    "metrics": metrics_table,
+    "nested columns": nested_table,
+    "spec keys": _keys_table(TripletSpec),
+}
+"""What pages can take with `<!-- generated: NAME -->`."""

@@ -1,0 +1,60 @@
+"""Tables and pages of the site that are made from the code."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import pytest
+
+import generated
+from bapps_gen.cli import COMMANDS, build_parser
+from bapps_gen.distortions.registry import load_registry
+from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
+from bapps_gen.manifests.schema import column_names
+from bapps_gen.metrics import METRICS
+
+PAGES = Path(__file__).parents[2] / "docs" / "pages"
+
+
+def cells(table: str) -> list[list[str]]:
+    """Rows of a Markdown table without its head."""
+    lines = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()]
+    assert len({len(line) for line in lines}) == 1, table
+    return [[cell.strip() for cell in line] for line in lines[2:]]
+
+
+@pytest.mark.parametrize("name", generated.TABLES)
+def test_every_row_of_a_table_says_what_it_is_about(name):
+    table = generated.TABLES[name]()
+    if name != "compositions":
+        assert all(row[-1] for row in cells(table)), table
+
+
+def test_every_table_has_its_place_on_a_page():
+    pages = "".join(page.read_text("utf-8") for page in PAGES.rglob("*.md"))
+    assert set(re.findall(r"<!-- generated: ([a-z ]+) -->", pages)) == set(generated.TABLES)
+
+
+def test_the_tables_name_every_column_metric_and_atom():
+    columns = {row[0].strip("`") for row in cells(generated.TABLES["columns"]())}
+    assert columns == {*column_names(PATCHES), *column_names(PAIR_PATCHES)}
+    metrics = [row[0].strip("`") for row in cells(generated.TABLES["metrics"]())]
+    assert metrics == [spec.name for spec in METRICS]
+    atoms = [row[0].strip("`") for row in cells(generated.TABLES["distortions"]()) if row[0]]
+    assert atoms == list(load_registry().atoms)
+
+
+@pytest.mark.parametrize("name", [name for name, *_ in COMMANDS])
+def test_the_page_of_a_command_has_every_option(name):
+    page = generated.command_page(name)
+    commands = next(
+        action
+        for action in build_parser(name)._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+    for action in commands.choices[name]._actions:
+        if action.dest != "help":
+            first = (*action.option_strings, action.metavar or action.dest.upper())[0]
+            assert re.search(rf"^\| `{re.escape(first)}\b[^|]*\| .{{5,}}\|$", page, re.M), first
