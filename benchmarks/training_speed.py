@@ -33,7 +33,8 @@ from bapps_gen.cnn_distorters.features import FeatureLoss
 from bapps_gen.cnn_distorters.network import SeededDropout, build_network, initialize
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.table import shipped_specs
-from bapps_gen.cnn_distorters.training import BETAS, TrainingSettings, _Trainer, native_bfloat16
+from bapps_gen.cnn_distorters.trainer import BETAS, Trainer, TrainingSettings
+from bapps_gen.cnn_distorters.training import native_bfloat16
 from bapps_gen.lpips import find_trunk, load_trunk
 from bapps_gen.lpips.metric import SCALE, SHIFT
 from bapps_gen.seeding import Streams
@@ -119,7 +120,7 @@ def trainer(
 ) -> Callable[[int], None]:
     """A step of this package's training."""
     settings = TrainingSettings(len(crops), BATCH, share, net, precision, 0, "benchmark")
-    return _Trainer(spec, settings, crops, CPU, features).step
+    return Trainer(spec, settings, crops, CPU, features).step
 
 
 def main() -> None:

@@ -24,20 +24,13 @@ import torch
 from numpy.typing import NDArray
 from plain_unet import make_plain
 
+from bapps_gen.cnn_distorters.checkpoint import read_distorter, weights_of
 from bapps_gen.cnn_distorters.corruption import corrupt
 from bapps_gen.cnn_distorters.network import UNet, build_network, initialize
+from bapps_gen.cnn_distorters.rendering import render_network, rendering_network
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.table import shipped_specs
-from bapps_gen.cnn_distorters.zoo import (
-    SHIPPED,
-    ZOO_NAME,
-    distorter_path,
-    open_zoo,
-    read_distorter,
-    render_network,
-    rendering_network,
-    stored_tensors,
-)
+from bapps_gen.cnn_distorters.zoo import SHIPPED, ZOO_NAME, distorter_path, open_zoo
 from bapps_gen.seeding import Streams
 
 PATCH_BY_PATCH_SHARE = 8
@@ -51,7 +44,7 @@ def load(folder: Path | None) -> list[tuple[DistorterSpec, Mapping[str, torch.Te
         for spec in shipped_specs():
             network = build_network(spec)
             initialize(network, torch.Generator().manual_seed(spec.seed))
-            loaded.append((spec, stored_tensors(network)))
+            loaded.append((spec, weights_of(network)))
         return loaded
     zoo = open_zoo(folder)
     return [read_distorter(distorter_path(zoo.folder, name))[::2] for name in zoo.ids]

@@ -1,9 +1,13 @@
-"""Tensors with a header in one safetensors file: written whole or not at all, never unpickled."""
+"""Files of weights: a trained distorter's, and the state of a training under way.
+
+Each is one safetensors file with a header, written whole or not at all, and never unpickled.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +16,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from bapps_gen.errors import WorkError, one_line
+from bapps_gen.cnn_distorters.network import UNet
+from bapps_gen.cnn_distorters.spec import DistorterSpec, spec_from_values
+from bapps_gen.errors import UserError, WorkError, one_line
 from bapps_gen.storage.atomic import whole_file
 
+DISTORTER_KIND = "CNN distorter"
 FORMAT_VERSION = 1
 """Of headers and tensor names; a file of another version is refused."""
 
@@ -95,3 +102,74 @@ def _checked_header(path: Path, kind: str, metadata: Mapping[str, str] | None) -
             "version of bapps-gen that wrote it, or train anew"
         )
     return header  # type: ignore[no-any-return]
+
+
+def weights_of(network: UNet) -> dict[str, Tensor]:
+    """What a distorter's file keeps of a network: kernels in float16, whose loss rounding to 8 bits
+    hides, and everything small in float32."""
+    return {
+        name: value.half() if value.ndim == 4 else value.float()
+        for name, value in network.state_dict().items()
+        if value.dtype != torch.int64  # batch normalisation's count of batches
+    }
+
+
+def write_distorter(
+    path: Path, spec: DistorterSpec, tensors: Mapping[str, Tensor], record: Mapping[str, Any]
+) -> None:
+    """Write a distorter's file, whole or not at all.
+
+    Raises:
+        WorkError: when it cannot be written.
+    """
+    header = {"spec": asdict(spec), "spec_digest": spec.digest, "record": record}
+    write_tensors(path, DISTORTER_KIND, header, tensors)
+
+
+def read_distorter_header(path: Path) -> tuple[DistorterSpec, dict[str, Any]]:
+    """Spec and training record of a distorter's file.
+
+    Raises:
+        WorkError: when it is missing, damaged or of another version.
+    """
+    return _parse_header(path, read_header(path, DISTORTER_KIND))
+
+
+def read_distorter(path: Path) -> tuple[DistorterSpec, dict[str, Any], dict[str, Tensor]]:
+    """Spec, training record and weights of a distorter's file.
+
+    Raises:
+        WorkError: when it is missing, damaged or of another version, or when the weights are not
+            exactly those that the spec asks for.
+    """
+    header, tensors = read_tensors(path, DISTORTER_KIND)
+    spec, record = _parse_header(path, header)
+    shapes = _shapes(spec)
+    for name in sorted({*shapes, *tensors}):
+        if name not in tensors:
+            raise damaged(path, f"it lacks {name}")
+        if name not in shapes:
+            raise damaged(path, f"it has the unknown {name}")
+        if tensors[name].shape != shapes[name] or not tensors[name].is_floating_point():
+            raise damaged(path, f"{name} has the shape {tuple(tensors[name].shape)}")
+    return spec, record, tensors
+
+
+def _parse_header(path: Path, header: dict[str, Any]) -> tuple[DistorterSpec, dict[str, Any]]:
+    try:
+        spec, digest = spec_from_values(header["spec"]), header["spec_digest"]
+        record = dict(header["record"])
+    except (KeyError, TypeError, ValueError, UserError) as error:
+        raise damaged(path, f"its header is not a distorter's ({error})") from error
+    if spec.digest != digest:
+        raise VersionError(
+            f"{path} has a spec of digest {digest}, which this program reads as {spec.digest}; use "
+            "the version of bapps-gen that wrote it, or train it again"
+        )
+    return spec, record
+
+
+def _shapes(spec: DistorterSpec) -> dict[str, torch.Size]:
+    with torch.device("meta"):
+        state = UNet(spec).state_dict()
+    return {name: value.shape for name, value in state.items() if value.dtype != torch.int64}

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bapps_gen.cnn_distorters.rendering import check_patches, render_network, rendering_network
 from bapps_gen.cnn_distorters.spec import DistorterSpec, spec_from_values
-from bapps_gen.errors import UserError, WorkError, out_of_range, unknown_name
-from bapps_gen.seeding import MAX_SEED, Streams
+from bapps_gen.errors import UserError, WorkError, unknown_name
+from bapps_gen.seeding import Streams
 from bapps_gen.storage.atomic import whole_file
 
 if TYPE_CHECKING:
-    import torch
-
     from bapps_gen.cnn_distorters.network import UNet
 
 ZOO_VERSION = 1
@@ -33,15 +30,8 @@ ZOO_VERSION = 1
 
 ZOO_NAME = "zoo.json"
 ZOO_KIND = "bapps-gen zoo"
-DISTORTER_KIND = "CNN distorter"
 SHIPPED = Path(__file__).parent / "zoo"
 
-BATCH_PIXELS = 8 * 64 * 64
-"""Pixels of a rendering pass: 8 patches, whose maps fit the cache. Every pass has the same shape,
-padded where patches run out, because oneDNN picks its algorithms, and with them the rounding, by
-the shape."""
-
-MIN_SIDE = 8
 _DIGEST_DIGITS = 32
 
 
@@ -133,7 +123,7 @@ class Zoo:
             UserError: for an unknown id, or patches or seeds of a wrong kind.
             WorkError: when the distorter's file is missing, damaged or of another version.
         """
-        _check_patches(patches, seeds)
+        check_patches(patches, seeds)
         network = self._network(name)
         return render_network(network, self.spec(name), patches, seeds, self._streams)  # type: ignore[attr-defined]
 
@@ -143,8 +133,10 @@ class Zoo:
         return self.entries[name]
 
     def _network(self, name: str) -> UNet:
-        held: dict[str, UNet] = self._networks  # type: ignore[attr-defined]
-        if name not in held:
+        from bapps_gen.cnn_distorters.checkpoint import read_distorter
+
+        loaded: dict[str, UNet] = self._networks  # type: ignore[attr-defined]
+        if name not in loaded:
             entry = self._entry(name)
             path = distorter_path(self.folder, name)
             spec, _, tensors = read_distorter(path)
@@ -153,8 +145,8 @@ class Zoo:
                     f"{path} is not the file that {self.folder / ZOO_NAME} lists; "
                     "restore it, or train it again"
                 )
-            held[name] = rendering_network(spec, tensors)
-        return held[name]
+            loaded[name] = rendering_network(spec, tensors)
+        return loaded[name]
 
 
 def _reopened(
@@ -247,6 +239,8 @@ def write_index(
     Raises:
         WorkError: when a file is damaged or `zoo.json` cannot be written.
     """
+    from bapps_gen.cnn_distorters.checkpoint import read_distorter_header
+
     listed = []
     for spec in specs:
         path = distorter_path(folder, spec.id)
@@ -274,176 +268,6 @@ def write_index(
 def distorter_path(folder: Path, name: str) -> Path:
     """The file of a distorter in a zoo's folder."""
     return folder / f"{name}.safetensors"
-
-
-def stored_tensors(network: UNet) -> dict[str, torch.Tensor]:
-    """What is kept of a network: kernels in float16, which rendering rounds to 8 bits anyway,
-    and everything small in float32."""
-    import torch
-
-    return {
-        name: value.half() if value.ndim == 4 else value.float()
-        for name, value in network.state_dict().items()
-        if value.dtype != torch.int64  # batch normalisation's count of batches
-    }
-
-
-def write_distorter(
-    path: Path, spec: DistorterSpec, tensors: Mapping[str, torch.Tensor], record: Mapping[str, Any]
-) -> None:
-    """Write a distorter's file, whole or not at all.
-
-    Raises:
-        WorkError: when it cannot be written.
-    """
-    from bapps_gen.cnn_distorters.checkpoint import write_tensors
-
-    header = {"spec": asdict(spec), "spec_digest": spec.digest, "record": record}
-    write_tensors(path, DISTORTER_KIND, header, tensors)
-
-
-def read_distorter_header(path: Path) -> tuple[DistorterSpec, dict[str, Any]]:
-    """Spec and training record of a distorter's file.
-
-    Raises:
-        WorkError: when it is missing, damaged or of another version.
-    """
-    from bapps_gen.cnn_distorters.checkpoint import read_header
-
-    return _parse_header(path, read_header(path, DISTORTER_KIND))
-
-
-def read_distorter(path: Path) -> tuple[DistorterSpec, dict[str, Any], dict[str, torch.Tensor]]:
-    """Spec, training record and weights of a distorter's file.
-
-    Raises:
-        WorkError: when it is missing, damaged or of another version, or when the weights are not
-            exactly those that the spec asks for.
-    """
-    from bapps_gen.cnn_distorters.checkpoint import damaged, read_tensors
-
-    header, tensors = read_tensors(path, DISTORTER_KIND)
-    spec, record = _parse_header(path, header)
-    shapes = _shapes(spec)
-    for name in sorted({*shapes, *tensors}):
-        if name not in tensors:
-            raise damaged(path, f"it lacks {name}")
-        if name not in shapes:
-            raise damaged(path, f"it has the unknown {name}")
-        if tensors[name].shape != shapes[name] or not tensors[name].is_floating_point():
-            raise damaged(path, f"{name} has the shape {tuple(tensors[name].shape)}")
-    return spec, record, tensors
-
-
-def _parse_header(path: Path, header: dict[str, Any]) -> tuple[DistorterSpec, dict[str, Any]]:
-    from bapps_gen.cnn_distorters.checkpoint import VersionError, damaged
-
-    try:
-        spec, digest = spec_from_values(header["spec"]), header["spec_digest"]
-        record = dict(header["record"])
-    except (KeyError, TypeError, ValueError, UserError) as error:
-        raise damaged(path, f"its header is not a distorter's ({error})") from error
-    if spec.digest != digest:
-        raise VersionError(
-            f"{path} has a spec of digest {digest}, which this program reads as {spec.digest}; use "
-            "the version of bapps-gen that wrote it, or train it again"
-        )
-    return spec, record
-
-
-def _shapes(spec: DistorterSpec) -> dict[str, torch.Size]:
-    import torch
-
-    from bapps_gen.cnn_distorters.network import UNet
-
-    with torch.device("meta"):
-        state = UNet(spec).state_dict()
-    return {name: value.shape for name, value in state.items() if value.dtype != torch.int64}
-
-
-def rendering_network(spec: DistorterSpec, tensors: Mapping[str, torch.Tensor]) -> UNet:
-    """A network that renders: float32, in evaluation mode, batch normalisation folded in."""
-    import torch
-
-    from bapps_gen.cnn_distorters.network import Block, build_network, to_channels_last
-
-    network = build_network(spec)
-    state = {name: value.float() for name, value in tensors.items()}
-    for name, value in network.state_dict().items():
-        if value.dtype == torch.int64:
-            state[name] = torch.zeros_like(value)
-    network.load_state_dict(state, strict=True)
-    network.eval().requires_grad_(False)
-    for part in network.modules():
-        if isinstance(part, Block):
-            part.fold()
-    to_channels_last(network)
-    return network
-
-
-def render_network(
-    network: UNet,
-    spec: DistorterSpec,
-    patches: NDArray[np.uint8],
-    seeds: Sequence[int],
-    streams: Streams,
-) -> NDArray[np.uint8]:
-    """As `Zoo.render`, with a network of `rendering_network`."""
-    import torch
-
-    from bapps_gen.cnn_distorters.corruption import corrupt
-
-    count, height, width, _ = patches.shape
-    size = max(1, BATCH_PIXELS // (height * width))
-    rendered = np.empty_like(patches, order="C")
-    batch = np.zeros((size, height, width, 3), np.uint8)
-    with one_thread(), torch.inference_mode():
-        for start in range(0, count, size):
-            rows = min(size, count - start)
-            batch[:rows] = corrupt(
-                spec, patches[start : start + rows], seeds[start : start + rows], streams
-            )
-            x = torch.from_numpy(batch).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
-            y = network(x).add_(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
-            rendered[start : start + rows] = y.permute(0, 2, 3, 1)[:rows].numpy()
-    return rendered
-
-
-_threads_lock = threading.RLock()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch with one thread, whose sums are in one order on every machine of a kind."""
-    import torch
-
-    with _threads_lock:
-        before = torch.get_num_threads()
-        if before == 1:
-            yield
-            return
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-
-
-def _check_patches(patches: NDArray[np.uint8], seeds: Sequence[int]) -> None:
-    shape: tuple[int, ...] = getattr(patches, "shape", ())
-    if getattr(patches, "dtype", None) != np.uint8 or len(shape) != 4 or shape[3] != 3:
-        raise out_of_range(
-            "patches", f"{getattr(patches, 'dtype', None)} {shape}", "uint8 (N, H, W, 3)", "convert"
-        )
-    if min(shape[1:3]) < MIN_SIDE:
-        raise out_of_range(
-            "patch size", f"{shape[2]}×{shape[1]}", f"{MIN_SIDE} px or more", "use larger patches"
-        )
-    if len(seeds) != shape[0]:
-        raise out_of_range("seeds", len(seeds), f"one for each of {shape[0]} patches", "add them")
-    for seed in seeds:
-        if not 0 <= int(seed) <= MAX_SEED:
-            raise out_of_range("seed", seed, f"from 0 to {MAX_SEED}", "choose one of these")
 
 
 def _sha256(path: Path) -> str:

@@ -6,14 +6,10 @@ from pathlib import Path
 
 import torch
 
+from bapps_gen.cnn_distorters.checkpoint import weights_of, write_distorter
 from bapps_gen.cnn_distorters.network import build_network, initialize
 from bapps_gen.cnn_distorters.spec import DistorterSpec
-from bapps_gen.cnn_distorters.zoo import (
-    distorter_path,
-    stored_tensors,
-    write_distorter,
-    write_index,
-)
+from bapps_gen.cnn_distorters.zoo import distorter_path, write_index
 
 SMALL = {"layers": 2, "first_channels": 8, "max_channels": 8}
 SPECS = (
@@ -34,6 +30,6 @@ def write_zoo(folder: Path, specs: tuple[DistorterSpec, ...] = SPECS, weights: i
     for spec in specs:
         network = build_network(spec)
         initialize(network, torch.Generator().manual_seed(weights + spec.seed))
-        write_distorter(distorter_path(folder, spec.id), spec, stored_tensors(network), {})
+        write_distorter(distorter_path(folder, spec.id), spec, weights_of(network), {})
     write_index(folder, specs, None)
     return folder

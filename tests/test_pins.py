@@ -132,15 +132,9 @@ singles = 0.5
 """
 
 
-# Seeding. Slots are defined in several modules, which are known here alone.
-
-
 def slots() -> dict[str, int]:
     """Number of every slot by what it is for."""
     from bapps_gen import seeding
-    from bapps_gen.cnn_distorters import training
-    from bapps_gen.pipelines.benchmarks import plan
-    from bapps_gen.pipelines.training import crops
 
     numbers = {
         "row": seeding.SLOT_ROW,
@@ -148,22 +142,17 @@ def slots() -> dict[str, int]:
         "step": seeding.SLOT_STEP,
         "crops of rows": seeding.SLOT_CROPS,
         "demo": seeding.SLOT_DEMO,
-        "training: weights": training.SLOT_WEIGHTS,
-        "training: order": training.SLOT_ORDER,
-        "training: corruption": training.SLOT_CORRUPTION,
-        "training: dropout": training.SLOT_DROPOUT,
-        "training: crops": crops.SLOT_CROPS,
-        "training: order of crops": crops.SLOT_CROP_ORDER,
-        "training: held out": crops.SLOT_HELD_OUT,
-        "benchmark: variant": plan.SLOT_VARIANT,
-        "benchmark: patch": plan.SLOT_PATCH,
+        "training: weights": seeding.SLOT_TRAINING_WEIGHTS,
+        "training: order": seeding.SLOT_TRAINING_ORDER,
+        "training: corruption": seeding.SLOT_TRAINING_CORRUPTION,
+        "training: dropout": seeding.SLOT_TRAINING_DROPOUT,
+        "training: crops": seeding.SLOT_TRAINING_CROPS,
+        "training: order of crops": seeding.SLOT_TRAINING_CROP_ORDER,
+        "training: held out": seeding.SLOT_HELD_OUT,
+        "benchmark: variant": seeding.SLOT_VARIANT,
+        "benchmark: patch": seeding.SLOT_PATCH,
     }
-    defined = {
-        value
-        for module in (seeding, training, plan, crops)
-        for name, value in vars(module).items()
-        if name.startswith("SLOT_")
-    }
+    defined = {value for name, value in vars(seeding).items() if name.startswith("SLOT_")}
     assert defined == set(numbers.values()), "a slot is missing here"
     return numbers
 

@@ -24,7 +24,7 @@ from bapps_gen.pipelines.rows.crops import CROP_WORDS, CropDraw, CropSampler, un
 from bapps_gen.pipelines.rows.options import check_scale, reductions_of
 from bapps_gen.pipelines.rows.plan import check_version
 from bapps_gen.pipelines.rows.spec import choose_distortions
-from bapps_gen.seeding import MAX_SEED, Streams, digest_of
+from bapps_gen.seeding import MAX_SEED, SLOT_PATCH, SLOT_VARIANT, Streams, digest_of
 
 BENCHMARK_VERSION = 1
 """Raised whenever the same spec and image give other pictures or rows."""
@@ -38,10 +38,6 @@ MAX_SIDE = 32_766
 """OpenCV's warps take sides below 2^15 px."""
 
 ALL = "all"
-
-# Slots of `bapps_gen.seeding`. Never renumber.
-SLOT_VARIANT = 64
-SLOT_PATCH = 65
 
 _TRIES = 64
 """Crops tried for one patch before its image is left out (own choice)."""

@@ -24,7 +24,13 @@ from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.pipelines.rows.crops import CropDraw
 from bapps_gen.pipelines.rows.render import check_size, cut_reference, luma_contrast, resolve_crop
 from bapps_gen.pipelines.sources.source import ImageCache, Source
-from bapps_gen.seeding import Streams, digest_of
+from bapps_gen.seeding import (
+    SLOT_HELD_OUT,
+    SLOT_TRAINING_CROP_ORDER,
+    SLOT_TRAINING_CROPS,
+    Streams,
+    digest_of,
+)
 from bapps_gen.storage.atomic import make_folder, whole_file
 
 logger = logging.getLogger(__name__)
@@ -41,11 +47,6 @@ HELD_OUT_CONTRAST = 0.02
 """Least deviation of a held-out patch's luma: a flat one says nothing about a distorter."""
 _HELD_OUT_TRIES = 20
 _MAX_HELD_OUT = 200
-
-# Slots of `bapps_gen.seeding`. Never renumber.
-SLOT_CROPS = 48
-SLOT_CROP_ORDER = 49
-SLOT_HELD_OUT = 50
 
 _INFO = "crops.json"
 
@@ -235,7 +236,7 @@ class _Cutter:
         self._bounds = np.array(weights) / weights[-1]
 
     def _permutation(self, number: int) -> NDArray[np.int64]:
-        generator = self._streams.at(self.plan.seed, number, SLOT_CROP_ORDER)
+        generator = self._streams.at(self.plan.seed, number, SLOT_TRAINING_CROP_ORDER)
         return generator.permutation(len(self.images))
 
     def image_of(self, place: int, step: int = 0) -> int:
@@ -277,7 +278,7 @@ def _prepare(context: _Context) -> Callable[[int], _Report]:
         crops = np.empty((rows, PATCH_SIZE, PATCH_SIZE, 3), np.uint8)
         # By image, so that each is decoded once a part.
         for place in sorted(range(first, first + rows), key=cutter.image_of):
-            crops[place - first] = cutter.cut(place, SLOT_CROPS)
+            crops[place - first] = cutter.cut(place, SLOT_TRAINING_CROPS)
         path = _part_path(context.folder, part)
         content = io.BytesIO()  # np.save to a file hides why a write failed
         np.save(content, crops)

@@ -17,28 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bapps_gen
+from bapps_gen.cnn_distorters.checkpoint import read_distorter_header, weights_of, write_distorter
+from bapps_gen.cnn_distorters.rendering import render_network, rendering_network
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.table import TABLE_VERSION, shipped_specs
+from bapps_gen.cnn_distorters.trainer import TrainingError, TrainingSettings
 from bapps_gen.cnn_distorters.training import (
     CHECKPOINT_STEPS,
-    TrainingError,
     TrainingFiles,
-    TrainingSettings,
     native_bfloat16,
     train_distorter,
 )
 from bapps_gen.cnn_distorters.verdict import classify, collapse_of
-from bapps_gen.cnn_distorters.zoo import (
-    ZOO_NAME,
-    distorter_path,
-    open_zoo,
-    read_distorter_header,
-    render_network,
-    rendering_network,
-    stored_tensors,
-    write_distorter,
-    write_index,
-)
+from bapps_gen.cnn_distorters.zoo import ZOO_NAME, distorter_path, open_zoo, write_index
 from bapps_gen.errors import UserError, WorkError, out_of_range, unknown_name
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
 from bapps_gen.imaging.files import write_image
@@ -573,7 +564,7 @@ def _prepare(context: _Context) -> Callable[[str], DistorterReport]:
     import torch
 
     from bapps_gen.cnn_distorters.features import FeatureLoss
-    from bapps_gen.cnn_distorters.zoo import one_thread
+    from bapps_gen.cnn_distorters.rendering import one_thread
 
     plan = context.plan
     device = torch.device(plan.device)
@@ -646,7 +637,7 @@ def _finish(context: _Context, spec: DistorterSpec, network: Any) -> dict[str, A
 
     folder, settings = context.folder, context.plan.settings[spec.id]
     files = training_files(folder, spec.id)
-    tensors = stored_tensors(network)
+    tensors = weights_of(network)
     for name, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
             raise TrainingError(f"distorter '{spec.id}' diverged: {name} is beyond float16")

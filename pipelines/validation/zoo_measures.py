@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.checks import check_range
-from bapps_gen.cnn_distorters.zoo import Zoo, one_thread
+from bapps_gen.cnn_distorters.rendering import one_thread
+from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress

@@ -16,12 +16,8 @@ from bapps_gen.cnn_distorters import training
 from bapps_gen.cnn_distorters.features import FeatureLoss
 from bapps_gen.cnn_distorters.network import UNet
 from bapps_gen.cnn_distorters.spec import DistorterSpec
-from bapps_gen.cnn_distorters.training import (
-    TrainingError,
-    TrainingFiles,
-    TrainingSettings,
-    train_distorter,
-)
+from bapps_gen.cnn_distorters.trainer import TrainingError, TrainingSettings
+from bapps_gen.cnn_distorters.training import TrainingFiles, train_distorter
 from bapps_gen.errors import UserError, WorkError
 
 CPU = torch.device("cpu")

@@ -14,21 +14,18 @@ import torch
 from numpy.typing import NDArray
 
 from bapps_gen.cnn_distorters import zoo as zoo_module
-from bapps_gen.cnn_distorters.checkpoint import read_tensors, write_tensors
+from bapps_gen.cnn_distorters.checkpoint import (
+    DISTORTER_KIND,
+    read_tensors,
+    weights_of,
+    write_distorter,
+    write_tensors,
+)
 from bapps_gen.cnn_distorters.network import build_network, initialize
+from bapps_gen.cnn_distorters.rendering import render_network, rendering_network
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.table import shipped_specs
-from bapps_gen.cnn_distorters.zoo import (
-    DISTORTER_KIND,
-    ZOO_NAME,
-    distorter_path,
-    open_zoo,
-    render_network,
-    rendering_network,
-    stored_tensors,
-    write_distorter,
-    write_index,
-)
+from bapps_gen.cnn_distorters.zoo import ZOO_NAME, distorter_path, open_zoo, write_index
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.seeding import Streams
 
@@ -43,7 +40,7 @@ def one_line(caught: pytest.ExceptionInfo[Exception]) -> str:
 def untrained(spec: DistorterSpec) -> dict[str, torch.Tensor]:
     network = build_network(spec)
     initialize(network, torch.Generator().manual_seed(spec.seed))
-    return stored_tensors(network)
+    return weights_of(network)
 
 
 def test_a_zoo_lists_what_was_trained(trained: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from bapps_gen.cli import main
+from bapps_gen.cnn_distorters.checkpoint import weights_of, write_distorter
 from bapps_gen.cnn_distorters.network import UNet, build_network, initialize
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.verdict import ZooLimits
@@ -23,8 +24,6 @@ from bapps_gen.cnn_distorters.zoo import (
     Zoo,
     distorter_path,
     open_zoo,
-    stored_tensors,
-    write_distorter,
     write_index,
 )
 from bapps_gen.errors import SourceError
@@ -98,7 +97,7 @@ def write_zoo(folder: Path, specs: tuple[DistorterSpec, ...]) -> Path:
     for spec in specs:
         network = build_network(spec)
         {"ruin": set_ruin, "flat": set_flat}.get(spec.id, set_identity)(network)
-        write_distorter(distorter_path(folder, spec.id), spec, stored_tensors(network), {})
+        write_distorter(distorter_path(folder, spec.id), spec, weights_of(network), {})
     write_index(folder, specs, None)
     return folder
 
@@ -279,7 +278,7 @@ def test_nearly_equal_weights_are_the_same_function_and_other_noise_is_not(tmp_p
     set_identity(network)
     with torch.no_grad():
         network.decoder[0].conv.bias += 0.005
-    write_distorter(distorter_path(zoo, "near"), near, stored_tensors(network), {})
+    write_distorter(distorter_path(zoo, "near"), near, weights_of(network), {})
     write_index(zoo, (NOISY, near, other), None)
     _, _, found = measured(zoo)
     assert [group["ids"] for group in found["pairs"]["same"]] == [["noisy", "near"]]
