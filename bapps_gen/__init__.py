@@ -1,3 +1,165 @@
-"""bapps-gen regenerates and extends BAPPS, the perceptual patch similarity dataset."""
+"""bapps-gen regenerates and extends BAPPS, the perceptual patch similarity dataset.
+
+Everything that a command does can be done from Python in the same words:
+
+    import bapps_gen
+
+    image = bapps_gen.read_image("photo.jpg")  # uint8 (H, W, 3)
+    bapps_gen.distort(image, "gaussian_blur:sigma=2", "jpeg:quality=20", seed=1)
+
+    train = bapps_gen.make_dataset("traditional", source="photos", rows=50_000, out="train")
+    for triplet in train.triplets():
+        triplet.ref, triplet.p0, triplet.p1  # uint8 (64, 64, 3)
+
+    bapps_gen.score(train, "lpips-alex")
+
+Arrays are uint8 RGB, (H, W, 3) or (N, H, W, 3). Datasets are taken as folders, URLs or open
+datasets. `workers` is a number of parallel processes, None for all cores, or a `RayCluster`.
+`progress` is True for a bar on stderr, or a function of (done, total). Mistakes raise `UserError`
+and failed work `WorkError`, both a `BappsGenError` with one line of text.
+
+What `__all__` names is public, and all else is private. Names are imported when they are first
+used, so that `import bapps_gen` takes no time.
+"""
+
+TYPE_CHECKING = False  # type checkers take it for true; `typing` itself is not imported
+if TYPE_CHECKING:
+    from bapps_gen.api.benchmarks import Benchmark, make_benchmark, open_benchmark
+    from bapps_gen.api.collections import Collection, make_collection, open_collection
+    from bapps_gen.api.datasets import (
+        Dataset,
+        contact_sheet,
+        export,
+        import_original,
+        open_dataset,
+    )
+    from bapps_gen.api.distortions import (
+        Distorter,
+        Zoo,
+        distort,
+        list_compositions,
+        list_distorters,
+        list_distortions,
+        open_zoo,
+    )
+    from bapps_gen.api.make import make_dataset, replay, verify
+    from bapps_gen.api.scoring import evaluate, list_metrics, score
+    from bapps_gen.api.training import train_distorters
+    from bapps_gen.distortions.definition import Distortion, RandomParameter, SeverityParameter
+    from bapps_gen.errors import BappsGenError, ImageError, SourceError, UserError, WorkError
+    from bapps_gen.execution.jobs import RayCluster
+    from bapps_gen.imaging.decode import read_image
+    from bapps_gen.imaging.files import write_image
+    from bapps_gen.lpips import load_lpips
+    from bapps_gen.manifests.dataset import DatasetInfo
+    from bapps_gen.manifests.readers import (
+        Pair,
+        PairDataset,
+        Triplet,
+        TripletDataset,
+        iter_pairs,
+        iter_triplets,
+    )
+    from bapps_gen.manifests.rows import ManifestRow
+    from bapps_gen.manifests.scores import Scores
+    from bapps_gen.metrics.base import Metric
+    from bapps_gen.metrics.table import load_metric
+    from bapps_gen.pipelines.datasets.verify import VerifyReport
+    from bapps_gen.pipelines.scoring.evaluate import Evaluation
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "BappsGenError",
+    "Benchmark",
+    "Collection",
+    "Dataset",
+    "DatasetInfo",
+    "Distorter",
+    "Distortion",
+    "Evaluation",
+    "ImageError",
+    "ManifestRow",
+    "Metric",
+    "Pair",
+    "PairDataset",
+    "RandomParameter",
+    "RayCluster",
+    "Scores",
+    "SeverityParameter",
+    "SourceError",
+    "Triplet",
+    "TripletDataset",
+    "UserError",
+    "VerifyReport",
+    "WorkError",
+    "Zoo",
+    "contact_sheet",
+    "distort",
+    "evaluate",
+    "export",
+    "import_original",
+    "iter_pairs",
+    "iter_triplets",
+    "list_compositions",
+    "list_distorters",
+    "list_distortions",
+    "list_metrics",
+    "load_lpips",
+    "load_metric",
+    "make_benchmark",
+    "make_collection",
+    "make_dataset",
+    "open_benchmark",
+    "open_collection",
+    "open_dataset",
+    "open_zoo",
+    "read_image",
+    "replay",
+    "score",
+    "train_distorters",
+    "verify",
+    "write_image",
+]
+
+_HOMES = {
+    "api.benchmarks": "Benchmark make_benchmark open_benchmark",
+    "api.collections": "Collection make_collection open_collection",
+    "api.datasets": "Dataset contact_sheet export import_original open_dataset",
+    "api.distortions": "Distorter Zoo distort list_compositions list_distorters list_distortions "
+    "open_zoo",
+    "api.make": "make_dataset replay verify",
+    "api.scoring": "evaluate list_metrics score",
+    "api.training": "train_distorters",
+    "distortions.definition": "Distortion RandomParameter SeverityParameter",
+    "errors": "BappsGenError ImageError SourceError UserError WorkError",
+    "execution.jobs": "RayCluster",
+    "imaging.decode": "read_image",
+    "lpips": "load_lpips",
+    "manifests.readers": "Pair PairDataset Triplet TripletDataset iter_pairs iter_triplets",
+    "manifests.dataset": "DatasetInfo",
+    "manifests.rows": "ManifestRow",
+    "manifests.scores": "Scores",
+    "metrics.base": "Metric",
+    "metrics.table": "load_metric",
+    "pipelines.datasets.verify": "VerifyReport",
+    "pipelines.scoring.evaluate": "Evaluation",
+    "imaging.files": "write_image",
+}
+
+if not TYPE_CHECKING:  # otherwise a misspelled name would pass type checkers
+
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first used."""
+        for home, names in _HOMES.items():
+            if name in names.split():
+                import importlib
+
+                value = getattr(importlib.import_module(f"bapps_gen.{home}"), name)
+                globals()[name] = value
+                return value
+        raise AttributeError(f"module 'bapps_gen' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -127,7 +127,7 @@ class _MapDataset(ABC, Generic[Row]):
     _unit: str
     _columns: tuple[str, ...]
     _patches: tuple[str, ...]
-    _judgement: str
+    _judgment: str
 
     def __init__(
         self, dataset: AnyDataset, row_groups: int = 32, scores: Sequence[str] = ()
@@ -165,10 +165,10 @@ class _MapDataset(ABC, Generic[Row]):
         row = self.row(index)
         patches = np.stack([getattr(row, name) for name in self._patches])
         scaled = torch.from_numpy(patches).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
-        judgement = getattr(row, self._judgement)
+        judgment = getattr(row, self._judgment)
         item: dict[str, Any] = {
             "id": row.id,
-            self._judgement: torch.tensor(float("nan") if judgement is None else judgement),
+            self._judgment: torch.tensor(float("nan") if judgment is None else judgment),
         }
         item |= zip(self._patches, scaled, strict=True)
         for metric, distances in self._distances(index % len(self), row.id).items():
@@ -234,7 +234,7 @@ class TripletDataset(_MapDataset[Triplet]):
     _unit = "triplets"
     _columns = _TRIPLET_COLUMNS
     _patches = PATCHES
-    _judgement = "judge"
+    _judgment = "judge"
 
     def _row(self, stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) -> Triplet:
         return _triplet(stored, distances)
@@ -268,7 +268,7 @@ class PairDataset(_MapDataset[Pair]):
     _unit = "pairs"
     _columns = _PAIR_COLUMNS
     _patches = PAIR_PATCHES
-    _judgement = "same"
+    _judgment = "same"
 
     def _row(self, stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) -> Pair:
         return _pair(stored, distances)

@@ -125,10 +125,21 @@ def _size(data: bytes) -> tuple[int, int]:
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """The image in a file, uint8 (H, W, 3), RGB.
+    """Read the image in a file as photos are read: turned by its EXIF, in RGB, in 8 bits.
+
+    Args:
+        path: of a JPEG, PNG, TIFF or WebP file (8 or 16 bit, gray, RGBA, CMYK).
+
+    Returns:
+        uint8 RGB of shape (H, W, 3), 0 to 255.
 
     Raises:
         UserError: when the file is missing, unreadable or no image; names the path.
+
+    Example:
+        >>> import bapps_gen
+        >>> bapps_gen.read_image("photos/astronaut.png").shape
+        (512, 512, 3)
     """
     path = os.fspath(path)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,25 @@ def check_image_name(path: Path) -> None:
         raise UserError(f"the folder {path.parent} does not exist; create it first")
 
 
-def write_image(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write a uint8 RGB picture as PNG, JPEG, TIFF, WebP or BMP, by the name's ending.
+def write_image(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
+    """Write a picture as PNG, JPEG, TIFF, WebP or BMP, by the name's ending.
+
+    Args:
+        path: of the file; appears whole or not at all.
+        image: uint8 RGB of shape (H, W, 3).
 
     Raises:
         UserError: for another ending, or when the folder does not exist.
         WorkError: when the file cannot be written.
+
+    Example:
+        >>> import bapps_gen
+        >>> image = bapps_gen.read_image("photos/astronaut.png")
+        >>> bapps_gen.write_image("blurred.png", bapps_gen.distort(image, "gaussian_blur"))
+        >>> bapps_gen.read_image("blurred.png").shape
+        (512, 512, 3)
     """
+    path = Path(path)
     check_image_name(path)
     kind = _KINDS[path.suffix.lower()]
     with whole_file(path) as temporary:

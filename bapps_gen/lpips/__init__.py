@@ -58,8 +58,21 @@ def load_lpips(
             compiler on the CPU. Calls that need gradients run uncompiled.
         progress: show a bar on stderr if the trunk has to be downloaded.
 
+    Returns:
+        The metric: `distance(a, b)` and `triplet(ref, p0, p1)` take uint8 images of shape
+        (N, H, W, 3) or (H, W, 3), as arrays or tensors, and give a tensor of shape (N,).
+
     Raises:
         UserError: for an unknown name, or weights that are missing, damaged or of another network.
+
+    Example:
+        >>> import bapps_gen
+        >>> from skimage import data
+        >>> ref = data.astronaut()[None, :64, :64]  # uint8 (N, H, W, 3)
+        >>> blurred = bapps_gen.distort(ref, "gaussian_blur:sigma=2")
+        >>> lpips = bapps_gen.load_lpips("alex")
+        >>> lpips.distance(ref, blurred).shape, float(lpips.distance(ref, ref)[0])
+        (torch.Size([1]), 0.0)
     """
     _check_net(net)
     if version not in VERSIONS:

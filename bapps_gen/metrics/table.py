@@ -99,14 +99,27 @@ def load_metric(
     """A ready metric.
 
     Args:
-        name: of the table `METRICS`.
+        name: of a metric; `list_metrics` has them all.
         device: "cpu", "cuda", "mps" or "auto"; LPIPS alone heeds it.
         dtype: "float32" or "bfloat16", of LPIPS's network.
         weights: file of the weights of LPIPS's trunk, in place of the usual places.
 
+    Returns:
+        The metric: `distance(ref, dist)` and `triplet(ref, p0, p1)` take uint8 patches of shape
+        (N, H, W, 3) and give float64 distances of shape (N,); larger is more different.
+
     Raises:
         UserError: for an unknown name, a device that is not there, torch missing, or weights that
             are missing or damaged; also where `weights` is given for a metric without a network.
+
+    Example:
+        >>> import bapps_gen
+        >>> from skimage import data
+        >>> ref = data.astronaut()[None, :64, :64]  # uint8 (N, H, W, 3)
+        >>> blurred = bapps_gen.distort(ref, "gaussian_blur:sigma=2")
+        >>> metric = bapps_gen.load_metric("ssim")
+        >>> metric.distance(ref, blurred).shape, bool(metric.distance(ref, ref)[0] < 1e-6)
+        ((1,), True)
     """
     spec = metric_spec(name)
     if spec.net is not None:

@@ -1,0 +1,113 @@
+"""What arguments of the public functions stand for: workers, photos, zoos, and progress."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bapps_gen.checks import check_range
+from bapps_gen.execution.jobs import RayCluster, available_cores
+from bapps_gen.execution.progress import Progress
+from bapps_gen.storage.locations import Location, Url, location_of
+
+if TYPE_CHECKING:
+    from bapps_gen.pipelines.sources.source import Source
+
+AnyPath = str | os.PathLike[str] | Url
+"""A local path or a URL such as "s3://bucket/set"."""
+
+LocalPath = str | os.PathLike[str]
+
+Photos = AnyPath | Sequence[AnyPath]
+"""Folders of images, images, Parquet files or tar shards; () for scikit-image's photographs."""
+
+AnyProgress = bool | Progress
+"""True draws a bar on stderr; a function is called with (done, total)."""
+
+AnyWorkers = int | RayCluster | None
+"""So many processes on this machine, a Ray cluster, or None for all cores."""
+
+MAX_WORKERS = 1024
+
+
+def resolve_workers(workers: AnyWorkers) -> int | RayCluster:
+    """The workers that an argument stands for. A Ray cluster is connected to.
+
+    Raises:
+        UserError: when the number is not from 1 to 1024, or the cluster cannot be used.
+    """
+    if workers is None:
+        return available_cores()
+    if isinstance(workers, RayCluster):
+        from bapps_gen.execution.ray_cluster import connect
+
+        connect(workers)
+        return workers
+    check_range("workers", workers, 1, MAX_WORKERS, whole=True)
+    return workers
+
+
+def locations(paths: Photos) -> tuple[Location, ...]:
+    """One path or several as a tuple."""
+    if isinstance(paths, str | os.PathLike | Url):
+        return (location_of(paths),)
+    return tuple(map(location_of, paths))
+
+
+def names(given: str | Sequence[str]) -> tuple[str, ...]:
+    """One name or several as a tuple."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def local(path: LocalPath | None) -> Path | None:
+    """A local path, or None."""
+    return None if path is None else Path(path)
+
+
+def open_photos(
+    source: Photos,
+    progress: AnyProgress = False,
+    *,
+    split: str | None = None,
+    val_fraction: float = 0.1,
+) -> Source:
+    """Open photos, with a bar while they are hashed where progress is True."""
+    from bapps_gen.pipelines.sources.source import open_source
+
+    with stage(progress, "reading the source", "images") as hashed:
+        return open_source(
+            locations(source), split=split, val_fraction=val_fraction, progress=hashed
+        )
+
+
+@contextlib.contextmanager
+def reporting(progress: AnyProgress, what: str, unit: str) -> Iterator[Progress | None]:
+    """The function that a run reports to: the one given, that of a bar, or None."""
+    if callable(progress):
+        yield progress
+        return
+    if not progress:
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(desc=what, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True, leave=False) as bar:
+
+        def report(done: int, total: int) -> None:
+            if bar.total is None:
+                bar.initial = done  # what was there already is no part of the rate
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield report
+
+
+def stage(
+    progress: AnyProgress, what: str, unit: str
+) -> contextlib.AbstractContextManager[Progress | None]:
+    """As `reporting`, for what comes before the work itself: functions do not hear of it."""
+    return reporting(progress is True, what, unit)

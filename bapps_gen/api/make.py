@@ -1,0 +1,315 @@
+"""Datasets made: new ones, recipes replayed, and rows made again to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from bapps_gen.api._arguments import (
+    AnyPath,
+    AnyProgress,
+    AnyWorkers,
+    LocalPath,
+    Photos,
+    local,
+    locations,
+    open_photos,
+    reporting,
+    resolve_workers,
+)
+from bapps_gen.api.datasets import AnyDataset, Dataset, open_dataset
+from bapps_gen.errors import UserError, unknown_name
+from bapps_gen.storage.locations import Url, location_of
+
+if TYPE_CHECKING:
+    from bapps_gen.manifests import dataset as stored
+    from bapps_gen.pipelines.datasets.kinds import RowSource
+    from bapps_gen.pipelines.datasets.verify import VerifyReport
+
+
+class SetOptions(TypedDict, total=False):
+    """Options of `make_dataset`, named as those of the commands; each kind has some of them."""
+
+    seed: int
+    shard_size: int
+    scale_range: tuple[float, float]
+    min_contrast: float
+    rows_per_image: int
+    families: Sequence[str]
+    atoms: Sequence[str]
+    compositions: Sequence[str]
+    singles: float
+    severity: tuple[float, float]
+    plugins: Sequence[LocalPath]
+    zoo: LocalPath
+    distorters: Sequence[str]
+    sequences: float
+    reference: AnyPath
+    outputs: Mapping[str, AnyPath]
+    skip_misaligned: bool
+    demo: bool
+    demo_images: int
+
+
+def make_dataset(
+    kind: str,
+    *,
+    rows: int,
+    out: AnyPath,
+    source: Photos = (),
+    split: str | None = None,
+    val_fraction: float = 0.1,
+    workers: AnyWorkers = None,
+    progress: AnyProgress = False,
+    **options: Unpack[SetOptions],
+) -> Dataset:
+    """Make a dataset, or what is missing of it.
+
+    Rows depend on the options, the row's index and the photos, and on nothing else: not on
+    workers, shards or interruptions. The same call goes on after an interruption; with more
+    `rows`, it adds rows to those that are there.
+
+    Args:
+        kind: of triplets: "traditional", "cnn", "mix", or from the outputs of real algorithms
+            "superres", "frameinterp", "deblur" or "color"; of JND pairs: "jnd-traditional" or
+            "jnd-cnn".
+        rows: how many triplets or pairs, 1 or more.
+        out: folder of the dataset, to make or to go on with, or its URL.
+        source: photos: folders of images, images, Parquet files or tar shards, or their URLs; ()
+            for the color photographs that come with scikit-image.
+        split: "train" or "val" takes that part of the photos, by their content; None all.
+        val_fraction: share of the photos in val, between 0 and 1.
+        workers: parallel worker processes, 1 for this process alone, None for all cores, or a
+            `RayCluster`.
+        progress: True for a bar, or a function of (rows done, rows in all).
+        options: all kinds have `seed` (0), `shard_size` in rows (1000), `scale_range`, patch
+            pixels per image pixel ((0.25, 1)), `min_contrast` of a patch's luma, of full scale
+            (0.02), and `rows_per_image` (10). Traditional distortions have `families`, `atoms`
+            and `compositions` to choose from them, `singles`, the share of sides with one
+            distortion, `severity`, 0 to 1 ((0.2, 1); in pairs (0.1, 0.4)), and `plugins`, files
+            with distortions of your own. CNN distorters have `zoo`, its folder, and `distorters`,
+            ids and ranges such as "010-020"; a mix has `sequences`, the share of triplets in
+            which an atom follows a CNN distorter (0.5). Sets from real algorithms have
+            `reference`, the ground truth, `outputs`, a folder by algorithm, and
+            `skip_misaligned`; or `demo`, which makes both from photos, with `demo_images`.
+
+    Returns:
+        The dataset, open.
+
+    Raises:
+        UserError: for an unknown kind, name or option, or a value out of range; or when the
+            folder holds something else, or a dataset with other options.
+        SourceError: for photos that are missing or cannot be used.
+        WorkError: when the folder cannot be written, or a worker is killed.
+
+    Example:
+        >>> import bapps_gen
+        >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
+        >>> len(train), train[0].ref.shape
+        (6, (64, 64, 3))
+        >>> jnd = bapps_gen.make_dataset(
+        ...     "jnd-traditional", rows=4, out="noise", families=["noise"], seed=7, workers=1
+        ... )
+        >>> next(jnd.rows()).steps[0][0].severity < 0.4
+        True
+    """
+    from bapps_gen.pipelines.collections.kinds import KINDS, OPTIONS, Means, option_value
+    from bapps_gen.pipelines.datasets.generate import generate
+
+    if kind not in KINDS:
+        raise unknown_name("kind", kind, KINDS, f"kinds are {', '.join(KINDS)}")
+    values: dict[str, Any] = {**options}
+    seed = values.pop("seed", 0)
+    known = KINDS[kind].options
+    for name in values:
+        if name not in known:
+            raise unknown_name(f"option of kind '{kind}':", name, known, f"use {', '.join(known)}")
+    fields = {
+        OPTIONS[name].field: option_value(name, _plain(value), f"kind '{kind}'")
+        for name, value in values.items()
+        if value is not None
+    }
+    processes, folder = resolve_workers(workers), location_of(out)
+    _check_writable(folder)
+    ready = KINDS[kind].prepare(kind, rows, seed, fields)
+    photos = None
+    if KINDS[kind].photos or values.get("demo"):
+        photos = open_photos(source, progress, split=split, val_fraction=val_fraction)
+    demo = Path(f"{folder}-demo")
+    made = ready(Means(photos, demo, processes))
+    with reporting(progress, kind, made.info.unit) as report:
+        generate(folder, made.info, made.images, processes, report, zoo=made.zoo)
+    return open_dataset(folder)
+
+
+def replay(
+    recipe: AnyDataset,
+    out: AnyPath,
+    *,
+    source: Photos = (),
+    outputs: Mapping[str, AnyPath] | None = None,
+    zoo: LocalPath | None = None,
+    allow_different: bool = False,
+    workers: AnyWorkers = None,
+    progress: AnyProgress = False,
+) -> Dataset:
+    """Make a dataset again from a recipe and the photos.
+
+    Args:
+        recipe: folder or URL of a recipe or dataset, or one that is open.
+        out: folder of the dataset, to make or to go on with, or its URL.
+        source: where the photos are now; () for where the recipe says they were.
+        outputs: where the outputs of algorithms are now, in a set from real algorithms.
+        zoo: folder of the CNN distorters; None for where the recipe says it was.
+        allow_different: take pixels that differ from the recipe's hashes, as they may under other
+            versions of the libraries.
+        workers: parallel worker processes, None for all cores, or a `RayCluster`.
+        progress: True for a bar, or a function of (rows done, rows in all).
+
+    Returns:
+        The dataset, open.
+
+    Raises:
+        UserError: when there is no recipe, or it was imported, so that it cannot be made again.
+        SourceError: for photos that are missing.
+        WorkError: when photos or pixels differ, or the folder cannot be written.
+
+    Example:
+        >>> import bapps_gen
+        >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
+        >>> recipe = bapps_gen.export(train, "small", format="recipe")
+        >>> again = bapps_gen.replay(recipe, "again", workers=1)
+        >>> (again[3].p1 == train[3].p1).all()
+        np.True_
+    """
+    from bapps_gen.pipelines.datasets.replay import check_recipe
+    from bapps_gen.pipelines.datasets.replay import replay as replay_rows
+    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
+
+    processes, folder = resolve_workers(workers), location_of(out)
+    _check_writable(folder)
+    opened = open_dataset(recipe)
+    distorters = open_dataset_zoo(opened.info, local(zoo))
+    check_recipe(opened, distorters)
+    images = _made_from(opened, source, outputs or {}, progress)
+    with reporting(progress, "replay", opened.info.unit) as report:
+        replay_rows(
+            opened,
+            folder,
+            images,
+            processes,
+            allow_different=allow_different,
+            progress=report,
+            zoo=distorters,
+        )
+    return open_dataset(folder)
+
+
+def verify(
+    dataset: AnyDataset,
+    *,
+    source: Photos = (),
+    outputs: Mapping[str, AnyPath] | None = None,
+    zoo: LocalPath | None = None,
+    tolerance: int = 0,
+    stored_only: bool = False,
+    workers: AnyWorkers = None,
+    progress: AnyProgress = False,
+) -> VerifyReport:
+    """Make every row again, and compare it with what is stored.
+
+    Of an imported dataset, which has no photos, the stored pictures are checked alone.
+
+    Args:
+        dataset: its folder, its URL, or the open dataset; it may be incomplete.
+        source: where the photos are now; () for where the dataset says they were.
+        outputs: where the outputs of algorithms are now, in a set from real algorithms.
+        zoo: folder of the CNN distorters; None for where the dataset says it was.
+        tolerance: levels of 255 that pictures may differ by, 0 to 255, as they may under other
+            versions of the libraries or on another processor.
+        stored_only: check what can be checked without the photos.
+        workers: parallel worker processes, None for all cores, or a `RayCluster`.
+        progress: True for a bar, or a function of (rows done, rows in all).
+
+    Returns:
+        `rows` compared, the `count` of differences, the first of them as `problems`, a line each,
+        and how many rows were `tolerated`, with their `largest` difference in levels.
+
+    Raises:
+        UserError: when there is no dataset, or for a value out of range.
+        WorkError: when photos are missing or have changed.
+
+    Example:
+        >>> import bapps_gen
+        >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
+        >>> report = bapps_gen.verify(train, workers=1)
+        >>> report.rows, report.count, report.problems
+        (6, 0, ())
+    """
+    from bapps_gen.pipelines.datasets.verify import verify as verify_rows
+    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
+
+    processes = resolve_workers(workers)
+    opened = open_dataset(dataset, incomplete=True)
+    images = distorters = None
+    if not (stored_only or opened.info.imported):
+        distorters = open_dataset_zoo(opened.info, local(zoo))
+        images = _made_from(opened, source, outputs or {}, progress)
+    with reporting(progress, "verify", "rows") as report:
+        return verify_rows(opened, images, processes, report, zoo=distorters, tolerance=tolerance)
+
+
+def _made_from(
+    dataset: stored.Dataset,
+    source: Photos,
+    outputs: Mapping[str, AnyPath],
+    progress: AnyProgress,
+) -> RowSource:
+    """What a dataset was made from: where it is now as given, or where the dataset says it was.
+
+    Raises:
+        UserError: when outputs are given that the dataset does not have.
+        WorkError: when something is missing or has changed.
+    """
+    from bapps_gen.manifests.outputs import read_outputs
+    from bapps_gen.pipelines.real.align import find_aligned
+    from bapps_gen.pipelines.sources.relocate import find_recorded
+
+    info = dataset.info
+    photos = open_photos(locations(source) or info.source_roots, progress)
+    for name in outputs:
+        if name not in info.outputs:
+            known = ", ".join(info.outputs) or "no algorithms"
+            raise UserError(
+                f"outputs = {name}=… is of no use: {dataset.folder} has {known}; leave it out"
+            )
+    if not info.outputs:
+        return find_recorded(info.source_images, photos)
+    algorithms = tuple(info.outputs)
+    files = read_outputs(dataset.folder, info.digest, algorithms)
+    places = {**info.outputs, **outputs}
+    return find_aligned(
+        info.source_images,
+        tuple(zip(algorithms, files, strict=True)),
+        photos,
+        lambda name: open_photos(places[name], progress),
+    )
+
+
+def _check_writable(folder: Path | Url) -> None:
+    """Raise UserError for a URL that cannot be written to, before anything is loaded."""
+    if isinstance(folder, Url):
+        folder.check_writable()
+        folder.exists()  # raises where there is no bucket, no right or no connection
+
+
+def _plain(value: Any) -> Any:
+    """An option's value as TOML would have it."""
+    if isinstance(value, Path | Url):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,154 @@
+"""Metrics: which there are, distances of a dataset's rows, and scores against judgments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bapps_gen.api._arguments import (
+    AnyPath,
+    AnyProgress,
+    AnyWorkers,
+    LocalPath,
+    names,
+    reporting,
+    resolve_workers,
+)
+from bapps_gen.manifests.dataset import AnyDataset, Dataset, open_dataset
+from bapps_gen.manifests.scores import Scores, read_scores
+from bapps_gen.metrics.table import METRICS, MetricSpec
+from bapps_gen.storage.locations import location_of
+
+if TYPE_CHECKING:
+    from bapps_gen.pipelines.scoring.evaluate import Evaluation
+    from bapps_gen.pipelines.scoring.score import MetricOptions
+
+
+def list_metrics() -> tuple[MetricSpec, ...]:
+    """The metrics that there are.
+
+    Returns:
+        A record for each: `name`, `version`, what its `distance` is, and its `source`.
+
+    Example:
+        >>> import bapps_gen
+        >>> [metric.name for metric in bapps_gen.list_metrics() if not metric.needs_torch]
+        ['l2', 'l2-lab', 'psnr', 'psnr-lab', 'ssim', 'ms-ssim', 'fsimc']
+    """
+    return METRICS
+
+
+def score(
+    dataset: AnyDataset,
+    metrics: str | Sequence[str] = "lpips-alex",
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    weights: LocalPath | None = None,
+    workers: AnyWorkers = None,
+    progress: AnyProgress = False,
+) -> dict[str, Scores]:
+    """Compute the distances of a dataset's rows, and keep them beside it.
+
+    Distances that are there already are read; what an interrupted run has finished is kept.
+
+    Args:
+        dataset: its folder, its URL, or the open dataset.
+        metrics: names of metrics; see `list_metrics`.
+        device: for LPIPS: "cpu", "cuda", "mps", or "auto" for the first there is of cuda, mps,
+            cpu.
+        dtype: for LPIPS: "float32", or "bfloat16", which errs by 0.1 to 0.2 %.
+        weights: file of the network's weights, for the one LPIPS metric named.
+        workers: parallel worker processes; None for all cores.
+        progress: True for a bar, or a function of (rows done, rows in all).
+
+    Returns:
+        By metric: `ids` of the rows, and float64 arrays (N,) of distances, `d0` between ref and
+        p0 and `d1` between ref and p1 (None in a set of JND pairs); larger is more different.
+
+    Raises:
+        UserError: for an unknown metric, a missing package, device or weights, or a recipe.
+        WorkError: when the dataset is incomplete or damaged, or the folder cannot be written.
+
+    Example:
+        >>> import bapps_gen
+        >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
+        >>> distances = bapps_gen.score(train, ["l2", "ssim"], workers=1)
+        >>> distances["ssim"].d0.shape, bool((distances["ssim"].d0 > 0).all())
+        ((6,), True)
+    """
+    from bapps_gen.pipelines.scoring.score import score as score_rows
+
+    opened, chosen = open_dataset(dataset), names(metrics)
+    with reporting(progress, "score", "rows") as report:
+        score_rows(
+            opened, chosen, _options(device, dtype, weights), resolve_workers(workers), report
+        )
+    return {metric: read_scores(opened, metric) for metric in chosen}
+
+
+def evaluate(
+    dataset: AnyPath | Dataset,
+    metrics: str | Sequence[str] = ("l2", "ssim", "ms-ssim", "fsimc", "lpips-alex"),
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    bilinear: bool = False,
+    device: str = "auto",
+    dtype: str = "float32",
+    weights: LocalPath | None = None,
+    workers: AnyWorkers = None,
+    progress: AnyProgress = False,
+) -> tuple[Evaluation, ...]:
+    """Compare metrics with people's judgments: 2AFC agreement of triplets, mAP of JND pairs.
+
+    Args:
+        dataset: a judged dataset, its folder or URL, a set in the original folder layout, or a
+            folder above several of these.
+        metrics: names of metrics; see `list_metrics`.
+        resamples: of the bootstrap for the 95 % intervals, 10 to 100,000.
+        seed: of the bootstrap.
+        bilinear: in the original layout: reduce 256 px pictures as the original loader does, for
+            its published scores.
+        device, dtype, weights: of LPIPS, as in `score`.
+        workers: parallel worker processes; None for all cores.
+        progress: True for a bar, or a function of (rows done, rows in all), called for each set.
+
+    Returns:
+        For each set: `name`, `task` ("2afc" or "jnd"), `rows` judged, and `metrics`, by name, each
+        with `value`, `low` and `high` from 0 to 1; `human` is what a person scores (2AFC).
+
+    Raises:
+        UserError: when nothing is judged, or as `score`.
+        WorkError: as `score`.
+
+    Example:
+        >>> import bapps_gen, numpy
+        >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
+        >>> folder = bapps_gen.export(train, "judged", format="bapps")
+        >>> (folder / "judge").mkdir()
+        >>> for row in range(6):  # everybody prefers p1
+        ...     numpy.save(folder / "judge" / f"{row:06d}.npy", numpy.float32([1.0]))
+        >>> (result,) = bapps_gen.evaluate(folder, ["l2"], resamples=10, workers=1)
+        >>> result.task, result.rows, 0 <= result.metrics["l2"].value <= 1
+        ('2afc', 6, True)
+    """
+    from bapps_gen.pipelines.scoring.evaluate import EvaluationOptions, evaluate_folder
+
+    folder = dataset.folder if isinstance(dataset, Dataset) else location_of(dataset)
+    return tuple(
+        evaluate_folder(
+            folder,
+            EvaluationOptions(names(metrics), resamples, seed, bilinear),
+            _options(device, dtype, weights),
+            resolve_workers(workers),
+            partial(reporting, progress, "score", "rows"),
+        )
+    )
+
+
+def _options(device: str, dtype: str, weights: LocalPath | None) -> MetricOptions:
+    from bapps_gen.pipelines.scoring.score import MetricOptions
+
+    return MetricOptions(device, dtype, None if weights is None else str(weights))

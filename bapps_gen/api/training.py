@@ -1,0 +1,148 @@
+"""Training a zoo of CNN distorters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bapps_gen.api._arguments import (
+    AnyProgress,
+    AnyWorkers,
+    LocalPath,
+    Photos,
+    local,
+    names,
+    open_photos,
+    reporting,
+    resolve_workers,
+    stage,
+)
+from bapps_gen.api.distortions import Zoo, open_zoo
+from bapps_gen.checks import check_range
+from bapps_gen.errors import UserError, WorkError
+from bapps_gen.execution.jobs import RayCluster
+from bapps_gen.execution.progress import Progress
+from bapps_gen.seeding import MAX_SEED
+
+if TYPE_CHECKING:
+    from bapps_gen.pipelines.training.distorters import ZooProgress
+
+_THOUSANDTHS = 1000
+
+
+def train_distorters(
+    out: LocalPath,
+    *,
+    source: Photos = (),
+    only: str | Sequence[str] = (),
+    specs: LocalPath | None = None,
+    preset: str = "quick",
+    images: int | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    gpus_per_distorter: float | None = None,
+    vgg: LocalPath | None = None,
+    workers: AnyWorkers = None,
+    progress: AnyProgress = False,
+) -> Zoo:
+    """Train a zoo of CNN distorters on photos, or what is missing of it.
+
+    What is finished is kept: the same call goes on after an interruption.
+
+    Args:
+        out: folder of the zoo, to make or to go on with.
+        source: photos: folders of images, images, Parquet files or tar shards, or their URLs; ()
+            for the color photographs that come with scikit-image.
+        only: ids, and ranges of ids such as "010-020"; all where none is given.
+        specs: TOML file with distorters of your own, each a [[distorter]] table; None for the 96
+            of this package.
+        preset: "quick" (about a minute a distorter and core), "standard" (200,000 crops a
+            distorter) or "paper" (1.3 million).
+        images: crops that each distorter sees, 16 or more, in place of the preset's number.
+        epochs: the same in passes over the photos, one crop a photo.
+        seed: of the zoo, 0 to 2^63 - 1.
+        device: "auto", "cpu" or "cuda".
+        precision: "auto" is bfloat16 where the processor has it.
+        gpus_per_distorter: share of a GPU that each asks a Ray cluster for, 0 to 1.
+        vgg: file of vgg16 weights for the feature loss; None looks in the usual places and takes
+            AlexNet's features where there are none.
+        workers: distorters trained in parallel; None for one a core, or as many as fit the GPU.
+        progress: True for a bar, or a function of (done, total) in thousandths of the whole work.
+
+    Returns:
+        The zoo.
+
+    Raises:
+        UserError: for an unknown name or a value out of range, or a folder that holds something
+            else.
+        SourceError: for photos that are missing or too few.
+        WorkError: when distorters failed, once all others are trained; it names them.
+
+    Example:
+        >>> import bapps_gen
+        >>> zoo = bapps_gen.train_distorters("zoo", only="017", images=16, workers=1)
+        >>> zoo.ids, zoo["017"].record["images"]
+        (('017',), 16)
+    """
+    check_range("seed", seed, 0, MAX_SEED, whole=True)
+    from bapps_gen.cnn_distorters.spec import read_specs
+    from bapps_gen.cnn_distorters.table import shipped_specs
+    from bapps_gen.cnn_distorters.zoo import require_torch
+
+    require_torch()
+    from bapps_gen.pipelines.training.distorters import (
+        choose_specs,
+        default_workers,
+        plan_zoo,
+        settle_cluster,
+        train_zoo,
+    )
+
+    known = read_specs(Path(specs)) if specs is not None else shipped_specs()
+    chosen = choose_specs(known, names(only))
+    where, planned_device = resolve_workers(workers), device
+    if isinstance(where, RayCluster):
+        where, device, precision = settle_cluster(where, device, precision, gpus_per_distorter)
+        planned_device = "cpu"  # this machine may lack the device that the nodes have
+    elif gpus_per_distorter is not None:
+        raise UserError("gpus_per_distorter goes with a Ray cluster alone; leave it out")
+    photos = open_photos(source, progress)
+    plan = plan_zoo(
+        chosen,
+        photos,
+        preset=preset,
+        images=images,
+        epochs=epochs,
+        seed=seed,
+        device=planned_device,
+        precision=precision,
+        vgg=local(vgg),
+    )
+    if isinstance(where, RayCluster):
+        plan = replace(plan, device=device)
+    elif workers is None:
+        where = default_workers(plan.device, where)
+    with (
+        stage(progress, "cutting crops", "crops") as cut,
+        reporting(progress, "training", "‰") as report,
+    ):
+        trained = train_zoo(
+            Path(out), plan, photos, where, progress=_thousandths(report), crops_progress=cut
+        )
+    failures = {item.id: item.failure for item in trained.reports if item.failure is not None}
+    if failures:
+        first = next(iter(failures))
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        raise WorkError(f"distorter {first}{more} failed: {failures[first]}; the others are kept")
+    return open_zoo(out)
+
+
+def _thousandths(report: Progress | None) -> Callable[[ZooProgress], None] | None:
+    """Tell of a zoo's progress in thousandths of its work."""
+    if report is None:
+        return None
+    return lambda now: report(round(_THOUSANDTHS * now.share), _THOUSANDTHS)
