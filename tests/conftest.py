@@ -1,45 +1,51 @@
-"""Photos and datasets that many tests share."""
+"""Photos, datasets and zoos that many tests share, made once for all workers of a run."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from making import make, photo, save_photo
+from support.datasets import make, photo, save_photo
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+if TYPE_CHECKING:
+    from support.once import Once
+
+pytest_plugins = ["support.once", "support.trained_zoo"]
+
+# Before torch starts: small networks on shared cores only wait for more threads.
+os.environ["OMP_NUM_THREADS"] = "1"
+# Weights may lie on a developer's machine; tests use those that come with the package.
+os.environ.pop("BAPPS_GEN_WEIGHTS", None)
+os.environ["TORCH_HOME"] = "/nonexistent"
 
 
 @pytest.fixture(scope="session")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photos(once: Once) -> Path:
     """A folder of six photos; do not change it."""
-    folder = tmp_path_factory.mktemp("photos")
-    for seed in range(6):
-        save_photo(folder / f"photo{seed}.png", photo(seed))
-    return folder
+
+    def build(folder: Path) -> None:
+        for seed in range(6):
+            save_photo(folder / f"photo{seed}.png", photo(seed))
+
+    return once("photos", build)
 
 
 @pytest.fixture(scope="session")
-def dataset(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dataset(photos: Path, once: Once) -> Path:
     """A dataset of 70 triplets in shards of 30; do not change it."""
-    out = tmp_path_factory.mktemp("datasets") / "set"
-    assert make(photos, out, 70) == 0
-    return out
+
+    def build(folder: Path) -> None:
+        assert make(photos, folder, 70) == 0
+
+    return once("set", build)
 
 
 @pytest.fixture(scope="session")
-def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def zoo(once: Once) -> Path:
     """The folder of a zoo of untrained distorters; do not change it."""
-    from small_zoo import write_zoo  # with torch, which other tests do without
+    from support.zoos import write_zoo  # with torch, which other tests do without
 
-    return write_zoo(tmp_path_factory.mktemp("zoos") / "zoo")
-
-
-@pytest.fixture(scope="session")
-def single_thread() -> None:
-    """Small networks on shared cores: more threads only wait."""
-    import torch
-
-    torch.set_num_threads(1)
+    return once("zoo", write_zoo)

@@ -10,7 +10,7 @@ import pytest
 
 from bapps_gen.cli import COMMANDS, main
 from bapps_gen.distortions.registry import load_registry
-from making import photo, save_photo
+from support.datasets import photo, save_photo
 
 HEAVY = ("torch", "numpy", "cv2", "pyarrow", "scipy", "skimage", "pandas")
 

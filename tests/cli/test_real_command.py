@@ -5,7 +5,7 @@ import pytest
 from bapps_gen.cli import main
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.pipelines.real.tasks import TASKS
-from real_making import make_real, save_task
+from support.real_outputs import make_real, save_task
 
 
 @pytest.fixture(scope="module")

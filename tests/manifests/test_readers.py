@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
-from original_layout import make_jnd
 from PIL import Image
 
 from bapps_gen.cli import main
@@ -17,7 +16,8 @@ from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import PairDataset, TripletDataset, iter_pairs, iter_triplets
 from bapps_gen.metrics import load_metric
-from making import make
+from support.datasets import make
+from support.original_layout import make_jnd
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ import types
 
 import numpy as np
 import pytest
-from metric_pictures import pairs
 from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bapps_gen.errors import UserError
 from bapps_gen.metrics import METRICS, load_metric, metric_spec
 from bapps_gen.metrics.structural import SCALE_WEIGHTS, scale_count, scale_weights
+from support.metric_pictures import pairs
 
 LOCAL = [spec.name for spec in METRICS if spec.net in (None, "alex")]
 

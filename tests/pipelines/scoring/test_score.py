@@ -20,7 +20,7 @@ from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import iter_triplets
 from bapps_gen.manifests.scores import read_scores, score_path, scored_batches
 from bapps_gen.metrics import load_metric
-from making import make
+from support.datasets import make
 
 
 @pytest.fixture

@@ -39,12 +39,10 @@ from bapps_gen.pipelines.rows.plan import Planner, plan_row, planning_registry
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
 from bapps_gen.pipelines.rows.spec import TripletSpec, atom_versions, spec_from_values
 from bapps_gen.seeding import Streams, generator, seed_of
-from making import contents, make, one_line, photo, save_photo
-from small_zoo import IDS, SMALL, SPECS, write_zoo
+from support.datasets import contents, make, one_line, photo, save_photo
+from support.zoos import IDS, SMALL, SPECS, write_zoo
 
 REGISTRY = load_registry()
-
-pytestmark = pytest.mark.usefixtures("single_thread")
 
 
 def make_set(kind: str, zoo: Path, source: Path, out: Path, rows: int, *options: str) -> int:

@@ -12,7 +12,7 @@ import pytest
 
 from bapps_gen.cli import main
 from bapps_gen.cnn_distorters.zoo import distorter_path, open_zoo
-from small_zoo import IDS, SPECS, write_zoo
+from support.zoos import IDS, SPECS, write_zoo
 
 
 def make(source: Path, out: Path, zoo: Path, *options: str, workers: int = 1) -> int:

@@ -32,10 +32,8 @@ from bapps_gen.pipelines.collections.toml import BAPPS, preset_spec, read_collec
 from bapps_gen.pipelines.sources.source import open_source
 from bapps_gen.seeding import named_seed
 from bapps_gen.storage import atomic as files
-from making import contents, make, one_line, photo, save_photo
-from real_making import save_task
-
-pytestmark = pytest.mark.usefixtures("single_thread")
+from support.datasets import contents, make, one_line, photo, save_photo
+from support.real_outputs import save_task
 
 COUNTS = {  # at --scale 0.001, with outputs for superres alone
     "2afc/train/traditional": 57,

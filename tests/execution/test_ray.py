@@ -29,8 +29,8 @@ from bapps_gen.imaging.decode import decode_image
 from bapps_gen.manifests.dataset import read_info
 from bapps_gen.pipelines.sources.source import open_source
 from bapps_gen.pipelines.training.distorters import GPU_SHARE, settle_cluster
-from making import make, photo, save_photo
-from ray_nodes import ENVIRONMENT, Cluster, two_nodes
+from support.datasets import make, photo, save_photo
+from support.ray_nodes import ENVIRONMENT, Cluster, two_nodes
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed; pip install ray"

@@ -25,8 +25,8 @@ from bapps_gen.pipelines.real.request import RealRequest, prepare_real
 from bapps_gen.pipelines.real.spec import RealSpec, real_spec_from_values
 from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.validation.dataset import families_of, kind_of
-from making import contents, photo, save_photo
-from real_making import ALGORITHMS, make_real, save_task
+from support.datasets import contents, photo, save_photo
+from support.real_outputs import ALGORITHMS, make_real, save_task
 
 SPEC = RealSpec(
     task="color",

@@ -16,7 +16,7 @@ import pytest
 
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import iter_triplets
-from making import contents, make, photo, run_on_a_full_disk, save_photo
+from support.datasets import contents, make, photo, run_on_a_full_disk, save_photo
 
 
 def bare(rows: list[dict]) -> list[dict]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from making import photo
+from support.datasets import photo
 
 
 def enlarge(patch: np.ndarray, side: int, *, centred: bool = False) -> np.ndarray:

@@ -39,10 +39,8 @@ from bapps_gen.pipelines.validation.zoo_measures import (
 )
 from bapps_gen.pipelines.validation.zoo_pairs import compare_pairs
 from bapps_gen.pipelines.validation.zoo_pictures import magnified, strip_size
-from browser import needs_chromium, seen_in
-from making import one_line, photo, save_photo
-
-pytestmark = pytest.mark.usefixtures("single_thread")
+from support.browser import needs_chromium, seen_in
+from support.datasets import one_line, photo, save_photo
 
 KNOTS = 16
 PATCHES = 16

@@ -41,7 +41,7 @@ from bapps_gen.pipelines.benchmarks.plan import (
 from bapps_gen.pipelines.rows.render import cut_reference, luma_contrast, pixel_hash
 from bapps_gen.pipelines.rows.spec import atom_versions
 from bapps_gen.storage.atomic import folder_lock
-from making import one_line, photo, run_on_a_full_disk, save_photo
+from support.datasets import one_line, photo, run_on_a_full_disk, save_photo
 
 REGISTRY = load_registry()
 FEW = ("--atoms", "gaussian_white,ghosting,jpeg", "--levels", "3")

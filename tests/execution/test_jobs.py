@@ -9,7 +9,7 @@ import time
 import pytest
 
 from bapps_gen.execution.jobs import run_jobs
-from making import prepare_signal
+from support.datasets import prepare_signal
 
 PROGRAM = """
 import os

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bapps_gen.cli import main
-from making import photo, save_photo
+from support.datasets import photo, save_photo
 
 ALGORITHMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "invert": lambda image: 255 - image,

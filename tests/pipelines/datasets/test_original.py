@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from original_layout import enlarge, make_2afc, make_jnd, patches_of, save
 from PIL import Image
 
 from bapps_gen.cli import main
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.pipelines.datasets.original import find_sets, open_set, reduce_exactly
-from making import make
+from support.datasets import make
+from support.original_layout import enlarge, make_2afc, make_jnd, patches_of, save
 
 
 def run_import(folder: Path, out: Path, *options: str) -> int:

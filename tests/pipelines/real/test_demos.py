@@ -30,7 +30,7 @@ from bapps_gen.pipelines.real.demos.frameinterp import Frames, Motion
 from bapps_gen.pipelines.real.demos.records import Scene
 from bapps_gen.pipelines.sources.source import open_source
 from bapps_gen.seeding import MAX_SEED, generator
-from making import photo, save_photo
+from support.datasets import photo, save_photo
 
 ALGORITHMS = [(task, name) for task in TASKS for name in demo_algorithms(task)]
 
@@ -148,7 +148,7 @@ def test_a_grey_photo_gives_a_nearly_grey_output(task, name):
 
 
 def test_the_page_of_the_demos_names_every_task_and_algorithm_and_the_least_sizes():
-    page = Path(__file__).parents[2].joinpath("docs/pages/reference/demos.md").read_text("utf-8")
+    page = Path(__file__).parents[3].joinpath("docs/pages/reference/demos.md").read_text("utf-8")
     for task, record in TASKS.items():
         section = page.split(f"\n## {task}\n")[1].split("\n## ")[0]
         named = {name.rsplit("-x", 1)[0] for name in record.algorithms}

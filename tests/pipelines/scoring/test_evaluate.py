@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from original_layout import make_2afc, make_jnd, patches_of
 
 from bapps_gen.cli import main
 from bapps_gen.errors import UserError
@@ -20,6 +19,7 @@ from bapps_gen.metrics.agreement import (
 )
 from bapps_gen.pipelines.scoring.evaluate import EvaluationOptions, evaluate
 from bapps_gen.pipelines.scoring.judged import Judged
+from support.original_layout import make_2afc, make_jnd, patches_of
 
 
 def test_a_metric_scores_the_fraction_that_agree_with_it():

@@ -26,13 +26,13 @@ from bapps_gen.cli import main
 from bapps_gen.errors import SourceError, WorkError
 from bapps_gen.manifests.readers import TripletDataset, iter_triplets
 from bapps_gen.pipelines.sources.source import ImageCache, open_source
-from making import make
-from real_making import ALGORITHMS, make_real, save_task
+from support.datasets import make
+from support.real_outputs import ALGORITHMS, make_real, save_task
 
 fsspec = pytest.importorskip("fsspec")
 pytest.importorskip("s3fs")
 pytest.importorskip("moto")
-s3_server = pytest.importorskip("s3_server")
+s3_server = pytest.importorskip("support.s3_server")
 
 ROOT = f"s3://{s3_server.BUCKET}"
 

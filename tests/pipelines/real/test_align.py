@@ -13,8 +13,8 @@ import pytest
 from bapps_gen.errors import SourceError
 from bapps_gen.pipelines.real.align import align, alignment_keys
 from bapps_gen.pipelines.sources.source import open_source
-from making import photo, save_photo
-from real_making import ALGORITHMS, make_real, save_task
+from support.datasets import photo, save_photo
+from support.real_outputs import ALGORITHMS, make_real, save_task
 
 
 @pytest.fixture

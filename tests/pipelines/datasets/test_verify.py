@@ -11,7 +11,7 @@ import pytest
 
 from bapps_gen.cli import main
 from bapps_gen.imaging.encode import decode_png, encode_png
-from making import photo, save_photo
+from support.datasets import photo, save_photo
 
 
 def run(folder: Path, *options: str) -> int:

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from original_layout import make_2afc, make_jnd
 from scipy.stats import spearmanr
 
 from bapps_gen.cli import main
@@ -27,8 +26,9 @@ from bapps_gen.pipelines.validation.dataset import (
     missed,
     validate,
 )
-from browser import needs_chromium, seen_in
-from making import make
+from support.browser import needs_chromium, seen_in
+from support.datasets import make
+from support.original_layout import make_2afc, make_jnd
 
 
 def facts(

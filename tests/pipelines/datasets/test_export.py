@@ -15,7 +15,7 @@ import pytest
 from bapps_gen.cli import main
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import iter_triplets
-from making import photo, save_photo
+from support.datasets import photo, save_photo
 
 
 def export(folder: Path, kind: str, out: Path, *options: str) -> int:

@@ -43,13 +43,11 @@ from bapps_gen.pipelines.rows.spec import (
     spec_from_values,
 )
 from bapps_gen.seeding import Streams
-from making import contents, make, one_line, photo, save_photo
-from small_zoo import IDS
+from support.datasets import contents, make, one_line, photo, save_photo
+from support.zoos import IDS
 
 FAMILIES = ("traditional", "cnn")
 REGISTRY = load_registry()
-
-pytestmark = pytest.mark.usefixtures("single_thread")
 
 
 def make_pairs(family: str, zoo: Path, source: Path, out: Path, rows: int, *options: str) -> int:

@@ -1,0 +1,75 @@
+"""Photos and datasets, made small and from fixed seeds, and what was told of the making."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from bapps_gen.cli import main
+from bapps_gen.manifests.dataset import open_dataset
+
+
+def photo(seed: int, height: int = 160, width: int = 220) -> np.ndarray:
+    """A textured, colourful picture, uint8 (height, width, 3)."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (5, 6, 3)).astype(np.float32)
+    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    fine = cv2.GaussianBlur(rng.normal(0, 60, (height, width, 3)).astype(np.float32), (0, 0), 1)
+    return np.clip(smooth + fine, 0, 255).astype(np.uint8)
+
+
+def save_photo(path: Path, picture: np.ndarray) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), picture[..., ::-1])
+    return path
+
+
+def make(source: Path, out: Path, rows: int, *options: str, workers: int = 1) -> int:
+    """Run `bapps-gen traditional` in this process."""
+    shards = () if "--shard-size" in options else ("--shard-size", "30")
+    return main(
+        [
+            *("traditional", "--quiet", "--n", str(rows), "--source", str(source)),
+            *("--out", str(out), "--workers", str(workers), *shards, *options),
+        ]
+    )
+
+
+def contents(folder: Path) -> list[dict]:
+    """Every column of every row, in row order."""
+    return [row for batch in open_dataset(folder).batches() for row in batch.to_pylist()]
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """What was said on stderr, which has to be one line."""
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1, err
+    return err
+
+
+def run_on_a_full_disk(limit: int, *arguments: str) -> None:
+    """Run bapps-gen where no file can be of more than `limit` bytes; it has to fail as it should.
+
+    The kernel's limit on a file's size stands in for a disk that fills up.
+    """
+    program = (
+        f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+        "from bapps_gen.cli import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    assert done.returncode == 1
+    assert "free some space" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def prepare_signal(context: object) -> Callable[[int], None]:
+    """Jobs that raise a signal in their worker; here, where workers can import it from."""
+    return signal.raise_signal
