@@ -11,7 +11,7 @@ from typing import Any
 
 from bapps_gen.errors import UserError, out_of_range, unknown_name
 from bapps_gen.seeding import MAX_SEED, digest_of
-from bapps_gen.storage.atomic import read_toml
+from bapps_gen.storage.documents import read_toml
 
 SPEC_VERSION = 1
 """Raised whenever the same spec and weights give another function; part of every digest."""

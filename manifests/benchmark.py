@@ -27,7 +27,9 @@ import pyarrow.parquet as pq
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.rows import Crop, Step
 from bapps_gen.manifests.schema import CROP, STEPS
-from bapps_gen.storage.atomic import read_json, whole_file, write_json
+from bapps_gen.storage.atomic import whole_file
+from bapps_gen.storage.documents import read_json, write_json
+from bapps_gen.storage.workspace import Layout
 
 BENCHMARK_NAME = "benchmark.json"
 MANIFEST_NAME = "manifest.parquet"
@@ -35,6 +37,9 @@ TABLE_NAME = "manifest.csv"
 PAIRS_NAME = "pairs.csv"
 REFERENCE_FOLDER = "reference"
 ROWS_FOLDER = ".rows"
+STAGE_FOLDER = ".partial"
+"""Pictures of images that are not whole yet lie here, out of every reader's sight."""
+BENCHMARK = Layout("benchmark", BENCHMARK_NAME, folders=(ROWS_FOLDER,), scratch=(STAGE_FOLDER,))
 
 BENCHMARK_FORMAT = 1
 """Raised when columns or files change their meaning."""

@@ -8,10 +8,12 @@ from typing import Any
 
 from bapps_gen.errors import BappsGenError, UserError, WorkError, one_line
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, read_info, shard_path
-from bapps_gen.storage.atomic import read_json, write_json
+from bapps_gen.storage.documents import read_json, write_json
 from bapps_gen.storage.locations import Location
+from bapps_gen.storage.workspace import Layout
 
 COLLECTION_NAME = "collection.json"
+COLLECTION = Layout("collection", COLLECTION_NAME, ignored=("README",))
 COLLECTION_VERSION = 1
 """Raised when entries of `collection.json` change their meaning."""
 

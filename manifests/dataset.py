@@ -23,10 +23,14 @@ from bapps_gen.manifests.schema import (
     schema_metadata,
     table_rows,
 )
-from bapps_gen.storage.atomic import read_json, whole_file, write_json
+from bapps_gen.storage.atomic import whole_file
+from bapps_gen.storage.documents import read_json, write_json
 from bapps_gen.storage.locations import Location, Url, location_of, side_by_side
+from bapps_gen.storage.workspace import Layout
 
 INFO_NAME = "dataset.json"
+DATA_FOLDER = "data"
+DATASET = Layout("dataset", INFO_NAME, folders=(DATA_FOLDER,))
 ROW_GROUP_ROWS = 100
 """Rows in a row group: about 2.4 MB of pictures, what one random access reads."""
 
@@ -155,7 +159,7 @@ def read_info(folder: Location) -> DatasetInfo:
 
 def shard_path(folder: Location, shard: int) -> Location:
     """Where a shard lies."""
-    return folder / "data" / f"part-{shard:05d}.parquet"
+    return folder / DATA_FOLDER / f"part-{shard:05d}.parquet"
 
 
 def write_shard(
@@ -196,7 +200,7 @@ def shard_faults(folder: Location, info: DatasetInfo) -> Iterator[tuple[int, str
     remote = isinstance(folder, Url)
     paths: dict[str, Location] = {}
     if remote:
-        paths = {path.name: path for path in (folder / "data").iterdir()}
+        paths = {path.name: path for path in (folder / DATA_FOLDER).iterdir()}
 
     def fault(shard: int) -> str | None:
         path = shard_path(folder, shard)

@@ -21,8 +21,10 @@ from bapps_gen.manifests.parquet import open_parquet
 from bapps_gen.manifests.rows import PAIR_PATCHES
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.locations import Location
+from bapps_gen.storage.workspace import Layout
 
 SCORES_FORMAT = 1
+SCORES = Layout("set of distances", None)
 _METADATA = b"bapps_gen_scores"
 
 

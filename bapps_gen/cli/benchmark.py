@@ -222,7 +222,7 @@ def _chosen(options: argparse.Namespace, registry: Any) -> tuple[dict[str, Any],
 
 def _told(expected: Estimate, out: Path) -> str:
     """What is about to be made, on one line."""
-    from bapps_gen.storage.atomic import free_bytes, size_text
+    from bapps_gen.storage.space import free_bytes, size_text
 
     return (
         f"{expected.pictures:,} distorted pictures of {expected.references:,} references, about "

@@ -308,7 +308,7 @@ def _tell_set(done: SetReport) -> None:
 
 def _plan_line(plan: CollectionPlan, *, told: bool = False) -> str:
     """What is to be made; of sets left out, how many, unless that is told elsewhere."""
-    from bapps_gen.storage.atomic import size_text
+    from bapps_gen.storage.space import size_text
 
     rows = sum(planned.missing_rows for planned in plan.sets)
     kept = sum(planned.kept for planned in plan.sets)
@@ -322,7 +322,7 @@ def _plan_line(plan: CollectionPlan, *, told: bool = False) -> str:
 
 
 def _plan_table(plan: CollectionPlan) -> str:
-    from bapps_gen.storage.atomic import size_text
+    from bapps_gen.storage.space import size_text
 
     head = ("set", "kind", "photos", "rows", "there", "to write", "")
     rows = [

@@ -270,7 +270,8 @@ def _values(part: ReportPart, dataset: Dataset, other: Dataset | None) -> dict[s
 
 def _write(options: argparse.Namespace, page: str, values: Mapping[str, Any]) -> None:
     """Write the report, and the numbers where they are asked for."""
-    from bapps_gen.storage.atomic import whole_file, write_json
+    from bapps_gen.storage.atomic import whole_file
+    from bapps_gen.storage.documents import write_json
 
     with whole_file(options.out) as path:
         path.write_text(page, encoding="utf-8")

@@ -104,7 +104,8 @@ def run_zoo(options: argparse.Namespace, unused: Sequence[tuple[str, Any]]) -> i
     )
     from bapps_gen.pipelines.validation.zoo_page import render_zoo_report
     from bapps_gen.pipelines.validation.zoo_pictures import draw_zoo_sheet, write_zoo_sheet
-    from bapps_gen.storage.atomic import whole_file, write_json
+    from bapps_gen.storage.atomic import whole_file
+    from bapps_gen.storage.documents import write_json
 
     seed = 0 if options.seed is None else options.seed
     count = PATCHES if options.patches is None else options.patches

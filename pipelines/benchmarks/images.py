@@ -18,6 +18,7 @@ from bapps_gen.errors import ImageError, WorkError
 from bapps_gen.imaging.encode import encode_png
 from bapps_gen.manifests.benchmark import (
     REFERENCE_FOLDER,
+    STAGE_FOLDER,
     BenchmarkInfo,
     BenchmarkRow,
     benchmark_schema,
@@ -44,10 +45,8 @@ from bapps_gen.pipelines.rows.render import (
 )
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.seeding import Streams
-from bapps_gen.storage.atomic import make_folder, write_error
-
-STAGE_FOLDER = ".partial"
-"""Pictures of images that are not whole yet lie here, out of every reader's sight."""
+from bapps_gen.storage.atomic import write_error
+from bapps_gen.storage.workspace import make_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,12 @@ import pyarrow as pa
 import bapps_gen
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.distortions.registry import Registry
-from bapps_gen.errors import ImageError, SourceError, UserError
+from bapps_gen.errors import ImageError, SourceError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.decode import image_size
 from bapps_gen.manifests.benchmark import (
+    BENCHMARK,
     BENCHMARK_NAME,
     MANIFEST_NAME,
     PAIRS_NAME,
@@ -35,7 +36,6 @@ from bapps_gen.manifests.benchmark import (
 )
 from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.pipelines.benchmarks.images import (
-    STAGE_FOLDER,
     BenchmarkContext,
     benchmark_registry,
     prepare_images,
@@ -49,7 +49,7 @@ from bapps_gen.pipelines.benchmarks.plan import (
 from bapps_gen.pipelines.datasets.generate import parameter_units
 from bapps_gen.pipelines.datasets.zoo import recipe_files, zoo_place
 from bapps_gen.pipelines.sources.source import Source
-from bapps_gen.storage.atomic import folder_lock, make_folder, remove_leftovers
+from bapps_gen.storage.workspace import claim, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -151,32 +151,26 @@ def make_benchmark(
         SourceError: when no image can be used.
         WorkError: when a picture cannot be written, or a worker dies.
     """
-    _refuse_foreign(folder)
-    make_folder(folder)
-    with folder_lock(folder):
+    with claim(folder, BENCHMARK):
         _check_spec(folder, info)
         planner = BenchmarkPlanner(spec, benchmark_registry(info, spec, zoo))
         names = [entry.name for entry in source.entries]
         pictures = picture_names(names)
-        _tell_clashes(names, pictures)
-        try:
-            _tidy(folder)
-            make_folder(folder / ROWS_FOLDER)
-            write_benchmark_info(folder, info)
-            kept = _kept_images(folder, names, planner.rows_per_image)
-            todo = [image for image in range(len(source)) if image not in kept]
-            context = BenchmarkContext(folder, spec, info, source, tuple(pictures), zoo)
-            failures = _make_images(context, planner, len(kept), todo, workers, progress)
-            used = [image for image in range(len(source)) if names[image] not in failures]
-            if not used:
-                name, reason = next(iter(failures.items()))
-                raise SourceError(
-                    f"no usable image among {len(source)} in the source; the first: {name}: "
-                    f"{reason}; use --source with whole images"
-                )
-            _finish(folder, info, used, names, planner.rows_per_image)
-        finally:
-            _tidy(folder)
+        _warn_of_clashes(names, pictures)
+        make_folder(folder / ROWS_FOLDER)
+        write_benchmark_info(folder, info)
+        kept = _kept_images(folder, names, planner.rows_per_image)
+        todo = [image for image in range(len(source)) if image not in kept]
+        context = BenchmarkContext(folder, spec, info, source, tuple(pictures), zoo)
+        failures = _make_images(context, planner, len(kept), todo, workers, progress)
+        used = [image for image in range(len(source)) if names[image] not in failures]
+        if not used:
+            name, reason = next(iter(failures.items()))
+            raise SourceError(
+                f"no usable image among {len(source)} in the source; the first: {name}: "
+                f"{reason}; use --source with whole images"
+            )
+        _finish(folder, info, used, names, planner.rows_per_image)
         info = replace(
             info,
             source_failures=dict(sorted(failures.items())),
@@ -225,7 +219,7 @@ def _make_images(
     return {context.source.entries[image].name: failures[image] for image in sorted(failures)}
 
 
-def _tell_clashes(names: Sequence[str], pictures: Sequence[str]) -> None:
+def _warn_of_clashes(names: Sequence[str], pictures: Sequence[str]) -> None:
     """Warn of images whose pictures have other names than usual."""
     usual = list(map(usual_name, names))
     renamed = [place for place in range(len(names)) if usual[place] != pictures[place]]
@@ -241,37 +235,10 @@ def _tell_clashes(names: Sequence[str], pictures: Sequence[str]) -> None:
         )
 
 
-def _tidy(folder: Path) -> None:
-    shutil.rmtree(folder / STAGE_FOLDER, ignore_errors=True)
-    for place in (folder, folder / ROWS_FOLDER):
-        remove_leftovers(place)
-
-
-def _refuse_foreign(folder: Path) -> None:
-    if not folder.is_dir() or (folder / BENCHMARK_NAME).exists():
-        return
-    if any(not path.name.startswith(".") for path in folder.iterdir()):
-        raise UserError(
-            f"{folder} holds files but no {BENCHMARK_NAME}, so it is not a benchmark; "
-            "choose a new or empty folder for --out"
-        )
-
-
 def _check_spec(folder: Path, wanted: BenchmarkInfo) -> None:
     """Raise UserError when a folder holds a benchmark of another spec."""
-    if not (folder / BENCHMARK_NAME).exists():
-        return
-    held = read_benchmark_info(folder)
-    if held.digest != wanted.digest:
-        differing = [
-            name
-            for name in sorted({*held.spec, *wanted.spec})
-            if held.spec.get(name) != wanted.spec.get(name)
-        ]
-        raise UserError(
-            f"{folder} holds a benchmark of another spec (it differs in {', '.join(differing)}); "
-            "choose another --out, or repeat the options it was made with"
-        )
+    if (folder / BENCHMARK_NAME).exists():
+        BENCHMARK.require_same(folder, read_benchmark_info(folder).spec, wanted.spec)
 
 
 def _kept_images(folder: Path, names: Sequence[str], rows: int) -> set[int]:

@@ -12,6 +12,7 @@ from bapps_gen.errors import BappsGenError, one_line
 from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import Progress
 from bapps_gen.manifests.collection import (
+    COLLECTION,
     CollectionInfo,
     SetRecord,
     SourceRecord,
@@ -23,7 +24,8 @@ from bapps_gen.manifests.collection import (
 from bapps_gen.pipelines.collections.card import write_card
 from bapps_gen.pipelines.collections.plan import CollectionPlan, PlannedSet
 from bapps_gen.pipelines.datasets.generate import GenerateReport, generate
-from bapps_gen.storage.atomic import folder_lock, make_folder, remove_leftovers, write_error
+from bapps_gen.storage.atomic import write_error
+from bapps_gen.storage.workspace import claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,7 @@ def make_collection(
         UserError: when another run is at work in the folder.
         WorkError: when the folder cannot be written.
     """
-    make_folder(plan.folder)
-    with folder_lock(plan.folder):
-        remove_leftovers(plan.folder)
+    with claim(plan.folder, COLLECTION):
         book = _Book(plan, command)
         card = book.write()
         total = sum(item.kept + item.missing_rows for item in plan.sets)

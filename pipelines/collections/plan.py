@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bapps_gen.errors import BappsGenError, UserError, WorkError, one_line
 from bapps_gen.manifests.collection import (
-    COLLECTION_NAME,
+    COLLECTION,
     is_collection,
     open_collection,
     set_state,
@@ -18,11 +18,11 @@ from bapps_gen.manifests.collection import (
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo, read_info
 from bapps_gen.pipelines.collections.kinds import KINDS, Means, Ready, ReadySet
 from bapps_gen.pipelines.collections.spec import CollectionSpec, SetEntry, SourceEntry
-from bapps_gen.pipelines.datasets.generate import settle_info
+from bapps_gen.pipelines.datasets.generate import resolve_info
 from bapps_gen.pipelines.datasets.zoo import pinned_distorters, worker_registry
 from bapps_gen.pipelines.real.tasks import DEMO_IMAGES
 from bapps_gen.pipelines.sources.source import Source, open_source, split_source
-from bapps_gen.storage.atomic import free_bytes, size_text
+from bapps_gen.storage.space import free_bytes, size_text
 
 logger = logging.getLogger(__name__)
 
@@ -155,25 +155,12 @@ def _check_folder(spec: CollectionSpec, folder: Path) -> None:
     """Raise UserError when a folder holds something else, or another collection."""
     if is_collection(folder):
         held = open_collection(folder).info
-        for name, mine, theirs in (
-            ("name", spec.name, held.name),
-            ("seed", spec.seed, held.seed),
-        ):
-            if mine != theirs:
-                raise UserError(
-                    f"{folder} holds a collection with {name} {theirs}, not {mine}; choose another "
-                    "--out, or repeat the options it was made with"
-                )
-        return
-    if (folder / INFO_NAME).exists():
-        raise UserError(f"{folder} is a single dataset, not a collection; choose another --out")
-    if folder.is_dir() and any(
-        not path.name.startswith((".", "README")) for path in folder.iterdir()
-    ):
-        raise UserError(
-            f"{folder} holds files but no {COLLECTION_NAME}, so it is not a collection; choose a "
-            "new or empty folder for --out"
+        COLLECTION.require_same(
+            folder, {"name": held.name, "seed": held.seed}, {"name": spec.name, "seed": spec.seed}
         )
+    elif (folder / INFO_NAME).exists():
+        raise UserError(f"{folder} is a single dataset, not a collection; choose another --out")
+    COLLECTION.refuse_foreign(folder)
 
 
 def _prepared(spec: CollectionSpec, entry: SetEntry, folder: Path) -> PlannedSet:
@@ -283,7 +270,7 @@ def _kept_rows(planned: PlannedSet) -> int:
     if planned.ready is None:
         return set_state(folder)[0]
     info = planned.ready.info
-    settle_info(folder, info)
+    resolve_info(folder, info)
     faults = Dataset(folder, info).faults()
     ranges = (info.shard_range(shard) for shard in range(info.shards) if shard not in faults)
     return sum(end - first for first, end in ranges)

@@ -12,7 +12,7 @@ from bapps_gen.errors import UserError, out_of_range, unknown_name
 from bapps_gen.pipelines.collections.kinds import KINDS, OPTIONS
 from bapps_gen.pipelines.collections.spec import CollectionSpec, SetEntry, SourceEntry
 from bapps_gen.pipelines.real.tasks import TASKS
-from bapps_gen.storage.atomic import read_toml
+from bapps_gen.storage.documents import read_toml
 
 # path, kind, rows: Zhang et al., CVPR 2018, table 3. The paper gives counts in thousands to one
 # digit; the paths are those of the released dataset. Train photos were MIT-Adobe FiveK, val photos

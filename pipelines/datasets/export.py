@@ -20,7 +20,8 @@ from bapps_gen.imaging.encode import decode_png, encode_png
 from bapps_gen.manifests.dataset import Dataset, write_info, write_shard
 from bapps_gen.manifests.outputs import copy_outputs
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCH_SIZE, PATCHES
-from bapps_gen.storage.atomic import make_folder, write_error
+from bapps_gen.storage.atomic import write_error
+from bapps_gen.storage.workspace import make_folder
 
 MAX_UPSCALE = 4096
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,8 @@ from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import encode_png
 from bapps_gen.manifests.dataset import (
+    DATA_FOLDER,
+    DATASET,
     INFO_NAME,
     DatasetInfo,
     read_info,
@@ -39,8 +40,8 @@ from bapps_gen.pipelines.rows.options import ROWS, SHARD_SIZE
 from bapps_gen.pipelines.rows.renderer import grouped
 from bapps_gen.pipelines.rows.spec import TripletSpec
 from bapps_gen.pipelines.sources.source import Source
-from bapps_gen.storage.atomic import folder_lock, make_folder, remove_leftovers
 from bapps_gen.storage.locations import Location, Url
+from bapps_gen.storage.workspace import check_landed, claim, make_folder
 
 logger = logging.getLogger(__name__)
 
@@ -215,14 +216,10 @@ def fill_shards(
         UserError: when the folder holds something else, or a dataset of another spec.
         WorkError: when a shard cannot be written, or a worker dies.
     """
-    if _is_foreign(folder):
-        _refuse_foreign(folder)
-    make_folder(folder / "data")
-    with folder_lock(folder), contextlib.ExitStack() as after:
-        after.callback(_tidy, folder)  # of workers that were stopped while writing
-        info = settle_info(folder, info)
-        _tidy(folder)
+    with claim(folder, DATASET):
+        info = resolve_info(folder, info)
         write_info(folder, info)
+        make_folder(folder / DATA_FOLDER)
         if beside is not None:
             beside()
         todo = list(_missing_shards(folder, info))
@@ -248,11 +245,6 @@ def fill_shards(
     return GenerateReport(info.rows - kept, kept, failures, differing)
 
 
-def _tidy(folder: Location) -> None:
-    for place in (folder, folder / "data"):
-        remove_leftovers(place)
-
-
 def _rows_in(info: DatasetInfo, shard: int) -> int:
     first, end = info.shard_range(shard)
     return end - first
@@ -276,80 +268,46 @@ def _check_landed(folder: Url, info: DatasetInfo) -> None:
             f"{folder} was taken by another run meanwhile, with another spec; "
             "give each run an --out of its own"
         )
-    there = {path.name for path in (folder / "data").iterdir()}
-    gone = sum(shard_path(folder, shard).name not in there for shard in range(info.shards))
-    if gone:
-        raise WorkError(
-            f"{gone} of {info.shards} shards are not at {folder} although they were written; "
-            "run the same command again"
-        )
+    shards = (shard_path(folder, shard).name for shard in range(info.shards))
+    check_landed(folder / DATA_FOLDER, shards, folder)
 
 
-def _is_foreign(folder: Location) -> bool:
-    """Whether a folder holds anything but a dataset; hidden files do not count."""
-    if not folder.is_dir() or (folder / INFO_NAME).exists():
-        return False
-    return any(not path.name.startswith(".") and path.name != "data" for path in folder.iterdir())
-
-
-def _refuse_foreign(folder: Location) -> None:
-    raise UserError(
-        f"{folder} holds files but no {INFO_NAME}, so it is not a dataset; "
-        "choose a new or empty folder for --out"
-    )
-
-
-def settle_info(folder: Location, wanted: DatasetInfo) -> DatasetInfo:
+def resolve_info(folder: Location, wanted: DatasetInfo) -> DatasetInfo:
     """What to make in a folder, given what it holds.
 
     A description without any shard, left by a run that failed at once, counts as nothing.
 
     Raises:
-        UserError: when it holds a dataset of another spec, shard size or more rows.
+        UserError: when it holds something else, or a dataset of another spec, shard size or more
+            rows.
     """
     if not (folder / INFO_NAME).exists():
-        if _has_shards(folder):
-            _refuse_foreign(folder)
+        DATASET.refuse_foreign(folder)
         return wanted
     held = read_info(folder)
-    misfit = _misfit(folder, held, wanted)
-    if misfit is None:
-        return replace(wanted, source_failures=held.source_failures)
-    if _has_shards(folder):
-        raise UserError(misfit)
-    return wanted
+    try:
+        _require_same(folder, held, wanted)
+    except UserError:
+        if any((folder / DATA_FOLDER).glob("*.parquet")):
+            raise
+        return wanted
+    return replace(wanted, source_failures=held.source_failures)
 
 
-def _has_shards(folder: Location) -> bool:
-    return any((folder / "data").glob("*.parquet"))
-
-
-def _misfit(folder: Location, held: DatasetInfo, wanted: DatasetInfo) -> str | None:
-    """Why a dataset cannot go on as the one that is wanted, or None where it can."""
-    if (held.digest, held.kind, held.pictures) != (wanted.digest, wanted.kind, wanted.pictures):
-        differing = [
-            name
-            for name in sorted({*held.spec, *wanted.spec})
-            if _plain(held.spec.get(name)) != _plain(wanted.spec.get(name))
-        ]
-        what = ", ".join(differing) or "its kind"
-        return (
-            f"{folder} holds a dataset of another spec (it differs in {what}); "
-            "choose another --out, or repeat the options it was made with"
-        )
+def _require_same(folder: Location, held: DatasetInfo, wanted: DatasetInfo) -> None:
+    """Raise UserError unless a dataset can go on as the one that is wanted."""
+    DATASET.require_same(folder, _identity(held), _identity(wanted))
     if held.shard_rows != wanted.shard_rows:
-        return (
+        raise UserError(
             f"shard-size = {wanted.shard_rows} is not that of {folder}; "
             f"use --shard-size {held.shard_rows} or another --out"
         )
     if held.rows > wanted.rows:
-        return (
+        raise UserError(
             f"n = {wanted.rows} is less than the {held.rows} rows of {folder}; "
             f"use --n {held.rows} or more, or another --out"
         )
-    return None
 
 
-def _plain(value: object) -> object:
-    """Tuples as lists, as JSON gives them back."""
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+def _identity(info: DatasetInfo) -> dict[str, object]:
+    return {**info.spec, "kind": info.kind, "pictures": info.pictures}

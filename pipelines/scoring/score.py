@@ -21,6 +21,7 @@ from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset
 from bapps_gen.manifests.scores import (
+    SCORES,
     ScoreInfo,
     score_fault,
     score_path,
@@ -29,8 +30,8 @@ from bapps_gen.manifests.scores import (
 )
 from bapps_gen.metrics import METRICS, Metric, load_metric, metric_spec
 from bapps_gen.metrics.base import Distances, Patches
-from bapps_gen.storage.atomic import folder_lock, remove_leftovers, write_error
 from bapps_gen.storage.locations import Location
+from bapps_gen.storage.workspace import claim
 
 logger = logging.getLogger(__name__)
 
@@ -219,12 +220,7 @@ def score(
     with contextlib.ExitStack() as stack:
         for name in metrics:
             folder = score_path(dataset.folder, name, 0).parent
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise write_error(folder, error) from error
-            stack.enter_context(folder_lock(folder))
-            remove_leftovers(folder)
+            stack.enter_context(claim(folder, SCORES))
         jobs = list(_missing(dataset, infos))
         kept = done = rows - sum(_rows_of(dataset, job.shard) for job in jobs)
         if progress:

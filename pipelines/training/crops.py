@@ -31,7 +31,8 @@ from bapps_gen.seeding import (
     Streams,
     digest_of,
 )
-from bapps_gen.storage.atomic import make_folder, whole_file
+from bapps_gen.storage.atomic import whole_file
+from bapps_gen.storage.workspace import make_folder
 
 logger = logging.getLogger(__name__)
 

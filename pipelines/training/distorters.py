@@ -37,16 +37,13 @@ from bapps_gen.imaging.sheet import SheetRow, draw_sheet
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.pipelines.training.crops import CropPlan, Crops, cut_crops, cut_held_out, part_images
 from bapps_gen.seeding import Streams
-from bapps_gen.storage.atomic import (
-    folder_lock,
-    make_folder,
-    remove_leftovers,
-    write_error,
-)
+from bapps_gen.storage.atomic import write_error
+from bapps_gen.storage.workspace import Layout, claim, make_folder
 
 logger = logging.getLogger(__name__)
 
 TRAINING_FOLDER = "training"
+ZOO = Layout("zoo", ZOO_NAME, folders=(TRAINING_FOLDER,), markers=(TRAINING_FOLDER,))
 CROPS_FOLDER = ".crops"
 _PROGRESS_NAME = ".progress"
 _POLL_SECONDS = 0.5
@@ -378,12 +375,9 @@ def train_zoo(
         SourceError: when too few photos can be used.
         WorkError: when a file cannot be written, or a worker dies.
     """
-    _refuse_foreign(folder)
     traces = folder / TRAINING_FOLDER
-    make_folder(traces)
-    with folder_lock(folder):
-        for place in (folder, traces):
-            remove_leftovers(place)
+    with claim(folder, ZOO):
+        make_folder(traces)
         kept, todo = _part_done(folder, plan)
         listed = _listed(folder, plan)
         if not todo:
@@ -417,18 +411,6 @@ def train_zoo(
         if all(report.failure is None for report in reports):
             shutil.rmtree(folder / CROPS_FOLDER, ignore_errors=True)
     return ZooReport(tuple(reports), kept, failures)
-
-
-def _refuse_foreign(folder: Path) -> None:
-    if folder.is_dir() and not (folder / ZOO_NAME).exists():
-        ours = {TRAINING_FOLDER}
-        if (
-            any(path.name not in ours and path.name[0] != "." for path in folder.iterdir())
-            and not (folder / TRAINING_FOLDER).is_dir()
-        ):
-            raise UserError(
-                f"{folder} holds files but no zoo; choose a new or empty folder for --out"
-            )
 
 
 def _part_done(folder: Path, plan: ZooPlan) -> tuple[tuple[str, ...], tuple[DistorterSpec, ...]]:

@@ -7,16 +7,10 @@ import sys
 import pytest
 
 from bapps_gen.errors import UserError, WorkError
-from bapps_gen.storage.atomic import (
-    folder_lock,
-    free_bytes,
-    make_folder,
-    read_json,
-    remove_leftovers,
-    size_text,
-    whole_file,
-    write_json,
-)
+from bapps_gen.storage.atomic import whole_file
+from bapps_gen.storage.documents import read_json, write_json
+from bapps_gen.storage.space import free_bytes, size_text
+from bapps_gen.storage.workspace import folder_lock, make_folder, remove_leftovers
 
 
 def test_a_file_has_its_name_only_when_whole(tmp_path):

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from bapps_gen.errors import UserError, WorkError
-from bapps_gen.storage.atomic import folder_lock, make_folder, remove_leftovers, whole_file
+from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.locations import Url, local_path, location_of, shown, side_by_side
 from bapps_gen.storage.remote_errors import missing_package, remote_error, scrubbed
+from bapps_gen.storage.workspace import folder_lock, make_folder, remove_leftovers
 
 
 @pytest.mark.parametrize("text", ["photos", "/a/b", "a::b", "./x.tar", "C:/photos", "a:b"])

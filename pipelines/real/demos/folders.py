@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -14,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from bapps_gen.errors import ImageError, SourceError, UserError, out_of_range
+from bapps_gen.errors import ImageError, SourceError, out_of_range
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import encode_png
@@ -24,13 +23,10 @@ from bapps_gen.pipelines.real.demos.records import Image
 from bapps_gen.pipelines.real.tasks import DEMO_IMAGES
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.seeding import MAX_SEED, SLOT_DEMO, SLOT_IMAGES, generator
-from bapps_gen.storage.atomic import (
-    folder_lock,
-    make_folder,
-    remove_leftovers,
-    whole_file,
-)
+from bapps_gen.storage.atomic import whole_file
+from bapps_gen.storage.documents import read_json, write_json
 from bapps_gen.storage.locations import Location
+from bapps_gen.storage.workspace import Layout, claim, make_folder, remove_leftovers
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +37,7 @@ that do not overlap, in half a second to two seconds of processor time)."""
 INFO_NAME = "demo.json"
 REFERENCE_FOLDER = "reference"
 OUTPUTS_FOLDER = "outputs"
+DEMO = Layout("demo", INFO_NAME, folders=(REFERENCE_FOLDER, OUTPUTS_FOLDER))
 
 _DONOR_SIDE = 256
 _LEAST_CHROMA = 2.0  # mean distance of R, G and B from their mean, in levels, of a coloured photo
@@ -102,9 +99,8 @@ def make_demo(
     _check("seed", seed, 0, "choose another seed", MAX_SEED)
     if isinstance(workers, int):
         _check("workers", workers, 1, "1 is usual")
-    make_folder(folder)
-    with folder_lock(folder):
-        _claim(folder, _parameters(task, images, limit, seed))
+    with claim(folder, DEMO):
+        _describe(folder, _parameters(task, images, limit, seed))
         outputs = {name: folder / OUTPUTS_FOLDER / name for name in demo.algorithms}
         folders = DemoFolders(folder / REFERENCE_FOLDER, outputs)
         for place in (folders.reference, *outputs.values()):
@@ -142,37 +138,14 @@ def _parameters(task: str, images: Source, limit: int, seed: int) -> dict[str, A
     }
 
 
-def _claim(folder: Path, wanted: Mapping[str, Any]) -> None:
+def _describe(folder: Path, wanted: Mapping[str, Any]) -> None:
     """Write what is to be made, or compare it with what is there."""
-    path = folder / INFO_NAME
     try:
-        held = json.loads(path.read_bytes())
-        if not isinstance(held, dict):
-            raise ValueError
+        held = read_json(folder / INFO_NAME)
     except FileNotFoundError:
-        for name in (REFERENCE_FOLDER, OUTPUTS_FOLDER):
-            if (folder / name).exists():
-                raise UserError(
-                    f"{folder} holds '{name}' but no {INFO_NAME}, so it is no demo's; choose "
-                    "another folder"
-                ) from None
-        with whole_file(path) as temporary:
-            temporary.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        write_json(folder / INFO_NAME, wanted)
         return
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path}: {error.strerror or error}; make it readable or choose another "
-            "folder"
-        ) from error
-    except ValueError:
-        raise UserError(f"{path} is damaged; remove {folder} or choose another folder") from None
-    for name, value in wanted.items():
-        if held.get(name) != value:
-            there, here = (str(part)[:12] for part in (held.get(name), value))
-            raise UserError(
-                f"{folder} holds another demo ({name} = {there}, not {here}); choose another "
-                "folder, or remove this one"
-            )
+    DEMO.require_same(folder, held if isinstance(held, dict) else {}, wanted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ from bapps_gen.pipelines.benchmarks.plan import (
 )
 from bapps_gen.pipelines.rows.render import cut_reference, luma_contrast, pixel_hash
 from bapps_gen.pipelines.rows.spec import atom_versions
-from bapps_gen.storage.atomic import folder_lock
+from bapps_gen.storage.workspace import folder_lock
 from support.datasets import one_line, photo, run_on_a_full_disk, save_photo
 
 REGISTRY = load_registry()
@@ -650,7 +650,7 @@ def test_a_wrong_option_is_one_line_and_leaves_nothing(photos, tmp_path, capsys,
 def test_another_spec_is_refused_and_says_in_what(photos, few, capsys):
     before = tree(few)
     assert make(photos, few, *FEW, "--seed", "3", "--max-side", "100") == 2
-    assert "differs in max_side, seed" in one_line(capsys)
+    assert "differs in max_side; seed = 0, not " in one_line(capsys)
     assert tree(few) == before
 
 

@@ -31,7 +31,7 @@ from bapps_gen.pipelines.collections.spec import CollectionSpec, SetEntry, Sourc
 from bapps_gen.pipelines.collections.toml import BAPPS, preset_spec, read_collection
 from bapps_gen.pipelines.sources.source import open_source
 from bapps_gen.seeding import named_seed
-from bapps_gen.storage import atomic as files
+from bapps_gen.storage import space
 from support.datasets import contents, make, one_line, photo, save_photo
 from support.real_outputs import save_task
 
@@ -700,10 +700,10 @@ def test_a_folder_of_something_else_is_refused(tmp_path, small, photos, val_phot
     assert run(small, photos, val_photos, "--preset", "bapps") == 2
     assert "a collection with name small, not bapps" in one_line(capsys)
     assert run(small, val_photos, photos, "--spec", toml) == 2
-    assert "another spec (it differs in images, source_digest)" in one_line(capsys)
+    assert "another spec (it differs in images; source_digest)" in one_line(capsys)
     toml.write_text(SMALL.replace('["noise"]', '["blur"]'))
     assert run(small, photos, val_photos, "--spec", toml) == 2
-    assert "another spec (it differs in choices, versions)" in one_line(capsys)
+    assert "another spec (it differs in choices; versions)" in one_line(capsys)
     (small / "collection.json").write_text("{")
     assert run(small, photos, val_photos, "--spec", toml) == 1
     assert "collection.json is damaged" in one_line(capsys)
@@ -765,7 +765,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_made(
 
     def disk(free: float) -> None:
         usage = SimpleNamespace(free=int(free))
-        monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage)
+        monkeypatch.setattr(space.shutil, "disk_usage", lambda _: usage)
 
     disk(0.5 * need)
     with pytest.raises(UserError, match=r"about 1.5 GB are needed and 735.8 MB are free"):

@@ -148,7 +148,7 @@ def test_a_second_run_in_the_same_folder_is_refused(photos, tmp_path, capsys):
 def test_another_spec_is_refused_and_says_in_what(photos, dataset, capsys):
     assert make(photos, dataset, 70, "--seed", "5", "--singles", "0.5") == 2
     err = capsys.readouterr().err
-    assert "differs in seed, singles" in err
+    assert "differs in seed = 0, not 5; singles)" in err
     assert len(err.splitlines()) == 1
 
 
@@ -323,7 +323,7 @@ def test_an_unwritable_place_is_one_line(photos, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert make(photos, tmp_path / "file", 5) == 2
     assert make(photos, tmp_path / "file" / "below", 5) == 2
-    assert all("choose another --out" in line for line in capsys.readouterr().err.splitlines())
+    assert all("choose another" in line for line in capsys.readouterr().err.splitlines())
 
 
 def test_the_traditional_pipeline_needs_no_torch(photos, tmp_path):

@@ -505,18 +505,20 @@ def test_the_folder_of_another_demo_is_refused(few, change, said, some, tmp_path
 def test_the_folder_of_other_photos_is_refused(few, some, tmp_path):
     make_demo("deblur", open_source([some]), tmp_path / "demo")
     save_photo(some / "new.png", photo(30))
-    with pytest.raises(UserError, match="holds another demo"):
+    with pytest.raises(
+        UserError, match=r"holds a demo of another spec \(it differs in source_digest\)"
+    ):
         make_demo("deblur", open_source([some]), tmp_path / "demo")
 
 
 def test_folders_that_are_no_demos_are_refused(few, some, tmp_path):
     source = open_source([some])
-    (tmp_path / "mine" / "reference").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"holds 'reference' but no demo\.json"):
+    save_photo(tmp_path / "mine" / "reference" / "a.png", photo(30))
+    with pytest.raises(UserError, match=r"holds files but no demo\.json"):
         make_demo("deblur", source, tmp_path / "mine")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "demo.json").write_text("{")
-    with pytest.raises(UserError, match=r"demo\.json is damaged"):
+    with pytest.raises(WorkError, match=r"demo\.json is damaged"):
         make_demo("deblur", source, tmp_path / "bad")
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="is a file, not a folder"):

@@ -294,7 +294,7 @@ def test_decoding_ahead_for_a_gpu_changes_nothing(copied, dataset, tmp_path, mon
 
 def test_a_place_that_cannot_be_written_is_one_line(copied, capsys):
     (copied / "scores").write_text("in the way")
-    assert run_score(copied) == 1
+    assert run_score(copied) == 2
     err = capsys.readouterr().err
-    assert "cannot write" in err
+    assert "cannot create the folder" in err
     assert len(err.splitlines()) == 1
