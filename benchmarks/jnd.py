@@ -29,7 +29,8 @@ from bapps_gen.pipelines.rows.options import JND_SEVERITY
 from bapps_gen.pipelines.rows.plan import Planner
 from bapps_gen.pipelines.rows.renderer import Patches, TripletRenderer, grouped
 from bapps_gen.pipelines.rows.spec import TripletSpec, spec_from_values
-from bapps_gen.pipelines.sources.source import ImageCache, Source, open_source
+from bapps_gen.pipelines.sources.cache import ImageCache
+from bapps_gen.pipelines.sources.source import Source, open_source
 
 SEVERITIES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
 QUANTILES = (5, 25, 50, 75, 95)

@@ -25,7 +25,8 @@ from bapps_gen.manifests.schema import (
 )
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.documents import read_json, write_json
-from bapps_gen.storage.locations import Location, Url, location_of, side_by_side
+from bapps_gen.storage.locations import Location, location_of, map_remote
+from bapps_gen.storage.url import Url
 from bapps_gen.storage.workspace import Layout
 
 INFO_NAME = "dataset.json"
@@ -209,7 +210,7 @@ def shard_faults(folder: Location, info: DatasetInfo) -> Iterator[tuple[int, str
         return _file_fault(paths.get(path.name, path), info, shard)
 
     shards = range(info.shards)
-    for shard, found in zip(shards, side_by_side(fault, shards, remote), strict=True):
+    for shard, found in zip(shards, map_remote(fault, shards, remote), strict=True):
         if found is not None:
             yield shard, found
 

@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bapps_gen.storage.locations import Location, Url
+from bapps_gen.storage.locations import Location
+from bapps_gen.storage.url import Url
 
 _GROUPS_AHEAD = 10
 """Row groups that are fetched together at a URL: about 25 MB of pictures."""

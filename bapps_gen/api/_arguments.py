@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from bapps_gen.checks import check_range
 from bapps_gen.execution.jobs import RayCluster, available_cores
 from bapps_gen.execution.progress import Progress
-from bapps_gen.storage.locations import Location, Url, location_of
+from bapps_gen.storage.locations import Location, location_of
+from bapps_gen.storage.url import Url
 
 if TYPE_CHECKING:
     from bapps_gen.pipelines.sources.source import Source

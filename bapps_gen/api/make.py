@@ -20,7 +20,8 @@ from bapps_gen.api._arguments import (
 )
 from bapps_gen.api.datasets import AnyDataset, Dataset, open_dataset
 from bapps_gen.errors import UserError, unknown_name
-from bapps_gen.storage.locations import Url, location_of
+from bapps_gen.storage.locations import location_of
+from bapps_gen.storage.url import Url
 
 if TYPE_CHECKING:
     from bapps_gen.manifests import dataset as stored
@@ -274,7 +275,7 @@ def _made_from(
     """
     from bapps_gen.manifests.outputs import read_outputs
     from bapps_gen.pipelines.real.align import find_aligned
-    from bapps_gen.pipelines.sources.relocate import find_recorded
+    from bapps_gen.pipelines.sources.relocate import relocate_images
 
     info = dataset.info
     photos = open_photos(locations(source) or info.source_roots, progress)
@@ -285,7 +286,7 @@ def _made_from(
                 f"outputs = {name}=… is of no use: {dataset.folder} has {known}; leave it out"
             )
     if not info.outputs:
-        return find_recorded(info.source_images, photos)
+        return relocate_images(info.source_images, photos)
     algorithms = tuple(info.outputs)
     files = read_outputs(dataset.folder, info.digest, algorithms)
     places = {**info.outputs, **outputs}

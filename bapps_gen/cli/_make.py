@@ -19,7 +19,8 @@ from bapps_gen.cli._options import (
     progress_bar,
     workers_of,
 )
-from bapps_gen.storage.locations import Location, Url
+from bapps_gen.storage.locations import Location
+from bapps_gen.storage.url import Url
 
 if TYPE_CHECKING:
     from bapps_gen.execution.progress import Progress

@@ -365,7 +365,7 @@ def open_recorded(
     opened: dict[tuple[str, ...], Source] | None = None,
 ) -> Images:
     """The images that a dataset was made from: in the source given, or where it says they were."""
-    from bapps_gen.pipelines.sources.relocate import find_recorded
+    from bapps_gen.pipelines.sources.relocate import relocate_images
     from bapps_gen.pipelines.sources.source import open_source
 
     opened = {} if opened is None else opened
@@ -373,4 +373,4 @@ def open_recorded(
     if paths not in opened:
         with progress_bar(quiet, "reading the source", "images") as progress:
             opened[paths] = open_source(paths, progress=progress)
-    return find_recorded(info.source_images, opened[paths])
+    return relocate_images(info.source_images, opened[paths])

@@ -20,7 +20,7 @@ from bapps_gen.cli._options import (
 )
 from bapps_gen.errors import UserError
 from bapps_gen.pipelines.real.tasks import DEMO_IMAGES, TASKS
-from bapps_gen.storage.locations import Url
+from bapps_gen.storage.url import Url
 
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers

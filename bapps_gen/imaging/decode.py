@@ -1,12 +1,12 @@
 """Image files to uint8 RGB arrays.
 
 Conventions: transparency is composited over white; 16-bit samples v become round(v / 257); CMYK and
-YCCK go through Pillow's plain conversion; ICC profiles are not applied; EXIF rotation is honoured;
+YCCK go through Pillow's plain conversion; ICC profiles are not applied; EXIF rotation is applied;
 of several pages or frames the first is taken.
 
-Pillow decodes, since it refuses truncated data that OpenCV lets pass; whole colour JPEGs, by far
+Pillow decodes, since it refuses truncated data that OpenCV lets pass; whole color JPEGs, by far
 the most, go through simplejpeg (libjpeg-turbo as well), in half the memory. Pillow cuts 16-bit
-colour to its high byte, though, so 16-bit files are decoded by OpenCV once Pillow has checked
+color to its high byte, though, so 16-bit files are decoded by OpenCV once Pillow has checked
 them. Damage that leaves a decodable stream is noticed only where the format has checksums (PNG,
 deflated TIFF).
 """
@@ -34,7 +34,10 @@ from PIL import (
 )
 
 from bapps_gen.errors import ImageError, UserError, WorkError, one_line
-from bapps_gen.pipelines.sources.listing import missing_path
+from bapps_gen.storage.locations import missing_path
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
+"""Endings of files that are taken for images, in lower case."""
 
 MAX_PIXELS = 400_000_000
 """Larger images are refused by their header; our own choice, above any camera's."""
@@ -50,7 +53,7 @@ _FULL = 65535
 
 # Tags of TIFF 6.0.
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _EXTRA, _FORMAT = 258, 262, 277, 284, 338, 339
-_PLACES = ((273, 279), (324, 325))  # offsets and byte counts of strips, of tiles
+_SEGMENTS = ((273, 279), (324, 325))  # offsets and byte counts of strips, of tiles
 _WIDTH, _LENGTH = 256, 257
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)
@@ -197,7 +200,7 @@ def _decode(data: bytes, reserve: Callable[[int], None] | None) -> NDArray[np.ui
 
 
 def _decode_color_jpeg(data: bytes) -> NDArray[np.uint8] | None:
-    """A JPEG's pixels in half of Pillow's memory; None where Pillow is to say what is wrong.
+    """A JPEG's pixels in half of Pillow's memory; None where Pillow is left to say what is wrong.
 
     Strict: libjpeg warns of data cut short, but of harmless oddities too.
     """
@@ -239,7 +242,7 @@ def _verify_png(data: bytes) -> None:
 
 
 def _check_tiff(data: bytes) -> bool:
-    """Refuse what neither Pillow nor OpenCV reads rightly; True for 16 bits a sample."""
+    """Refuse what neither Pillow nor OpenCV reads correctly; True for 16 bits a sample."""
     tags: Any = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if data[2:4] in _BIG else 8])
     stream = io.BytesIO(data)
     stream.seek(tags.next)
@@ -251,9 +254,9 @@ def _check_tiff(data: bytes) -> bool:
         raise ImageError(f"TIFF with {kind} samples is not supported; save it with 8 or 16 bits")
     bits = set(tags.get(_BITS, (1,)))
     if len(bits) > 1 or bits - {1, 2, 4, 8, 16}:
-        shown = ", ".join(map(str, sorted(bits)))
-        raise ImageError(f"TIFF with {shown} bits is not supported; save it with 8 or 16 bits")
-    for offsets, counts in _PLACES:
+        depths = ", ".join(map(str, sorted(bits)))
+        raise ImageError(f"TIFF with {depths} bits is not supported; save it with 8 or 16 bits")
+    for offsets, counts in _SEGMENTS:
         for offset, count in zip(tags.get(offsets, ()), tags.get(counts, ()), strict=False):
             if offset + count > len(data):
                 raise ImageError(f"cut short: pixels up to byte {offset + count} of {len(data)}")
@@ -261,7 +264,7 @@ def _check_tiff(data: bytes) -> bool:
     if bits != {16} or photometric == _SEPARATED:
         return False
     if photometric not in _DEEP_PHOTOMETRIC:
-        raise ImageError("16-bit TIFF that is neither grey nor RGB is not supported")
+        raise ImageError("16-bit TIFF that is neither gray nor RGB is not supported")
     if tags.get(_PLANAR, 1) == 2 and tags.get(_SAMPLES, 1) > 1:
         raise ImageError("16-bit TIFF with separate planes is not supported; save it interleaved")
     return True
@@ -308,13 +311,13 @@ def _decode_deep(data: bytes, image: ImageFile.ImageFile) -> NDArray[np.uint8]:
     out, view = _oriented(height, width, orientation)
     for top, bottom in _strips(height, width):
         strip = pixels[top:bottom]
-        colour = strip[..., 2::-1] if strip.shape[2] >= 3 else strip
+        color = strip[..., 2::-1] if strip.shape[2] >= 3 else strip
         if invert:
-            colour = _FULL - colour
+            color = _FULL - color
         if strip.shape[2] == 4 and alpha in (_ALPHA, _PREMULTIPLIED):
-            view[top:bottom] = _over_white(colour, strip[..., 3:], alpha == _PREMULTIPLIED)
+            view[top:bottom] = _over_white(color, strip[..., 3:], alpha == _PREMULTIPLIED)
         else:
-            view[top:bottom] = _EIGHT_BITS[colour]
+            view[top:bottom] = _EIGHT_BITS[color]
         if clear is not None:
             view[top:bottom][strip[..., 0] == clear] = 255
     return out
@@ -325,11 +328,11 @@ _EIGHT_BITS: NDArray[np.uint8] = ((np.arange(_FULL + 1) + 128) // 257).astype(np
 
 
 def _over_white(
-    colour: NDArray[np.uint16], alpha: NDArray[np.uint16], premultiplied: bool
+    color: NDArray[np.uint16], alpha: NDArray[np.uint16], premultiplied: bool
 ) -> NDArray[np.uint8]:
-    """16-bit colour and opacity over white, rounded once to 8 bits."""
+    """16-bit color and opacity over white, rounded once to 8 bits."""
     opacity = alpha.astype(np.float64) / _FULL
-    lit = colour.astype(np.float64) if premultiplied else colour * opacity
+    lit = color.astype(np.float64) if premultiplied else color * opacity
     mixed = (lit + _FULL * (1.0 - opacity)) / 257.0
     return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from secrets import token_hex
 
 from bapps_gen.errors import WorkError
-from bapps_gen.storage.locations import Location, Url
+from bapps_gen.storage.locations import Location
+from bapps_gen.storage.url import Url
 
 TEMPORARY_SUFFIX = ".tmp"
 UPLOAD_PREFIX = "bapps-gen-"

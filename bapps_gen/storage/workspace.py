@@ -18,7 +18,8 @@ from typing import Any
 
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.storage.atomic import TEMPORARY_SUFFIX, UPLOAD_PREFIX, write_error
-from bapps_gen.storage.locations import Location, Url
+from bapps_gen.storage.locations import Location
+from bapps_gen.storage.url import Url
 
 _LONGEST_VALUE = 20  # characters of a value that a message repeats
 

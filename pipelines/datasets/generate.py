@@ -40,7 +40,8 @@ from bapps_gen.pipelines.rows.options import ROWS, SHARD_SIZE
 from bapps_gen.pipelines.rows.renderer import grouped
 from bapps_gen.pipelines.rows.spec import TripletSpec
 from bapps_gen.pipelines.sources.source import Source
-from bapps_gen.storage.locations import Location, Url
+from bapps_gen.storage.locations import Location
+from bapps_gen.storage.url import Url
 from bapps_gen.storage.workspace import check_landed, claim, make_folder
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from bapps_gen.manifests.dataset import Dataset, DatasetInfo, shard_path
 from bapps_gen.pipelines.datasets.zoo import pinned_distorters
-from bapps_gen.storage.locations import Url, side_by_side
+from bapps_gen.storage.locations import map_remote
+from bapps_gen.storage.url import Url
 
 _BATCH_ROWS = 10_000
 
@@ -31,7 +32,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
     def batches_of(shard: int) -> list[pa.RecordBatch]:
         return list(dataset.shard_batches(shard, columns, _BATCH_ROWS))
 
-    for batches in side_by_side(batches_of, shards, remote):
+    for batches in map_remote(batches_of, shards, remote):
         for batch in batches:
             rows += batch.num_rows
             judged += batch.num_rows - batch.column(judgement).null_count

@@ -12,8 +12,8 @@ from bapps_gen.pipelines.real.spec import is_real, real_spec_from_values
 from bapps_gen.pipelines.rows.plan import Planner, planning_registry
 from bapps_gen.pipelines.rows.renderer import TripletRenderer
 from bapps_gen.pipelines.rows.spec import spec_from_values
+from bapps_gen.pipelines.sources.cache import ImageCache
 from bapps_gen.pipelines.sources.relocate import Images
-from bapps_gen.pipelines.sources.source import ImageCache
 
 RowSource = Images | AlignedImages
 """What rows are made from: photos, or ground truth with the outputs of algorithms."""

@@ -32,8 +32,8 @@ from bapps_gen.pipelines.real.spec import STEP_VERSION, is_real
 from bapps_gen.pipelines.rows.plan import check_version
 from bapps_gen.pipelines.rows.render import Image, apply_many, cut_reference, pixel_hash
 from bapps_gen.pipelines.rows.renderer import grouped
+from bapps_gen.pipelines.sources.cache import ImageCache
 from bapps_gen.pipelines.sources.relocate import Images
-from bapps_gen.pipelines.sources.source import ImageCache
 from bapps_gen.seeding import Streams
 from bapps_gen.storage.locations import Location
 

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 
 from bapps_gen.errors import ImageError, SourceError
 from bapps_gen.execution.progress import Progress
-from bapps_gen.imaging.decode import image_size
+from bapps_gen.imaging.decode import IMAGE_SUFFIXES, image_size
 from bapps_gen.manifests.outputs import OutputFiles
-from bapps_gen.pipelines.sources.listing import IMAGE_SUFFIXES
-from bapps_gen.pipelines.sources.relocate import Images, find_by_content, find_recorded
+from bapps_gen.pipelines.sources.relocate import Images, relocate_images, relocated_indices
 from bapps_gen.pipelines.sources.source import Source
 
 logger = logging.getLogger(__name__)
@@ -298,7 +297,7 @@ def find_aligned(
     for name, files in recorded:
         source = outputs(name)
         remedy = f"--outputs {name}=DIR with those that it was made from"
-        found.append(source.take(find_by_content(files, source, remedy, f"{name}: ")))
+        found.append(source.take(relocated_indices(files, source, remedy, f"{name}: ")))
     remedy = "--source with the ground truth that it was made from"
     names = tuple(name for name, _ in recorded)
-    return AlignedImages(find_recorded(images, reference, remedy), names, tuple(found))
+    return AlignedImages(relocate_images(images, reference, remedy), names, tuple(found))

@@ -15,7 +15,7 @@ from bapps_gen.pipelines.rows.crop_search import find_crops
 from bapps_gen.pipelines.rows.plan import TripletPlan
 from bapps_gen.pipelines.rows.render import Image, check_size, cut_reference, pixel_hash
 from bapps_gen.pipelines.rows.renderer import Patches, manifest_row
-from bapps_gen.pipelines.sources.source import CACHE_BYTES, ImageCache
+from bapps_gen.pipelines.sources.cache import CACHE_BYTES, ImageCache
 
 CACHE_LAYERS_BYTES = 2 * CACHE_BYTES
 """A row needs three images of a size, and its neighbours those of other algorithms (own choice):

@@ -19,8 +19,9 @@ from bapps_gen.pipelines.rows.render import (
     check_size,
     pixel_hash,
 )
+from bapps_gen.pipelines.sources.cache import ImageCache
 from bapps_gen.pipelines.sources.relocate import Images
-from bapps_gen.pipelines.sources.source import ImageCache, ImageEntry
+from bapps_gen.pipelines.sources.source import ImageEntry
 from bapps_gen.seeding import Streams
 
 Patches = tuple[Image, ...]

@@ -25,7 +25,8 @@ from bapps_gen.pipelines.scoring.score import (
     score,
     share_threads,
 )
-from bapps_gen.storage.locations import Location, Url
+from bapps_gen.storage.locations import Location
+from bapps_gen.storage.url import Url
 
 _JOB_ROWS = 200
 _DEPTH = 4

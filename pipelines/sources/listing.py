@@ -1,17 +1,17 @@
-"""Where the images of a source lie: walking folders, telling kinds apart, naming what is found."""
+"""The files of a source: walking folders, sorting files by kind, naming them."""
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bapps_gen.errors import SourceError
-from bapps_gen.storage.locations import is_url, shown, url_at
+from bapps_gen.imaging.decode import IMAGE_SUFFIXES
+from bapps_gen.storage.locations import missing_path
+from bapps_gen.storage.url import is_url, redacted, url_at
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
 PARQUET_SUFFIX = ".parquet"
 TAR_SUFFIX = ".tar"
 ACCEPTED = (
@@ -20,11 +20,11 @@ ACCEPTED = (
 
 
 @dataclass(slots=True)
-class Found:
+class FoundFiles:
     """Files under one root, by kind; names are POSIX paths relative to the root, sorted.
 
     `single` says that the root is itself the one file. `sizes` has the bytes of each, where a
-    listing told them.
+    listing gave them.
     """
 
     images: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Found:
         return bool(self.images or self.parquets or self.tars)
 
 
-def find_files(root: str) -> Found:
+def find_files(root: str) -> FoundFiles:
     """Accepted files at a path or full URL: the file itself, or all below a folder.
 
     Links are followed as by `find -L`; a folder that contains itself is entered once. Hidden files
@@ -60,8 +60,8 @@ def find_files(root: str) -> Found:
     Raises:
         SourceError: for a path that is missing, unreadable or holds nothing of an accepted kind.
     """
-    found = Found()
-    name = shown(root)
+    found = FoundFiles()
+    name = redacted(root)
     if is_url(root):
         _list(root, found)
     else:
@@ -78,7 +78,7 @@ def find_files(root: str) -> Found:
     return found
 
 
-def _list(root: str, found: Found) -> None:
+def _list(root: str, found: FoundFiles) -> None:
     """File what is at a URL, from one listing of all that is below."""
     url = url_at(root)
     sizes = url.walk()
@@ -93,7 +93,7 @@ def _list(root: str, found: Found) -> None:
     found.sizes = sizes
 
 
-def _look(root: str, found: Found) -> None:
+def _look(root: str, found: FoundFiles) -> None:
     """File what is at a local path."""
     if os.path.isfile(root):
         found.single = True
@@ -106,7 +106,7 @@ def _look(root: str, found: Found) -> None:
     _walk(root, "", (), found)
 
 
-def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...], found: Found) -> None:
+def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...], found: FoundFiles) -> None:
     try:
         status = os.stat(folder)
         key = (status.st_dev, status.st_ino)
@@ -147,30 +147,14 @@ def checked_name(name: str, where: str) -> str:
 def unreadable(path: str, error: OSError) -> SourceError:
     """One line for a file or folder that is there but cannot be read."""
     return SourceError(
-        f"cannot read {shown(path)}: {error.strerror or error}; make it readable or take it out"
+        f"cannot read {redacted(path)}: {error.strerror or error}; make it readable or take it out"
     )
-
-
-def missing_path(path: str) -> str:
-    """'… does not exist' with the nearest name there is."""
-    parent = os.path.dirname(os.path.abspath(path))
-    if not os.path.isdir(parent):
-        while not os.path.isdir(parent):
-            parent = os.path.dirname(parent)
-        return f"'{path}' does not exist; the nearest folder that does is {parent}"
-    try:
-        near = difflib.get_close_matches(os.path.basename(path), os.listdir(parent), 1, 0.5)
-    except OSError:
-        near = []
-    if near:
-        return f"'{path}' does not exist; did you mean '{os.path.join(parent, near[0])}'?"
-    return f"'{path}' does not exist; {parent} has nothing of a similar name"
 
 
 def root_labels(roots: Sequence[str]) -> list[str]:
     """A label for each root that tells its images' names apart from those of the others.
 
-    The base name; where two roots share it, their place in the list comes before it ("2/photos").
+    The base name; where two roots share it, their number in the list comes before it ("2/photos").
 
     Raises:
         SourceError: when a root is given twice.
@@ -179,7 +163,7 @@ def root_labels(roots: Sequence[str]) -> list[str]:
     for root in roots:
         real = root if is_url(root) else os.path.realpath(root)
         if real in seen:
-            raise SourceError(f"source '{shown(root)}' is given twice; give it once")
+            raise SourceError(f"source '{redacted(root)}' is given twice; give it once")
         seen.add(real)
     names = [
         url_at(root).name if is_url(root) else os.path.basename(os.path.abspath(root))
@@ -187,5 +171,6 @@ def root_labels(roots: Sequence[str]) -> list[str]:
     ]
     shared = Counter(names)
     return [
-        f"{place}/{name}" if shared[name] > 1 else name for place, name in enumerate(names, start=1)
+        f"{number}/{name}" if shared[name] > 1 else name
+        for number, name in enumerate(names, start=1)
     ]

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from bapps_gen.errors import SourceError
 from bapps_gen.pipelines.sources.listing import unreadable
-from bapps_gen.storage.locations import is_url, open_file, shown
+from bapps_gen.storage.locations import open_file
+from bapps_gen.storage.url import is_url, redacted
 
 _BATCH_ROWS = 8
 _BUFFER_BYTES = 1 << 18
@@ -43,7 +44,7 @@ def index_parquet(path: str) -> ParquetIndex:
     """Find the image column and the row groups.
 
     Raises:
-        SourceError: when the file cannot be read, is damaged, or has no sure image column.
+        SourceError: when the file cannot be read, is damaged, or has no clear image column.
     """
     try:
         with open_file(path, 0) as opened, pq.ParquetFile(opened if is_url(path) else path) as file:
@@ -68,7 +69,7 @@ def find_image_column(schema: Any, path: str) -> str:
     binary column.
 
     Raises:
-        SourceError: when there is none, or no telling which.
+        SourceError: when there is none, or it is not clear which.
     """
     structs = [field.name for field in schema if _has_bytes(field.type)]
     binaries = [field.name for field in schema if _is_binary(field.type)]
@@ -82,11 +83,11 @@ def find_image_column(schema: Any, path: str) -> str:
         return f"{names[0]}.bytes" if names is structs else names[0]
     if names:
         raise SourceError(
-            f"{shown(path)} has several image columns ({', '.join(names)}); "
+            f"{redacted(path)} has several image columns ({', '.join(names)}); "
             "name the one to use 'image'"
         )
     raise SourceError(
-        f"{shown(path)} has no image column among {', '.join(schema.names) or 'none at all'}; "
+        f"{redacted(path)} has no image column among {', '.join(schema.names) or 'none at all'}; "
         "it must be binary or a struct with a binary field 'bytes'"
     )
 
@@ -100,8 +101,8 @@ def _is_binary(kind: Any) -> bool:
 def _has_bytes(kind: Any) -> bool:
     if not pa.types.is_struct(kind):
         return False
-    place = kind.get_field_index("bytes")
-    return place >= 0 and _is_binary(kind.field(place).type)
+    index = kind.get_field_index("bytes")
+    return index >= 0 and _is_binary(kind.field(index).type)
 
 
 def hash_group(index: ParquetIndex, group: int) -> list[bytes]:
@@ -122,7 +123,7 @@ def hash_group(index: ParquetIndex, group: int) -> list[bytes]:
 
 
 class RowReader:
-    """Reads single rows; keeps the last file open and its place in it."""
+    """Reads single rows; keeps the last file open and its position there."""
 
     def __init__(self) -> None:
         self._index: ParquetIndex | None = None
@@ -174,8 +175,8 @@ class RowReader:
 
 
 def _open(path: str, metadata: Any) -> Any:
-    place = open_file(path, _REQUEST_BYTES) if is_url(path) else path
-    return pq.ParquetFile(place, metadata=metadata, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+    file = open_file(path, _REQUEST_BYTES) if is_url(path) else path
+    return pq.ParquetFile(file, metadata=metadata, buffer_size=_BUFFER_BYTES, pre_buffer=False)
 
 
 def _batches(file: Any, column: str, group: int) -> Iterator[Any]:
@@ -190,6 +191,6 @@ def _batches(file: Any, column: str, group: int) -> Iterator[Any]:
 def damaged_parquet(path: str, error: Exception) -> SourceError:
     """One line for a Parquet file that cannot be used."""
     return SourceError(
-        f"{shown(path)} is damaged or not a Parquet file ({' '.join(str(error).split())}); "
+        f"{redacted(path)} is damaged or not a Parquet file ({' '.join(str(error).split())}); "
         "restore it or take it out"
     )

@@ -1,4 +1,4 @@
-"""The images that a dataset was made from, found again by content in a source."""
+"""A dataset's images found in a source by their content, wherever they are now."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from functools import cached_property
 from bapps_gen.errors import WorkError
 from bapps_gen.pipelines.sources.source import ImageEntry, Source
 
+_REMEDY = "--source with the images that it was made from"
+
 
 @dataclass(frozen=True)
-class RecordedSource:
-    """Images under their recorded names and in their recorded order, read from another source.
+class RelocatedSource:
+    """Images under the names and in the order that a dataset has, read from another source.
 
     Args:
         source: where the images are read.
-        recorded: (name, SHA-256) of every image.
-        places: index in `source` of each.
+        images: (name, SHA-256) of every image.
+        indices: of each in `source`.
     """
 
     source: Source
-    recorded: tuple[tuple[str, str], ...]
-    places: tuple[int, ...]
+    images: tuple[tuple[str, str], ...]
+    indices: tuple[int, ...]
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.indices)
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -34,31 +36,28 @@ class RecordedSource:
 
     @cached_property
     def entries(self) -> Sequence[ImageEntry]:
-        """Recorded name and SHA-256 of every image, in order."""
-        return [ImageEntry(name, sha256) for name, sha256 in self.recorded]
+        """Name in the dataset and SHA-256 of every image, in order."""
+        return [ImageEntry(name, sha256) for name, sha256 in self.images]
 
     def read(self, index: int) -> bytes:
         """The encoded bytes of an image; see `Source.read`."""
-        return self.source.read(self.places[index])
+        return self.source.read(self.indices[index])
 
     def is_awaited(self, index: int) -> bool:
         """See `Source.is_awaited`."""
-        return self.source.is_awaited(self.places[index])
+        return self.source.is_awaited(self.indices[index])
 
 
-Images = Source | RecordedSource
+Images = Source | RelocatedSource
 
 
-_REMEDY = "--source with the images that it was made from"
-
-
-def find_recorded(
-    recorded: Sequence[tuple[str, str]], source: Source, remedy: str = _REMEDY
+def relocate_images(
+    images: Sequence[tuple[str, str]], source: Source, remedy: str = _REMEDY
 ) -> Images:
-    """The recorded images among those of a source, under whatever name they have there.
+    """A dataset's images among those of a source, under whatever names they have there.
 
     Args:
-        recorded: (name, SHA-256) of every image.
+        images: (name, SHA-256) of every image, as the dataset has them.
         source: where to look.
         remedy: what to give where some are missing, for the error.
 
@@ -66,19 +65,18 @@ def find_recorded(
         WorkError: naming the first image that is missing or has changed, and how many are.
     """
     entries = tuple((entry.name, entry.sha256) for entry in source.entries)
-    if entries == tuple(recorded):
+    if entries == tuple(images):
         return source
-    places = find_by_content(recorded, source, remedy)
-    return RecordedSource(source, tuple(recorded), places)
+    return RelocatedSource(source, tuple(images), relocated_indices(images, source, remedy))
 
 
-def find_by_content(
-    recorded: Sequence[tuple[str, str]], source: Source, remedy: str, prefix: str = ""
+def relocated_indices(
+    images: Sequence[tuple[str, str]], source: Source, remedy: str, prefix: str = ""
 ) -> tuple[int, ...]:
-    """The place in a source of each recorded (name, SHA-256), under whatever name.
+    """The index in a source of each image of a dataset, by content alone.
 
     Args:
-        recorded: what to look for.
+        images: (name, SHA-256) of every image to look for.
         source: where.
         remedy: what to give instead, for the error.
         prefix: before names in the error.
@@ -87,11 +85,11 @@ def find_by_content(
         WorkError: naming the first image that is missing or has changed, and how many are.
     """
     entries = [(entry.name, entry.sha256) for entry in source.entries]
-    places = {sha256: place for place, (_, sha256) in enumerate(entries)}
-    lost = [name for name, sha256 in recorded if sha256 not in places]
-    if lost:
+    indices = {sha256: index for index, (_, sha256) in enumerate(entries)}
+    missing = [name for name, sha256 in images if sha256 not in indices]
+    if missing:
         names = {name for name, _ in entries}
-        what = "has changed since" if lost[0] in names else "is not in the source, but was when"
-        more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
-        raise WorkError(f"{prefix}{lost[0]}{more} {what} the dataset was made; give {remedy}")
-    return tuple(places[sha256] for _, sha256 in recorded)
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        state = "has changed since" if missing[0] in names else "is not in the source, but was when"
+        raise WorkError(f"{prefix}{missing[0]}{more} {state} the dataset was made; give {remedy}")
+    return tuple(indices[sha256] for _, sha256 in images)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, overload
@@ -19,32 +17,21 @@ from numpy.typing import NDArray
 from bapps_gen.errors import ImageError, SourceError, WorkError, out_of_range, unknown_name
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.decode import decode_image
-from bapps_gen.pipelines.sources.listing import find_files, root_labels, unreadable
-from bapps_gen.pipelines.sources.parquet import ParquetIndex, RowReader, hash_group, index_parquet
-from bapps_gen.pipelines.sources.prefetch import FetchAhead, Readable
-from bapps_gen.pipelines.sources.tar import index_tar, read_part
-from bapps_gen.storage.locations import (
-    Url,
-    is_url,
-    location_of,
-    open_file,
-    shown,
-    side_by_side,
-    url_at,
-)
+from bapps_gen.pipelines.sources.fingerprint import Container, Files, ImageListing, Tar, read_file
+from bapps_gen.pipelines.sources.listing import root_labels
+from bapps_gen.pipelines.sources.parquet import ParquetIndex, RowReader
+from bapps_gen.pipelines.sources.tar import read_part
+from bapps_gen.storage.locations import location_of
+from bapps_gen.storage.url import Url, is_url, redacted
 
 BUILTIN_IMAGES = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 BUILTIN_NOTE = (
-    f"no --source given: using the {len(BUILTIN_IMAGES)} colour photographs that come with "
+    f"no --source given: using the {len(BUILTIN_IMAGES)} color photographs that come with "
     "scikit-image (astronaut, chelsea, coffee, motorcycle_left, rocket), enough for a trial; for "
     "real work give thousands of your own photos (the paper used MIT-Adobe FiveK): "
     "--source PHOTOS (folder, Parquet or tar)"
 )
 SPLITS = ("train", "val")
-CACHE_BYTES = 160_000_000
-_HASH_RUN = 32
-_MAX_THREADS = 16
-_REQUEST_BYTES = 1 << 23  # read at a time from a URL for hashing
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +47,6 @@ class ImageEntry:
 
     name: str
     sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """Image files below a folder: `path` / key without its first `strip` characters."""
-
-    path: str
-    strip: int
-
-    def locate(self, key: str) -> str:
-        name = key[self.strip :]
-        return f"{self.path}/{name}" if is_url(self.path) else os.path.join(self.path, name)
-
-
-@dataclass(frozen=True, slots=True)
-class _Tar:
-    path: str
-
-
-_Container = _Files | _Tar | ParquetIndex
 
 
 class _Reader:
@@ -109,7 +76,7 @@ class Source:
     """
 
     roots: tuple[str, ...]
-    containers: tuple[_Container, ...]
+    containers: tuple[Container, ...]
     table: Any = field(repr=False)
     _reader: _Reader = field(default_factory=_Reader, repr=False, compare=False)
 
@@ -136,13 +103,13 @@ class Source:
         None for folders and image files, and where there are several roots.
         """
         for container in self.containers:
-            if not isinstance(container, _Files) and self.roots == (container.path,):
+            if not isinstance(container, Files) and self.roots == (container.path,):
                 return os.path.basename(container.path)
         return None
 
-    def take(self, places: Sequence[int]) -> Source:
-        """The images at some places, in that order."""
-        table = self.table.take(pa.array(places, pa.int64())).combine_chunks()
+    def take(self, indices: Sequence[int]) -> Source:
+        """The images of some indices, in that order."""
+        table = self.table.take(pa.array(indices, pa.int64())).combine_chunks()
         return Source(self.roots, self.containers, table)
 
     def read(self, index: int) -> bytes:
@@ -157,9 +124,9 @@ class Source:
         container = self.containers[row["container"][0]]
         offset, size = row["offset"][0], row["size"][0]
         try:
-            if isinstance(container, _Files):
-                data = _read_file(container.locate(row["key"][0]), size)
-            elif isinstance(container, _Tar):
+            if isinstance(container, Files):
+                data = read_file(container.locate(row["key"][0]), size)
+            elif isinstance(container, Tar):
                 data = read_part(container.path, offset, size)
             else:
                 data = self._reader.rows.read(container, offset)
@@ -219,14 +186,14 @@ class Entries(Sequence[ImageEntry]):
     def __getitem__(self, index: slice) -> tuple[ImageEntry, ...]: ...
     def __getitem__(self, index: int | slice) -> ImageEntry | tuple[ImageEntry, ...]:
         if isinstance(index, slice):
-            return tuple(self[place] for place in range(*index.indices(len(self))))
+            return tuple(self[each] for each in range(*index.indices(len(self))))
         name = self._keys[index].as_py()
         if isinstance(self._source.containers[self._rows[index].as_py()], ParquetIndex):
             name = f"{name}#{self._offsets[index].as_py()}"
         return ImageEntry(name, self._sha256[index].as_py().hex())
 
     def __iter__(self) -> Iterator[ImageEntry]:
-        return (self[place] for place in range(len(self)))
+        return (self[index] for index in range(len(self)))
 
 
 def open_source(
@@ -243,8 +210,8 @@ def open_source(
     Args:
         roots: image files, Parquet files, tar files, and folders of these, as paths or URLs. None
             at all means the photographs that come with scikit-image (see BUILTIN_NOTE).
-        split: "train" or "val" keeps the images of that part, told by content, so that copies of
-            a photo never fall into both.
+        split: "train" or "val" keeps the images of that part; content decides, so that copies of a
+            photo never fall into both.
         val_fraction: share of contents that goes to val, in (0, 1).
         progress: called with (images hashed, images in all) as hashing goes on.
 
@@ -258,9 +225,9 @@ def open_source(
     if not 0.0 < val_fraction < 1.0:
         raise out_of_range("val-fraction", val_fraction, "between 0 and 1", "0.1 is usual")
 
-    listing = _Listing()
-    places = [location_of(root) for root in roots]
-    given = [place.full if isinstance(place, Url) else str(place) for place in places]
+    listing = ImageListing()
+    locations = [location_of(root) for root in roots]
+    given = [each.full if isinstance(each, Url) else str(each) for each in locations]
     paths = tuple(path if is_url(path) else os.path.abspath(path) for path in given)
     if paths:
         labels = root_labels(paths)
@@ -271,7 +238,7 @@ def open_source(
         paths = (folder,)
         listing.add_files(folder, "", BUILTIN_IMAGES, {})
     # Built-in photographs lie elsewhere on the next machine, so no root is kept of them.
-    names = tuple(map(shown, paths))
+    names = tuple(map(redacted, paths))
     source = Source(names if roots else (), tuple(listing.containers), listing.table(progress))
     if not len(source):
         raise SourceError(f"no images in {', '.join(names)}: the Parquet or tar files are empty")
@@ -306,222 +273,3 @@ def split_source(source: Source, split: str, val_fraction: float) -> Source:
             f"{val_fraction}; add images or {remedy} val-fraction"
         )
     return Source(source.roots, source.containers, source.table.filter(pa.array(kept)))
-
-
-class _Listing:
-    """Images as they are found, before they are sorted and hashed."""
-
-    def __init__(self) -> None:
-        self.containers: list[_Container] = []
-        self.keys: list[str] = []
-        self.places: list[NDArray[np.int64]] = []  # container, offset, size
-
-    def add_root(self, given: str, path: str, label: str, *, alone: bool) -> None:
-        found = find_files(given)
-        folder, prefix = path, "" if alone else f"{label}/"
-        if found.single:
-            folder, name = os.path.split(path)
-            prefix = "" if alone else label.removesuffix(name)
-        self.add_files(folder, prefix, found.images, found.sizes)
-        remote = is_url(path)
-        tars = [os.path.join(folder, name) for name in found.tars]
-        indexed = side_by_side(index_tar, tars, remote)
-        for name, tar, members in zip(found.tars, tars, indexed, strict=True):
-            self._add(
-                _Tar(tar),
-                [f"{prefix}{name}/{member.name}" for member in members],
-                [member.offset for member in members],
-                [member.size for member in members],
-            )
-        parquets = [os.path.join(folder, name) for name in found.parquets]
-        for name, index in zip(
-            found.parquets, side_by_side(index_parquet, parquets, remote), strict=True
-        ):
-            rows = index.starts[-1]
-            self._add(index, [prefix + name] * rows, range(rows), [0] * rows)
-
-    def add_files(
-        self, folder: str, prefix: str, names: Sequence[str], sizes: Mapping[str, int]
-    ) -> None:
-        keys = [prefix + name for name in names]
-        known = [sizes.get(name, 0) for name in names]
-        self._add(_Files(folder, len(prefix)), keys, [0] * len(keys), known)
-
-    def _add(
-        self, container: _Container, keys: list[str], offsets: Iterable[int], sizes: Iterable[int]
-    ) -> None:
-        if not keys:
-            return
-        place = len(self.containers)
-        self.containers.append(container)
-        self.keys += keys
-        columns = ([place] * len(keys), list(offsets), list(sizes))
-        self.places.append(np.array(columns, np.int64))
-
-    def table(self, progress: Progress | None) -> Any:
-        """Sort, hash, and put into Arrow columns."""
-        # Stable: rows of a Parquet file share a key and stay in order.
-        order = sorted(range(len(self.keys)), key=self.keys.__getitem__)
-        self.keys = [self.keys[place] for place in order]
-        places = np.concatenate([*self.places, np.empty((3, 0), np.int64)], axis=1)[:, order]
-        self._check_names(places[0])
-        digests = self._hash(places, progress)
-        return pa.table(
-            {
-                "key": pa.array(self.keys, pa.large_string()),
-                "container": places[0],
-                "offset": places[1],
-                "size": places[2],
-                "sha256": pa.array(digests, pa.binary(32)),
-            }
-        )
-
-    def _check_names(self, containers: NDArray[np.int64]) -> None:
-        for place in range(1, len(self.keys)):
-            if self.keys[place] == self.keys[place - 1]:
-                pair = containers[place - 1 : place + 1]
-                if pair[0] != pair[1] or not isinstance(self.containers[pair[0]], ParquetIndex):
-                    raise SourceError(
-                        f"two images would have the same name '{self.keys[place]}'; "
-                        "rename one of the folders given as --source"
-                    )
-
-    def _hash(self, places: NDArray[np.int64], progress: Progress | None) -> list[bytes]:
-        total = len(self.keys)
-        digests: list[bytes] = []
-        threads = min(_MAX_THREADS, max(4, os.cpu_count() or 1))
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="hash")
-        try:
-            for run in pool.map(lambda task: task(), self._tasks(places)):
-                digests += run
-                if progress is not None:
-                    progress(len(digests), total)
-        finally:
-            pool.shutdown(cancel_futures=True)
-        return digests
-
-    def _tasks(self, places: NDArray[np.int64]) -> Iterator[Callable[[], list[bytes]]]:
-        """Pieces of hashing work, in the order of the images."""
-        numbers, offsets, sizes = places
-        begin = 0
-        while begin < len(self.keys):
-            container = self.containers[numbers[begin]]
-            end = begin + 1
-            if isinstance(container, ParquetIndex):
-                yield from (
-                    _group_task(container, group) for group in range(len(container.starts) - 1)
-                )
-                begin += container.starts[-1]
-                continue
-            while end < min(len(self.keys), begin + _HASH_RUN) and numbers[end] == numbers[begin]:
-                end += 1
-            run = slice(begin, end)
-            if isinstance(container, _Files):
-                paths = [container.locate(key) for key in self.keys[run]]
-                yield _files_task(paths, sizes[run].tolist())
-            else:
-                yield _tar_task(container.path, offsets[run].tolist(), sizes[run].tolist())
-            begin = end
-
-
-def _group_task(index: ParquetIndex, group: int) -> Callable[[], list[bytes]]:
-    return lambda: hash_group(index, group)
-
-
-def _tar_task(path: str, offsets: list[int], sizes: list[int]) -> Callable[[], list[bytes]]:
-    def hash_members() -> list[bytes]:
-        try:
-            if is_url(path):
-                return _hash_parts(path, offsets, sizes)
-            return [
-                hashlib.sha256(read_part(path, offset, size)).digest()
-                for offset, size in zip(offsets, sizes, strict=True)
-            ]
-        except OSError as error:
-            raise unreadable(path, error) from error
-
-    return hash_members
-
-
-def _hash_parts(path: str, offsets: list[int], sizes: list[int]) -> list[bytes]:
-    """SHA-256 of parts of a URL, read in the file's order, many small ones in one request."""
-    found = [b""] * len(offsets)
-    with open_file(path, _REQUEST_BYTES) as file:
-        for place in sorted(range(len(offsets)), key=offsets.__getitem__):
-            file.seek(offsets[place])
-            found[place] = hashlib.sha256(file.read(sizes[place])).digest()
-    return found
-
-
-def _files_task(paths: list[str], sizes: list[int]) -> Callable[[], list[bytes]]:
-    return lambda: [_hash_file(path, size) for path, size in zip(paths, sizes, strict=True)]
-
-
-def _hash_file(path: str, size: int) -> bytes:
-    try:
-        if is_url(path):
-            return hashlib.sha256(_read_file(path, size)).digest()
-        with open(path, "rb", buffering=0) as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise unreadable(path, error) from error
-
-
-def _read_file(path: str, size: int) -> bytes:
-    """A file's content; `size` is what a listing told of a URL, -1 for nothing."""
-    if is_url(path):
-        url = url_at(path)
-        return url.read_bytes() if size < 0 else url.read_range(0, size)
-    with open(path, "rb") as file:
-        return file.read()
-
-
-class ImageCache:
-    """Decoded images of a source, the most recently used within a budget of bytes.
-
-    Args:
-        source: the source.
-        budget: bytes to hold, decoding included: room for it is made before it starts. An image
-            that takes more is held alone.
-
-    `failures` has the reason for every image that could not be decoded, by index.
-    """
-
-    def __init__(self, source: Readable, budget: int = CACHE_BYTES) -> None:
-        self.source = source
-        self.budget = budget
-        self.failures: dict[int, str] = {}
-        self._ahead = FetchAhead(source)
-        self._images: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
-        self._held = 0
-
-    def expect(self, indices: Iterable[int]) -> None:
-        """Say which images will be asked for next, in that order, so that they can be fetched."""
-        self._ahead.expect(index for index in dict.fromkeys(indices) if index not in self._images)
-
-    def get(self, index: int) -> NDArray[np.uint8]:
-        """An image, uint8 (H, W, 3), RGB, read-only since it is shared.
-
-        Raises:
-            ImageError: when it cannot be decoded; the second time without trying again.
-            WorkError: when its content has changed.
-        """
-        if index in self._images:
-            self._images.move_to_end(index)
-            return self._images[index]
-        if index in self.failures:
-            raise ImageError(self.failures[index])
-        try:
-            image = decode_image(self._ahead.read(index), reserve=self._make_room)
-        except ImageError as error:
-            self.failures[index] = str(error)
-            raise
-        image.flags.writeable = False
-        self._images[index] = image
-        self._held += image.nbytes
-        return image
-
-    def _make_room(self, size: int) -> None:
-        while self._images and self._held + size > self.budget:
-            _, image = self._images.popitem(last=False)
-            self._held -= image.nbytes

@@ -1,4 +1,4 @@
-"""Images in tar shards (WebDataset): indexed once, then read by their place in the file."""
+"""Images in tar shards (WebDataset): indexed once, then read from their position in the file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import tarfile
 from dataclasses import dataclass
 
 from bapps_gen.errors import SourceError
-from bapps_gen.pipelines.sources.listing import IMAGE_SUFFIXES, checked_name, unreadable
-from bapps_gen.storage.locations import is_url, open_file, shown, url_at
+from bapps_gen.imaging.decode import IMAGE_SUFFIXES
+from bapps_gen.pipelines.sources.listing import checked_name, unreadable
+from bapps_gen.storage.locations import open_file
+from bapps_gen.storage.url import is_url, redacted, url_at
 
 _HEADER_BYTES = 1 << 16
 """Read at a time from a URL to find the members: little for a large one, several small ones."""
@@ -17,7 +19,7 @@ _HEADER_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An image in a tar file: its name, and the place of its bytes."""
+    """An image in a tar file: its name, and where its bytes are."""
 
     name: str
     offset: int
@@ -34,22 +36,22 @@ def index_tar(path: str) -> list[Member]:
         SourceError: when the file cannot be read, is damaged, cut short or compressed.
     """
     members: list[Member] = []
-    places: dict[str, tuple[int, int]] = {}
+    positions: dict[str, tuple[int, int]] = {}
     times: dict[str, int] = {}
     try:
         with open_file(path, _HEADER_BYTES) as file, tarfile.open(path, "r:", file) as tar:
             for info in tar:
                 if info.isreg():
-                    places[info.name] = (info.offset_data, info.size)
-                place = places.get(info.linkname if info.islnk() else info.name)
+                    positions[info.name] = (info.offset_data, info.size)
+                position = positions.get(info.linkname if info.islnk() else info.name)
                 name = posixpath.normpath(info.name)
-                if place is None or not _wanted(name):
+                if position is None or not _wanted(name):
                     continue
                 if info.issparse():
                     raise damaged_tar(path, f"sparse member {name}")
                 times[name] = times.get(name, 0) + 1
                 unique = name if times[name] == 1 else f"{name}#{times[name]}"
-                members.append(Member(checked_name(unique, path), *place))
+                members.append(Member(checked_name(unique, path), *position))
             file.seek(tar.offset)
             end = file.read(tarfile.BLOCKSIZE)
     except tarfile.TarError as error:
@@ -88,6 +90,6 @@ def read_part(path: str, offset: int, size: int) -> bytes:
 def damaged_tar(path: str, detail: str) -> SourceError:
     """One line for a tar file that cannot be used."""
     return SourceError(
-        f"{shown(path)} is damaged, cut short or not a plain tar file "
+        f"{redacted(path)} is damaged, cut short or not a plain tar file "
         f"({' '.join(detail.split())}); restore it, unpack it if it is compressed, or take it out"
     )

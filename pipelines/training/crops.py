@@ -23,7 +23,8 @@ from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.pipelines.rows.crops import CropDraw
 from bapps_gen.pipelines.rows.render import check_size, cut_reference, luma_contrast, resolve_crop
-from bapps_gen.pipelines.sources.source import ImageCache, Source
+from bapps_gen.pipelines.sources.cache import ImageCache
+from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.seeding import (
     SLOT_HELD_OUT,
     SLOT_TRAINING_CROP_ORDER,

@@ -10,8 +10,9 @@ import pytest
 
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.storage.atomic import whole_file
-from bapps_gen.storage.locations import Url, local_path, location_of, shown, side_by_side
+from bapps_gen.storage.locations import local_path, location_of, map_remote
 from bapps_gen.storage.remote_errors import missing_package, remote_error, scrubbed
+from bapps_gen.storage.url import Url, redacted
 from bapps_gen.storage.workspace import folder_lock, make_folder, remove_leftovers
 
 
@@ -42,11 +43,11 @@ def test_a_url_has_the_parts_of_a_path():
 def test_a_users_name_and_password_are_never_shown():
     url = location_of("sftp://me:hush@host:22/photos")
     assert isinstance(url, Url)
-    for text in (str(url), repr(url), f"{url / 'a'}", str(url.parent), shown(url.full)):
+    for text in (str(url), repr(url), f"{url / 'a'}", str(url.parent), redacted(url.full)):
         assert "hush" not in text
         assert "me" not in text
     assert url.full == "sftp://me:hush@host:22/photos"
-    assert shown("abfs://container@account/x") == "abfs://container@account/x"  # no user, a name
+    assert redacted("abfs://container@account/x") == "abfs://container@account/x"  # no user, a name
     assert scrubbed("at https://me:hush@h/x?sig=hush failed") == "at https://h/x failed"
 
 
@@ -197,9 +198,9 @@ def test_temporary_files_of_killed_uploads_are_removed_and_those_of_others_kept(
 
 @pytest.mark.parametrize("remote", [False, True])
 def test_side_by_side_keeps_the_order_and_passes_errors_on(remote):
-    assert list(side_by_side(lambda item: item * 2, range(200), remote)) == [*range(0, 400, 2)]
+    assert list(map_remote(lambda item: item * 2, range(200), remote)) == [*range(0, 400, 2)]
     with pytest.raises(ZeroDivisionError):
-        list(side_by_side(lambda item: 1 // item, [1, 2, 0, 3], remote))
+        list(map_remote(lambda item: 1 // item, [1, 2, 0, 3], remote))
 
 
 def error_named(name: str, base: type[Exception] = Exception, text: str = "hm") -> Exception:

@@ -25,7 +25,8 @@ import pytest
 from bapps_gen.cli import main
 from bapps_gen.errors import SourceError, WorkError
 from bapps_gen.manifests.readers import TripletDataset, iter_triplets
-from bapps_gen.pipelines.sources.source import ImageCache, open_source
+from bapps_gen.pipelines.sources.cache import ImageCache
+from bapps_gen.pipelines.sources.source import open_source
 from support.datasets import make
 from support.real_outputs import ALGORITHMS, make_real, save_task
 

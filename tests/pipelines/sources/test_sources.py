@@ -22,13 +22,8 @@ from PIL import Image
 from bapps_gen.errors import ImageError, SourceError, UserError, WorkError
 from bapps_gen.pipelines.sources import parquet as source_parquet
 from bapps_gen.pipelines.sources import source as sources
-from bapps_gen.pipelines.sources.source import (
-    BUILTIN_NOTE,
-    ImageCache,
-    ImageEntry,
-    Source,
-    open_source,
-)
+from bapps_gen.pipelines.sources.cache import ImageCache
+from bapps_gen.pipelines.sources.source import BUILTIN_NOTE, ImageEntry, Source, open_source
 
 
 def picture(number: int, kind: str = "PNG") -> bytes:
@@ -604,7 +599,7 @@ def test_a_broken_image_is_decoded_once_and_its_reason_kept(
     cache = ImageCache(open_source([str(tmp_path)]))
     with pytest.raises(ImageError) as first:
         cache.get(0)
-    monkeypatch.setattr(sources, "decode_image", None)
+    monkeypatch.setattr("bapps_gen.pipelines.sources.cache.decode_image", None)
     with pytest.raises(ImageError) as second:
         cache.get(0)
     assert str(first.value) == str(second.value) == cache.failures[0]
