@@ -246,7 +246,7 @@ ENTRY = '[[set]]\npath = "2afc/train/a"\nkind = "traditional"\nrows = 5\n'
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("rows = [", "is not TOML"),
+        ("rows = [", "is not valid TOML"),
         ("", "has no set"),
         ("[[sets]]", "unknown key 'sets'; did you mean 'set'"),
         ("set = 1", "write [[set]]"),
@@ -692,7 +692,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, small, photos, val_phot
     for out, options, words in (
         (tmp_path / "other", (), "holds files but no collection.json"),
         (small / "2afc/val/jpegs", (), "is a single dataset"),
-        (small, ("--seed", "1"), "a collection with seed 0, not 1"),
+        (small, ("--seed", "1"), "it differs in seed = 0, not 1"),
         (tmp_path / "file", (), "is a file"),
     ):
         assert run(out, photos, val_photos, "--spec", toml, *options) == 2
