@@ -33,7 +33,7 @@ def add_set(parser: argparse.ArgumentParser, unit: str = "triplets") -> None:
     """Add what every set of distortions needs: its size, place and seed, and the photos."""
     add_size(parser, unit)
     photos = parser.add_argument_group("photos")
-    add_source(photos, "the colour photographs that scikit-image carries")
+    add_source(photos, "the color photographs that come with scikit-image")
     add_cropping(photos, "photos", "0.25 1", unit)
     photos.add_argument(
         "--split",

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder to make or to go on with (default: %(default)s)",
     )
-    add_source(parser, "the colour photographs that scikit-image carries")
+    add_source(parser, "the color photographs that come with scikit-image")
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the benchmark (default: %(default)s)"
     )

@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="make ground truth and outputs from photos, with algorithms that the libraries "
         "OpenCV, SciPy and scikit-image carry, in the folder of --out with '-demo' behind it",
     )
-    add_source(demo, "the colour photographs that scikit-image carries")
+    add_source(demo, "the color photographs that come with scikit-image")
     demo.add_argument(
         "--demo-images",
         type=int,

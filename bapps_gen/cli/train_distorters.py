@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ZOO",
         help="folder to make or to go on with (default: %(default)s)",
     )
-    add_source(parser, "the colour photographs that scikit-image carries")
+    add_source(parser, "the color photographs that come with scikit-image")
     add_workers(parser)
     which = parser.add_argument_group("distorters")
     which.add_argument(

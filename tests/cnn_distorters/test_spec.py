@@ -124,7 +124,7 @@ def test_toml_gives_specs_in_order(tmp_path: Path) -> None:
     [
         ("", "no \\[\\[distorter\\]\\] table"),
         ("distorter = 3", "no \\[\\[distorter\\]\\] table"),
-        ("[[distorter]\n", "is not TOML"),
+        ("[[distorter]\n", "is not valid TOML"),
         ('[[distorters]]\nid = "a"', "did you mean 'distorter'"),
         ('[[distorter]]\nid = "a"', "has no corruption"),
         ('[[distorter]]\ncorruption = "null"', "has no id"),

@@ -698,7 +698,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, small, photos, val_phot
         assert run(out, photos, val_photos, "--spec", toml, *options) == 2
         assert words in one_line(capsys)
     assert run(small, photos, val_photos, "--preset", "bapps") == 2
-    assert "a collection with name small, not bapps" in one_line(capsys)
+    assert "it differs in name = small, not bapps" in one_line(capsys)
     assert run(small, val_photos, photos, "--spec", toml) == 2
     assert "another spec (it differs in images; source_digest)" in one_line(capsys)
     toml.write_text(SMALL.replace('["noise"]', '["blur"]'))
