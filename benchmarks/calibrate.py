@@ -214,7 +214,7 @@ _NOTES = (
     "## How the ends were chosen",
     "",
     "- The aim is a median LPIPS near 0.03 at severity 0.2, about where a change is just",
-    "  noticeable, and near 0.3 at severity 1, strong but recognisable.",
+    "  noticeable, and near 0.3 at severity 1, strong but recognizable.",
     "- Noise and Gaussian blur are held to that, though they could go further. Less contrast,",
     "  color shift, less saturation, the checkerboard and JPEG get to 0.2 or above; more of them",
     "  would ruin the patch.",

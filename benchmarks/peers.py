@@ -25,7 +25,7 @@ def albumentations_sides(rng: np.random.Generator) -> Operation:
     """One or two operations as albumentations 2.0.8 has them composed: OneOf after OneOf.
 
     The nearest transform stands in for each atom. What the library does not have (shifts in
-    CIELAB, noise of a colour, the checkerboard, the bilateral filter, ghosting) is the plain
+    CIELAB, noise of a color, the checkerboard, the bilateral filter, ghosting) is the plain
     operation, wrapped as the library wants it.
     """
     import albumentations as A

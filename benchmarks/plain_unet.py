@@ -32,6 +32,6 @@ def make_plain(network: UNet) -> UNet:
         if part.enlarge == "nearest":
             part.conv = NearestThenConv(part.conv)  # type: ignore[assignment]
             part.enlarge = None
-        if part.activation == "tanh":  # the last layer, which has no normalisation
+        if part.activation == "tanh":  # the last layer, which has no normalization
             part.norm, part.activation = nn.Tanh(), "none"
     return network

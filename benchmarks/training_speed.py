@@ -4,7 +4,7 @@
 
 The straightforward loop does the same work (batch, losses, corruption, Adam) with torch's own
 modules, channels first, in float32: discriminator passes for real and fake images apart, an
-optimiser with its defaults. One thread; rounds of all ways alternate for each distorter; the
+optimizer with its defaults. One thread; rounds of all ways alternate for each distorter; the
 medians are summed over every K-th distorter of the table. The feature loss is VGG's where its
 weights are found (BAPPS_GEN_WEIGHTS), else AlexNet's.
 """

@@ -46,7 +46,7 @@ class ZooFunction:
 
     The seed of a step is the one that `Zoo.render` takes. With a strength s, a pixel of value x
     becomes x + s·(y − x), rounded, y being the network's 8-bit output: the input at 0, the output
-    at 1. It is computed in float64 with one rounding at a time (IEEE 754), equal everywhere.
+    at 1. Float64 with one rounding per operation (IEEE 754) gives the same value on every machine.
     """
 
     zoo: Zoo
@@ -66,9 +66,9 @@ class ZooFunction:
         seeds: Sequence[int],
         strengths: Sequence[float],
     ) -> NDArray[np.uint8]:
-        """Many at once, several times as fast: uint8 (N, H, W, 3), a seed and a strength for each.
+        """Many patches at once, uint8 (N, H, W, 3), with a seed and a strength for each.
 
-        Gives the same bytes as one after another.
+        Several times as fast as one after another, with the same bytes.
 
         Raises:
             UserError: for a strength outside [0, 1].
@@ -76,10 +76,10 @@ class ZooFunction:
         for strength in strengths:
             check_range("strength", strength, 0.0, 1.0)
         rendered = self._render(patches, seeds)
-        for place, strength in enumerate(strengths):
+        for index, strength in enumerate(strengths):
             if strength != 1:
-                change = rendered[place].astype(np.float64) - patches[place]
-                rendered[place] = np.rint(patches[place] + strength * change)
+                change = rendered[index].astype(np.float64) - patches[index]
+                rendered[index] = np.rint(patches[index] + strength * change)
         return rendered
 
     def _render(self, patches: NDArray[np.uint8], seeds: Sequence[int]) -> NDArray[np.uint8]:
@@ -123,7 +123,7 @@ def with_planned(registry: Registry, distorters: Iterable[str]) -> Registry:
 
 
 def _no_zoo(patch: Patch, params: Mapping[str, float], rng: np.random.Generator) -> Patch:
-    raise UserError("a CNN distorter needs its zoo; give --zoo")
+    raise UserError("a CNN distorter needs its zoo; give it with --zoo")
 
 
 def _record(name: str, summary: str, function: Any) -> Distortion:

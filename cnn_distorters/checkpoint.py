@@ -30,7 +30,7 @@ _KEY = "bapps_gen"
 
 
 class VersionError(WorkError):
-    """A sound file that another version of this package wrote."""
+    """An intact file that another version of this package wrote."""
 
 
 def write_tensors(
@@ -75,13 +75,13 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tenso
 
 
 def damaged(path: Path, what: str) -> WorkError:
-    """The error for a file that is not what it should be."""
-    return WorkError(f"{path} is damaged: {what}; delete it and train it again, or copy it anew")
+    """The error for a file that is damaged."""
+    return WorkError(f"{path} is damaged: {what}; delete it and train it again, or copy it again")
 
 
 def _opened(path: Path) -> Any:
     if not path.is_file():
-        raise WorkError(f"{path} is missing; train it again, or copy it anew")
+        raise WorkError(f"{path} is missing; train it again, or copy it again")
     try:
         return safetensors.safe_open(path, framework="pt", device="cpu")
     except (safetensors.SafetensorError, OSError) as error:
@@ -91,15 +91,15 @@ def _opened(path: Path) -> Any:
 def _checked_header(path: Path, kind: str, metadata: Mapping[str, str] | None) -> dict[str, Any]:
     try:
         header = json.loads((metadata or {})[_KEY])
-        found, version = header.pop("kind"), header.pop("format_version")
+        actual, version = header.pop("kind"), header.pop("format_version")
     except (KeyError, ValueError, AttributeError) as error:
         raise damaged(path, f"it has no header of a {kind}") from error
-    if found != kind:
-        raise WorkError(f"{path} is a {found}, not a {kind}; give the right file")
+    if actual != kind:
+        raise WorkError(f"{path} is a {actual}, not a {kind}; give the right file")
     if version != FORMAT_VERSION:
         raise VersionError(
             f"{path} is of format version {version}, this program reads {FORMAT_VERSION}; use the "
-            "version of bapps-gen that wrote it, or train anew"
+            "version of bapps-gen that wrote it, or train again"
         )
     return header  # type: ignore[no-any-return]
 
@@ -110,7 +110,7 @@ def weights_of(network: UNet) -> dict[str, Tensor]:
     return {
         name: value.half() if value.ndim == 4 else value.float()
         for name, value in network.state_dict().items()
-        if value.dtype != torch.int64  # batch normalisation's count of batches
+        if value.dtype != torch.int64  # batch normalization's count of batches
     }
 
 
@@ -140,7 +140,7 @@ def read_distorter(path: Path) -> tuple[DistorterSpec, dict[str, Any], dict[str,
 
     Raises:
         WorkError: when it is missing, damaged or of another version, or when the weights are not
-            exactly those that the spec asks for.
+            exactly those of the spec.
     """
     header, tensors = read_tensors(path, DISTORTER_KIND)
     spec, record = _parse_header(path, header)

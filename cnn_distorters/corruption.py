@@ -31,13 +31,13 @@ def corrupt(
         streams: the caller's, since making one for every patch costs more than the noise.
 
     Returns:
-        uint8 (N, H, W, 3), newly made.
+        uint8 (N, H, W, 3), a new array.
     """
     function = _CORRUPTIONS[spec.corruption]
     corrupted = np.empty_like(patches)
-    for place, seed in enumerate(seeds):
+    for index, seed in enumerate(seeds):
         generator = streams.at(int(seed), 0, SLOT_STEP)
-        corrupted[place] = function(patches[place], spec.strength, generator)
+        corrupted[index] = function(patches[index], spec.strength, generator)
     return corrupted
 
 
@@ -54,7 +54,7 @@ def _white(patch: Patch, strength: float, rng: np.random.Generator) -> Patch:
 
 
 def _remove_color(patch: Patch, strength: float, rng: np.random.Generator) -> Patch:
-    """Blend towards luma (ITU-R BT.601); at 1 the three channels are equal."""
+    """Blend toward luma (ITU-R BT.601); at 1 the three channels are equal."""
     luma = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)
     gray = cv2.merge((luma, luma, luma))
     if strength == 1:

@@ -16,7 +16,7 @@ MAX_CHANNELS = 64
 
 
 class PatchDiscriminator(nn.Module):
-    """Strided 4×4 convolutions, then one score for each place; without normalisation."""
+    """Strided 4×4 convolutions, then one score for each position; without normalization."""
 
     def __init__(self, layers: int) -> None:
         super().__init__()
@@ -34,19 +34,19 @@ class PatchDiscriminator(nn.Module):
 
 
 def build_discriminator(layers: int, device: str | torch.device = "cpu") -> PatchDiscriminator:
-    """A discriminator with uninitialised weights; see `network.initialize`."""
+    """A discriminator with uninitialized weights; see `network.initialize`."""
     with torch.device("meta"):
-        made = PatchDiscriminator(layers)
-    return made.to_empty(device=device)
+        discriminator = PatchDiscriminator(layers)
+    return discriminator.to_empty(device=device)
 
 
 def discriminator_loss(kind: str, real: Tensor, fake: Tensor) -> Tensor:
-    """What the discriminator minimises: hinge (Lim and Ye, 2017) or binary cross-entropy."""
+    """What the discriminator minimizes: hinge (Lim and Ye, 2017) or binary cross-entropy."""
     if kind == "hinge":
         return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
     return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
 def generator_loss(kind: str, fake: Tensor) -> Tensor:
-    """What the generator minimises; for "bce" the non-saturating form (Goodfellow et al., 2014)."""
+    """What the generator minimizes; for "bce" the non-saturating form (Goodfellow et al., 2014)."""
     return -fake.mean() if kind == "hinge" else F.softplus(-fake).mean()

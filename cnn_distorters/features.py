@@ -22,9 +22,9 @@ EPSILON = 1e-3
 class FeatureLoss:
     """Mean over taps of (φ(output) − φ(target))², relative to the mean of φ(target)².
 
-    Squared as in Johnson et al.; absolute differences of such sparse activations are least near
-    0, which draws outputs to black. Relative, so that a weight means about the same for either
-    network (own choice).
+    Squared as in Johnson et al.; absolute differences of such sparse activations are smallest
+    near 0, which pulls outputs toward black. Relative, so that a weight means about the same for
+    either network (own choice).
 
     Args:
         net: "vgg" (its first VGG_TAPS taps) or "alex" (all five).
@@ -49,19 +49,19 @@ class FeatureLoss:
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """Images (N, 3, H, W) in [-1, 1] to a scalar; gradients flow to `output` alone."""
         with torch.no_grad():
-            wanted = self._features(target)
-        found = self._features(output)
+            expected = self._features(target)
+        actual = self._features(output)
         losses = []
-        for a, b in zip(found, wanted, strict=True):
+        for a, b in zip(actual, expected, strict=True):
             b = b.float()
             losses.append(F.mse_loss(a.float(), b) / (b.square().mean() + EPSILON))
         return torch.stack(losses).mean()
 
     def _features(self, x: Tensor) -> list[Tensor]:
         x = ((x.float() - self._shift) / self._scale).to(self._dtype)
-        found = []
+        activations = []
         for number, layer in enumerate(self._layers):
             x = layer(x)
             if number in self._taps:
-                found.append(x)
-        return found
+                activations.append(x)
+        return activations

@@ -20,7 +20,7 @@ EPSILON = 1e-5
 
 
 class SeededDropout(nn.Module):
-    """Dropout whose mask comes from a generator of the caller's, not from the global one.
+    """Dropout whose mask comes from the caller's generator, not from the global one.
 
     Active in training mode only: rendering must give the same pixels every time.
     """
@@ -37,7 +37,7 @@ class SeededDropout(nn.Module):
 
 
 class InstanceNorm(nn.Module):
-    """Normalisation of each channel of each image (Ulyanov et al., 2016), with gain and offset.
+    """Normalization of each channel of each image (Ulyanov et al., 2016), with gain and offset.
 
     torch's own copies channels-last maps to channels first and back. Means as products with a row
     of ones are several times as fast there, and gradients half as dear again.
@@ -63,7 +63,7 @@ class InstanceNorm(nn.Module):
 
 
 class Block(nn.Module):
-    """One layer: change of size, convolution, normalisation, dropout, activation.
+    """One layer: change of size, convolution, normalization, dropout, activation.
 
     Args:
         inputs: channels in.
@@ -130,7 +130,7 @@ class Block(nn.Module):
     def fold(self) -> None:
         """Do beforehand what does not depend on the input; for rendering only.
 
-        Statistics of batch normalisation go into the convolution, and a nearest enlargement with
+        Statistics of batch normalization go into the convolution, and a nearest enlargement with
         its convolution becomes the transposed convolution that is the same function.
         """
         weight, bias = self.conv.weight.double(), self.conv.bias
@@ -158,7 +158,7 @@ class Block(nn.Module):
 def _enlarging_kernel(weight: Tensor) -> Tensor:
     """The kernel of a 3×3 convolution after a nearest enlargement by 2, as one operation.
 
-    Each output place sees only 2×2 different inputs, so a transposed convolution of stride 2 with
+    Each output pixel sees only 2×2 different inputs, so a transposed convolution of stride 2 with
     a 4×4 kernel gives the same sums with 4 products in place of 9.
 
     Args:
@@ -209,8 +209,8 @@ class UNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] to the same, for any H, W ≥ 2.
 
-        Sizes that are no multiple of the strides' product, or below twice it, are filled up by
-        reflection at the right and the bottom and cut back.
+        Sizes that are not a multiple of the strides' product, or below twice it, are padded by
+        reflection at the right and the bottom, and cropped back.
         """
         height, width = x.shape[-2:]
         x = _mirror(_mirror(x, 2, self.stride), 3, self.stride)
@@ -230,12 +230,12 @@ def _mirror(x: Tensor, axis: int, stride: int) -> Tensor:
     if padded == length:
         return x
     period = 2 * (length - 1)
-    place = torch.arange(padded, device=x.device) % period
-    return x.index_select(axis, torch.minimum(place, period - place))
+    index = torch.arange(padded, device=x.device) % period
+    return x.index_select(axis, torch.minimum(index, period - index))
 
 
 def build_network(spec: DistorterSpec, device: str | torch.device = "cpu") -> UNet:
-    """A network with uninitialised weights; nothing is drawn from torch's global generator."""
+    """A network with uninitialized weights; nothing is drawn from torch's global generator."""
     with torch.device("meta"):
         network = UNet(spec)
     return network.to_empty(device=device)
@@ -269,7 +269,7 @@ def initialize(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def to_channels_last(module: nn.Module) -> None:
-    """Lay a module's kernels out channels last, which is fastest on CPUs and GPUs alike."""
+    """Lay a module's kernels out channels last, which is fastest on CPUs and GPUs."""
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

@@ -28,7 +28,7 @@ MIN_SIDE = 8
 
 
 def rendering_network(spec: DistorterSpec, tensors: Mapping[str, torch.Tensor]) -> UNet:
-    """A network that renders: float32, in evaluation mode, batch normalisation folded in."""
+    """A network that renders: float32, in evaluation mode, batch normalization folded in."""
     import torch
 
     from bapps_gen.cnn_distorters.network import Block, build_network, to_channels_last
@@ -80,7 +80,7 @@ _threads_lock = threading.RLock()
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run torch with one thread, whose sums are in one order on every machine of a kind."""
+    """Run torch with one thread, which sums in the same order on every machine of a kind."""
     import torch
 
     with _threads_lock:

@@ -25,21 +25,21 @@ STRENGTHS: dict[str, tuple[float, float, str]] = {
     "null": (0.0, 0.0, "0, since nothing is corrupted"),
     "pink_noise": (0.005, 0.5, "from 0.005 to 0.5, the standard deviation of full scale"),
     "white_noise": (0.005, 0.5, "from 0.005 to 0.5, the standard deviation of full scale"),
-    "color_removal": (0.05, 1.0, "from 0.05 to 1, the share of colour removed"),
+    "color_removal": (0.05, 1.0, "from 0.05 to 1, the share of color removed"),
     "downsampling": (2.0, 8.0, "a whole number from 2 to 8, the factor"),
 }
-"""Least and greatest strength of every corruption, and what it means (our own ranges)."""
+"""Lowest and highest strength of every corruption, and what it means (our own ranges)."""
 
 MAX_STRIDE = 32
-"""Greatest product of strides: a 64×64 crop then has 2×2 pixels in the innermost map, the least
-that normalisation by instance has a variance for."""
+"""Largest product of strides: a 64×64 crop then has 2×2 pixels in the innermost map, the fewest
+for which normalization by instance has a variance."""
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
 class DistorterSpec:
-    """One CNN distorter: everything that its trained function depends on but photos and length.
+    """One CNN distorter: everything that its trained function depends on except photos and length.
 
     The axes are those of the paper's table 2 (right); which values they take is our own choice,
     since the paper publishes none.
@@ -47,7 +47,7 @@ class DistorterSpec:
     Args:
         id: lower-case letters, digits, "-" and "_"; at most 32.
         corruption: what is done to the input; the network is trained to undo it. "null" makes an
-            autoencoder, noise a denoiser, "color_removal" a coloriser, "downsampling" a
+            autoencoder, noise a denoiser, "color_removal" a colorizer, "downsampling" a
             super-resolver.
         strength: of the corruption, see STRENGTHS.
         layers: convolutions of the encoder, and as many of the decoder; 1 to 6.
@@ -218,7 +218,7 @@ def read_specs(path: Path) -> tuple[DistorterSpec, ...]:
     """The distorters of a TOML file, each a `[[distorter]]` table of a spec's arguments.
 
     Raises:
-        UserError: when the file is missing, is no TOML, names an id twice or holds a bad spec.
+        UserError: when the file is missing, is not TOML, has an id twice or holds a bad spec.
     """
     content = read_toml(path, "of distorters")
     for key in content:
@@ -234,7 +234,7 @@ def read_specs(path: Path) -> tuple[DistorterSpec, ...]:
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     ids = [spec.id for spec in specs]
-    for place, name in enumerate(ids):
-        if name in ids[:place]:
+    for index, name in enumerate(ids):
+        if name in ids[:index]:
             raise UserError(f"{path} has two distorters with the id '{name}'; rename one")
     return specs

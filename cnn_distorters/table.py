@@ -2,16 +2,16 @@
 
 The paper makes 96 "denoising autoencoders" over the axes of its table 2 (right) but publishes
 neither the values nor the combinations. The values here are our own choice, small enough that two
-cores train all 96 in an hour. They were drawn once, evenly over the values of every axis, and
+cores train all 96 in an hour. They were drawn once, uniformly over the values of every axis, and
 drawn again where a network
 
 - had more than 420,000 weights, or took more than 150 million operations a patch;
 - was an autoencoder that could learn the identity (a path at nearly full resolution);
-- had no path from input to output of at least 8×8 places and 24 channels for a 64×64 patch, or
-  normalised by instance over fewer than 4×4 places: after a short training such networks give the
-  mean photo instead of the one before them.
+- had no path from input to output of at least 8×8 positions and 24 channels for a 64×64 patch, or
+  normalized by instance over fewer than 4×4 positions: after a short training such networks give
+  the mean photo instead of the given one.
 
-For the same reason networks with normalisation by instance, which takes the mean out of every
+For the same reason networks with normalization by instance, which takes the mean out of every
 inner map, and those without the pixelwise loss have a skip connection at the highest level.
 
 The seed of a distorter is its number.
@@ -28,7 +28,7 @@ from bapps_gen.cnn_distorters.spec import DistorterSpec
 TABLE_VERSION = 2
 """Raised whenever a row changes; ids are never used again for another spec."""
 
-# Columns are the arguments of DistorterSpec in their order, the seed left out: id, corruption,
+# Columns are the arguments of DistorterSpec in order, without the seed: id, corruption,
 # strength; layers, skips, dropout_layers, top_skip, upsampling, normalization, first_stride,
 # first_channels, max_channels; discriminator_layers; weights of l1, feature and gan, gan,
 # learning_rate.

@@ -53,21 +53,21 @@ TRAINING_VERSION = 1
 CHECKPOINT_KIND = "distorter checkpoint"
 
 BETAS = (0.5, 0.999)
-"""Adam's, as in pix2pix."""
+"""Of Adam, as in pix2pix."""
 
 PRECISIONS = ("float32", "bfloat16")
 
 
 class TrainingError(WorkError):
-    """A distorter that cannot be trained; the others can."""
+    """A distorter whose training failed; it does not stop the others."""
 
 
 class Crops(Protocol):
-    """Training images: uint8 (N, 64, 64, 3), to be indexed by an array of places."""
+    """Training images: uint8 (N, 64, 64, 3), indexed by an array of positions."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, places: NDArray[np.int64]) -> NDArray[np.uint8]: ...
+    def __getitem__(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class TrainingSettings:
 
 
 class Trainer:
-    """The networks of one distorter with their optimisers."""
+    """The networks of one distorter with their optimizers."""
 
     def __init__(
         self,
@@ -173,18 +173,17 @@ class Trainer:
         """One batch: the discriminator first, then the generator against it."""
         spec, batch = self.spec, self.settings.batch
         chosen = self.crops[self.order[step * batch : (step + 1) * batch]]
-        seeds = self.streams.words(self.seed, step, SLOT_TRAINING_CORRUPTION, batch) & np.uint64(
-            MAX_SEED
-        )
+        words = self.streams.words(self.seed, step, SLOT_TRAINING_CORRUPTION, batch)
+        seeds = words & np.uint64(MAX_SEED)
         corrupted = chosen
         if spec.corruption != "null":
             corrupted = corrupt(spec, chosen, seeds, self.streams)
         if spec.dropout_layers:
             self.dropout.manual_seed(self._word(step, SLOT_TRAINING_DROPOUT))
-        target, entered = self._tensor(chosen), self._tensor(corrupted)
+        target, source = self._tensor(chosen), self._tensor(corrupted)
         low = torch.bfloat16 if self.settings.precision == "bfloat16" else torch.float32
         with torch.autocast(self.device.type, low, enabled=low != torch.float32):
-            output = self.network(entered)
+            output = self.network(source)
         output = output.float()
         parts: dict[str, Tensor] = {}
         if self.discriminator is not None:
@@ -235,12 +234,12 @@ class Trainer:
         Raises:
             TrainingError: when one is not finite.
         """
-        found = {name: float(value) / self.summed for name, value in self.sums.items()}
+        means = {name: float(value) / self.summed for name, value in self.sums.items()}
         self.sums, self.summed = {}, 0
-        for name, value in found.items():
+        for name, value in means.items():
             if not np.isfinite(value):
                 raise self._diverged(f"the {name} loss is {value} at step {step}")
-        return {name: float(f"{value:.6g}") for name, value in sorted(found.items())}
+        return {name: float(f"{value:.6g}") for name, value in sorted(means.items())}
 
     def _diverged(self, what: str) -> TrainingError:
         return TrainingError(
@@ -271,7 +270,7 @@ class Trainer:
         return state
 
     def save(self, path: Path, step: int) -> None:
-        """Write networks, optimisers and position, whole or not at all."""
+        """Write networks, optimizers and position, whole or not at all."""
         write_tensors(path, CHECKPOINT_KIND, self._header(step), self._state())
 
     def _header(self, step: int) -> dict[str, object]:
@@ -283,20 +282,21 @@ class Trainer:
         }
 
     def resume(self, path: Path) -> int:
-        """Take up a checkpoint of this very training; the number of steps that are done."""
+        """Continue from a checkpoint of the same training; returns the number of steps done."""
         if not path.exists():
             return 0
         try:
             header, tensors = read_tensors(path, CHECKPOINT_KIND)
         except WorkError as error:
-            logger.warning("%s; distorter %s starts anew", error, self.spec.id)
+            logger.warning("%s; distorter %s starts from the beginning", error, self.spec.id)
             return 0
         step = header.pop("step", None)
-        wanted = self._header(0)
-        del wanted["step"]
-        if header != wanted or not isinstance(step, int) or not 0 < step < self.settings.steps:
+        expected = self._header(0)
+        del expected["step"]
+        if header != expected or not isinstance(step, int) or not 0 < step < self.settings.steps:
             logger.warning(
-                "%s is of another training, device or torch version; distorter %s starts anew",
+                "%s is of another training, device or torch version; "
+                "distorter %s starts from the beginning",
                 path,
                 self.spec.id,
             )
@@ -307,13 +307,13 @@ class Trainer:
                     {key: tensors[f"{name}.{key}"] for key in module.state_dict()}
                 )
                 for key, parameter in module.named_parameters():
-                    stored = f"{name}.{key}.adam"
+                    prefix = f"{name}.{key}.adam"
                     self.optimizers[name].state[parameter] = {
-                        "step": tensors[f"{stored}.step"].to(self.device),
-                        # In the parameter's own memory format, as the fused optimiser wants it.
-                        "exp_avg": torch.empty_like(parameter).copy_(tensors[f"{stored}.exp_avg"]),
+                        "step": tensors[f"{prefix}.step"].to(self.device),
+                        # In the parameter's own memory format, as the fused optimizer expects.
+                        "exp_avg": torch.empty_like(parameter).copy_(tensors[f"{prefix}.exp_avg"]),
                         "exp_avg_sq": torch.empty_like(parameter).copy_(
-                            tensors[f"{stored}.exp_avg_sq"]
+                            tensors[f"{prefix}.exp_avg_sq"]
                         ),
                     }
         return step

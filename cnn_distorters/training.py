@@ -25,10 +25,10 @@ CHECKPOINT_STEPS = 500
 
 @dataclass(frozen=True, slots=True)
 class TrainingFiles:
-    """Where one distorter's training leaves its traces.
+    """Files of one distorter's training.
 
     Args:
-        checkpoint: state of a training under way; removed by the caller when it is over.
+        checkpoint: state of an unfinished training; removed by the caller when it is done.
         losses: JSON lines of step, images and mean losses.
     """
 
@@ -42,7 +42,7 @@ def native_bfloat16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
-    # torch keeps this test private, and no other library that we need has it.
+    # torch keeps this check private, and no other library that we depend on has it.
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(supported and supported())
 
@@ -58,7 +58,7 @@ def train_distorter(
     progress: Callable[[int], None] | None = None,
     checkpoint_steps: int = CHECKPOINT_STEPS,
 ) -> UNet:
-    """Train one distorter, from its checkpoint where there is one of the same training.
+    """Train one distorter, from its checkpoint if there is one of the same training.
 
     Args:
         spec: the distorter.
@@ -67,7 +67,7 @@ def train_distorter(
         files: where to keep the checkpoint and the loss log.
         device: where to train.
         features: the feature loss; may be None if the spec's weight of it is 0.
-        progress: called with the images seen.
+        progress: called with the number of images seen.
         checkpoint_steps: steps between checkpoints; a multiple of LOG_STEPS.
 
     Returns:
@@ -109,7 +109,7 @@ def train_distorter(
 
 @contextlib.contextmanager
 def _flushed_denormals() -> Iterator[None]:
-    """Take denormal numbers for 0: gradients of idle units become such and cost many times more."""
+    """Treat denormal numbers as 0: gradients of idle units become denormal and cost far more."""
     torch.set_flush_denormal(True)
     try:
         yield

@@ -57,9 +57,9 @@ class Zoo:
     Cheap to pickle: networks stay behind and are loaded again.
 
     Args:
-        folder: where the files lie.
+        folder: where the files are.
         entries: by id, in the zoo's order.
-        table_version: of the table of specs it was trained from; None for specs of a user's.
+        table_version: of the table of specs it was trained from; None for a user's own specs.
     """
 
     folder: Path
@@ -71,7 +71,7 @@ class Zoo:
         object.__setattr__(self, "_streams", Streams())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The shipped zoo lies in the package, which another machine may have at another place.
+        # The shipped zoo is in the package, which may be elsewhere on another machine.
         folder = None if self.folder == SHIPPED else self.folder
         return _reopened, (folder, dict(self.entries), self.table_version)
 
@@ -93,12 +93,12 @@ class Zoo:
         return self._entry(name).record
 
     def digest(self, name: str) -> str:
-        """Names a distorter's function: 32 hexadecimal digits of its file's SHA-256."""
+        """Identifies a distorter's function: 32 hexadecimal digits of its file's SHA-256."""
         return self._entry(name).sha256[:_DIGEST_DIGITS]
 
     @property
     def fingerprint(self) -> str:
-        """Names the whole zoo: a hash over ids and digests, 32 hexadecimal digits."""
+        """Identifies the whole zoo: a hash over ids and digests, 32 hexadecimal digits."""
         lines = (f"{name} {entry.sha256}\n" for name, entry in self.entries.items())
         return hashlib.sha256("".join(lines).encode()).hexdigest()[:_DIGEST_DIGITS]
 
@@ -107,8 +107,8 @@ class Zoo:
     ) -> NDArray[np.uint8]:
         """Patches distorted by one distorter: corrupted as in its training, then restored by it.
 
-        A patch's result depends on the patch, its seed and the distorter, not on the patches
-        beside it, nor on the number of threads: byte for byte on one machine with one version of
+        A patch's result depends on the patch, its seed and the distorter, not on the other
+        patches, nor on the number of threads: byte for byte on one machine with one version of
         torch. Runs on the CPU in float32 with one thread; use processes for more.
 
         Args:
@@ -120,7 +120,7 @@ class Zoo:
             uint8 (N, H, W, 3).
 
         Raises:
-            UserError: for an unknown id, or patches or seeds of a wrong kind.
+            UserError: for an unknown id, or patches or seeds of the wrong kind.
             WorkError: when the distorter's file is missing, damaged or of another version.
         """
         check_patches(patches, seeds)
@@ -174,7 +174,7 @@ def open_zoo(folder: Path | None = None) -> Zoo:
         if shipped:
             raise UserError(
                 f"the zoo that comes with this package is not in {folder}; reinstall bapps-gen, "
-                "or give a zoo of your own with --zoo"
+                "or give your own zoo with --zoo"
             ) from None
         raise UserError(
             f"no zoo in {folder}: it has no {ZOO_NAME}; train one with "
@@ -199,7 +199,7 @@ def _parse_index(path: Path, content: Any) -> tuple[dict[str, ZooEntry], int | N
         if version != ZOO_VERSION:
             raise WorkError(
                 f"{path} is of zoo version {version}, this program reads {ZOO_VERSION}; use the "
-                "version of bapps-gen that wrote it, or train anew"
+                "version of bapps-gen that wrote it, or train again"
             )
         entries = {}
         for item in content["distorters"]:
@@ -231,7 +231,7 @@ def require_torch() -> None:
 def write_index(
     folder: Path, specs: Sequence[DistorterSpec], table_version: int | None
 ) -> tuple[str, ...]:
-    """Write `zoo.json` over the distorters that a folder has whole, in the order of `specs`.
+    """Write `zoo.json`, which lists the finished distorters of a folder in the order of `specs`.
 
     Returns:
         their ids.
@@ -245,11 +245,11 @@ def write_index(
     for spec in specs:
         path = distorter_path(folder, spec.id)
         if path.exists():
-            found, record = read_distorter_header(path)
+            trained, record = read_distorter_header(path)
             listed.append(
                 {
-                    "spec": asdict(found),
-                    "spec_digest": found.digest,
+                    "spec": asdict(trained),
+                    "spec_digest": trained.digest,
                     "sha256": _sha256(path),
                     "record": record,
                 }

@@ -30,7 +30,7 @@ def blur_gaussian(patch: Patch, params: Mapping[str, float], rng: np.random.Gene
 def blur_bilateral(patch: Patch, params: Mapping[str, float], rng: np.random.Generator) -> Patch:
     """Smooth by a bilateral filter (Tomasi and Manduchi, ICCV 1998), which keeps strong edges.
 
-    The colour distance is the sum of the absolute differences of R, G and B, in levels. A wide
+    The color distance is the sum of the absolute differences of R, G and B, in levels. A wide
     filter is made of several passes of a window of 5 × 5 px, each of σ_space / √passes: where the
     image is flat this is close to the wide filter, and it costs a fraction.
     """

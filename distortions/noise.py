@@ -1,4 +1,4 @@
-"""Noise distortions: white, pink, blue and coloured noise, and the checkerboard artefact.
+"""Noise distortions: white, pink, blue and colored noise, and the checkerboard artifact.
 
 Noise is drawn for each pixel and channel independently, added, rounded and clipped to [0, 255].
 Amplitudes are fractions of full scale (255), before clipping.
@@ -26,9 +26,9 @@ def add_uniform(patch: Patch, params: Mapping[str, float], rng: np.random.Genera
     amplitude = params["amplitude"]
     if amplitude == 0:
         return patch.copy()
-    draws = words16(rng, patch.size).view("<i2").reshape(patch.shape)
+    uniform = words16(rng, patch.size).view("<i2").reshape(patch.shape)
     step = np.float32(amplitude * 255 / 32768)
-    return _add(patch, draws * step, 1.0)
+    return _add(patch, uniform * step, 1.0)
 
 
 def add_gaussian(patch: Patch, params: Mapping[str, float], rng: np.random.Generator) -> Patch:
@@ -59,7 +59,7 @@ def add_checkerboard(patch: Patch, params: Mapping[str, float], rng: np.random.G
 
     A transposed convolution of stride p with a kernel of p + 1 adds twice at one pixel in p along
     each axis (Odena, Dumoulin and Olah, "Deconvolution and checkerboard artifacts", Distill
-    2016). The pattern is the product of both axes' overlap counts, standardised to mean 0 and
+    2016). The pattern is the product of both axes' overlap counts, standardized to mean 0 and
     standard deviation 1, then scaled to sigma; its offset and its sign come from `rng`. It is the
     same in R, G and B.
     """
@@ -87,9 +87,9 @@ def _add_power_law(patch: Patch, sigma: float, exponent: float, rng: np.random.G
     """Add noise of standard deviation sigma and PSD ∝ 1/f**exponent in 2-D radial frequency.
 
     Complex white spectra are shaped and transformed back once: the real and imaginary parts of
-    one field are two independent channels. The standard deviation is set by expectation over
-    draws, so a single draw's differs a little, most for brown noise, whose power sits in few
-    coefficients. There is no power at f = 0: a whole period has mean 0.
+    one field are two independent channels. The standard deviation is an expectation over
+    samples, so that of a single sample differs a little, most for brown noise, whose power is in
+    few coefficients. There is no power at f = 0: a whole period has mean 0.
     """
     if sigma == 0:
         return patch.copy()

@@ -1,7 +1,7 @@
-"""Photometric distortions: lightness, colour, contrast, saturation.
+"""Photometric distortions: lightness, color, contrast, saturation.
 
-Lightness, colour and saturation act in CIELAB (D65 white, sRGB gamma), in float32, so that small
-changes are not lost to 8-bit rounding. Colours outside sRGB are clipped channel by channel.
+Lightness, color and saturation act in CIELAB (D65 white, sRGB gamma), in float32, so that small
+changes are not lost to 8-bit rounding. Colors outside sRGB are clipped channel by channel.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A user's own distortions, from a Python file or an entry point, checked before any use."""
+"""A user's own distortions, from a Python file or an entry point, checked before use."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def load_plugin(plugin: str) -> tuple[Distortion, ...]:
     label = f"plugin {plugin}"
     path = Path(plugin)
     if path.suffix == ".py" or path.exists() or len(path.parts) > 1:
-        found = _from_file(path, label)
+        content = _from_file(path, label)
     else:
-        found = _from_entry_point(plugin, label)
-    records = _records(found, label)
+        content = _from_entry_point(plugin, label)
+    records = _records(content, label)
     for record in records:
         _try(record, label)
     return records
@@ -45,8 +45,8 @@ def load_plugin(plugin: str) -> tuple[Distortion, ...]:
 
 def _from_file(path: Path, label: str) -> object:
     if not path.is_file():
-        raise UserError(f"{label}: there is no such file; give the path of a Python file")
-    # The path is part of the module's name so that two files of one name can live together.
+        raise UserError(f"{label}: no such file; give the path of a Python file")
+    # The path is part of the module's name so that two files of one name can be loaded together.
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
     name = f"bapps_gen_plugin_{path.stem}_{digest}".replace(".", "_")
     spec = importlib.util.spec_from_file_location(name, path)
@@ -71,14 +71,16 @@ def _from_entry_point(name: str, label: str) -> object:
         remedy = f"give the path of a Python file or an entry point's name ({listed})"
         raise unknown_name("plugin", name, known, remedy)
     try:
-        found: object = points[name].load()
+        content: object = points[name].load()
     except (Exception, SystemExit) as error:
         raise UserError(f"{label}: {_reason(error, None)}") from error
-    return found
+    return content
 
 
-def _records(found: object, label: str) -> tuple[Distortion, ...]:
-    listed = found if isinstance(found, (list, tuple)) else getattr(found, "DISTORTIONS", None)
+def _records(content: object, label: str) -> tuple[Distortion, ...]:
+    listed = (
+        content if isinstance(content, (list, tuple)) else getattr(content, "DISTORTIONS", None)
+    )
     if listed is None:
         raise UserError(
             f"{label}: it defines no DISTORTIONS; add DISTORTIONS = [Distortion(...), ...]"
@@ -106,7 +108,7 @@ def _records(found: object, label: str) -> tuple[Distortion, ...]:
 
 
 def _try(record: Distortion, label: str) -> None:
-    """Apply a record at three severities to a small image and hold it to the contract."""
+    """Apply a record at three severities to a small image and check the contract."""
     label = f"{label}: {record.name}"
     y, x = np.mgrid[:16, :24]
     image: Patch = np.stack((8 * x + 3 * y, 12 * y + x, 200 - 5 * x), axis=-1).astype(np.uint8)

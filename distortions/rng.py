@@ -17,7 +17,7 @@ def words16(rng: np.random.Generator, count: int) -> NDArray[np.uint16]:
     """Uniform 16-bit integers, uint16 of shape (count,).
 
     The package's own generators are Philox, whose raw 64-bit words are the fastest source and a
-    fixed one. Any other generator works too, by a call that is right for every bit generator.
+    fixed one. Any other generator works too, by a call that is valid for every bit generator.
     """
     needed = (count + 3) // 4
     bits = rng.bit_generator
@@ -31,7 +31,7 @@ def words16(rng: np.random.Generator, count: int) -> NDArray[np.uint16]:
 
 
 def normals(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
-    """Standard normal numbers, float32 of shape (count,), quantised to 65,536 values.
+    """Standard normal numbers, float32 of shape (count,), quantized to 65,536 values.
 
     Each 16-bit word i gives the normal quantile at (i + 1/2) / 65536, scaled so that the variance
     is exactly 1. The largest magnitude is 4.32; steps are below 1e-4 of σ within one σ. It is

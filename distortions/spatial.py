@@ -2,7 +2,7 @@
 
 All sample between pixels and mirror the image about its edge pixels, so nothing black comes in.
 x runs to the right and y down. Whole-image displacements are separable and use a Lanczos kernel,
-whose sharpness hardly depends on the sub-pixel phase: bilinear sampling would add a blur that
+whose sharpness hardly depends on the subpixel phase: bilinear sampling would add a blur that
 comes and goes with it and that is a distortion of its own. Warps meet every phase in one patch;
 they sample bilinearly, which adds a median LPIPS (AlexNet) of 0.005 over Lanczos sampling at a
 tenth of its cost, and at a third of that of bicubic sampling.
@@ -37,7 +37,7 @@ _TAPS = tuple(
 """Offset of each tap, and the sine and cosine of π/3 of it with the sign that sinc gives it."""
 
 _WHOLE = 1e-6
-"""A move within so many px of a whole number is taken as whole."""
+"""A move within this many px of a whole number is rounded to it."""
 
 _CACHED_PIXELS = 2**18
 """Coordinate grids of larger images are not kept, so that caches stay below a few MB."""
@@ -63,7 +63,7 @@ def aberrate(patch: Patch, params: Mapping[str, float], rng: np.random.Generator
     """Displace red and blue in opposite directions against green.
 
     Lateral (`radial` = 0): red moves by `displacement` px in the direction `angle`, blue the other
-    way. Radial (`radial` = 1): red is enlarged about the centre so that corners move outwards by
+    way. Radial (`radial` = 1): red is enlarged about the center so that corners move outward by
     `displacement` px, and blue is reduced as much; `angle` is unused, and the displacement is
     limited to a quarter of the shorter side. A negative displacement swaps red and blue.
     """
@@ -82,7 +82,7 @@ def aberrate(patch: Patch, params: Mapping[str, float], rng: np.random.Generator
 
 
 def warp_affine(patch: Patch, params: Mapping[str, float], rng: np.random.Generator) -> Patch:
-    """Apply a random linear map about the centre: rotation, scaling and shear together.
+    """Apply a random linear map about the center: rotation, scaling and shear together.
 
     Its four numbers come from `rng`, scaled so that the root mean square displacement of the four
     corners is `displacement` px. The displacement is limited to a quarter of the shorter side.
@@ -92,10 +92,10 @@ def warp_affine(patch: Patch, params: Mapping[str, float], rng: np.random.Genera
     if displacement == 0:
         return patch.copy()
     half_x, half_y = (size[0] - 1) / 2, (size[1] - 1) / 2
-    draws = normals(rng, 4).tolist()
-    unit = displacement / math.hypot(*draws)
-    xx, xy, yx, yy = (unit * draw for draw in draws)
-    # Corners lie at (±half_x, ±half_y), so each draw moves them by just so many px.
+    numbers = normals(rng, 4).tolist()
+    unit = displacement / math.hypot(*numbers)
+    xx, xy, yx, yy = (unit * number for number in numbers)
+    # Corners lie at (±half_x, ±half_y), so each number moves them by that many px.
     rows = (
         (1 + xx / half_x, xy / half_y, -xx - xy),
         (yx / half_x, 1 + yy / half_y, -yx - yy),
@@ -138,7 +138,7 @@ def control_flow(
 
     Each control point is displaced by exactly `displacement` px in a direction of its own. A
     linear flow cannot fold over while displacement < spacing / (2√2), whatever the directions;
-    a cubic one was seen to fold over from about 0.32 spacing.
+    a cubic one folds over from about 0.32 spacing (measured).
     """
     displacement, spacing = params["displacement"], int(params["spacing"])
     basis_y, basis_x = _basis(height, spacing, cubic), _basis(width, spacing, cubic)
@@ -167,7 +167,7 @@ def _warp_by_flow(
 def _basis(length: int, spacing: int, cubic: bool) -> NDArray[np.float32]:
     """Interpolation weights of control points at each pixel, float32 (length, points).
 
-    Points lie `spacing` px apart, with the lattice centred on the image and reaching beyond it
+    Points lie `spacing` px apart, with the lattice centerd on the image and reaching beyond it
     by what the interpolation needs. Cubic is the interpolating kernel of Keys (IEEE TASSP 1981),
     a = -1/2.
     """
@@ -239,12 +239,12 @@ def _delay(move: float) -> tuple[int, NDArray[np.float32]]:
     return whole + 1 - _LOBES, np.array(weights, np.float32)
 
 
-def _zoom(channel: cv2.typing.MatLike, outwards: float) -> cv2.typing.MatLike:
-    """One channel scaled about its centre so that its corners move outwards by so many px."""
+def _zoom(channel: cv2.typing.MatLike, outward: float) -> cv2.typing.MatLike:
+    """One channel scaled about its center so that its corners move outward by this many px."""
     height, width = channel.shape[:2]
     half_x, half_y = (width - 1) / 2, (height - 1) / 2
     radius = math.hypot(half_x, half_y)
-    scale = 1 - outwards / radius
+    scale = 1 - outward / radius
     matrix = np.array(
         [[scale, 0, half_x * (1 - scale)], [0, scale, half_y * (1 - scale)]], np.float64
     )

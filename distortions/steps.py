@@ -1,4 +1,4 @@
-"""One distortion as a user writes it: `jpeg:quality=20,subsampling=420`."""
+"""A distortion as a user writes it: `jpeg:quality=20,subsampling=420`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ CNN_PREFIX = "cnn:"
 
 @dataclass(frozen=True, slots=True)
 class ParsedStep:
-    """One distortion with everything that fixes its effect.
+    """A distortion with everything that determines its effect.
 
-    `severity` is what parameters were drawn from, in [0, 1], or None where none was given.
+    `severity`, in [0, 1], is what parameters were drawn from; None where none was given.
     """
 
     distortion: Distortion
@@ -34,7 +34,7 @@ class ParsedStep:
 
 
 def parse_step(text: str, registry: Registry, seed: int = 0) -> ParsedStep:
-    """Read `NAME` or `NAME:key=value,key=value`; the name of a CNN distorter has a colon in it.
+    """Read `NAME` or `NAME:key=value,key=value`; the name of a CNN distorter contains a colon.
 
     Keys are the distortion's parameters, in their units, and two more: `severity`, from 0 to 1,
     which draws every parameter that is not given; and `seed`, for this step alone, which fixes
@@ -126,5 +126,7 @@ def _number(label: str, value: str) -> float:
 
 def _seed(label: str, value: str) -> int:
     if not value.isdecimal() or not 0 <= int(value) <= MAX_SEED:
-        raise out_of_range(label, value, f"a whole number from 0 to {MAX_SEED}", "give one there")
+        raise out_of_range(
+            label, value, f"a whole number from 0 to {MAX_SEED}", "give one in that range"
+        )
     return int(value)

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Distort, and say with which parameters."""
+    """Distort, and print the parameters."""
     from bapps_gen.checks import check_range
     from bapps_gen.distortions.registry import load_registry
     from bapps_gen.distortions.steps import CNN_PREFIX, parse_step
@@ -53,9 +53,9 @@ def run(options: argparse.Namespace) -> int:
         from bapps_gen.cnn_distorters.zoo import open_zoo
 
         registry = with_zoo(registry, open_zoo(options.zoo))
-    # Each step has a seed of its own, lest two noises be one and the same.
+    # Each step has its own seed, so that two noises differ.
     steps = [
-        parse_step(text, registry, options.seed + place) for place, text in enumerate(options.steps)
+        parse_step(text, registry, options.seed + index) for index, text in enumerate(options.steps)
     ]
     image = read_image(options.image)
     if min(image.shape[:2]) < 8:
@@ -68,6 +68,6 @@ def run(options: argparse.Namespace) -> int:
     write_image(options.out, image)
     for step in steps:
         params = [f"{name} {value:.4g}" for name, value in step.params.items()]
-        said = ", ".join([*params, f"seed {step.seed}"])
-        print(f"{step.distortion.name} v{step.distortion.version}: {said}")
+        values = ", ".join([*params, f"seed {step.seed}"])
+        print(f"{step.distortion.name} v{step.distortion.version}: {values}")
     return 0

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--zoo",
         type=local_path,
         metavar="DIR",
-        help="a zoo of your own (default: the one that comes with this package)",
+        help="your own zoo (default: the one that comes with this package)",
     )
     parser.add_argument(
         "--specs", action="store_true", help="list the 96 specs of this package, trained or not"
@@ -91,11 +91,11 @@ def _cells(spec: DistorterSpec, zoo: Zoo | None) -> tuple[str, ...]:
 
 
 def _lpips(record: Any) -> str:
-    """Median of held-out patches with least and greatest."""
-    found = record.get("held_out", {}).get("lpips")
-    if not found:
+    """Median over held-out patches, with the lowest and highest."""
+    lpips = record.get("held_out", {}).get("lpips")
+    if not lpips:
         return "?"
-    return f"{found['median']:.3f} ({found['min']:.3f}-{found['max']:.3f})"
+    return f"{lpips['median']:.3f} ({lpips['min']:.3f}-{lpips['max']:.3f})"
 
 
 def _content(

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--json", action="store_true", help="as JSON, compositions included")
-    parser.add_argument("--compositions", action="store_true", help="list the compositions too")
+    parser.add_argument("--json", action="store_true", help="as JSON, including compositions")
+    parser.add_argument("--compositions", action="store_true", help="also list the compositions")
     add_plugin(parser)
 
 

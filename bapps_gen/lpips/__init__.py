@@ -1,4 +1,4 @@
-"""LPIPS (v0.1 and v0.0) with its weights, to be had offline: `load_lpips()` and go.
+"""LPIPS (v0.1 and v0.0) with its weights, available offline through `load_lpips`.
 
 Zhang, Isola, Efros, Shechtman and Wang, "The Unreasonable Effectiveness of Deep Features as a
 Perceptual Metric", CVPR 2018. The values are those of the `lpips` package 0.1.4.
@@ -40,20 +40,21 @@ def load_lpips(
     compile: bool = False,
     progress: bool = False,
 ) -> Lpips:
-    """A ready LPIPS metric, without gradients of its own weights.
+    """An LPIPS metric that is ready for use; its own weights get no gradients.
 
     Args:
-        net: the trunk: "alex" (bundled), "vgg" or "squeeze" (found as `load_trunk` says).
+        net: the trunk: "alex" (bundled), "vgg" or "squeeze" (looked for as `load_trunk` describes).
         version: "0.1", or "0.0" (arXiv v1), which lacks the input scaling and has other
             linear weights.
         lpips: False for the baseline without linear weights: squared differences of
-            unit-normalised features, summed over channels and layers.
-        weights: a trunk's weights file (.safetensors or .pth), in place of the usual places.
+            unit-normalized features, summed over channels and layers.
+        weights: a trunk's weights file (.safetensors or .pth), instead of one from the default
+            locations.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" for the first of cuda, mps, cpu.
-        dtype: of the trunk. "bfloat16" is fast where the processor has it natively. Measured on
-            photographs with alex, its errors are 0.1 to 0.2 % of the distance (median; at most
-            0.003), but 2 % for barely visible differences. Normalisation and everything after
-            it stay in float32.
+        dtype: of the trunk. "bfloat16" is fast where the processor supports it natively. Measured
+            on photographs with alex, its errors are 0.1 to 0.2 % of the distance (median; at most
+            0.003), but 2 % for barely visible differences. Normalization and everything after it
+            stay in float32.
         compile: compile with `torch.compile` at the first use of each image size; needs a C++
             compiler on the CPU. Calls that need gradients run uncompiled.
         progress: show a bar on stderr if the trunk has to be downloaded.
@@ -76,7 +77,7 @@ def load_lpips(
     """
     _check_net(net)
     if version not in VERSIONS:
-        raise out_of_range("LPIPS version", version, "0.1 or 0.0", "take 0.1, the published metric")
+        raise out_of_range("LPIPS version", version, "0.1 or 0.0", "use 0.1, the published metric")
     if dtype not in DTYPES:
         raise unknown_name("dtype", str(dtype), DTYPES, f"choose one of {', '.join(DTYPES)}")
     _require_torch()
@@ -84,13 +85,13 @@ def load_lpips(
     from bapps_gen.lpips.trunks import build_trunk
     from bapps_gen.lpips.weights import load_linear, load_trunk_weights
 
-    place = find_device(device)
+    target = find_device(device)
     trunk = build_trunk(net, load_trunk_weights(net, weights, progress=progress))
     return Lpips(
         trunk,
         load_linear(net, version) if lpips else None,
         scale_input=version == "0.1",
-        device=place,
+        device=target,
         dtype=dtype,
         compile=compile,
     )
@@ -104,7 +105,7 @@ def load_trunk(
 ) -> Trunk:
     """The ImageNet trunk alone, a torch module on the CPU in float32, its weights frozen.
 
-    It takes (N, 3, H, W) in ImageNet normalisation and returns the list of features that LPIPS
+    It takes (N, 3, H, W) in ImageNet normalization and returns the list of features that LPIPS
     taps. Weights come from, in this order: the file `weights`; the package (alex only); the
     folder named in the environment variable BAPPS_GEN_WEIGHTS; torch's hub cache; the network.
 

@@ -22,7 +22,7 @@ SLACK = 1e-6
 def as_batches(
     images: dict[str, Images], value_range: tuple[float, float] | None, smallest: int
 ) -> tuple[list[Tensor], tuple[float, float]]:
-    """Images by name, all alike, as (N, 3, H, W) tensors of the dtype given, and their range.
+    """Images by name, of one shape and kind, as (N, 3, H, W) tensors of their dtype; their range.
 
     uint8 images keep their memory and come out as channels-last views.
 
@@ -80,7 +80,7 @@ def _as_batch(name: str, images: Images, value_range: tuple[float, float] | None
     if tensor.dtype == torch.uint8:
         if value_range is not None:
             raise UserError(
-                f"{name} is uint8, whose range is 0 to 255 always; leave value_range out"
+                f"{name} is uint8, whose range is always 0 to 255; leave value_range out"
             )
         if tensor.ndim not in (3, 4) or shape[-1] != 3:
             raise out_of_range(
@@ -132,7 +132,7 @@ def _check_range(name: str, tensor: Tensor, value_range: tuple[float, float]) ->
     # A NaN anywhere makes both extremes NaN, so one pass over the data finds everything.
     least, most = (float(extreme) for extreme in torch.aminmax(tensor.detach()))
     if not (math.isfinite(least) and math.isfinite(most)):
-        raise UserError(f"{name} holds values that are not finite; mend or drop those images")
+        raise UserError(f"{name} holds values that are not finite; correct or drop those images")
     slack = SLACK * (high - low)
     if least < low - slack or most > high + slack:
         raise out_of_range(

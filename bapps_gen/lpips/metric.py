@@ -1,6 +1,6 @@
 """The LPIPS distance.
 
-Zhang et al., CVPR 2018, section 3 and equation 1: features of every tap are unit-normalised over
+Zhang et al., CVPR 2018, section 3 and equation 1: features of every tap are unit-normalized over
 channels, their squared differences weighted by channel, averaged over space and summed over taps.
 """
 
@@ -23,7 +23,7 @@ SCALE = (0.458, 0.448, 0.450)
 EPSILON = 1e-10
 """Added to the norm, outside the root, as in the lpips package's `normalize_tensor`."""
 
-# Pixels a pass, so that memory does not grow with N and features stay near the processor's cache.
+# Pixels per pass, so that memory does not grow with N and features stay near the processor's cache.
 CHUNK_PIXELS = 32 * 64 * 64
 GPU_CHUNK_PIXELS = 256 * 64 * 64
 
@@ -32,8 +32,8 @@ class Lpips:
     """LPIPS with one trunk. Make it with `bapps_gen.lpips.load_lpips`.
 
     Images are uint8 (N, H, W, 3) or (H, W, 3), 0 to 255; or floating (N, 3, H, W) or (3, H, W)
-    with `value_range` declared, for example (-1, 1) or (0, 1). numpy arrays and torch tensors
-    both do. Channels are RGB.
+    with `value_range` declared, for example (-1, 1) or (0, 1). NumPy arrays and torch tensors
+    are both accepted. Channels are RGB.
 
     Results are torch tensors on the metric's device, float32 (float64 for a float64 trunk), of
     shape (N,); (N, taps) with `per_layer`, which sum to the distance; (N, H, W) with `spatial`,
@@ -120,7 +120,7 @@ class Lpips:
         count, _, height, width = batch.shape
         gain, offset = self._scaling(span, width)
         step = self._chunk(height * width)
-        found = []
+        results = []
         with torch.no_grad(), _exact_float32(self.device):
             for start in range(0, max(count, 1), step):
                 part = batch[start : start + step].to(self.device)
@@ -131,11 +131,11 @@ class Lpips:
                 for features, weight in zip(self.trunk(x), self._linear, strict=True):
                     flat = features.permute(0, 2, 3, 1).contiguous().to(self._result_dtype)
                     flat.div_(torch.linalg.vector_norm(flat, dim=-1, keepdim=True) + EPSILON)
-                    # The mean over places and the weights, which are not negative, as roots.
+                    # The mean over positions and the weights, which are not negative, as roots.
                     flat.mul_((weight / (flat.shape[1] * flat.shape[2])).sqrt())
                     taps.append(flat.flatten(1))
-                found.append(torch.cat(taps, 1))
-        return torch.cat(found)
+                results.append(torch.cat(taps, 1))
+        return torch.cat(results)
 
     def _run(
         self, images: list[Tensor], span: tuple[float, float], spatial: bool, per_layer: bool
@@ -147,7 +147,7 @@ class Lpips:
         step = self._chunk(height * width)
         if attached:  # the graph keeps every feature anyway
             step = max(count, 1)
-        found = []
+        results = []
         with torch.set_grad_enabled(attached):
             for start in range(0, count, step):
                 parts = [image[start : start + step].to(self.device) for image in images]
@@ -164,12 +164,12 @@ class Lpips:
                 maps = self._pass(x, len(parts), attached)
                 taps = [self._reduce(m[:, :rows], height, width, spatial) for m in maps]
                 layers = torch.stack(taps, 2)
-                found.append(layers if per_layer else layers.sum(2))
-        if not found:
+                results.append(layers if per_layer else layers.sum(2))
+        if not results:
             size = (len(images) - 1, 0) + (len(self._linear),) * per_layer
             size += (height, width) * spatial
             return list(torch.empty(size, dtype=self._result_dtype, device=self.device))
-        return list(torch.cat(found, 1))
+        return list(torch.cat(results, 1))
 
     def _scaling(self, span: tuple[float, float], width: int) -> tuple[Tensor, Tensor]:
         """From the images' range to [-1, 1] and to the trunk's, as a gain and an offset."""

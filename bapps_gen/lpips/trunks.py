@@ -52,9 +52,9 @@ class Trunk(nn.Module):
         self.features = nn.Sequential(*spec.layers())
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) to one (N, C, h, w) a tap, after the ReLU."""
+        """(N, 3, H, W) to one (N, C, h, w) per tap, after the ReLU."""
         taps = self.spec.taps
-        found = []
+        outputs = []
         if x.device.type == "cpu":
             x = x.contiguous(memory_format=torch.channels_last)
         for number, layer in enumerate(self.features):
@@ -62,12 +62,12 @@ class Trunk(nn.Module):
                 x = x.contiguous()
             x = layer(x)
             if number in taps:
-                found.append(x)
-        return found
+                outputs.append(x)
+        return outputs
 
 
 class Fire(nn.Module):
-    """SqueezeNet's module: a 1×1 squeeze, then 1×1 and 3×3 expansions side by side."""
+    """SqueezeNet's module: a 1×1 squeeze, then 1×1 and 3×3 expansions in parallel."""
 
     def __init__(self, inputs: int, squeeze: int, expand: int) -> None:
         super().__init__()

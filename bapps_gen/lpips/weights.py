@@ -1,4 +1,4 @@
-"""Where LPIPS weights lie and how they are read: strictly, checked, and never by unpickling."""
+"""Where LPIPS weights are and how they are read: strictly, checked, and never by unpickling."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|pt|safetensors)$")
 
 def load_linear(net: str, version: str) -> list[Tensor]:
     """The linear weights of one network: a float32 (C,) tensor, all ≥ 0, for each tap."""
-    stored = _linear_file()
+    tensors = _linear_file()
     return [
-        stored[f"v{version}.{net}.lin{tap}"].clone() for tap in range(len(TRUNKS[net].channels))
+        tensors[f"v{version}.{net}.lin{tap}"].clone() for tap in range(len(TRUNKS[net].channels))
     ]
 
 
@@ -54,10 +54,10 @@ def _linear_file() -> dict[str, Tensor]:
 def load_trunk_weights(
     net: str, weights: str | PathLike[str] | None = None, *, progress: bool = False
 ) -> dict[str, Tensor]:
-    """The float32 weights of a trunk by torchvision's names, from the first place that has them.
+    """The float32 weights of a trunk by torchvision's names, from the first location that has them.
 
     Raises:
-        UserError: when they are nowhere, damaged, or of another network.
+        UserError: when they are missing, damaged, or of another network.
     """
     path = _find_trunk(net, weights, progress)
     _check_hash_in_name(path)
@@ -70,7 +70,7 @@ def _find_trunk(net: str, weights: str | PathLike[str] | None, progress: bool) -
         path = Path(weights)
         if not path.is_file():
             raise UserError(
-                f"weights file {path} is not there; give an existing .safetensors or .pth file"
+                f"weights file {path} does not exist; give an existing .safetensors or .pth file"
             )
         return path
     return find_local(net) or _download(spec, _hub_path(spec), progress)
@@ -79,14 +79,14 @@ def _find_trunk(net: str, weights: str | PathLike[str] | None, progress: bool) -
 def find_local(net: str) -> Path | None:
     """A trunk's weights on this machine; see `bapps_gen.lpips.find_trunk`."""
     spec = TRUNKS[net]
-    # The bundled trunk goes before the folder: the environment must not change LPIPS's values.
+    # The bundled trunk takes precedence: the environment must not change LPIPS's values.
     if f"{spec.stem}.safetensors" in BUNDLED_SHA256:
         return _bundled(f"{spec.stem}.safetensors")
     named = os.environ.get(WEIGHTS_VARIABLE)
-    found = _in_folder(Path(named), spec) if named else None
-    if found is None and _hub_path(spec).is_file():
+    path = _in_folder(Path(named), spec) if named else None
+    if path is None and _hub_path(spec).is_file():
         return _hub_path(spec)
-    return found
+    return path
 
 
 def _hub_path(spec: TrunkSpec) -> Path:
@@ -111,9 +111,9 @@ def _in_folder(folder: Path, spec: TrunkSpec) -> Path | None:
         if (folder / name).is_file():
             return folder / name
     for pattern in (f"{spec.stem}-*.safetensors", f"{spec.stem}-*.pth"):
-        found = sorted(folder.glob(pattern))
-        if found:
-            return found[0]
+        paths = sorted(folder.glob(pattern))
+        if paths:
+            return paths[0]
     return None
 
 
@@ -121,7 +121,7 @@ def _download(spec: TrunkSpec, target: Path, progress: bool) -> Path:
     url = HUB_URL + spec.hub_file
     expected = _HASH_IN_NAME.search(spec.hub_file)
     try:
-        # torch.hub waits for ever on a network that swallows packets; this does not.
+        # torch.hub waits forever on a network that drops packets; this does not.
         head = urllib.request.Request(url, method="HEAD")
         urllib.request.urlopen(head, timeout=CONNECT_SECONDS).close()
         log.info("downloading %s to %s", url, target)
@@ -131,12 +131,12 @@ def _download(spec: TrunkSpec, target: Path, progress: bool) -> Path:
         )
     except RuntimeError as error:  # torch.hub's word for a wrong checksum
         raise UserError(
-            f"{url} came with a wrong checksum ({error}); try again, or give the file by hand"
+            f"{url} has a wrong checksum ({error}); try again, or give the file yourself"
         ) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise UserError(
-            f"no weights for {spec.stem} here, and {url} cannot be fetched to {target.parent}"
-            f" ({str(error).strip('<>')}); get that file elsewhere and name it with"
+            f"no weights for {spec.stem} here, and {url} cannot be downloaded to {target.parent}"
+            f" ({str(error).strip('<>')}); get that file elsewhere and give it with"
             f" --weights (weights=...), or put it into a folder named in {WEIGHTS_VARIABLE}"
         ) from error
     return target
@@ -149,7 +149,7 @@ def _check_hash_in_name(path: Path) -> None:
     actual = _sha256(path)
     if not actual.startswith(expected[1]):
         raise UserError(
-            f"weights file {path} has a wrong checksum: its name promises SHA-256 {expected[1]}…,"
+            f"weights file {path} has a wrong checksum: its name says SHA-256 {expected[1]}…,"
             f" it is {actual[: len(expected[1])]}…; delete it and download it again"
         )
 
@@ -168,11 +168,11 @@ def _read(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            stored: object = load_file(path)
+            tensors: object = load_file(path)
         else:
             # Mapping leaves a classifier of several hundred megabytes unread; torch's older
             # format, in which torchvision's VGG is published, cannot be mapped.
-            stored = torch.load(
+            tensors = torch.load(
                 path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
             )
     except Exception as error:  # a damaged file raises almost anything in either library
@@ -181,16 +181,16 @@ def _read(path: Path) -> dict[str, Tensor]:
             f"weights file {path} cannot be read: it is damaged or not a plain state dict"
             f" ({reason}); replace it"
         ) from error
-    if not isinstance(stored, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in stored.items()
+    if not isinstance(tensors, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in tensors.items()
     ):
         raise UserError(
             f"weights file {path} is not a state dict; give one with named tensors only"
         )
-    return stored
+    return tensors
 
 
-def _strict(net: str, path: Path, stored: dict[str, Tensor]) -> dict[str, Tensor]:
+def _strict(net: str, path: Path, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Exactly the trunk's weights, in float32.
 
     A classifier's weights may be in the file and are not used. LPIPS's own linear weights may be
@@ -199,25 +199,25 @@ def _strict(net: str, path: Path, stored: dict[str, Tensor]) -> dict[str, Tensor
     spec = TRUNKS[net]
     shapes = trunk_shapes(net)
     linear = {f"lin{tap}": value for tap, value in enumerate(load_linear(net, "0.1"))}
-    rest = [name for name in stored if not name.startswith("classifier.") and name not in linear]
+    rest = [name for name in tensors if not name.startswith("classifier.") and name not in linear]
     problems = [
-        *(f"lacks {name}" for name in shapes if name not in stored),
+        *(f"lacks {name}" for name in shapes if name not in tensors),
         *(f"has the unknown {name}" for name in rest if name not in shapes),
         *(
-            f"has {name} of shape {tuple(stored[name].shape)}, not {tuple(shape)}"
+            f"has {name} of shape {tuple(tensors[name].shape)}, not {tuple(shape)}"
             for name, shape in shapes.items()
-            if name in stored and stored[name].shape != shape
+            if name in tensors and tensors[name].shape != shape
         ),
     ]
     if not problems:
         problems = [
             f"has {name} that is not finite floating-point"
             for name in shapes
-            if not (stored[name].is_floating_point() and bool(stored[name].isfinite().all()))
+            if not (tensors[name].is_floating_point() and bool(tensors[name].isfinite().all()))
         ] + [
             f"has {name} other than LPIPS v0.1's"
             for name, value in linear.items()
-            if name in stored and not torch.equal(stored[name].flatten().float(), value)
+            if name in tensors and not torch.equal(tensors[name].flatten().float(), value)
         ]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -225,4 +225,4 @@ def _strict(net: str, path: Path, stored: dict[str, Tensor]) -> dict[str, Tensor
             f"weights file {path} is not {spec.stem}: it {problems[0]}{more};"
             f" give torchvision's weights, for example {spec.hub_file}"
         )
-    return {name: stored[name].to(torch.float32) for name in shapes}
+    return {name: tensors[name].to(torch.float32) for name in shapes}

@@ -25,7 +25,7 @@ class Metric(ABC):
     @property
     @abstractmethod
     def settings(self) -> Mapping[str, str]:
-        """What the values depend on beside the metric's name and version, such as the dtype."""
+        """What the values depend on besides the metric's name and version, such as the dtype."""
 
     @abstractmethod
     def distance(self, ref: Patches, dist: Patches) -> Distances:
@@ -84,7 +84,7 @@ def check_patches(patches: Mapping[str, Patches], smallest: int) -> None:
         if other.dtype != reference.dtype or other.shape != reference.shape:
             raise UserError(
                 f"{name} is {other.dtype} {other.shape}, but {first} is {reference.dtype} "
-                f"{reference.shape}; give both alike"
+                f"{reference.shape}; give both in the same shape"
             )
     height, width = reference.shape[1:3]
     if min(height, width) < smallest:

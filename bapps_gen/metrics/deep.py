@@ -38,13 +38,13 @@ class LpipsMetric(Metric):
 
     def distance(self, ref: Patches, dist: Patches) -> Distances:
         check_patches({"ref": ref, "dist": dist}, 1)
-        found = self.model.distance(ref, dist)
-        return np.asarray(found.cpu().numpy(), np.float64)
+        distances = self.model.distance(ref, dist)
+        return np.asarray(distances.cpu().numpy(), np.float64)
 
     def triplet(self, ref: Patches, p0: Patches, p1: Patches) -> tuple[Distances, Distances]:
         check_patches({"ref": ref, "p0": p0, "p1": p1}, 1)
         first, second = (
-            np.asarray(found.cpu().numpy(), np.float64) for found in self.model.triplet(ref, p0, p1)
+            np.asarray(each.cpu().numpy(), np.float64) for each in self.model.triplet(ref, p0, p1)
         )
         return first, second
 
@@ -54,7 +54,7 @@ def load_lpips_metric(
 ) -> LpipsMetric:
     """LPIPS v0.1 with a network; see `bapps_gen.lpips.load_lpips`."""
     if dtype not in DTYPES:
-        raise unknown_name("dtype", dtype, DTYPES, f"choose of {', '.join(DTYPES)}")
+        raise unknown_name("dtype", dtype, DTYPES, f"choose one of {', '.join(DTYPES)}")
     kind = cast("Literal['float32', 'bfloat16']", dtype)
     model = load_lpips(net, weights=weights, device=device, dtype=kind)
     return LpipsMetric(model, dtype, _digest(model.trunk))
@@ -64,8 +64,8 @@ def _digest(trunk: Trunk) -> str:
     """16 hexadecimal digits of SHA-256 over the trunk's weights as used, in the order of names."""
     import torch
 
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, value in sorted(trunk.state_dict().items()):
-        found.update(name.encode())
-        found.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()[:16]
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]

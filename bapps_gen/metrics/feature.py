@@ -1,4 +1,4 @@
-"""FSIMc, the feature similarity index with colour.
+"""FSIMc, the feature similarity index with color.
 
 Zhang, Zhang, Mou and Zhang, "FSIM: a feature similarity index for image quality assessment" (IEEE
 TIP 2011), equations 4 to 13, with the constants of the authors' program. Phase congruency is
@@ -45,7 +45,7 @@ def fsimc() -> Metric:
 
     Two flat patches, which have no phase congruency to weigh by, are compared with equal weights:
     our own choice. Images of 384 px and more are averaged over blocks first, as in the authors'
-    program. Filter responses are held in single precision, which costs about 1e-6.
+    program. Filter responses have single precision, which costs about 1e-6.
     """
     return PatchMetric(_features, _distance, SMALLEST)
 
@@ -61,18 +61,18 @@ class _Features:
 
 
 def _features(patches: Patches) -> _Features:
-    colour = _averaged(patches) @ YIQ.T
-    luma = np.ascontiguousarray(colour[..., 0])
+    color = _averaged(patches) @ YIQ.T
+    luma = np.ascontiguousarray(color[..., 0])
     gradient = np.empty_like(luma)
     congruency = np.empty_like(luma)
-    for place, plane in enumerate(luma):
+    for index, plane in enumerate(luma):
         across, down = (
             cv2.Scharr(plane, cv2.CV_64F, dx, 1 - dx, scale=1 / 16, borderType=cv2.BORDER_CONSTANT)
             for dx in (1, 0)
         )
-        gradient[place] = np.hypot(across, down)
-        congruency[place] = phase_congruency(plane)
-    return _Features(congruency, gradient, colour[..., 1], colour[..., 2])
+        gradient[index] = np.hypot(across, down)
+        congruency[index] = phase_congruency(plane)
+    return _Features(congruency, gradient, color[..., 1], color[..., 2])
 
 
 def _averaged(patches: Patches) -> NDArray[np.float64]:
@@ -120,7 +120,7 @@ class _Bank:
 
 
 def phase_congruency(plane: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Phase congruency of a grey image on the scale 0 to 255: float64 (H, W), from 0 to 1."""
+    """Phase congruency of a gray image on the scale 0 to 255: float64 (H, W), from 0 to 1."""
     from scipy import fft
 
     bank = _bank(*plane.shape)
@@ -151,8 +151,8 @@ def _bank(height: int, width: int) -> _Bank:
         away = np.abs(np.arctan2(np.sin(away), np.cos(away)))  # into 0 to π
         spread = np.exp(-(away**2) / (2 * angular_sigma**2))
         for scale in range(SCALES):
-            centre = 1.0 / (SHORTEST_WAVE * WAVE_RATIO**scale)
-            radial = np.exp(-(np.log(radius / centre) ** 2) / (2 * math.log(RADIAL_SIGMA) ** 2))
+            center = 1.0 / (SHORTEST_WAVE * WAVE_RATIO**scale)
+            radial = np.exp(-(np.log(radius / center) ** 2) / (2 * math.log(RADIAL_SIGMA) ** 2))
             filters[orientation, scale] = radial * lowpass * spread
     filters[:, :, 0, 0] = 0.0
     return _Bank(filters.astype(np.float32), _noise_factors(filters))

@@ -23,7 +23,7 @@ def l2() -> Metric:
 
 
 def l2_lab() -> Metric:
-    """Root mean over pixels of the squared colour difference ΔE*ab (CIE 1976), in its units."""
+    """Root mean over pixels of the squared color difference ΔE*ab (CIE 1976), in its units."""
     # The mean over three channels is a third of the squared distance in CIELAB.
     return PatchMetric(_lab, lambda a, b: np.sqrt(3.0 * _mean_square(a, b)))
 

@@ -2,9 +2,9 @@
 
 Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to structural
 similarity" (IEEE TIP 2004), and Wang, Simoncelli and Bovik, "Multiscale structural similarity for
-image quality assessment" (Asilomar 2003). The papers take grey images; here each of R, G and B is
-taken by itself and the three are averaged, as the usual libraries do. No library at hand gives
-MS-SSIM without torchvision, and its terms are SSIM's, so both are computed here.
+image quality assessment" (Asilomar 2003). The papers take gray images; here each of R, G and B is
+taken by itself and the three are averaged, as the usual libraries do. No library that we depend on
+has MS-SSIM, and its factors are SSIM's, so both are computed here.
 """
 
 from __future__ import annotations
@@ -65,14 +65,14 @@ def _moments(planes: NDArray[np.float64]) -> _Moments:
 def _windowed(planes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Gaussian means over every whole window: (N, H, W, 3) to (N, H - 10, W - 10, 3)."""
     count, height, width, channels = planes.shape
-    found = np.empty((count, height - 2 * _MARGIN, width - 2 * _MARGIN, channels))
-    for place, plane in enumerate(planes):
+    means = np.empty((count, height - 2 * _MARGIN, width - 2 * _MARGIN, channels))
+    for index, plane in enumerate(planes):
         blurred = cv2.sepFilter2D(plane, cv2.CV_64F, _BLUR, _BLUR)
-        found[place] = blurred[_MARGIN : height - _MARGIN, _MARGIN : width - _MARGIN]
-    return found
+        means[index] = blurred[_MARGIN : height - _MARGIN, _MARGIN : width - _MARGIN]
+    return means
 
 
-def _terms(a: _Moments, b: _Moments) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _factors(a: _Moments, b: _Moments) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Maps of luminance, and of contrast and structure together."""
     both = a.mean * b.mean
     squares = a.mean * a.mean + b.mean * b.mean
@@ -83,7 +83,7 @@ def _terms(a: _Moments, b: _Moments) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 
 def _ssim_distance(a: _Moments, b: _Moments) -> Distances:
-    luminance, structure = _terms(a, b)
+    luminance, structure = _factors(a, b)
     return np.asarray(1.0 - (luminance * structure).mean((1, 2, 3)))
 
 
@@ -121,7 +121,7 @@ def _ms_ssim_distance(a: list[_Moments], b: list[_Moments]) -> Distances:
     weights = scale_weights(len(a))
     product = np.ones((len(a[0].planes), 3))
     for level, weight in enumerate(weights):
-        luminance, structure = _terms(a[level], b[level])
+        luminance, structure = _factors(a[level], b[level])
         last = level == len(weights) - 1
         mean = (luminance * structure if last else structure).mean((1, 2))
         product *= np.maximum(mean, 0.0) ** weight

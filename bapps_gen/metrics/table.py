@@ -16,7 +16,7 @@ class MetricSpec:
 
     Args:
         name: as on the command line.
-        version: raised with every change that changes values.
+        version: raised with every change that alters values.
         distance: how the distance, larger for more different, comes from the published quantity.
         source: where the computation is from, and its settings.
         needs_torch: whether torch is needed.
@@ -62,7 +62,7 @@ METRICS: tuple[MetricSpec, ...] = (
         1,
         "1 − MS-SSIM",
         "Wang 2003 on each of R, G, B with the SSIM above; the first M of its 5 scales at which "
-        "the window fits (3 at 64 px), weights renormalised to sum 1; negative terms count as 0",
+        "the window fits (3 at 64 px), weights renormalized to sum 1; negative means count as 0",
     ),
     MetricSpec(
         "fsimc",
@@ -85,7 +85,7 @@ def metric_spec(name: str) -> MetricSpec:
     """
     known = {spec.name: spec for spec in METRICS}
     if name not in known:
-        raise unknown_name("metric", name, known, f"choose of {', '.join(known)}")
+        raise unknown_name("metric", name, known, f"choose one of {', '.join(known)}")
     return known[name]
 
 
@@ -96,20 +96,20 @@ def load_metric(
     dtype: str = "float32",
     weights: str | PathLike[str] | None = None,
 ) -> Metric:
-    """A ready metric.
+    """A metric that is ready for use.
 
     Args:
         name: of a metric; `list_metrics` has them all.
-        device: "cpu", "cuda", "mps" or "auto"; LPIPS alone heeds it.
+        device: "cpu", "cuda", "mps" or "auto"; used by LPIPS alone.
         dtype: "float32" or "bfloat16", of LPIPS's network.
-        weights: file of the weights of LPIPS's trunk, in place of the usual places.
+        weights: file of the weights of LPIPS's trunk, instead of one from the default locations.
 
     Returns:
         The metric: `distance(ref, dist)` and `triplet(ref, p0, p1)` take uint8 patches of shape
         (N, H, W, 3) and give float64 distances of shape (N,); larger is more different.
 
     Raises:
-        UserError: for an unknown name, a device that is not there, torch missing, or weights that
+        UserError: for an unknown name, a missing device, torch missing, or weights that
             are missing or damaged; also where `weights` is given for a metric without a network.
 
     Example:
@@ -127,7 +127,9 @@ def load_metric(
 
         return load_lpips_metric(spec.net, device, dtype, weights)
     if weights is not None:
-        raise UserError(f"weights = {weights} goes with LPIPS; {name} has no network, leave it out")
+        raise UserError(
+            f"weights = {weights} applies to LPIPS; {name} has no network, leave it out"
+        )
     return _builders()[name]()
 
 

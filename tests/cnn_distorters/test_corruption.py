@@ -41,7 +41,7 @@ def test_a_corruption_keeps_shape_and_leaves_its_input_alone(
 
 
 @pytest.mark.parametrize("name", STRONG)
-def test_a_patch_depends_on_its_seed_and_not_on_its_neighbours(
+def test_a_patch_depends_on_its_seed_and_not_on_its_neighbors(
     name: str, patches: NDArray[np.uint8]
 ) -> None:
     together = run(name, patches)
@@ -72,7 +72,7 @@ def test_more_strength_changes_more(
     assert errors[0] > 0
 
 
-def test_full_colour_removal_leaves_equal_channels(patches: NDArray[np.uint8]) -> None:
+def test_full_color_removal_leaves_equal_channels(patches: NDArray[np.uint8]) -> None:
     gray = run("color_removal", patches)
     assert np.array_equal(gray[..., 0], gray[..., 1])
     assert np.array_equal(gray[..., 0], gray[..., 2])

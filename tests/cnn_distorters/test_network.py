@@ -43,7 +43,7 @@ def test_every_network_runs_on_any_size(spec: DistorterSpec) -> None:
             assert float(y.abs().max()) <= 1
 
 
-def test_building_and_initialising_leave_the_global_generator_alone() -> None:
+def test_building_and_initializing_leave_the_global_generator_alone() -> None:
     before = torch.get_rng_state()
     made(replace(SPEC, normalization="batch"))
     assert torch.equal(torch.get_rng_state(), before)
@@ -78,7 +78,7 @@ def test_folding_for_rendering_does_not_change_the_function(
     assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in network.modules())
 
 
-def test_instance_normalisation_keeps_patches_of_a_batch_apart() -> None:
+def test_instance_normalization_keeps_patches_of_a_batch_apart() -> None:
     network = made(replace(SPEC, normalization="instance")).train()
     x = torch.rand(3, 3, 64, 64)
     with torch.no_grad():
@@ -136,7 +136,7 @@ def test_the_shortcut_for_nearest_enlargement_is_the_same_function() -> None:
     assert torch.allclose(block(x), plain, atol=1e-5)
 
 
-def test_instance_normalisation_is_torchs() -> None:
+def test_instance_normalization_is_torchs() -> None:
     ours, torchs = InstanceNorm(6), torch.nn.InstanceNorm2d(6, affine=True)
     x = torch.rand(3, 6, 10, 14) * 5 + 2
     for channels_last in (False, True):

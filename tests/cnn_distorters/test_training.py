@@ -157,7 +157,7 @@ def test_a_checkpoint_of_another_training_is_not_taken_up(
     caplog.clear()
     found = train(spec, crops, where)
     assert "another training" in caplog.text
-    assert same(found, train(spec, crops, files(tmp_path / "anew")))
+    assert same(found, train(spec, crops, files(tmp_path / "again")))
 
 
 @pytest.mark.parametrize("damage", ["cut short", "empty", "other bytes"])
@@ -172,8 +172,8 @@ def test_a_damaged_checkpoint_is_told_and_not_taken_up(
         {"cut short": content[:-100], "empty": b"", "other bytes": b"x" * 1000}[damage]
     )
     found = train(PLAIN, crops, where)
-    assert "starts anew" in caplog.text
-    assert same(found, train(PLAIN, crops, files(tmp_path / "anew")))
+    assert "starts from the beginning" in caplog.text
+    assert same(found, train(PLAIN, crops, files(tmp_path / "again")))
 
 
 def test_an_absurd_learning_rate_is_reported_as_divergence(

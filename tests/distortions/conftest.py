@@ -30,6 +30,6 @@ def photos() -> list[Patch]:
 
 
 @pytest.fixture
-def grey() -> Patch:
-    """Constant mid-grey 64×64, where nothing clips and all that a distortion adds shows."""
+def gray() -> Patch:
+    """Constant mid-gray 64×64, where nothing clips and all that a distortion adds shows."""
     return np.full((64, 64, 3), 128, np.uint8)

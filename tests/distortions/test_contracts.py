@@ -15,7 +15,7 @@ SIZES = ((8, 8), (9, 31), (64, 64), (65, 130))
 
 
 def images() -> list[Patch]:
-    """Random, grey, black and white images of odd sizes, and a view that is not contiguous."""
+    """Random, gray, black and white images of odd sizes, and a view that is not contiguous."""
     rng = np.random.default_rng(0)
     noisy = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in SIZES]
     plain = [np.full((*SIZES[1], 3), level, np.uint8) for level in (0, 119, 255)]

@@ -15,7 +15,7 @@ from bapps_gen.seeding import generator
 def residuals(
     registry: Registry, name: str, size: tuple[int, int], count: int, **given: float
 ) -> NDArray[np.float64]:
-    """What a noise adds to mid-grey, in fractions of full scale: (count, H, W, 3)."""
+    """What a noise adds to mid-gray, in fractions of full scale: (count, H, W, 3)."""
     atom = registry.atom(name)
     image = np.full((*size, 3), 128, np.uint8)
     params = atom.complete(given)
@@ -58,7 +58,7 @@ def test_the_standard_deviation_is_sigma(
     ("name", "exponent"),
     [("gaussian_white", 0), ("uniform_white", 0), ("pink", 1), ("blue", -1)],
 )
-def test_the_spectrum_has_the_slope_of_its_colour(
+def test_the_spectrum_has_the_slope_of_its_color(
     registry: Registry, name: str, exponent: float
 ) -> None:
     first = registry.atom(name).parameters[0].name
@@ -67,7 +67,7 @@ def test_the_spectrum_has_the_slope_of_its_colour(
 
 
 @pytest.mark.parametrize("exponent", [-2.0, -0.5, 1.5, 2.0])
-def test_coloured_noise_has_the_slope_of_its_exponent(registry: Registry, exponent: float) -> None:
+def test_colored_noise_has_the_slope_of_its_exponent(registry: Registry, exponent: float) -> None:
     noise = residuals(registry, "gaussian_colored", (64, 80), 60, sigma=0.1, exponent=exponent)
     assert slope(noise) == pytest.approx(-exponent, abs=0.06)
 
@@ -124,9 +124,9 @@ def test_words_and_angles_cover_their_ranges_evenly() -> None:
     assert directions.max() < 2 * np.pi
 
 
-def test_two_seeds_give_two_noises(registry: Registry, grey: Patch) -> None:
+def test_two_seeds_give_two_noises(registry: Registry, gray: Patch) -> None:
     for atom in registry.atoms.values():
         if atom.family == "noise" and atom.name != "checkerboard":
             params = atom.complete({})
-            first, second = (atom.apply(grey, params, generator(seed)) for seed in (1, 2))
+            first, second = (atom.apply(gray, params, generator(seed)) for seed in (1, 2))
             assert (first != second).mean() > 0.5

@@ -14,7 +14,7 @@ from bapps_gen.seeding import generator
 
 @pytest.fixture
 def muted() -> Patch:
-    """Colours near mid-grey, which stay inside sRGB when they are moved."""
+    """Colors near mid-gray, which stay inside sRGB when they are moved."""
     return np.random.default_rng(0).integers(100, 150, (32, 32, 3), dtype=np.uint8)
 
 
@@ -26,7 +26,7 @@ def lab_change(registry: Registry, name: str, image: Patch, **given: float) -> N
 
 
 @pytest.mark.parametrize("delta", [-15.0, -2.0, 2.0, 15.0])
-def test_a_lightness_shift_adds_to_l_and_leaves_the_colour(
+def test_a_lightness_shift_adds_to_l_and_leaves_the_color(
     registry: Registry, muted: Patch, delta: float
 ) -> None:
     change = lab_change(registry, "lightness_shift", muted, delta=delta).mean(axis=(0, 1))

@@ -143,7 +143,7 @@ def test_a_faulty_plugin_is_named_on_one_line(
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"plugin .*none\.py: there is no such file"):
+    with pytest.raises(UserError, match=r"plugin .*none\.py: no such file"):
         load_registry([str(tmp_path / "none.py")])
 
 

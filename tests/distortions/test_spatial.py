@@ -169,7 +169,7 @@ def test_chromatic_aberration_moves_red_and_blue_apart_and_leaves_green(
     assert np.array_equal(out, np.dstack((there[..., 0], photos[3][..., 1], back[..., 2])))
 
 
-def test_radial_aberration_enlarges_red_and_reduces_blue_about_the_centre(
+def test_radial_aberration_enlarges_red_and_reduces_blue_about_the_center(
     registry: Registry,
 ) -> None:
     y, x = np.mgrid[:65, :65]

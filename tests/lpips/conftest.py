@@ -84,12 +84,12 @@ def taps(net: str, weights: Weights, x: F64) -> list[F64]:
 
 
 def enlarge(x: F64, size: tuple[int, int]) -> F64:
-    """Bilinear, pixel centres at half integers, edges repeated, over the last two axes."""
+    """Bilinear, pixel centers at half integers, edges repeated, over the last two axes."""
     for axis, length in zip((-2, -1), size, strict=True):
         old = x.shape[axis]
-        centre = np.clip((np.arange(length) + 0.5) * old / length - 0.5, 0, None)
-        low = np.minimum(centre.astype(int), old - 1)
-        share = (centre - low).reshape((-1, 1) if axis == -2 else (1, -1))
+        center = np.clip((np.arange(length) + 0.5) * old / length - 0.5, 0, None)
+        low = np.minimum(center.astype(int), old - 1)
+        share = (center - low).reshape((-1, 1) if axis == -2 else (1, -1))
         high = np.minimum(low + 1, old - 1)
         x = np.take(x, low, axis) * (1 - share) + np.take(x, high, axis) * share
     return x

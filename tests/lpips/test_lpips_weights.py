@@ -81,8 +81,8 @@ def test_the_bundled_files_have_the_checksums_of_their_provenance():
     for name, digest in stored.BUNDLED_SHA256.items():
         assert hashlib.sha256((stored.BUNDLED / name).read_bytes()).hexdigest() == digest
         assert digest in text
-    for licence in ("LICENSE-lpips.txt", "LICENSE-torchvision.txt"):
-        assert "Redistribution and use" in (stored.BUNDLED / licence).read_text()
+    for license in ("LICENSE-lpips.txt", "LICENSE-torchvision.txt"):
+        assert "Redistribution and use" in (stored.BUNDLED / license).read_text()
 
 
 def test_a_damaged_bundled_file_is_reported(tmp_path, monkeypatch):
@@ -210,7 +210,7 @@ def test_a_file_of_an_unknown_kind_is_refused(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    refused(str(tmp_path / "none.pth"), "not there", weights=tmp_path / "none.pth")
+    refused(str(tmp_path / "none.pth"), "does not exist", weights=tmp_path / "none.pth")
 
 
 def test_a_file_whose_name_promises_another_checksum_is_refused(published, tmp_path):

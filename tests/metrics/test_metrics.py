@@ -138,7 +138,7 @@ def test_ms_ssim_takes_the_scales_at_which_its_window_fits():
     np.testing.assert_allclose(scale_weights(3).sum(), 1.0)
 
 
-# From piq 0.8.0: fsim(chromatic=True) and multi_scale_ssim, with the three renormalised weights at
+# From piq 0.8.0: fsim(chromatic=True) and multi_scale_ssim, with the three renormalized weights at
 # 64 px and its own five at 192 px, of the pairs in metric_pictures, in double precision.
 PIQ_FSIMC = (1.0, 0.925452, 0.767678, 0.807163, 0.994362, 0.883492, 0.854165, 0.821755)
 PIQ_MS_SSIM = (
