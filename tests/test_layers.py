@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from support.package import MODULES, PACKAGES
+
 # Rooms from the top down. A room may import from rooms of lower lines, and from itself.
 ORDER = (
     ("bapps_gen.__main__",),
@@ -26,22 +28,6 @@ ORDER = (
     ("bapps_gen.errors", "bapps_gen", "bapps_gen.pipelines"),
 )
 LEVEL = {room: len(ORDER) - line for line, rooms in enumerate(ORDER) for room in rooms}
-
-
-def modules() -> dict[str, Path]:
-    """Every module of the package by name."""
-    found: dict[str, Path] = {}
-    rooms = ("pipelines", "manifests", "distortions", "cnn_distorters")
-    for package in ("bapps_gen", *(f"bapps_gen.{room}" for room in rooms)):
-        (folder,) = __import__(package, fromlist=["x"]).__path__
-        for path in Path(folder).rglob("*.py"):
-            parts = path.relative_to(folder).with_suffix("").parts
-            found[".".join((package, *parts)).removesuffix(".__init__")] = path
-    return found
-
-
-MODULES = modules()
-PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 
 
 def room_of(module: str) -> str:

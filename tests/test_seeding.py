@@ -7,7 +7,7 @@ import numpy as np
 
 from bapps_gen import seeding
 from bapps_gen.seeding import MAX_SEED, Streams, generator
-from test_layers import MODULES
+from support.package import MODULES
 
 SLOTS = {name: value for name, value in vars(seeding).items() if name.startswith("SLOT_")}
 STREAMS = list(product((0, 1, MAX_SEED), (0, 1, 2, 2**40, 2**64 - 1), SLOTS.values()))
