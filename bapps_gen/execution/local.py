@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -75,9 +77,33 @@ class _Processes(ProcessPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            return super().submit(fn, *args, **kwargs)
+            with _without_program():
+                return super().submit(fn, *args, **kwargs)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_PROGRAM = ("__spec__", "__file__")  # by which a new process would find the program
+_starting = threading.Lock()
+
+
+@contextlib.contextmanager
+def _without_program() -> Iterator[None]:
+    """Let processes start without running the program that started this one once more.
+
+    `multiprocessing` does that so that jobs may be functions of the program. Ours are all of this
+    package, and programs need no `if __name__ == "__main__":` to use it with several workers.
+    """
+    program = vars(sys.modules["__main__"])
+    with _starting:
+        hidden = {name: program[name] for name in _PROGRAM if name in program}
+        program.update(dict.fromkeys(_PROGRAM))
+        try:
+            yield
+        finally:
+            for name in _PROGRAM:
+                del program[name]
+            program.update(hidden)
 
 
 def _start_worker(prepare: Callable[[Any], Callable[[Any], Any]], context: Any) -> None:

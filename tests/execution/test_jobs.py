@@ -11,13 +11,11 @@ import pytest
 from bapps_gen.execution.jobs import run_jobs
 from support.datasets import prepare_signal
 
-PROGRAM = """
+JOBS = """
 import os
 import sys
 import time
 from pathlib import Path
-
-from bapps_gen.execution.jobs import run_jobs
 
 FOLDER = Path(sys.argv[1])
 
@@ -36,13 +34,18 @@ class SlowToArrive:
 
 def prepare(context):
     return str
+"""
 
+PROGRAM = """
+import sys
 
-if __name__ == "__main__":
-    try:
-        print(sorted(run_jobs(prepare, SlowToArrive(), [1, 2, 3], 2)))
-    except KeyboardInterrupt:
-        sys.exit(130)
+from bapps_gen.execution.jobs import run_jobs
+from jobs_of_program import SlowToArrive, prepare
+
+try:
+    print(sorted(run_jobs(prepare, SlowToArrive(), [1, 2, 3], 2)))
+except KeyboardInterrupt:
+    sys.exit(130)
 """
 
 
@@ -51,6 +54,7 @@ def starting(tmp_path):
     """A program whose workers have begun to start but not arrived, and one of these workers."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
+    (tmp_path / "jobs_of_program.py").write_text(JOBS)
     running = subprocess.Popen(
         [sys.executable, str(program), str(tmp_path)],
         stdout=subprocess.PIPE,
