@@ -59,7 +59,7 @@ def _command_parser(name: str) -> argparse.ArgumentParser:
     )
     parser: argparse.ArgumentParser = commands.choices[name]
     # The width of the page, not of the terminal that the site happens to be built in.
-    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=90)  # type: ignore
+    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=78)  # type: ignore
     return parser
 
 
@@ -112,8 +112,10 @@ def columns_table() -> str:
             if field.name in schema.names
         ]
         meaning = _text((triplets if where[0] == "triplets" else pairs).field(field.name))
-        rows.append((f"`{field.name}`", _type(field.type), " and ".join(where), meaning))
-    return _table(("column", "type", "in sets of", "meaning, unit"), rows)
+        rows.append(
+            (f"`{field.name}`", _type(field.type), where[0] if len(where) == 1 else "both", meaning)
+        )
+    return _table(("column", "type", "in triplets or pairs", "meaning, unit"), rows)
 
 
 _NESTED = {
@@ -196,6 +198,9 @@ def metrics_table() -> str:
     return _table(("metric", "distance", "from, and settings"), rows)
 
 
+_SPACE = "\N{NO-BREAK SPACE}"
+
+
 @cache
 def _catalogue() -> dict[str, Any]:
     printed = io.StringIO()
@@ -205,39 +210,48 @@ def _catalogue() -> dict[str, Any]:
 
 
 def distortions_table() -> str:
-    """Every atom with its parameters, units and ranges."""
-    rows = []
-    for atom in _catalogue()["atoms"]:
-        lead = (f"`{atom['name']}`", atom["family"], str(atom["version"]), _text(atom["summary"]))
-        for part in atom["parameters"]:
-            low, high = part["allowed"]
-            rows.append(
-                (
-                    *lead,
-                    f"`{part['name']}`",
-                    _text(part["unit"]),
-                    _range(part),
-                    f"{low:g} to {high:g}",
-                )
-            )
-            lead = ("", "", "", "")
-    head = ("atom", "family", "version", "", "parameter", "unit", "drawn", "you may give")
-    return _table(head, rows)
+    """Every atom with its parameters, units and ranges, a table for each family."""
+    head = ("atom", "version", "effect", "parameter", "drawn", "you may give")
+    parts = []
+    atoms = _catalogue()["atoms"]
+    for family in dict.fromkeys(atom["family"] for atom in atoms):
+        rows = []
+        for atom in atoms:
+            if atom["family"] != family:
+                continue
+            lead = (f"`{atom['name']}`", str(atom["version"]), _text(atom["summary"]))
+            for part in atom["parameters"]:
+                unit = f", {_text(part['unit'])}" if part["unit"] else ""
+                low, high = part["allowed"]
+                allowed = f"{low:g} to {high:g}".replace(" ", _SPACE)
+                if part.get("choices"):
+                    allowed = "these"
+                rows.append((*lead, f"`{part['name']}`{unit}", _range(part), allowed))
+                lead = ("", "", "")
+        parts += [f"### {family.capitalize()}", _table(head, rows)]
+    return "\n\n".join(parts)
 
 
 def _range(parameter: dict[str, Any]) -> str:
     if "identity" in parameter:
         ends = parameter.get("ends") or parameter["range"]
-        return " or ".join(f"{mild:g} → {strong:g}" for mild, strong in ends)
+        arrows = (f"{mild:g} → {strong:g}".replace(" ", _SPACE) for mild, strong in ends)
+        return " or ".join(arrows)
     if parameter["choices"]:
         return "one of " + ", ".join(f"{choice:g}" for choice in parameter["choices"])
     low, high = parameter.get("drawn") or parameter["range"]
-    return f"{low:g} to {high:g}"
+    return f"{low:g} to {high:g}".replace(" ", _SPACE)
 
 
 def compositions_list() -> str:
-    """Ids of all compositions."""
-    return "```text\n" + "\n".join(_catalogue()["compositions"]) + "\n```"
+    """Ids of all compositions, folded away."""
+    ids = _catalogue()["compositions"]
+    lines = [
+        f'??? note "All {len(ids)}"',
+        "",
+        *(f"    {line}" for line in ("```text", *ids, "```")),
+    ]
+    return "\n".join(lines)
 
 
 # Markdown

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+import atexit
 import re
+import shutil
 import tempfile
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -24,9 +26,9 @@ ROOMS = ("cnn_distorters", "distortions", "manifests", "pipelines")
 """Packages that lie beside `bapps_gen` in the repository and within it when installed."""
 
 
+@event_priority(100)  # before mkdocstrings reads its options
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Add a page for each command to the navigation, and say where the package's source is."""
-    logging.getLogger("griffe").setLevel(logging.ERROR)
     commands = _entry(_entry(config.nav, "Reference"), "Commands")
     commands += [{name: f"reference/commands/{name}.md"} for name, *_ in COMMANDS]
     handlers = config.plugins["mkdocstrings"].config.handlers
@@ -58,13 +60,15 @@ def _entry(nav: Any, title: str) -> Any:
 
 
 def _installed_tree() -> Path:
-    """A folder with the package as it is when installed, for tools that read source files."""
+    """A copy of the package's source as it is when installed, for mkdocstrings."""
     root = Path(tempfile.mkdtemp(prefix="bapps-gen-docs-"))
-    (root / "bapps_gen").mkdir()
-    for path in Path(import_module("bapps_gen").__path__[0]).iterdir():
-        (root / "bapps_gen" / path.name).symlink_to(path)
-    for room in ROOMS:
-        link = root / "bapps_gen" / room
-        if not link.exists():
-            link.symlink_to(import_module(f"bapps_gen.{room}").__path__[0])
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+    for name in ("bapps_gen", *(f"bapps_gen.{room}" for room in ROOMS)):
+        (folder,) = map(Path, import_module(name).__path__)
+        for path in folder.rglob("*.py"):
+            copy = root / name.replace(".", "/") / path.relative_to(folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            # What is named "Example" would be a paragraph, not code.
+            text = path.read_text("utf-8")
+            copy.write_text(re.sub(r"^( +)Example:$", r"\1Examples:", text, flags=re.M), "utf-8")
     return root

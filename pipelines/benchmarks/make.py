@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+import bapps_gen
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import ImageError, SourceError
@@ -27,9 +28,9 @@ from bapps_gen.manifests.benchmark import (
     benchmark_schema,
     manifest_tables,
     missing_file,
-    pending_images,
     read_benchmark_info,
     read_image_rows,
+    stored_images,
     write_benchmark_info,
     write_manifest,
 )
@@ -49,7 +50,6 @@ from bapps_gen.pipelines.datasets.generate import parameter_units
 from bapps_gen.pipelines.datasets.zoo import recipe_files, zoo_place
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.storage.workspace import claim, make_folder
-from bapps_gen.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def describe_benchmark(
         zoo: that the spec's CNN distorters come from, if it has any.
     """
     return BenchmarkInfo(
-        version=__version__,
+        version=bapps_gen.__version__,
         spec=spec.values(),
         digest=spec.digest,
         distortions=dict(spec.versions),
@@ -265,7 +265,7 @@ def _stored_tables(folder: Path, names: Sequence[str], rows: int) -> Iterator[tu
     Raises:
         OSError, pa.ArrowException, KeyError, IndexError: when the manifest is damaged.
     """
-    beside = pending_images(folder)
+    beside = stored_images(folder)
     listed = _listed_tables(folder, names, rows)
     upcoming = next(listed, None)
     for image in beside:
@@ -296,7 +296,7 @@ def _finish(
     """Write the manifest from the rows of all images, and remove what it was put together from."""
     manifests = [folder / name for name in (MANIFEST_NAME, TABLE_NAME, PAIRS_NAME)]
     wanted = set(used)
-    if pending_images(folder) or not all(path.exists() for path in manifests):
+    if stored_images(folder) or not all(path.exists() for path in manifests):
         tables = (table for image, table in _stored_tables(folder, names, rows) if image in wanted)
         write_manifest(folder, benchmark_schema(info), tables)
     shutil.rmtree(folder / ROWS_FOLDER, ignore_errors=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import bapps_gen
 from bapps_gen.errors import BappsGenError, one_line
 from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import Progress
@@ -17,7 +18,7 @@ from bapps_gen.manifests.collection import (
     SourceRecord,
     is_collection,
     open_collection,
-    refreshed,
+    settled,
     write_collection,
 )
 from bapps_gen.pipelines.collections.card import write_card
@@ -25,7 +26,6 @@ from bapps_gen.pipelines.collections.plan import CollectionPlan, PlannedSet
 from bapps_gen.pipelines.datasets.generate import GenerateReport, generate
 from bapps_gen.storage.atomic import write_error
 from bapps_gen.storage.workspace import claim
-from bapps_gen.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ def make_collection(
         WorkError: when the folder cannot be written.
     """
     with claim(plan.folder, COLLECTION):
-        manifest = Manifest(plan, command)
-        card = manifest.write()
+        book = _Book(plan, command)
+        card = book.write()
         total = sum(item.kept + item.missing_rows for item in plan.sets)
         done = sum(item.kept for item in plan.sets)
         if progress:
@@ -85,33 +85,30 @@ def make_collection(
             if started:
                 started(item)
 
+            def one(rows: int, _: int, before: int = done - item.kept, whole: int = total) -> None:
+                if progress:
+                    progress(before + rows, whole)
+
             try:
-                report = _make(item, workers, _part_of(progress, done - item.kept, total))
-            except BaseException:  # stopped: what is there is recorded all the same
+                report = _make(item, workers, one)
+            except BaseException:  # stopped: what is there is told all the same
                 with contextlib.suppress(BappsGenError):
-                    manifest.update(item.entry.path, None)
-                    manifest.write()
+                    book.settle(item.entry.path, None)
+                    book.write()
                 raise
             if report.report is None:
                 total -= item.missing_rows
             else:
                 done += item.missing_rows
-            manifest.update(item.entry.path, report.problem)
-            card = manifest.write()
+            book.settle(item.entry.path, report.problem)
+            card = book.write()
             reports.append(report)
             if finished:
                 finished(report)
-        return CollectionReport(tuple(reports), manifest.info, card)
+        return CollectionReport(tuple(reports), book.info, card)
 
 
-def _part_of(progress: Progress | None, before: int, total: int) -> Progress | None:
-    """Progress of one set as part of that of all sets, `before` rows of which are done."""
-    if progress is None:
-        return None
-    return lambda rows, _: progress(before + rows, total)
-
-
-def _make(planned: PlannedSet, workers: Workers, progress: Progress | None) -> SetReport:
+def _make(planned: PlannedSet, workers: Workers, progress: Progress) -> SetReport:
     if planned.problem or planned.prepared is None or planned.means is None:
         return SetReport(planned, None, planned.problem)
     try:
@@ -126,8 +123,8 @@ def _make(planned: PlannedSet, workers: Workers, progress: Progress | None) -> S
     return SetReport(planned, report, None)
 
 
-class Manifest:
-    """What `collection.json` and the data card say, kept up to date with what is on disk."""
+class _Book:
+    """The records of a collection, kept up to date with what is on disk."""
 
     def __init__(self, plan: CollectionPlan, command: str) -> None:
         spec, folder = plan.spec, plan.folder
@@ -148,15 +145,15 @@ class Manifest:
                 source.digest,
             )
         self._folder = folder
-        self._records = {path: refreshed(folder / path, record) for path, record in records.items()}
+        self._records = {path: settled(folder / path, record) for path, record in records.items()}
         for item in plan.sets:
-            self.update(item.entry.path, item.problem)
+            self.settle(item.entry.path, item.problem)
         self._info = CollectionInfo(
             name=spec.name,
             seed=spec.seed,
             scale=spec.scale,
             digest=spec.digest,
-            version=__version__,
+            version=bapps_gen.__version__,
             command=command,
             sets=(),
             left_out={path: why for path, why in spec.left_out if path not in records},
@@ -166,15 +163,13 @@ class Manifest:
 
     @property
     def info(self) -> CollectionInfo:
-        """Of the collection as it is now."""
         return replace(self._info, sets=tuple(self._records.values()))
 
-    def update(self, path: str, problem: str | None) -> None:
+    def settle(self, path: str, problem: str | None) -> None:
         """Look again at what there is of a set."""
         record = replace(self._records[path], problem=problem)
-        self._records[path] = refreshed(self._folder / path, record)
+        self._records[path] = settled(self._folder / path, record)
 
     def write(self) -> Path:
-        """Write both, and return where the card is."""
         write_collection(self._folder, self.info)
         return write_card(self._folder, self.info)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import bapps_gen
 import generated
 from bapps_gen.cli import COMMANDS, build_parser
 from bapps_gen.distortions.registry import load_registry
@@ -19,10 +20,15 @@ PAGES = Path(__file__).parents[2] / "docs" / "pages"
 
 
 def cells(table: str) -> list[list[str]]:
-    """Rows of a Markdown table without its head."""
-    lines = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()]
+    """Rows of Markdown tables without their heads."""
+    lines = [
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        for line in table.splitlines()
+        if line.startswith("|")
+    ]
     assert len({len(line) for line in lines}) == 1, table
-    return [[cell.strip() for cell in line] for line in lines[2:]]
+    heads = [at - 1 for at, line in enumerate(lines) if set("".join(line)) == {"-"}]
+    return [line for at, line in enumerate(lines) if not {at, at - 1} & set(heads)]
 
 
 @pytest.mark.parametrize("name", generated.TABLES)
@@ -35,6 +41,11 @@ def test_every_row_of_a_table_says_what_it_is_about(name):
 def test_every_table_has_its_place_on_a_page():
     pages = "".join(page.read_text("utf-8") for page in PAGES.rglob("*.md"))
     assert set(re.findall(r"<!-- generated: ([a-z ]+) -->", pages)) == set(generated.TABLES)
+
+
+def test_the_python_reference_has_every_public_name():
+    page = (PAGES / "reference" / "python.md").read_text("utf-8")
+    assert sorted(re.findall(r"^::: bapps_gen\.(\w+)$", page, re.M)) == sorted(bapps_gen.__all__)
 
 
 def test_the_tables_name_every_column_metric_and_atom():
