@@ -4,9 +4,9 @@
 
 For every atom and severities 0, 0.2 … 1, LPIPS (AlexNet, v0.1) is measured between random 64×64
 patches of photographs and their distorted versions, with parameters and noise drawn as in a
-generated set. Beside it stand CIEDE2000 and the root mean square error, since LPIPS hardly sees
-some photometric changes. Without --source the color photographs in the scikit-image wheel are
-used; the contact sheet always shows these.
+generated set. CIEDE2000 and the root mean square error are given as well, since LPIPS hardly
+responds to some photometric changes. Without --source the color photographs in the scikit-image
+wheel are used; the contact sheet always shows these.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
 SEVERITIES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 SIZE = 64
 FLAT = 8.0
-"""Patches whose standard deviation is lower (levels) are passed over: they show nothing."""
+"""Patches with a lower standard deviation (levels) are skipped: they show nothing."""
 
 SHEET_PATCHES = (
     ("astronaut.png", 20, 160),
@@ -107,16 +107,16 @@ def _photos(folders: list[Path]) -> dict[str, Patch]:
 def _patches(photos: list[Patch], count: int, seed: int) -> NDArray[np.uint8]:
     """Random squares, 64 px to half the photo, reduced to 64×64: uint8 (count, 64, 64, 3)."""
     rng = np.random.default_rng(seed)
-    found: list[Patch] = []
-    while len(found) < count:
+    patches: list[Patch] = []
+    while len(patches) < count:
         photo = photos[int(rng.integers(len(photos)))]
         height, width = photo.shape[:2]
         side = int(SIZE * (max(SIZE, min(height, width) // 2) / SIZE) ** rng.random())
         top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
         patch = _reduce(photo[top : top + side, left : left + side])
         if patch.std() >= FLAT:
-            found.append(patch)
-    return np.stack(found)
+            patches.append(patch)
+    return np.stack(patches)
 
 
 def _reduce(square: Patch) -> Patch:
@@ -146,7 +146,7 @@ def _measure(atom: Distortion, patches: NDArray[np.uint8], seed: int) -> dict[st
                 for at in range(0, len(patches), 100)
             ]
         )
-        # CIEDE2000 is slow; one pixel in 16 is plenty for a mean.
+        # CIEDE2000 is slow; one pixel in 16 is enough for a mean.
         lab = [skimage.color.rgb2lab(each[:, ::4, ::4]) for each in (patches, distorted)]
         difference = skimage.color.deltaE_ciede2000(*lab).mean(axis=(1, 2))  # type: ignore[no-untyped-call]
         square = (patches.astype(np.float32) - distorted) ** 2
@@ -190,7 +190,7 @@ def _page(
             f"{median:.3f} ({low:.3f}–{high:.3f})"
             for low, median, high in zip(row["q25"], row["median"], row["q75"], strict=True)
         ]
-        lines.append(f"| {name} | {_ends(atoms[name])} | " + " | ".join(cells[1:]) + " |")
+        lines.append(f"| {name} | {_ranges(atoms[name])} | " + " | ".join(cells[1:]) + " |")
     lines += [
         "",
         "## Color difference and error",
@@ -234,7 +234,7 @@ _NOTES = (
 )
 
 
-def _ends(atom: Distortion) -> str:
+def _ranges(atom: Distortion) -> str:
     parts = []
     for parameter in atom.parameters:
         if isinstance(parameter, SeverityParameter):

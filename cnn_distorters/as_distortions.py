@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.checks import check_range
-from bapps_gen.cnn_distorters.rendering import MIN_SIDE
 from bapps_gen.cnn_distorters.spec import SPEC_VERSION
 from bapps_gen.cnn_distorters.zoo import Zoo
-from bapps_gen.distortions.definition import Distortion, Patch, SeverityParameter
+from bapps_gen.distortions.definition import MIN_SIDE, Distortion, Patch, SeverityParameter
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.distortions.steps import CNN_PREFIX
 from bapps_gen.errors import UserError, WorkError

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.cnn_distorters.spec import DistorterSpec
+from bapps_gen.distortions.definition import MIN_SIDE
 from bapps_gen.errors import out_of_range
 from bapps_gen.seeding import MAX_SEED, Streams
 
@@ -23,8 +24,6 @@ BATCH_PIXELS = 8 * 64 * 64
 """Pixels of a rendering pass: 8 patches, whose maps fit the cache. Every pass has the same shape,
 padded where patches run out, because oneDNN picks its algorithms, and with them the rounding, by
 the shape."""
-
-MIN_SIDE = 8
 
 
 def rendering_network(spec: DistorterSpec, tensors: Mapping[str, torch.Tensor]) -> UNet:

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from bapps_gen.errors import UserError, out_of_range
 
 Patch = NDArray[np.uint8]
-"""An RGB image, uint8, shape (H, W, 3) with H, W ≥ 8."""
+"""An RGB image, uint8, shape (H, W, 3) with H, W ≥ MIN_SIDE."""
+
+MIN_SIDE = 8
+"""Smallest height and width of an image, in px."""
 
 Apply = Callable[[Patch, Mapping[str, float], np.random.Generator], Patch]
 
@@ -53,7 +56,7 @@ class SeverityParameter:
     allowed: tuple[float, float]
     summary: str
     integer: bool = False
-    default: float = None  # type: ignore[assignment]  # a number once the record is made
+    default: float = math.nan
     powers: tuple[float, ...] = field(init=False, repr=False, default=())
 
     def __post_init__(self) -> None:
@@ -70,7 +73,7 @@ class SeverityParameter:
         if not powers:
             raise UserError(f"parameter {self.name}: give at least one (mild, strong) pair")
         object.__setattr__(self, "powers", tuple(powers))
-        if self.default is None:
+        if math.isnan(self.default):
             object.__setattr__(self, "default", self.at(0.5, 0.0))
         _require_allowed(self.name, self.allowed, self.default)
 

@@ -37,9 +37,9 @@ def parse_step(text: str, registry: Registry, seed: int = 0) -> ParsedStep:
     """Read `NAME` or `NAME:key=value,key=value`; the name of a CNN distorter contains a colon.
 
     Keys are the distortion's parameters, in their units, and two more: `severity`, from 0 to 1,
-    which draws every parameter that is not given; and `seed`, for this step alone, which fixes
-    such draws and the noise. Without `severity`, parameters that are not given have their
-    defaults.
+    from which every parameter that is not given is drawn; and `seed`, for this step alone, which
+    determines these parameters and the noise. Without `severity`, parameters that are not given
+    have their defaults.
 
     Args:
         seed: used where the text gives none, from 0 to 2^63 - 1.

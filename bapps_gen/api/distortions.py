@@ -13,8 +13,7 @@ from bapps_gen.api._arguments import LocalPath, local
 from bapps_gen.checks import check_range
 from bapps_gen.cnn_distorters import zoo as zoos
 from bapps_gen.cnn_distorters.as_distortions import ZooFunction, with_zoo
-from bapps_gen.cnn_distorters.rendering import MIN_SIDE
-from bapps_gen.distortions.definition import Distortion
+from bapps_gen.distortions.definition import MIN_SIDE, Distortion
 from bapps_gen.distortions.registry import load_registry
 from bapps_gen.distortions.steps import CNN_PREFIX, parse_step
 from bapps_gen.errors import UserError
@@ -277,5 +276,7 @@ def _batch(image: Images) -> Images:
         )
     height, width = image.shape[-3:-1]
     if min(height, width) < MIN_SIDE:
-        raise UserError(f"image is {width}×{height} px; distortions need 8×8 px or more")
+        raise UserError(
+            f"image is {width}×{height} px; distortions need {MIN_SIDE}×{MIN_SIDE} px or more"
+        )
     return image if image.ndim == 4 else image[None]

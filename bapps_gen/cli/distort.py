@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Distort, and print the parameters."""
     from bapps_gen.checks import check_range
+    from bapps_gen.distortions.definition import MIN_SIDE
     from bapps_gen.distortions.registry import load_registry
     from bapps_gen.distortions.steps import CNN_PREFIX, parse_step
     from bapps_gen.errors import UserError
@@ -58,10 +59,10 @@ def run(options: argparse.Namespace) -> int:
         parse_step(text, registry, options.seed + index) for index, text in enumerate(options.steps)
     ]
     image = read_image(options.image)
-    if min(image.shape[:2]) < 8:
+    if min(image.shape[:2]) < MIN_SIDE:
         raise UserError(
             f"{options.image} is {image.shape[1]}×{image.shape[0]} px; "
-            "distortions need 8×8 px or more"
+            f"distortions need {MIN_SIDE}×{MIN_SIDE} px or more"
         )
     for step in steps:
         image = step.apply(image)

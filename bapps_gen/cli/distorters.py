@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bapps_gen.storage.locations import local_path
+from bapps_gen.cli._options import add_zoo
 
 if TYPE_CHECKING:
     from bapps_gen.cnn_distorters.spec import DistorterSpec
@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "--zoo",
-        type=local_path,
-        metavar="DIR",
-        help="your own zoo (default: the one that comes with this package)",
-    )
+    add_zoo(parser, "the one that comes with this package")
     parser.add_argument(
         "--specs", action="store_true", help="list the 96 specs of this package, trained or not"
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from bapps_gen.cnn_distorters.as_distortions import ZooFunction, load_networks, with_zoo
 from bapps_gen.cnn_distorters.zoo import Zoo
+from bapps_gen.distortions.definition import MIN_SIDE
 from bapps_gen.distortions.registry import Registry, load_registry
 from bapps_gen.errors import ImageError, WorkError
 from bapps_gen.imaging.encode import encode_png
@@ -28,7 +29,6 @@ from bapps_gen.manifests.benchmark import (
 from bapps_gen.manifests.rows import Crop, Step
 from bapps_gen.pipelines.benchmarks.plan import (
     MAX_SIDE,
-    MIN_SIDE,
     BenchmarkPlanner,
     BenchmarkSpec,
     Variant,

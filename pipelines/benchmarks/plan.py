@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bapps_gen.checks import check_range
-from bapps_gen.distortions.definition import MAX_PARAMETERS, Distortion, SeverityParameter
+from bapps_gen.distortions.definition import MAX_PARAMETERS, MIN_SIDE, Distortion, SeverityParameter
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.manifests.benchmark import REFERENCE_FOLDER
@@ -32,8 +32,6 @@ BENCHMARK_VERSION = 1
 MAX_LEVELS = 100
 MAX_PATCHES = 10_000
 
-MIN_SIDE = 8
-"""Distortions take images of 8×8 px or more."""
 MAX_SIDE = 32_766
 """OpenCV's warps take sides below 2^15 px."""
 
