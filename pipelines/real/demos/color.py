@@ -1,7 +1,7 @@
-"""Colourisation: a grey photo coloured from a little of its colours, or from other photos.
+"""Colorization: a gray photo colored from a little of its colors, or from other photos.
 
-The paper's outputs are of networks that know the grey photo alone (section 2.1). Algorithms
-without training need more: a few coloured points (hints), the chroma at a sixteenth of the
+The paper's outputs are of networks that know the gray photo alone (section 2.1). Algorithms
+without training need more: a few colored points (hints), the chroma at a sixteenth of the
 resolution, or other photos (donors) to learn from. All keep the photo's luma (BT.601).
 Numbers of hints, neighbours and features are this project's own choices.
 """
@@ -29,20 +29,20 @@ _LEARNT_SIDE = 64  # and chroma is predicted at this
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """Coloured points.
+    """Colored points.
 
     Args:
-        places: row and column in px, int (N, 2).
+        points: row and column in px, int (N, 2).
         chroma: Cr and Cb about 0, float32 (N, 2).
     """
 
-    places: NDArray[np.intp]
+    points: NDArray[np.intp]
     chroma: Plane
 
 
 @dataclass(frozen=True, slots=True)
-class Grey:
-    """A grey photo, and what is known of colours.
+class Gray:
+    """A gray photo, and what is known of colors.
 
     Args:
         luma: uint8 (H, W).
@@ -73,24 +73,24 @@ def prepare(photo: Image, donors: tuple[Image, ...], rng: np.random.Generator) -
         interpolation=cv2.INTER_AREA,
     )
     levels = np.rint(luma * 255).astype(np.uint8)
-    return Scene(photo.copy(), Grey(levels, hints, np.asarray(coarse), donors))
+    return Scene(photo.copy(), Gray(levels, hints, np.asarray(coarse), donors))
 
 
 def _draw_hints(chroma: Plane, cells: int, rng: np.random.Generator) -> Hints:
-    """One place in each cell of a grid."""
+    """One point in each cell of a grid."""
     drawn = rng.random((cells, cells, 2))
     grid = np.moveaxis(np.mgrid[:cells, :cells], 0, -1)
-    places = ((grid + drawn) / cells * chroma.shape[:2]).astype(np.intp).reshape(-1, 2)
-    return Hints(places, np.ascontiguousarray(chroma[places[:, 0], places[:, 1]]))
+    points = ((grid + drawn) / cells * chroma.shape[:2]).astype(np.intp).reshape(-1, 2)
+    return Hints(points, np.ascontiguousarray(chroma[points[:, 0], points[:, 1]]))
 
 
-def grey(given: Grey) -> Image:
-    """No colour at all."""
+def gray(given: Gray) -> Image:
+    """No color at all."""
     return np.repeat(given.luma[..., None], 3, axis=-1)
 
 
-def levin(given: Grey, cells: int) -> Image:
-    """Hints spread where luma is alike (Levin, Lischinski and Weiss, SIGGRAPH 2004).
+def levin(given: Gray, cells: int) -> Image:
+    """Hints spread where luma is similar (Levin, Lischinski and Weiss, SIGGRAPH 2004).
 
     Each pixel's chroma is the mean of its eight neighbours', weighted by likeness of luma; the
     sparse linear system is solved at a resolution of at most 128 px and enlarged by luma.
@@ -102,8 +102,8 @@ def levin(given: Grey, cells: int) -> Image:
     height, width = small.shape
     hints = given.hints[cells]
     scale = np.array(small.shape) / given.luma.shape
-    places = (hints.places * scale).astype(np.intp)
-    flat = places[:, 0] * width + places[:, 1]
+    points = (hints.points * scale).astype(np.intp)
+    flat = points[:, 0] * width + points[:, 1]
     fixed, which = np.unique(flat, return_index=True)
 
     rows, columns, weights = _affinities(small)
@@ -157,13 +157,13 @@ def _affinities(
     return rows, columns, weights / total[rows]
 
 
-def bilinear_chroma(given: Grey) -> Image:
-    """The coarse chroma enlarged by bilinear interpolation: colours bleed over edges."""
+def bilinear_chroma(given: Gray) -> Image:
+    """The coarse chroma enlarged by bilinear interpolation: colors bleed over edges."""
     chroma = cv2.resize(given.coarse, given.luma.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return join_luma(given.unit, np.asarray(chroma))
 
 
-def joint_bilateral(given: Grey) -> Image:
+def joint_bilateral(given: Gray) -> Image:
     """The coarse chroma by joint bilateral upsampling (Kopf et al., SIGGRAPH 2007).
 
     The mean of 5×5 coarse pixels, weighted by nearness (σ 1 coarse pixel) and by likeness of luma
@@ -182,14 +182,14 @@ def joint_bilateral(given: Grey) -> Image:
             row, column = np.rint(y).astype(int) + down, np.rint(x).astype(int) + right
             near = np.exp(-0.5 * ((row - y)[:, None] ** 2 + (column - x) ** 2))
             at = np.ix_(np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1))
-            alike = np.exp(-0.5 * ((luma - coarse_luma[at]) / 0.06) ** 2) + 1e-6
-            weight = (near * alike).astype(np.float32)[..., None]
+            similar = np.exp(-0.5 * ((luma - coarse_luma[at]) / 0.06) ** 2) + 1e-6
+            weight = (near * similar).astype(np.float32)[..., None]
             total += weight * given.coarse[at]
             weights += weight
     return join_luma(luma, total / weights)
 
 
-def guided(given: Grey) -> Image:
+def guided(given: Gray) -> Image:
     """The coarse chroma as a local linear function of luma (guided filter: He and Sun 2015)."""
     luma = given.unit
     columns, rows = given.coarse.shape[1::-1]
@@ -197,10 +197,10 @@ def guided(given: Grey) -> Image:
     return _join_guided(given, np.asarray(small, np.float32), given.coarse, side=3)
 
 
-def luma_rank(given: Grey) -> Image:
-    """A donor's mean chroma at the same rank of luma: a palette laid over the grey scale.
+def luma_rank(given: Gray) -> Image:
+    """A donor's mean chroma at the same rank of luma: a palette laid over the gray scale.
 
-    As histogram matching in the transfer of colours between images (Reinhard et al. 2001 match
+    As histogram matching in the transfer of colors between images (Reinhard et al. 2001 match
     mean and deviation), in 32 steps of rank, from the donor whose luma is distributed likest.
     """
     luma, chroma = split_luma(_likest(given))
@@ -215,7 +215,7 @@ def luma_rank(given: Grey) -> Image:
     return join_luma(given.unit, table[given.luma])
 
 
-def welsh(given: Grey) -> Image:
+def welsh(given: Gray) -> Image:
     """Each pixel takes the chroma of one like it in the donor (Welsh, Ashikhmin and Mueller 2002).
 
     Likeness is of luma, brought to the donor's mean and deviation first, and of its deviation in
@@ -234,11 +234,11 @@ def welsh(given: Grey) -> Image:
     at = np.ix_(rows, columns)
     known = np.dstack([donor_luma, _deviation(donor_luma, 5)])[at].reshape(-1, 2)
     wanted = np.dstack([matched, _deviation(matched.astype(np.float32), 5)]).reshape(-1, 2)
-    _, found = cKDTree(known).query(wanted)
-    return join_luma(luma, donor_chroma[at].reshape(-1, 2)[found].reshape(*luma.shape, 2))
+    _, nearest = cKDTree(known).query(wanted)
+    return join_luma(luma, donor_chroma[at].reshape(-1, 2)[nearest].reshape(*luma.shape, 2))
 
 
-def neighbours(given: Grey) -> Image:
+def neighbours(given: Gray) -> Image:
     """The mean chroma of the 40 pixels of all donors nearest in six features.
 
     Nearest-neighbour regression. Features are luma, its means over 5 and 17 px, its deviations
@@ -249,21 +249,21 @@ def neighbours(given: Grey) -> Image:
     from scipy.spatial import cKDTree
 
     small = reduced(given.unit, _LEARNT_SIDE)
-    parts, colours = [], []
+    parts, colors = [], []
     for donor in given.donors:
         luma, chroma = split_luma(donor)
         donor_luma = reduced(luma, _LEARNT_SIDE)
         donor_chroma = cv2.resize(chroma, donor_luma.shape[::-1], interpolation=cv2.INTER_AREA)
         parts.append(_features(donor_luma))
-        colours.append(np.asarray(donor_chroma, np.float32).reshape(-1, 2))
+        colors.append(np.asarray(donor_chroma, np.float32).reshape(-1, 2))
     known, wanted = np.concatenate(parts), _features(small)
     scale = np.maximum(known.std(axis=0), 1e-3) * (1, 1, 1, 1, 1, 2)
-    _, found = cKDTree(known / scale).query(wanted / scale, k=40)
-    mean = np.concatenate(colours)[found].mean(axis=1)
+    _, nearest = cKDTree(known / scale).query(wanted / scale, k=40)
+    mean = np.concatenate(colors)[nearest].mean(axis=1)
     return _join_guided(given, small, mean.reshape(*small.shape, 2))
 
 
-def _likest(given: Grey) -> Image:
+def _likest(given: Gray) -> Image:
     """The donor whose quantiles of luma are nearest, in the mean of absolute differences."""
     steps = np.linspace(0, 1, 33)
     wanted = np.quantile(given.unit, steps)
@@ -294,7 +294,7 @@ def _deviation(luma: Plane, side: int) -> Plane:
     return np.sqrt(np.maximum(square - mean * mean, 0)).astype(np.float32)
 
 
-def _join_guided(given: Grey, small: Plane, chroma: Plane, side: int = 5) -> Image:
+def _join_guided(given: Gray, small: Plane, chroma: Plane, side: int = 5) -> Image:
     """Small chroma enlarged by the luma: in windows of `side` px it is a linear function of that.
 
     The fast guided filter (He and Sun 2015) with ε = 1e-3.
@@ -322,12 +322,12 @@ def _join_guided(given: Grey, small: Plane, chroma: Plane, side: int = 5) -> Ima
 
 
 TASK = DemoTask(
-    summary="grey photos coloured",
+    summary="gray photos colored",
     least=64,
-    coloured=True,
+    colored=True,
     prepare=prepare,
     algorithms={
-        "grey": grey,
+        "grey": gray,
         "levin-sparse": partial(levin, cells=SPARSE),
         "levin-dense": partial(levin, cells=DENSE),
         "bilinear-chroma": bilinear_chroma,

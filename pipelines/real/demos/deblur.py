@@ -119,7 +119,7 @@ def wiener_gaussian(blurred: Blurred) -> Image:
 def unsupervised_wiener(blurred: Blurred) -> Image:
     """Wiener's filter whose weights are estimated (Orieux, Giovannelli and Rodet, JOSA A 2010).
 
-    Of luma alone, since it leaves noise that would be coloured; the sampler's seed is fixed. The
+    Of luma alone, since it leaves noise that would be colored; the sampler's seed is fixed. The
     prior is a Laplacian with a quarter of the pixel itself added, which rings less than scikit-
     image's own, the Laplacian alone. Ringing stays, as the estimates know of no border.
     """
@@ -240,7 +240,7 @@ def _wrapping(image: Plane, pad: int, axis: int) -> Plane:
 TASK = DemoTask(
     summary="photos blurred by motion and restored",
     least=64 + 2 * _MARGIN,
-    coloured=False,
+    colored=False,
     prepare=prepare,
     algorithms={
         "blurred": untouched,

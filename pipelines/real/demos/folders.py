@@ -40,7 +40,7 @@ OUTPUTS_FOLDER = "outputs"
 DEMO = Layout("demo", INFO_NAME, folders=(REFERENCE_FOLDER, OUTPUTS_FOLDER))
 
 _DONOR_SIDE = 256
-_LEAST_CHROMA = 2.0  # mean distance of R, G and B from their mean, in levels, of a coloured photo
+_LEAST_CHROMA = 2.0  # mean distance of R, G and B from their mean, in levels, of a colored photo
 _NAME_LENGTH = 60
 _PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -71,8 +71,8 @@ def make_demo(
 ) -> DemoFolders:
     """Make the ground truth and the outputs of every algorithm of a task from ordinary photos.
 
-    From each photo one part of at most 512×512 px is used, at a place drawn from the seed; a photo
-    with more than twice that along its shorter side is reduced by a whole number first (k×k
+    From each photo one part of at most 512×512 px is used, at a position drawn from the seed; a
+    photo with more than twice that along its shorter side is reduced by a whole number first (k×k
     means). 24 photos take 15 to 45 seconds of processor time and 100 to 280 MB of PNG files.
 
     Photos are taken in an order drawn from the seed, each content once. What is made of one
@@ -103,9 +103,9 @@ def make_demo(
         _describe(folder, _parameters(task, images, limit, seed))
         outputs = {name: folder / OUTPUTS_FOLDER / name for name in demo.algorithms}
         folders = DemoFolders(folder / REFERENCE_FOLDER, outputs)
-        for place in (folders.reference, *outputs.values()):
-            make_folder(place)
-            remove_leftovers(place)
+        for pictures in (folders.reference, *outputs.values()):
+            make_folder(pictures)
+            remove_leftovers(pictures)
         chosen = _choose(task, images, folders, limit, seed)
         context = _Context(task, images, folders, seed)
         total = len(chosen) * (1 + len(outputs))
@@ -174,8 +174,8 @@ class _Context:
 
     def missing(self, photo: _Photo) -> list[str]:
         """The algorithms whose output is still to be made, and "" for the ground truth."""
-        places = {"": self.folders.reference, **self.folders.outputs}
-        return [name for name, place in places.items() if not (place / photo.file).exists()]
+        parts = {"": self.folders.reference, **self.folders.outputs}
+        return [name for name, part in parts.items() if not (part / photo.file).exists()]
 
 
 def _choose(task: str, images: Source, folders: DemoFolders, limit: int, seed: int) -> list[_Photo]:
@@ -202,7 +202,7 @@ def _choose(task: str, images: Source, folders: DemoFolders, limit: int, seed: i
     if not chosen:
         raise SourceError(
             f"no photo of {len(seen)} can be used for {task}; the first: {first_reason}; "
-            f"give whole colour photos of at least {find_task(task).least} px a side"
+            f"give whole color photos of at least {find_task(task).least} px a side"
         )
     return chosen
 
@@ -210,7 +210,7 @@ def _choose(task: str, images: Source, folders: DemoFolders, limit: int, seed: i
 def _file_name(name: str, sha256: str) -> str:
     """A flat file name that no other photo has: what is readable of its own, and its digest."""
     path = PurePosixPath(name)
-    # a suffix such as "parquet#12" tells more than the kind of file
+    # a suffix such as "parquet#12" says more than the kind of file
     readable = path.name if "#" in path.suffix else path.stem
     plain = _PLAIN.sub("_", readable).strip("._")[:_NAME_LENGTH]
     return f"{plain}-{sha256[:12]}.png" if plain else f"{sha256[:12]}.png"
@@ -224,15 +224,15 @@ def _check_usable(task: str, image: Image) -> None:
             f"{width}×{height} px is smaller than the {demo.least}×{demo.least} px that {task} "
             "takes"
         )
-    if demo.coloured:
+    if demo.colored:
         small = reduced(image, _DONOR_SIDE).astype(np.float32)
         if np.abs(small - small.mean(axis=-1, keepdims=True)).mean() < _LEAST_CHROMA:
-            raise ImageError("a photo without colour")
+            raise ImageError("a photo without color")
 
 
 def _jobs(chosen: list[_Photo], donors: int) -> Iterator[_Job]:
-    for place, photo in enumerate(chosen):
-        others = [*chosen[place + 1 :], *chosen[:place]][:donors] or [photo]
+    for index, photo in enumerate(chosen):
+        others = [*chosen[index + 1 :], *chosen[:index]][:donors] or [photo]
         yield _Job(photo, tuple(other.index for other in others) if donors else ())
 
 
@@ -290,7 +290,7 @@ class _Maker:
 
 
 def _draw_part(image: Image, rng: np.random.Generator) -> Image:
-    """A part of at most SIDE×SIDE px at a drawn place, of the photo reduced if it is large."""
+    """A part of at most SIDE×SIDE px at a drawn position, of the photo reduced if it is large."""
     times = max(1, min(image.shape[:2]) // (2 * SIDE))
     if times > 1:
         height, width = (side - side % times for side in image.shape[:2])

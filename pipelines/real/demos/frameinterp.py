@@ -167,7 +167,7 @@ def phase_correlation(frames: Frames) -> Image:
 
 
 def ecc_affine(frames: Frames) -> Image:
-    """The mean of both frames moved halfway by one affine motion, found by ECC maximisation.
+    """The mean of both frames moved halfway by one affine motion, found by ECC maximization.
 
     Evangelidis and Psarakis, TPAMI 2008. Where it does not converge (flat frames), the motion is
     taken as none.
@@ -194,7 +194,7 @@ def block_matching(frames: Frames) -> Image:
     """Bilateral block matching as in televisions (Choi, Han, Kim and Ko, IEEE TCSVT 2007).
 
     For every block of 16×16 px of the middle frame, all symmetric motions through it up to 1/14
-    of the shorter side are tried; the least absolute difference of grey, plus a little for
+    of the shorter side are tried; the least absolute difference of gray, plus a little for
     length, wins.
     """
     before, after = _grey(frames)
@@ -210,9 +210,9 @@ def block_matching(frames: Frames) -> Image:
     before = np.asarray(cv2.copyMakeBorder(before, *padding, cv2.BORDER_REPLICATE), np.uint8)
     after = np.asarray(cv2.copyMakeBorder(after, *padding, cv2.BORDER_REPLICATE), np.uint8)
 
-    def moved(grey: Image, x: int, y: int) -> Image:
+    def moved(gray: Image, x: int, y: int) -> Image:
         top, left = reach + y, reach + x
-        return grey[top : top + blocks[0] * _BLOCK, left : left + blocks[1] * _BLOCK]
+        return gray[top : top + blocks[0] * _BLOCK, left : left + blocks[1] * _BLOCK]
 
     least = np.full(blocks, np.inf, np.float32)
     best = np.zeros((*blocks, 2), np.float32)
@@ -310,8 +310,8 @@ def _at_half_size(
     height, width = first.shape
     half = (width // 2, height // 2)
     small = [
-        cv2.resize(grey, half, interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
-        for grey in (first, second)
+        cv2.resize(gray, half, interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+        for gray in (first, second)
     ]
     rows, columns = estimate(small[0], small[1])
     flow = np.dstack([columns * (width / half[0]), rows * (height / half[1])]).astype(np.float32)
@@ -399,7 +399,7 @@ def _float_grey(frames: Frames) -> tuple[Plane, Plane]:
 TASK = DemoTask(
     summary="the frame between two frames of a photo set in motion",
     least=80,
-    coloured=False,
+    colored=False,
     prepare=prepare,
     algorithms={
         "nearest-frame": nearest_frame,

@@ -34,10 +34,10 @@ class DemoTask:
     """A task with its algorithms.
 
     Args:
-        summary: for people.
+        summary: one line that describes it.
         least: smallest height and width in px that `prepare` takes; the ground truth then has at
             least 64×64 px.
-        coloured: whether grey photos are of no use.
+        colored: whether gray photos cannot be used.
         prepare: makes the scene from a part of a photo, uint8 (H, W, 3); donors, which are other
             photos made small, or the same one where there is no other; and a generator.
         algorithms: by name.
@@ -46,7 +46,7 @@ class DemoTask:
 
     summary: str
     least: int
-    coloured: bool
+    colored: bool
     prepare: Callable[[Image, tuple[Image, ...], np.random.Generator], Scene]
     algorithms: Mapping[str, Algorithm]
     donors: int = 0

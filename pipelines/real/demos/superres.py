@@ -246,7 +246,7 @@ def _at_factor(method: Method, factor: int) -> Algorithm:
 TASK = DemoTask(
     summary="photos reduced 2, 3 and 4 times and enlarged again",
     least=6 * _MULTIPLE,
-    coloured=False,
+    colored=False,
     prepare=prepare,
     algorithms={
         f"{name}-x{factor}": _at_factor(method, factor)

@@ -289,7 +289,7 @@ def test_a_motion_kernel_is_a_line_of_its_length_and_angle(length, angle):
 
 
 def patchwork() -> np.ndarray:
-    """Four areas, each of one colour and of a luma of its own."""
+    """Four areas, each of one color and of a luma of its own."""
     picture = np.empty((128, 128, 3), np.uint8)
     picture[:64, :64], picture[:64, 64:] = (200, 60, 40), (40, 60, 160)
     picture[64:, :64], picture[64:, 64:] = (60, 190, 90), (240, 220, 120)
@@ -297,7 +297,7 @@ def patchwork() -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["levin-sparse", "levin-dense"])
-def test_hints_recover_areas_of_one_colour(name):
+def test_hints_recover_areas_of_one_color(name):
     made = TASKS["color"].prepare(patchwork(), (patchwork(),), generator(2))
     out = run("color", name, made.given).astype(int)
     error = np.abs(out - made.reference).max(axis=-1)
@@ -305,7 +305,7 @@ def test_hints_recover_areas_of_one_colour(name):
     assert np.mean(error <= 6) > 0.93
 
 
-def test_more_hints_recover_more_colour():
+def test_more_hints_recover_more_color():
     made = scene("color")
     sparse, dense = (
         psnr(output("color", f"levin-{kind}"), made.reference) for kind in ("sparse", "dense")
@@ -314,14 +314,14 @@ def test_more_hints_recover_more_colour():
 
 
 @pytest.mark.parametrize("name", ["luma-rank", "welsh", "nearest-neighbours"])
-def test_a_donor_like_the_photo_gives_the_photos_colours(name):
+def test_a_donor_like_the_photo_gives_the_photos_colors(name):
     made = TASKS["color"].prepare(patchwork(), (patchwork(),), generator(2))
     assert psnr(run("color", name, made.given), made.reference) > 25
 
 
 @pytest.mark.parametrize("name", demo_algorithms("color"))
-def test_colouring_keeps_luma(name):
-    # of a photo whose colours are pale, so that none is clipped
+def test_coloring_keeps_luma(name):
+    # of a photo whose colors are pale, so that none is clipped
     pale = (96 + photo(3, 100, 100) / 4).astype(np.uint8)
     made = TASKS["color"].prepare(pale, (pale[::2, ::2],), generator(1))
     luma = color.split_luma(run("color", name, made.given))[0]
@@ -464,17 +464,17 @@ def test_photos_that_cannot_be_used_are_left_out_with_the_reason(
     assert "skipped broken.png" in caplog.text
 
 
-def test_colouring_leaves_out_photos_without_colour(few, some, tmp_path, caplog, monkeypatch):
+def test_coloring_leaves_out_photos_without_color(few, some, tmp_path, caplog, monkeypatch):
     grey = np.repeat(photo(9)[..., :1], 3, axis=-1)
     save_photo(some / "grey.png", grey)
     source = open_source([some])
-    cheap = {"grey": color.grey, "guided-filter": color.guided}
+    cheap = {"grey": color.gray, "guided-filter": color.guided}
     monkeypatch.setitem(catalogue.TASKS, "color", replace(TASKS["color"], algorithms=cheap))
     assert len(list(make_demo("deblur", source, tmp_path / "x").reference.iterdir())) == 4
     with caplog.at_level(logging.WARNING):
         made = make_demo("color", source, tmp_path / "demo")
     assert len(list(made.reference.iterdir())) == 3
-    assert "skipped grey.png: a photo without colour" in caplog.text
+    assert "skipped grey.png: a photo without color" in caplog.text
 
 
 def test_no_usable_photo_is_an_error_that_names_the_first(tmp_path):

@@ -151,7 +151,7 @@ def test_everything_that_rows_depend_on_is_in_the_digest():
     assert len(digests | {SPEC.digest}) == len(changes) + 1
 
 
-def test_rescaling_is_for_frame_interpolation_and_colourisation():
+def test_rescaling_is_for_frame_interpolation_and_colorization():
     assert {name for name, task in TASKS.items() if task.scale != (1.0, 1.0)} == {
         "frameinterp",
         "color",
