@@ -195,7 +195,7 @@ def benchmark_table(rows: Sequence[BenchmarkRow], schema: pa.Schema) -> pa.Table
 
 
 def write_image_rows(folder: Path, image: int, table: pa.Table) -> None:
-    """Store the rows of an image of which every picture is in its place."""
+    """Store the rows of an image whose pictures are all there."""
     with whole_file(_rows_path(folder, image)) as path:
         pq.write_table(table, path)
 
@@ -208,8 +208,8 @@ def read_image_rows(folder: Path, image: int) -> pa.Table | None:
         return None
 
 
-def stored_images(folder: Path) -> list[int]:
-    """Indices of the images whose rows `write_image_rows` stored, in order."""
+def pending_images(folder: Path) -> list[int]:
+    """Indices of the images whose rows are not in the manifest yet, in order."""
     return sorted(int(path.stem) for path in (folder / ROWS_FOLDER).glob("*.parquet"))
 
 

@@ -20,7 +20,7 @@ COLLECTION_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class SetRecord:
-    """One set as `collection.json` tells of it.
+    """One set in `collection.json`.
 
     Args:
         path: its folder, "TASK/SPLIT/NAME".
@@ -53,7 +53,7 @@ class SetRecord:
 
     @property
     def state(self) -> str:
-        """For people: "complete", "incomplete", "not made", or "failed: …"."""
+        """As text: "complete", "incomplete", "not made", or "failed: …"."""
         if self.complete:
             return "complete"
         if self.problem:
@@ -84,7 +84,7 @@ class CollectionInfo:
         version: of this package.
         command: that was run last.
         sets: every set of the collection.
-        left_out: reasons by path of sets that belong to it but were not asked for.
+        left_out: reasons by path of sets that belong to it but were left out.
         sources: photos by name.
         shared_photos: contents that occur both in train and in another split.
         format_version: COLLECTION_VERSION.
@@ -114,9 +114,9 @@ class Collection:
         """Where a set lies."""
         return self.folder / record.path
 
-    def settled(self) -> Collection:
+    def refreshed(self) -> Collection:
         """With what is on disk now."""
-        records = tuple(settled(self.set_folder(record), record) for record in self.info.sets)
+        records = tuple(refreshed(self.set_folder(record), record) for record in self.info.sets)
         return replace(self, info=replace(self.info, sets=records))
 
     def datasets(self) -> list[tuple[SetRecord, Dataset]]:
@@ -133,7 +133,7 @@ class Collection:
 
 
 def is_collection(folder: Location) -> bool:
-    """Whether a folder is a collection's."""
+    """Whether a folder holds a collection."""
     return (folder / COLLECTION_NAME).is_file()
 
 
@@ -178,7 +178,7 @@ def open_collection(folder: Location) -> Collection:
         ) from None
 
 
-def settled(folder: Location, record: SetRecord) -> SetRecord:
+def refreshed(folder: Location, record: SetRecord) -> SetRecord:
     """A set's record with what its folder holds now."""
     rows, size, digest = set_state(folder)
     problem = None if rows == record.rows else record.problem

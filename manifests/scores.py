@@ -103,7 +103,7 @@ def write_scores(
         )
 
 
-def stored_info(folder: Location, metric: str, shard: int = 0) -> ScoreInfo | None:
+def score_info(folder: Location, metric: str, shard: int = 0) -> ScoreInfo | None:
     """What a shard's stored distances are of; None where there are none or they are damaged."""
     try:
         with open_parquet(score_path(folder, metric, shard)) as file:
@@ -148,17 +148,17 @@ def _read_table(dataset: Dataset, info: ScoreInfo, shard: int) -> pa.Table:
         raise _Unusable("missing") from None
     except (OSError, pa.ArrowException) as error:
         raise _Unusable(f"damaged ({first_line(error)})") from None
-    found = _info_of(table.schema)
+    stored = _info_of(table.schema)
     first, end = dataset.info.shard_range(shard)
     names = ["id", *distance_names(dataset.info.patches)]
-    if found is None or found.metric != info.metric or table.schema.names != names:
+    if stored is None or stored.metric != info.metric or table.schema.names != names:
         raise _Unusable("not of this format")
-    if found.spec_digest != info.spec_digest:
+    if stored.spec_digest != info.spec_digest:
         raise _Unusable("of another dataset")
-    if found.version != info.version:
-        raise _Unusable(f"of version {found.version} of the metric, not {info.version}")
-    if dict(found.settings) != dict(info.settings):
-        raise _Unusable(f"of other settings ({_settings(found)}, not {_settings(info)})")
+    if stored.version != info.version:
+        raise _Unusable(f"of version {stored.version} of the metric, not {info.version}")
+    if dict(stored.settings) != dict(info.settings):
+        raise _Unusable(f"of other settings ({_settings(stored)}, not {_settings(info)})")
     if table.num_rows != end - first:
         raise _Unusable(f"of {table.num_rows} rows where {end - first} are expected")
     if any(column.null_count for column in table.columns):
@@ -234,9 +234,9 @@ def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def _first_info(dataset: Dataset, metric: str) -> ScoreInfo:
-    """What the first stored distances say they are; the others must be alike."""
+    """What the first stored distances say they are; the others must say the same."""
     for shard in range(dataset.info.shards):
-        info = stored_info(dataset.folder, metric, shard)
+        info = score_info(dataset.folder, metric, shard)
         if info is not None:
             if info.spec_digest != dataset.info.digest:
                 raise _unusable(dataset, info, shard, "of another dataset")

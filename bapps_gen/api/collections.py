@@ -80,7 +80,7 @@ def open_collection(folder: AnyPath) -> Collection:
         >>> collection["jnd/val/traditional"].info.unit
         'pairs'
     """
-    opened = stored.open_collection(location_of(folder)).settled()
+    opened = stored.open_collection(location_of(folder)).refreshed()
     return Collection(opened.folder, opened.info)
 
 

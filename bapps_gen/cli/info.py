@@ -42,7 +42,7 @@ def _collection(options: argparse.Namespace) -> int:
 
     from bapps_gen.manifests.collection import open_collection
 
-    collection = open_collection(options.dataset).settled()
+    collection = open_collection(options.dataset).refreshed()
     info = collection.info
     if options.json:
         states = [{**asdict(record), "state": record.state} for record in info.sets]

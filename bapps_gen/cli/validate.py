@@ -197,7 +197,7 @@ def _validate_collection(options: argparse.Namespace, asked: _Asked) -> int:
     )
     from bapps_gen.pipelines.validation.dataset import METRIC
 
-    collection = open_collection(options.dataset).settled()
+    collection = open_collection(options.dataset).refreshed()
     others = {}
     if options.against:
         others = {

@@ -49,7 +49,6 @@ def whole_file(path: Location) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _uploaded(url: Url) -> Iterator[Path]:
-    above = tempfile.gettempdir()
     try:
         # The name says whose it is, so that it can be removed once that process has been killed.
         with tempfile.TemporaryDirectory(
@@ -60,8 +59,8 @@ def _uploaded(url: Url) -> Iterator[Path]:
             url.upload(temporary)
     except OSError as error:
         raise WorkError(
-            f"cannot write {url} by way of {above}: {error.strerror or error}; free some space "
-            "there or set TMPDIR to another folder, then run the same command again"
+            f"cannot write {url} by way of {tempfile.gettempdir()}: {error.strerror or error}; "
+            "free some space there or set TMPDIR to another folder, then run the same command again"
         ) from error
 
 

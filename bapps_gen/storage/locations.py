@@ -43,7 +43,7 @@ def location_of(text: str | os.PathLike[str] | Url) -> Location:
     text = os.fspath(text)
     if not is_url(text):
         if _CHAIN.match(text) and "://" in text:
-            raise UserError("a chained URL (with '::') cannot be used; name the place itself")
+            raise UserError("a chained URL (with '::') cannot be used; name the location itself")
         if _ONE_SLASH.match(text):
             raise UserError(f"{text} is neither a local path nor a URL; write {_doubled(text)}")
         return Path(text)
@@ -55,7 +55,7 @@ def location_of(text: str | os.PathLike[str] | Url) -> Location:
         return Path(unquote(parts.path))
     head = text.partition("://")[2].partition("/")[0]
     if "::" in text:
-        raise UserError("a chained URL (with '::') cannot be used; name the place itself")
+        raise UserError("a chained URL (with '::') cannot be used; name the location itself")
     if "?" in text or "#" in text:
         bare = redacted(re.split(r"[?#]", text)[0])
         raise UserError(
@@ -69,7 +69,7 @@ def location_of(text: str | os.PathLike[str] | Url) -> Location:
         )
     if not head and (not url.path or url.protocol in _BUCKETS):
         kind = url.protocol if url.protocol in _BUCKETS else "s3"
-        raise UserError(f"{text} names no place; write for example {kind}://bucket/folder")
+        raise UserError(f"{text} names no location; write for example {kind}://bucket/folder")
     return url
 
 
@@ -84,10 +84,10 @@ def local_path(text: str) -> Path:
     Raises:
         UserError: for a URL.
     """
-    place = location_of(text)
-    if isinstance(place, Url):
-        raise UserError(f"{place} is a URL, and this must be local; give a local path")
-    return place
+    location = location_of(text)
+    if isinstance(location, Url):
+        raise UserError(f"{location} is a URL, but this must be local; give a local path")
+    return location
 
 
 def open_file(path: str, buffer: int) -> io.RawIOBase | io.BufferedIOBase:
@@ -96,7 +96,7 @@ def open_file(path: str, buffer: int) -> io.RawIOBase | io.BufferedIOBase:
 
 
 def missing_path(path: str) -> str:
-    """'… does not exist' with the nearest name there is."""
+    """Text that a path does not exist, with the nearest name that does."""
     parent = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(parent):
         while not os.path.isdir(parent):

@@ -1,6 +1,6 @@
 """What the backends of fsspec raise, in one line with a remedy.
 
-Backends are told by the names of their exception classes, so that none needs to be imported.
+Exceptions are recognized by the names of their classes, so that none needs to be imported.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from bapps_gen.errors import BappsGenError, UserError, WorkError, one_line
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 
-_LONGEST = 200  # characters told of what a backend says
+_LONGEST = 200  # characters repeated of what a backend says
 
 _NO_BUCKET = {"NoSuchBucket"}
 _NO_CREDENTIALS = {
@@ -70,7 +70,7 @@ def remote_error(url: str, root: str, error: Exception, doing: str) -> Exception
     """What to raise for a backend's exception.
 
     Args:
-        url: the place, without secrets.
+        url: the location, without secrets.
         root: its protocol and authority, without secrets.
         error: what was raised.
         doing: "read" or "write".
@@ -98,15 +98,15 @@ def remote_error(url: str, root: str, error: Exception, doing: str) -> Exception
             f"in {root}"
         )
     if names & _NO_CONNECTION:
-        place = "the network and AWS_ENDPOINT_URL" if service == "s3" else "the network"
+        what = "the network and AWS_ENDPOINT_URL" if service == "s3" else "the network"
         return WorkError(
-            f"{url} cannot be reached ({text}); check {place}, then run the same command again"
+            f"{url} cannot be reached ({text}); check {what}, then run the same command again"
         )
     if "ParamValidationError" in names:
         return UserError(f"{url} is not a valid URL ({text}); correct it")
     if isinstance(error, NotImplementedError):
         return UserError(
-            f"{url}: {root.partition('://')[0]}:// cannot {doing} this way; use another place"
+            f"{url}: {root.partition('://')[0]}:// cannot {doing} this way; use another location"
         )
     return WorkError(f"cannot {doing} {url}: {text}; run the same command again to resume")
 
@@ -114,11 +114,11 @@ def remote_error(url: str, root: str, error: Exception, doing: str) -> Exception
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """An exception and those it came from."""
     seen: set[int] = set()
-    found: BaseException | None = error
-    while found is not None and id(found) not in seen and not isinstance(found, BappsGenError):
-        seen.add(id(found))
-        yield found
-        found = found.__cause__
+    current: BaseException | None = error
+    while not (current is None or id(current) in seen or isinstance(current, BappsGenError)):
+        seen.add(id(current))
+        yield current
+        current = current.__cause__
 
 
 def _code(error: BaseException) -> str:

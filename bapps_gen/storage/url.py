@@ -60,7 +60,7 @@ class RemoteStat(NamedTuple):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Url:
-    """A place at a URL. Its text never has a user's name or password, which may be secrets.
+    """A location at a URL. Its text never has a user's name or password, which may be secrets.
 
     Methods raise FileNotFoundError where nothing is there, and UserError or WorkError, each one
     line with a remedy, for whatever else a backend raises: no bucket, no credentials, no rights,
@@ -69,7 +69,7 @@ class Url:
     Args:
         root: protocol and authority as given, such as "s3://bucket".
         path: below the root, without slashes at its ends.
-        size: in bytes, where a listing has told it.
+        size: in bytes, where a listing gave it.
     """
 
     root: str
@@ -99,7 +99,7 @@ class Url:
 
     @property
     def parent(self) -> Url:
-        """The place above."""
+        """The folder above."""
         return Url(self.root, posixpath.dirname(self.path))
 
     def __truediv__(self, below: str | os.PathLike[str]) -> Url:
@@ -133,13 +133,13 @@ class Url:
             return ""
 
     def stat(self) -> RemoteStat:
-        """The size, asked for where a listing has not told it."""
+        """The size, asked for where no listing gave it."""
         if self.size is not None:
             return RemoteStat(self.size)
-        found = self._call("read", lambda fs, path: _fresh(fs).info(path))
-        if found["type"] != "file":
+        info = self._call("read", lambda fs, path: _fresh(fs).info(path))
+        if info["type"] != "file":
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(self))
-        return RemoteStat(int(found["size"]))
+        return RemoteStat(int(info["size"]))
 
     def iterdir(self) -> Iterator[Url]:
         """What lies directly below, with sizes; nothing where nothing is there."""
@@ -159,14 +159,16 @@ class Url:
         return (url for url in self.iterdir() if fnmatch.fnmatchcase(url.name, pattern))
 
     def walk(self) -> dict[str, int]:
-        """Size by name, relative to this place, of every object below; "" is the object here.
+        """Size by name, relative to this location, of every object below; "" is the object here.
 
-        A size is -1 where listings do not tell it.
+        A size is -1 where listings do not give it.
         """
-        own, found = self._call("read", lambda fs, path: (path, _fresh(fs).find(path, detail=True)))
+        own, listed = self._call(
+            "read", lambda fs, path: (path, _fresh(fs).find(path, detail=True))
+        )
         return {
             name[len(own) :].strip("/"): int(-1 if (size := entry.get("size")) is None else size)
-            for name, entry in found.items()
+            for name, entry in listed.items()
             if not name.endswith("/")  # what some tools write to stand for a folder
         }
 
@@ -244,7 +246,7 @@ class _RangeFile(io.RawIOBase):
     """An object's content, each read one request for just the bytes asked for."""
 
     def __init__(self, url: Url) -> None:
-        self._url, self._size, self._place = url, url.stat().st_size, 0
+        self._url, self._size, self._position = url, url.stat().st_size, 0
 
     def readable(self) -> bool:
         return True
@@ -253,18 +255,18 @@ class _RangeFile(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        return self._place
+        return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
-        self._place = max(0, start + offset)
-        return self._place
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, start + offset)
+        return self._position
 
     def read(self, size: int | None = -1) -> bytes:
-        left = max(0, self._size - self._place)
+        left = max(0, self._size - self._position)
         size = left if size is None or size < 0 else min(size, left)
-        data = self._url.read_range(self._place, size)
-        self._place += size
+        data = self._url.read_range(self._position, size)
+        self._position += size
         return data
 
     def readinto(self, buffer: Any) -> int:
@@ -282,20 +284,20 @@ def _filesystem(url: Url) -> Any:
     Asynchronous ones serve all threads from one loop; others are of one thread each.
     """
     key: tuple[object, ...] = (os.getpid(), url.root)
-    found = _filesystems.get(key) or _filesystems.get((*key, threading.get_ident()))
-    if found is not None:
-        return found
+    known = _filesystems.get(key) or _filesystems.get((*key, threading.get_ident()))
+    if known is not None:
+        return known
     _check_protocol(url)
     from fsspec.core import url_to_fs
 
     try:
-        found, _ = url_to_fs(url.root if url.root[-1] != "/" else url.full)
+        filesystem, _ = url_to_fs(url.root if url.root[-1] != "/" else url.full)
     except ImportError as error:
         raise missing_package(str(url), url.protocol, error) from error
     except Exception as error:  # see Url._call
         raise remote_error(str(url), redacted(url.root), error, "read") from error
-    _filesystems[key if found.async_impl else (*key, threading.get_ident())] = found
-    return found
+    _filesystems[key if filesystem.async_impl else (*key, threading.get_ident())] = filesystem
+    return filesystem
 
 
 def _check_protocol(url: Url) -> None:

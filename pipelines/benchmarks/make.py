@@ -28,9 +28,9 @@ from bapps_gen.manifests.benchmark import (
     benchmark_schema,
     manifest_tables,
     missing_file,
+    pending_images,
     read_benchmark_info,
     read_image_rows,
-    stored_images,
     write_benchmark_info,
     write_manifest,
 )
@@ -265,7 +265,7 @@ def _stored_tables(folder: Path, names: Sequence[str], rows: int) -> Iterator[tu
     Raises:
         OSError, pa.ArrowException, KeyError, IndexError: when the manifest is damaged.
     """
-    beside = stored_images(folder)
+    beside = pending_images(folder)
     listed = _listed_tables(folder, names, rows)
     upcoming = next(listed, None)
     for image in beside:
@@ -296,7 +296,7 @@ def _finish(
     """Write the manifest from the rows of all images, and remove what it was put together from."""
     manifests = [folder / name for name in (MANIFEST_NAME, TABLE_NAME, PAIRS_NAME)]
     wanted = set(used)
-    if stored_images(folder) or not all(path.exists() for path in manifests):
+    if pending_images(folder) or not all(path.exists() for path in manifests):
         tables = (table for image, table in _stored_tables(folder, names, rows) if image in wanted)
         write_manifest(folder, benchmark_schema(info), tables)
     shutil.rmtree(folder / ROWS_FOLDER, ignore_errors=True)

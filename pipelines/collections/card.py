@@ -1,7 +1,7 @@
 """The data card of a collection: `README.md`, with the YAML that `datasets` and the Hub read.
 
 https://huggingface.co/docs/hub/datasets-manual-configuration describes `configs`; the counts in
-`dataset_info` are what `datasets.load_dataset` holds a loaded split against.
+`dataset_info` are what `datasets.load_dataset` compares a loaded split with.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ class Config:
     @property
     def splits(self) -> dict[str, list[SetRecord]]:
         """Sets by split."""
-        found: dict[str, list[SetRecord]] = {}
+        splits: dict[str, list[SetRecord]] = {}
         for record in self.sets:
-            found.setdefault(record.path.split("/")[1], []).append(record)
-        return found
+            splits.setdefault(record.path.split("/")[1], []).append(record)
+        return splits
 
 
 def configs_of(info: CollectionInfo) -> list[Config]:
@@ -70,27 +70,27 @@ def configs_of(info: CollectionInfo) -> list[Config]:
 
     Sets of which nothing was made yet are left out, for nothing could be loaded.
     """
-    found: dict[str, list[SetRecord]] = {}
+    configs: dict[str, list[SetRecord]] = {}
     made = [record for record in info.sets if record.made]
     for task in _UNITS:
         mine = [record for record in made if record.path.startswith(f"{task}/")]
         for record in mine:
-            found.setdefault(task, []).append(record)
+            configs.setdefault(task, []).append(record)
         for record in mine:
-            found.setdefault(f"{task}-{record.path.rsplit('/', 1)[-1]}", []).append(record)
-    return [Config(name, tuple(records)) for name, records in found.items()]
+            configs.setdefault(f"{task}-{record.path.rsplit('/', 1)[-1]}", []).append(record)
+    return [Config(name, tuple(records)) for name, records in configs.items()]
 
 
 def write_card(folder: Path, info: CollectionInfo) -> Path:
     """Write the data card, and return where it is.
 
-    A card that somebody has edited is never written over: the new one goes beside it.
+    A card that somebody has edited is never overwritten: the new one goes beside it.
 
     Raises:
         WorkError: when it cannot be written.
     """
     path = folder / CARD_NAME
-    if path.exists() and not _is_ours(path):
+    if path.exists() and not _is_unedited(path):
         path = folder / NEW_CARD_NAME
     text = render_card(info, _dataset_infos(folder, info))
     seal = f"{_SEAL}{hashlib.sha256(text.encode()).hexdigest()} -->\n"
@@ -99,8 +99,8 @@ def write_card(folder: Path, info: CollectionInfo) -> Path:
     return path
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether a card is as it was written: its last line has the digest of the rest."""
+def _is_unedited(path: Path) -> bool:
+    """Whether a card is unedited: its last line has the digest of the rest."""
     try:
         text = path.read_bytes()
     except OSError:
@@ -110,14 +110,14 @@ def _is_ours(path: Path) -> bool:
 
 
 def _dataset_infos(folder: Path, info: CollectionInfo) -> dict[str, DatasetInfo]:
-    found = {}
+    infos = {}
     for record in info.sets:
         if record.made:
             try:
-                found[record.path] = read_info(folder / record.path)
+                infos[record.path] = read_info(folder / record.path)
             except BappsGenError as error:
                 logger.warning("%s", error)
-    return found
+    return infos
 
 
 def render_card(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> str:
@@ -134,20 +134,20 @@ def render_card(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> str:
         _intro(info),
         "## Sets",
         _sets_table(info, datasets),
-        *_not_there(info),
+        *_absent(info),
         "## Distortions",
         *_distortions(info, datasets),
         "## How it was made",
-        *_making(info, datasets),
+        *_how_made(info, datasets),
         "## Load it",
         _loading(info, configs),
         "## Check it",
         _checking(),
         "## Columns",
         _COLUMNS,
-        "## Licence",
-        "The patches are parts of the photos named above and stand under the licences of these; "
-        "whoever passes the collection on states them here.",
+        "## License",
+        "The patches are parts of the photos named above, whose licenses apply to them; state "
+        "these here before you share the collection.",
         "## Citation",
         "This collection follows the BAPPS dataset and is not part of it; please cite the paper.",
         f"```bibtex\n{CITATION}\n```",
@@ -168,9 +168,9 @@ def _front_matter(info: CollectionInfo, configs: list[Config]) -> Iterator[str]:
     yield from _listed("tags", tags)
     if configs:
         yield "configs:"
-    for place, config in enumerate(configs):
+    for index, config in enumerate(configs):
         yield f"- config_name: {_text(config.name)}"
-        if place == 0:
+        if index == 0:
             yield "  default: true"
         yield "  data_files:"
         for split, records in config.splits.items():
@@ -240,20 +240,20 @@ def _sets_table(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> str:
             f"| {record.bytes / 1e6:.1f} |"
         )
     note = (
-        "A row's `spec_digest` tells which set it is from where several are loaded together."
+        "Where several sets are loaded together, a row's `spec_digest` says which one it is from."
         if datasets
         else ""
     )
     return "\n".join(lines) + (f"\n\n{note}" if note else "")
 
 
-def _not_there(info: CollectionInfo) -> Iterator[str]:
+def _absent(info: CollectionInfo) -> Iterator[str]:
     absent = [
         *((record.path, record.state) for record in info.sets if not record.complete),
         *((path, f"left out: {why}") for path, why in info.left_out.items()),
     ]
     if absent:
-        yield "Not here, or not whole:"
+        yield "Missing or incomplete:"
         yield "\n".join(f"- `{path}`: {why}" for path, why in absent)
 
 
@@ -264,9 +264,9 @@ def _distortions(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> Iter
     lines = ["| set | distortions |", "|---|---|"]
     for record in info.sets:
         if record.path in datasets:
-            told = describe_distortions(datasets[record.path])
+            made_with = describe_distortions(datasets[record.path])
             demo = "a demo: " if record.options.get("demo") else ""
-            lines.append(f"| `{record.path}` | {demo}{told} |")
+            lines.append(f"| `{record.path}` | {demo}{made_with} |")
     yield "\n".join(lines)
     failures = {
         name: why for info in datasets.values() for name, why in info.source_failures.items()
@@ -278,23 +278,23 @@ def _distortions(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> Iter
 def describe_distortions(info: DatasetInfo) -> str:
     """What a set's distorted patches were made with, on one line."""
     spec = info.spec
-    told = []
+    parts = []
     choices: Any = spec.get("choices", ())
     if choices:
         pairs = sum("+" in choice for choice in choices)
-        told.append(f"{len(choices) - pairs} distortions and {pairs} compositions of two")
+        parts.append(f"{len(choices) - pairs} distortions and {pairs} compositions of two")
         low, high = spec["severity"]
-        told[-1] += f", severity {low:g} to {high:g}"
+        parts[-1] += f", severity {low:g} to {high:g}"
     if distorters := spec.get("distorters", ()):
-        told.append(f"{len(distorters)} CNN distorters")
+        parts.append(f"{len(distorters)} CNN distorters")
     if spec.get("sequences") is not None:
-        told.append(f"a CNN distorter followed by a distortion in {100 * spec['sequences']:g} %")
+        parts.append(f"a CNN distorter followed by a distortion in {100 * spec['sequences']:g} %")
     if algorithms := spec.get("algorithms", ()):
-        told.append(f"outputs of {', '.join(sorted(name for name, _ in algorithms))}")
-    return "; ".join(told) or info.kind
+        parts.append(f"outputs of {', '.join(sorted(name for name, _ in algorithms))}")
+    return "; ".join(parts) or info.kind
 
 
-def _making(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> Iterator[str]:
+def _how_made(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> Iterator[str]:
     if info.command:
         yield f"```bash\n{info.command}\n```"
     yield (
@@ -352,7 +352,7 @@ def _checking() -> str:
     return (
         "```bash\nbapps-gen info DIR        # what is there\n"
         "bapps-gen verify DIR      # every row made again from the photos and compared\n"
-        "bapps-gen validate DIR    # is it good? numbers and pictures\n```"
+        "bapps-gen validate DIR    # numbers and pictures of its quality\n```"
     )
 
 
@@ -366,5 +366,5 @@ _COLUMNS = """\
 | `source_path`, `source_sha256`, `scale`, `crop` | where in which photo |
 | `ref_hash`, `p0_hash`, `p1_hash` | XXH3-128 of the raw pixels |
 | `spec_digest` | of the set's spec |
-| `judge`, `judge_count` | of triplets: share of people that prefer `p1`, and how many; null |
-| `same`, `same_count` | of pairs: share of people that call both the same, and how many; null |"""
+| `judge`, `judge_count` | of triplets: share of people who prefer `p1`, and how many; null |
+| `same`, `same_count` | of pairs: share of people who call both the same, and how many; null |"""

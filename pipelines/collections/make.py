@@ -18,7 +18,7 @@ from bapps_gen.manifests.collection import (
     SourceRecord,
     is_collection,
     open_collection,
-    settled,
+    refreshed,
     write_collection,
 )
 from bapps_gen.pipelines.collections.card import write_card
@@ -74,8 +74,8 @@ def make_collection(
         WorkError: when the folder cannot be written.
     """
     with claim(plan.folder, COLLECTION):
-        book = _Book(plan, command)
-        card = book.write()
+        manifest = Manifest(plan, command)
+        card = manifest.write()
         total = sum(item.kept + item.missing_rows for item in plan.sets)
         done = sum(item.kept for item in plan.sets)
         if progress:
@@ -85,30 +85,33 @@ def make_collection(
             if started:
                 started(item)
 
-            def one(rows: int, _: int, before: int = done - item.kept, whole: int = total) -> None:
-                if progress:
-                    progress(before + rows, whole)
-
             try:
-                report = _make(item, workers, one)
-            except BaseException:  # stopped: what is there is told all the same
+                report = _make(item, workers, _part_of(progress, done - item.kept, total))
+            except BaseException:  # stopped: what is there is recorded all the same
                 with contextlib.suppress(BappsGenError):
-                    book.settle(item.entry.path, None)
-                    book.write()
+                    manifest.update(item.entry.path, None)
+                    manifest.write()
                 raise
             if report.report is None:
                 total -= item.missing_rows
             else:
                 done += item.missing_rows
-            book.settle(item.entry.path, report.problem)
-            card = book.write()
+            manifest.update(item.entry.path, report.problem)
+            card = manifest.write()
             reports.append(report)
             if finished:
                 finished(report)
-        return CollectionReport(tuple(reports), book.info, card)
+        return CollectionReport(tuple(reports), manifest.info, card)
 
 
-def _make(planned: PlannedSet, workers: Workers, progress: Progress) -> SetReport:
+def _part_of(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """Progress of one set as part of that of all sets, `before` rows of which are done."""
+    if progress is None:
+        return None
+    return lambda rows, _: progress(before + rows, total)
+
+
+def _make(planned: PlannedSet, workers: Workers, progress: Progress | None) -> SetReport:
     if planned.problem or planned.prepared is None or planned.means is None:
         return SetReport(planned, None, planned.problem)
     try:
@@ -123,8 +126,8 @@ def _make(planned: PlannedSet, workers: Workers, progress: Progress) -> SetRepor
     return SetReport(planned, report, None)
 
 
-class _Book:
-    """The records of a collection, kept up to date with what is on disk."""
+class Manifest:
+    """What `collection.json` and the data card say, kept up to date with what is on disk."""
 
     def __init__(self, plan: CollectionPlan, command: str) -> None:
         spec, folder = plan.spec, plan.folder
@@ -145,9 +148,9 @@ class _Book:
                 source.digest,
             )
         self._folder = folder
-        self._records = {path: settled(folder / path, record) for path, record in records.items()}
+        self._records = {path: refreshed(folder / path, record) for path, record in records.items()}
         for item in plan.sets:
-            self.settle(item.entry.path, item.problem)
+            self.update(item.entry.path, item.problem)
         self._info = CollectionInfo(
             name=spec.name,
             seed=spec.seed,
@@ -163,13 +166,15 @@ class _Book:
 
     @property
     def info(self) -> CollectionInfo:
+        """Of the collection as it is now."""
         return replace(self._info, sets=tuple(self._records.values()))
 
-    def settle(self, path: str, problem: str | None) -> None:
+    def update(self, path: str, problem: str | None) -> None:
         """Look again at what there is of a set."""
         record = replace(self._records[path], problem=problem)
-        self._records[path] = settled(self._folder / path, record)
+        self._records[path] = refreshed(self._folder / path, record)
 
     def write(self) -> Path:
+        """Write both, and return where the card is."""
         write_collection(self._folder, self.info)
         return write_card(self._folder, self.info)

@@ -24,8 +24,8 @@ from bapps_gen.manifests.scores import (
     SCORES,
     ScoreInfo,
     score_fault,
+    score_info,
     score_path,
-    stored_info,
     write_scores,
 )
 from bapps_gen.metrics import METRICS, Metric, load_metric, metric_spec
@@ -246,7 +246,7 @@ def _rows_of(dataset: Dataset, shard: int) -> int:
 
 
 def _is_scored(dataset: Dataset, name: str) -> bool:
-    info = stored_info(dataset.folder, name)
+    info = score_info(dataset.folder, name)
     if info is None or info.version != metric_spec(name).version:
         return False
     if info.spec_digest != dataset.info.digest:
