@@ -22,6 +22,8 @@ What `__all__` names is public, and all else is private. Names are imported when
 used, so that `import bapps_gen` takes no time.
 """
 
+from bapps_gen.version import __version__ as __version__
+
 TYPE_CHECKING = False  # type checkers take it for true; `typing` itself is not imported
 if TYPE_CHECKING:
     from bapps_gen.api.benchmarks import Benchmark, make_benchmark, open_benchmark
@@ -66,8 +68,6 @@ if TYPE_CHECKING:
     from bapps_gen.metrics.table import load_metric
     from bapps_gen.pipelines.datasets.verify import VerifyReport
     from bapps_gen.pipelines.scoring.evaluate import Evaluation
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BappsGenError",

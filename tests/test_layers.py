@@ -11,6 +11,7 @@ from support.package import MODULES, PACKAGES
 ORDER = (
     ("bapps_gen.__main__",),
     ("bapps_gen.cli",),
+    ("bapps_gen",),
     ("bapps_gen.api",),
     ("bapps_gen.pipelines.collections",),
     ("bapps_gen.pipelines.validation", "bapps_gen.pipelines.benchmarks"),
@@ -25,7 +26,7 @@ ORDER = (
     ("bapps_gen.storage",),
     ("bapps_gen.seeding",),
     ("bapps_gen.checks",),
-    ("bapps_gen.errors", "bapps_gen", "bapps_gen.pipelines"),
+    ("bapps_gen.errors", "bapps_gen.version", "bapps_gen.pipelines"),
 )
 LEVEL = {room: len(ORDER) - line for line, rooms in enumerate(ORDER) for room in rooms}
 

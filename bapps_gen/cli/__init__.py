@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-import bapps_gen
 from bapps_gen.errors import BappsGenError
+from bapps_gen.version import __version__
 
 # name, module (imported only when the command is called, so that help starts fast), help
 COMMANDS = (
@@ -59,7 +59,7 @@ def build_parser(chosen: str | None) -> Parser:
         epilog="`bapps-gen COMMAND --help` explains a command.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {bapps_gen.__version__}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True
     )

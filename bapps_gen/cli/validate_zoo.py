@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-import bapps_gen
 from bapps_gen.cli._options import add_source, progress_bar, workers_of
 from bapps_gen.errors import UserError
 from bapps_gen.storage.locations import local_path
+from bapps_gen.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,7 +122,7 @@ def run_zoo(options: argparse.Namespace, unused: Sequence[tuple[str, Any]]) -> i
     found = judge_zoo(zoo, measures, source, seed, failures=failures)
     inputs = cut.patches[list(shown)]
     shipped = zoo.folder == SHIPPED
-    name = f"the zoo of bapps-gen {bapps_gen.__version__}" if shipped else zoo.folder.resolve().name
+    name = f"the zoo of bapps-gen {__version__}" if shipped else zoo.folder.resolve().name
     with whole_file(options.out) as path:
         path.write_text(render_zoo_report(name, found, inputs, measures.shown), encoding="utf-8")
     if options.json is not None:

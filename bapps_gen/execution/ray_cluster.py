@@ -14,10 +14,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import bapps_gen
 from bapps_gen.errors import UserError, WorkError, one_line, out_of_range
 from bapps_gen.execution.ray_node import requirements
 from bapps_gen.execution.workers import RayCluster, available_cores
+from bapps_gen.version import __version__
 
 LOCAL = "local"
 
@@ -118,7 +118,7 @@ def raise_mismatch(answer: str | tuple[str, str] | None) -> None:
     if answer is not None:
         node, reason = answer
         raise WorkError(
-            f"node {node} has no bapps-gen {bapps_gen.__version__} for the Python that runs Ray "
+            f"node {node} has no bapps-gen {__version__} for the Python that runs Ray "
             f"there ({reason}); install it with `pip install 'bapps-gen[ray]'` on every node"
         )
 

@@ -12,10 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import bapps_gen
 from bapps_gen.errors import BappsGenError, WorkError, one_line
 from bapps_gen.execution.workers import begin_worker, do_job
 from bapps_gen.storage.locations import Location
+from bapps_gen.version import __version__
 
 # Distributions whose versions decide what pixels and distances come out.
 _DECISIVE = (
@@ -45,7 +45,7 @@ _begun = False
 def requirements(shared: Iterable[str | Location] = ()) -> Requirements:
     """What every node has to have: this version, these libraries, and these files."""
     return {
-        "version": bapps_gen.__version__,
+        "version": __version__,
         "libraries": {name: _version(name) for name in _DECISIVE},
         "shared": {str(path): _look(Path(str(path))) for path in shared if "://" not in str(path)},
         "folder": os.getcwd(),
@@ -56,9 +56,9 @@ def requirements(shared: Iterable[str | Location] = ()) -> Requirements:
 def mismatch(requirements: Requirements) -> str | None:
     """One line on why this node cannot do the work, or None."""
     node = socket.gethostname()
-    if requirements["version"] != bapps_gen.__version__:
+    if requirements["version"] != __version__:
         return (
-            f"node {node} has bapps-gen {bapps_gen.__version__}, but the run is of "
+            f"node {node} has bapps-gen {__version__}, but the run is of "
             f"{requirements['version']}; install the same version on every node"
         )
     for name, wanted in requirements["libraries"].items():

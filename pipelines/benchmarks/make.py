@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pyarrow as pa
 
-import bapps_gen
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import ImageError, SourceError
@@ -50,6 +49,7 @@ from bapps_gen.pipelines.datasets.generate import parameter_units
 from bapps_gen.pipelines.datasets.zoo import recipe_files, zoo_place
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.storage.workspace import claim, make_folder
+from bapps_gen.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def describe_benchmark(
         zoo: that the spec's CNN distorters come from, if it has any.
     """
     return BenchmarkInfo(
-        version=bapps_gen.__version__,
+        version=__version__,
         spec=spec.values(),
         digest=spec.digest,
         distortions=dict(spec.versions),

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import bapps_gen
 from bapps_gen.errors import BappsGenError, one_line
 from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import Progress
@@ -26,6 +25,7 @@ from bapps_gen.pipelines.collections.plan import CollectionPlan, PlannedSet
 from bapps_gen.pipelines.datasets.generate import GenerateReport, generate
 from bapps_gen.storage.atomic import write_error
 from bapps_gen.storage.workspace import claim
+from bapps_gen.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class Manifest:
             seed=spec.seed,
             scale=spec.scale,
             digest=spec.digest,
-            version=bapps_gen.__version__,
+            version=__version__,
             command=command,
             sets=(),
             left_out={path: why for path, why in spec.left_out if path not in records},

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-import bapps_gen
 from bapps_gen.cnn_distorters.as_distortions import cnn_name
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.distortions.registry import Registry
@@ -43,6 +42,7 @@ from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.url import Url
 from bapps_gen.storage.workspace import check_landed, claim, make_folder
+from bapps_gen.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ def describe_dataset(
     bare = () if spec.is_jnd else {cnn_name(name) for name, _ in spec.distorters}
     return DatasetInfo(
         kind=kind,
-        version=bapps_gen.__version__,
+        version=__version__,
         spec=spec.values(),
         digest=spec.digest,
         rows=rows,

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-import bapps_gen
 from bapps_gen.errors import ImageError, UserError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress
@@ -32,6 +31,7 @@ from bapps_gen.pipelines.rows.options import ROWS, SHARD_SIZE
 from bapps_gen.pipelines.rows.render import pixel_hash
 from bapps_gen.seeding import digest_of
 from bapps_gen.storage.locations import Location
+from bapps_gen.version import __version__
 
 TASKS = {"2afc": ("ref", "p0", "p1", "judge"), "jnd": ("p0", "p1", "same")}
 """The folders of a set by task: pictures, the first of which is the reference, and judgements."""
@@ -307,7 +307,7 @@ def describe_import(found: OriginalSet, digest: str, shard_rows: int) -> Dataset
     }
     return DatasetInfo(
         kind=f"{found.task}-{found.name}",
-        version=bapps_gen.__version__,
+        version=__version__,
         spec=spec,
         digest=digest_of(spec),
         rows=len(found.stems),

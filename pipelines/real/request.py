@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import bapps_gen
 from bapps_gen.checks import check_options
 from bapps_gen.errors import UserError
 from bapps_gen.execution.progress import Progress
@@ -20,6 +19,7 @@ from bapps_gen.pipelines.real.spec import (
 from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.rows.options import MIN_CONTRAST, ROWS, ROWS_PER_IMAGE, SEED, SHARD_SIZE
 from bapps_gen.pipelines.sources.source import Source, open_source
+from bapps_gen.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def prepare_real(request: RealRequest, progress: Progress | None = None) -> Prep
     spec = request.spec(len(images), images.reference.digest, algorithms)
     info = DatasetInfo(
         kind=request.task,
-        version=bapps_gen.__version__,
+        version=__version__,
         spec=spec.values(),
         digest=spec.digest,
         rows=request.rows,

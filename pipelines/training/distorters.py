@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import bapps_gen
 from bapps_gen.cnn_distorters.checkpoint import read_distorter_header, weights_of, write_distorter
 from bapps_gen.cnn_distorters.rendering import render_network, rendering_network
 from bapps_gen.cnn_distorters.spec import DistorterSpec
@@ -39,6 +38,7 @@ from bapps_gen.pipelines.training.crops import CropPlan, Crops, cut_crops, cut_h
 from bapps_gen.seeding import Streams
 from bapps_gen.storage.atomic import write_error
 from bapps_gen.storage.workspace import Layout, claim, make_folder
+from bapps_gen.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -642,7 +642,7 @@ def _finish(context: _Context, spec: DistorterSpec, network: Any) -> dict[str, A
         "seed": settings.seed,
         "source": context.source_digest,
         "device": torch.device(context.plan.device).type,
-        "bapps_gen": bapps_gen.__version__,
+        "bapps_gen": __version__,
         "torch": str(torch.__version__),
         "held_out": {
             "patches": len(patches),

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-import bapps_gen
 from bapps_gen.cnn_distorters.spec import CORRUPTIONS, DistorterSpec
 from bapps_gen.cnn_distorters.verdict import DEFAULT_LIMITS, VERDICTS, ZooLimits, classify
 from bapps_gen.cnn_distorters.zoo import Zoo
@@ -17,6 +16,7 @@ from bapps_gen.pipelines.datasets.zoo import zoo_place
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.pipelines.validation.zoo_measures import ZooMeasures, rounded
 from bapps_gen.pipelines.validation.zoo_pairs import compare_pairs
+from bapps_gen.version import __version__
 
 _QUANTILES = (5, 25, 50, 75, 95)
 
@@ -48,7 +48,7 @@ def judge_zoo(
         "zoo": zoo_place(zoo),
         "fingerprint": zoo.fingerprint,
         "table_version": zoo.table_version,
-        "bapps_gen": bapps_gen.__version__,
+        "bapps_gen": __version__,
         "torch": _torch_version(),
         "machine": platform.machine(),
         "metric": "lpips-alex",

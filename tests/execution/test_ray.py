@@ -200,7 +200,7 @@ def test_a_job_that_kills_every_worker_is_given_up(cluster: Cluster) -> None:
 def test_a_node_of_another_version_is_reported_before_the_work(
     cluster: Cluster, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
-    monkeypatch.setattr(bapps_gen, "__version__", "99.0")
+    monkeypatch.setattr("bapps_gen.execution.ray_node.__version__", "99.0")
     code = make(photos, tmp_path / "set", 40, "--engine", "ray", "--address", cluster.address)
     err = capsys.readouterr().err
     assert code == 1
