@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -238,3 +238,24 @@ def read_specs(path: Path) -> tuple[DistorterSpec, ...]:
         if name in ids[:index]:
             raise UserError(f"{path} has two distorters with the id '{name}'; rename one")
     return specs
+
+
+def choose_specs(
+    known: Sequence[DistorterSpec], only: Sequence[str] = ()
+) -> tuple[DistorterSpec, ...]:
+    """The specs of some ids, or ranges of ids such as "010-020"; all where none is given.
+
+    Raises:
+        UserError: for an unknown id.
+    """
+    ids = [spec.id for spec in known]
+    chosen = set()
+    for word in only:
+        first, dash, last = word.partition("-")
+        if word in ids:
+            chosen.add(word)
+        elif dash and first in ids and last in ids and ids.index(first) <= ids.index(last):
+            chosen.update(ids[ids.index(first) : ids.index(last) + 1])
+        else:
+            raise unknown_name("distorter", word, ids, "use ids, or ranges of ids like 010-020")
+    return tuple(spec for spec in known if not only or spec.id in chosen)

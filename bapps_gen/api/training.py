@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,14 +19,11 @@ from bapps_gen.api._arguments import (
     stage,
 )
 from bapps_gen.api.distortions import Zoo, open_zoo
-from bapps_gen.checks import check_range
-from bapps_gen.errors import UserError, WorkError
-from bapps_gen.execution.jobs import RayCluster
+from bapps_gen.errors import WorkError
 from bapps_gen.execution.progress import Progress
-from bapps_gen.seeding import MAX_SEED
 
 if TYPE_CHECKING:
-    from bapps_gen.pipelines.training.distorters import ZooProgress
+    from bapps_gen.pipelines.training.reports import ZooProgress
 
 _THOUSANDTHS = 1000
 
@@ -88,43 +84,33 @@ def train_distorters(
         >>> zoo.ids, zoo["017"].record["images"]
         (('017',), 16)
     """
-    check_range("seed", seed, 0, MAX_SEED, whole=True)
-    from bapps_gen.cnn_distorters.spec import read_specs
+    from bapps_gen.cnn_distorters.spec import choose_specs, read_specs
     from bapps_gen.cnn_distorters.table import shipped_specs
     from bapps_gen.cnn_distorters.zoo import require_torch
 
     require_torch()
-    from bapps_gen.pipelines.training.distorters import (
-        choose_specs,
-        default_workers,
-        plan_zoo,
-        settle_cluster,
-        train_zoo,
-    )
+    from bapps_gen.pipelines.training.devices import default_workers
+    from bapps_gen.pipelines.training.devices import resolve_workers as resolve_devices
+    from bapps_gen.pipelines.training.distorters import train_zoo
+    from bapps_gen.pipelines.training.options import TrainingOptions
+    from bapps_gen.pipelines.training.plan import plan_zoo
 
-    known = read_specs(Path(specs)) if specs is not None else shipped_specs()
-    chosen = choose_specs(known, names(only))
-    where, planned_device = resolve_workers(workers), device
-    if isinstance(where, RayCluster):
-        where, device, precision = settle_cluster(where, device, precision, gpus_per_distorter)
-        planned_device = "cpu"  # this machine may lack the device that the nodes have
-    elif gpus_per_distorter is not None:
-        raise UserError("gpus_per_distorter goes with a Ray cluster alone; leave it out")
-    photos = open_photos(source, progress)
-    plan = plan_zoo(
-        chosen,
-        photos,
+    options = TrainingOptions(
         preset=preset,
         images=images,
         epochs=epochs,
         seed=seed,
-        device=planned_device,
+        device=device,
         precision=precision,
+        gpus_per_distorter=gpus_per_distorter,
         vgg=local(vgg),
     )
-    if isinstance(where, RayCluster):
-        plan = replace(plan, device=device)
-    elif workers is None:
+    known = read_specs(Path(specs)) if specs is not None else shipped_specs()
+    chosen = choose_specs(known, names(only))
+    where, options = resolve_devices(resolve_workers(workers), options)
+    photos = open_photos(source, progress)
+    plan = plan_zoo(chosen, photos, options, is_remote=not isinstance(where, int))
+    if isinstance(where, int) and workers is None:
         where = default_workers(plan.device, where)
     with (
         stage(progress, "cutting crops", "crops") as cut,

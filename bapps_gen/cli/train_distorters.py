@@ -7,28 +7,32 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bapps_gen.cli._options import (
+    add_options,
     add_source,
     add_workers,
     names_of,
     open_source_with_bar,
     print_resume,
     progress_bar,
+    values_of,
     workers_of,
 )
-from bapps_gen.errors import UserError
 from bapps_gen.storage.locations import local_path
 
 if TYPE_CHECKING:
-    from bapps_gen.pipelines.training.distorters import DistorterReport, ZooProgress
+    from bapps_gen.execution.jobs import Workers
+    from bapps_gen.pipelines.training.plan import ZooPlan
+    from bapps_gen.pipelines.training.reports import DistorterReport, ZooProgress, ZooReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    from bapps_gen.pipelines.training.options import TrainingOptions
+
     parser.add_argument(
         "--out",
         type=local_path,
@@ -50,107 +54,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--specs",
         type=local_path,
         metavar="FILE.toml",
-        help="distorters of your own, each a [[distorter]] table (default: the 96 of this package)",
+        help="your own distorters, each a [[distorter]] table (default: the 96 of this package)",
     )
     length = parser.add_argument_group("length")
-    length.add_argument(
-        "--preset",
-        default="quick",
-        metavar="NAME",
-        help="quick (about a minute a distorter and core), standard (200,000 crops a distorter) "
-        "or paper (1.3 million) (default: %(default)s)",
-    )
-    length.add_argument(
-        "--images", type=int, metavar="N", help="crops each distorter sees (default: the preset's)"
-    )
-    length.add_argument(
-        "--epochs",
-        type=int,
-        metavar="E",
-        help="the same in passes over the photos, one crop a photo (default: the preset's)",
-    )
+    add_options(length, TrainingOptions, "preset", "images", "epochs")
     how = parser.add_argument_group("how")
-    how.add_argument("--seed", type=int, default=0, help="seed of the zoo (default: %(default)s)")
-    how.add_argument(
-        "--device", default="auto", metavar="NAME", help="auto, cpu or cuda (default: %(default)s)"
-    )
-    how.add_argument(
-        "--precision",
-        default="auto",
-        choices=("auto", "bfloat16", "float32"),
-        help="auto is bfloat16 where the processor has it (default: %(default)s)",
-    )
-    how.add_argument(
-        "--gpus-per-distorter",
-        type=float,
-        metavar="F",
-        help="share of a GPU that each distorter asks a Ray cluster for, from 0 to 1 "
-        "(default: 0.125 with --device cuda, 0 on the CPU)",
-    )
-    how.add_argument(
-        "--vgg",
-        type=local_path,
-        metavar="FILE",
-        help="vgg16 weights for the feature loss, .safetensors or .pth (default: from the folder "
-        "in BAPPS_GEN_WEIGHTS or torch's cache; AlexNet's features where there are none)",
-    )
+    add_options(how, TrainingOptions, "seed", "device", "precision", "gpus_per_distorter", "vgg")
 
 
 def run(options: argparse.Namespace) -> int:
     """Train what is missing; 1 when a distorter failed."""
-    from bapps_gen.checks import check_range
-    from bapps_gen.cnn_distorters.spec import read_specs
+    from bapps_gen.cnn_distorters.spec import choose_specs, read_specs
     from bapps_gen.cnn_distorters.table import shipped_specs
     from bapps_gen.cnn_distorters.zoo import require_torch
-    from bapps_gen.seeding import MAX_SEED
 
     require_torch()
-    from bapps_gen.execution.jobs import RayCluster
-    from bapps_gen.pipelines.training.distorters import (
-        choose_specs,
-        default_workers,
-        plan_zoo,
-        settle_cluster,
-        train_zoo,
-    )
+    from bapps_gen.pipelines.training.devices import default_workers, resolve_workers
+    from bapps_gen.pipelines.training.distorters import train_zoo
+    from bapps_gen.pipelines.training.options import TrainingOptions
+    from bapps_gen.pipelines.training.plan import plan_zoo
 
-    check_range("seed", options.seed, 0, MAX_SEED, whole=True)
-    workers = workers_of(options)
-    device, precision = options.device, options.precision
-    if isinstance(workers, RayCluster):
-        workers, device, precision = settle_cluster(
-            workers, device, precision, options.gpus_per_distorter
-        )
-    elif options.gpus_per_distorter is not None:
-        raise UserError("gpus-per-distorter goes with --engine ray alone; add that")
+    training = TrainingOptions(**values_of(options, TrainingOptions))
+    workers, training = resolve_workers(workers_of(options), training)
     known = read_specs(options.specs) if options.specs else shipped_specs()
     specs = choose_specs(known, options.only)
     source = open_source_with_bar(options.source, options.quiet)
-    plan = plan_zoo(
-        specs,
-        source,
-        preset=options.preset,
-        images=options.images,
-        epochs=options.epochs,
-        seed=options.seed,
-        # This machine may lack the device that the nodes of a cluster have.
-        device="cpu" if isinstance(workers, RayCluster) else device,
-        precision=precision,
-        vgg=options.vgg,
-    )
-    if isinstance(workers, RayCluster):
-        plan = replace(plan, device=device)
-        side_by_side = str(workers.workers or "as many as fit the cluster")
-    else:
-        workers = workers if options.workers else default_workers(plan.device, workers)
-        side_by_side = str(workers)
+    is_remote = not isinstance(workers, int)
+    plan = plan_zoo(specs, source, training, is_remote=is_remote)
+    if isinstance(workers, int) and not options.workers:
+        workers = default_workers(plan.device, workers)
     if not options.quiet:
-        features = f"features of {'AlexNet' if plan.vgg is None else f'VGG-16 ({plan.vgg})'}"
-        precision = next(iter(plan.settings.values())).precision
-        print(
-            f"training {len(specs)} distorters on {plan.device} in {precision}, "
-            f"{side_by_side} side by side, {features}"
-        )
+        print(_introduction(plan, workers))
     began = time.monotonic()
     try:
         with (
@@ -169,26 +103,44 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print_resume("finished distorters and checkpoints", options.out)
         raise
-    failed = [item for item in report.reports if item.failure is not None]
     if not options.quiet:
-        seconds = time.monotonic() - began
-        print(
-            f"{len(report.kept) + len(report.reports) - len(failed)} of {len(specs)} distorters "
-            f"are in {options.out}; trained {len(report.reports) - len(failed)} now in "
-            f"{seconds / 60:.1f} min"
-            + (f", kept {len(report.kept)} from before" if report.kept else "")
-        )
-        odd = [item.id for item in report.reports if item.verdict in ("identity", "ruin")]
-        if odd:
-            print(f"of little use, see their LPIPS: {', '.join(odd)}")
-        print(
-            f"look at them: {options.out}/training/*.png; bapps-gen distorters --zoo {options.out}"
-        )
+        print(_summary(report, options.out, time.monotonic() - began))
+    failed = [item.id for item in report.reports if item.failure is not None]
     if failed:
-        names = ", ".join(item.id for item in failed)
+        names = ", ".join(failed)
         print(f"bapps-gen: error: {len(failed)} distorters failed: {names}", file=sys.stderr)
         return 1
     return 0
+
+
+def _introduction(plan: ZooPlan, workers: Workers) -> str:
+    """What is about to be trained, on one line."""
+    if isinstance(workers, int):
+        parallel = str(workers)
+    else:
+        parallel = str(workers.workers or "as many as fit the cluster")
+    features = "AlexNet" if plan.vgg is None else f"VGG-16 ({plan.vgg})"
+    precision = next(iter(plan.settings.values())).precision
+    return (
+        f"training {len(plan.specs)} distorters on {plan.device} in {precision}, {parallel} in "
+        f"parallel, features of {features}"
+    )
+
+
+def _summary(report: ZooReport, out: Path, seconds: float) -> str:
+    """What was trained."""
+    failed = [item.id for item in report.reports if item.failure is not None]
+    trained, total = len(report.reports) - len(failed), len(report.kept) + len(report.reports)
+    lines = [
+        f"{total - len(failed)} of {total} distorters are in {out}; trained {trained} now in "
+        f"{seconds / 60:.1f} min"
+        + (f", kept {len(report.kept)} from before" if report.kept else "")
+    ]
+    odd = [item.id for item in report.reports if item.verdict in ("identity", "ruin")]
+    if odd:
+        lines.append(f"of little use, see their LPIPS: {', '.join(odd)}")
+    lines.append(f"look at them: {out}/training/*.png; bapps-gen distorters --zoo {out}")
+    return "\n".join(lines)
 
 
 class _ZooBar:
@@ -213,7 +165,7 @@ class _ZooBar:
         )
 
     def report(self, report: DistorterReport) -> None:
-        """Tell of one distorter."""
+        """Print what became of one distorter."""
         if report.record is None:
             print_failure(report)
             return
@@ -245,7 +197,7 @@ def zoo_bar() -> Iterator[_ZooBar]:
 
 
 def print_failure(report: DistorterReport) -> None:
-    """Tell of a distorter that failed, on stderr."""
+    """Print why a distorter failed, on stderr."""
     if report.failure is not None:
         from tqdm import tqdm
 

@@ -33,15 +33,13 @@ from bapps_gen.pipelines.benchmarks.plan import (
     BenchmarkSpec,
     Variant,
 )
+from bapps_gen.pipelines.rows.crop_search import cut_crops
 from bapps_gen.pipelines.rows.render import (
     Image,
     apply_many,
     apply_steps,
     check_size,
-    cut_reference,
-    luma_contrast,
     pixel_hash,
-    resolve_crop,
 )
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.seeding import Streams
@@ -205,7 +203,7 @@ def cut_references(
 ) -> list[Reference]:
     """The whole image, reduced where the spec says so, or its patches.
 
-    Patches are cut as those of triplets, each of another place; a flat one is cut elsewhere.
+    Patches are cut as those of triplets, each at another position; a flat one is cut elsewhere.
 
     Raises:
         ImageError: when the image is too small or too large, or has not as many patches.
@@ -223,25 +221,19 @@ def cut_references(
         return [Reference(name, whole, None, None, scale)]
     check_size(pixels)
     digits = len(str(spec.patches - 1))
-    found: list[Reference] = []
+    references: list[Reference] = []
     taken: set[Crop] = set()
     for patch in range(spec.patches):
-        for place in planner.places(sha256, patch):
-            crop = resolve_crop(place, *pixels.shape[:2])
-            if crop in taken:
-                continue
-            cut = cut_reference(pixels, crop)
-            if luma_contrast(cut) >= (spec.min_contrast or 0.0):
-                taken.add(crop)
-                label = f"{name}_{patch:0{digits}d}"
-                found.append(Reference(label, cut, patch, crop, crop.scale))
-                break
-        else:
+        cuts = cut_crops(pixels, planner.crops(sha256, patch), spec.min_contrast or 0.0)
+        crop, cut = next((cut for cut in cuts if cut[0] not in taken), (None, None))
+        if crop is None or cut is None:
             raise ImageError(
-                f"no place was found for patch {patch + 1} of {spec.patches} that is not taken "
+                f"no position was found for patch {patch + 1} of {spec.patches} that is not taken "
                 f"and not flatter than min-contrast = {spec.min_contrast:g}"
             )
-    return found
+        taken.add(crop)
+        references.append(Reference(f"{name}_{patch:0{digits}d}", cut, patch, crop, crop.scale))
+    return references
 
 
 def reduce_image(pixels: Image, max_side: int | None) -> tuple[Image, float]:

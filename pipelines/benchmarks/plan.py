@@ -8,7 +8,7 @@ import posixpath
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.manifests.benchmark import REFERENCE_FOLDER
 from bapps_gen.manifests.rows import Step
-from bapps_gen.pipelines.rows.crops import CROP_WORDS, CropDraw, CropSampler, uniform_numbers
+from bapps_gen.pipelines.rows.crops import CropDraw, RandomCrops, uniform_numbers
 from bapps_gen.pipelines.rows.options import check_scale, reductions_of
 from bapps_gen.pipelines.rows.plan import check_version
 from bapps_gen.pipelines.rows.spec import choose_distortions
@@ -202,7 +202,9 @@ class BenchmarkPlanner:
             _variant(choice, registry.members(choice), spec.severities) for choice in spec.choices
         )
         self._streams = Streams()
-        self._draw_crop = None if spec.scale is None else CropSampler(reductions_of(spec.scale))
+        self._crops: RandomCrops | None = None
+        if spec.scale is not None:
+            self._crops = RandomCrops(spec.seed, SLOT_PATCH, reductions_of(spec.scale))
 
     @property
     def rows_per_image(self) -> int:
@@ -246,15 +248,10 @@ class BenchmarkPlanner:
             for severity in variant.severities
         )
 
-    def places(self, sha256: str, patch: int) -> Iterator[CropDraw]:
-        """Where to cut a patch: places in the order to try."""
-        assert self._draw_crop is not None
-        words = self._streams.words(
-            self.spec.seed, _stream(sha256, patch, ""), SLOT_PATCH, _TRIES * CROP_WORDS
-        )
-        numbers = uniform_numbers(words)
-        for first in range(0, len(numbers), CROP_WORDS):
-            yield self._draw_crop(numbers[first : first + CROP_WORDS])
+    def crops(self, sha256: str, patch: int) -> tuple[CropDraw, ...]:
+        """Where to cut a patch, in the order to try."""
+        assert self._crops is not None
+        return self._crops.at(_stream(sha256, patch, ""), _TRIES)
 
 
 def _stream(sha256: str, patch: int | None, variant: str) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bapps_gen.cnn_distorters.as_distortions import distorter_versions, pin_distorters, with_zoo
+from bapps_gen.cnn_distorters.spec import choose_specs
 from bapps_gen.cnn_distorters.zoo import Zoo, open_zoo
 from bapps_gen.distortions.registry import Registry, load_registry
 from bapps_gen.errors import unknown_name
@@ -163,9 +164,5 @@ def choose_distorters(
         WorkError: when the zoo's index is damaged.
     """
     zoo = open_zoo(folder)
-    from bapps_gen.pipelines.training.distorters import (
-        choose_specs,  # needs torch, which open_zoo asks for
-    )
-
     specs = choose_specs([zoo.spec(name) for name in zoo.ids], chosen)
     return zoo, tuple(spec.id for spec in specs)

@@ -37,7 +37,7 @@ class RealPlanner(CropDealer):
         first = int(uniform[0] * count)
         second = int(uniform[1] * (count - 1))
         second += second >= first
-        crops = self._crops(uniform[_FIRST_CROP:])
+        crops = self._sample_crops(uniform[_FIRST_CROP:])
         sides = (self._sides[first], self._sides[second])
         return TripletPlan(row, self.image(row), crops, sides)
 

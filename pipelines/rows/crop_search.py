@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from bapps_gen.errors import SourceError, UserError
 from bapps_gen.manifests.rows import Crop
@@ -75,9 +75,23 @@ def find_crops(
     )
 
 
-def _in_image(index: int, crops: tuple[CropDraw, ...], image: Image, least: float) -> Iterator[Cut]:
-    for place in crops:
-        crop = resolve_crop(place, *image.shape[:2])
+def cut_crops(
+    image: Image, crops: Iterable[CropDraw], min_contrast: float
+) -> Iterator[tuple[Crop, Image]]:
+    """Crops of an image and the reference patches they give, without those that are too flat.
+
+    Args:
+        image: uint8 (H, W, 3), both sides at least a patch's.
+        crops: in the order to try.
+        min_contrast: smallest standard deviation of a patch's luma, of full scale.
+    """
+    for draw in crops:
+        crop = resolve_crop(draw, *image.shape[:2])
         reference = cut_reference(image, crop)
-        if not least or luma_contrast(reference) >= least:
-            yield index, crop, reference
+        if not min_contrast or luma_contrast(reference) >= min_contrast:
+            yield crop, reference
+
+
+def _in_image(index: int, crops: tuple[CropDraw, ...], image: Image, least: float) -> Iterator[Cut]:
+    for crop, reference in cut_crops(image, crops, least):
+        yield index, crop, reference

@@ -1,10 +1,14 @@
-"""Which image a row is cut from, and where: dealt out alike for every kind of set."""
+"""Which image something is cut from, and where: the one generator of crops.
+
+Rows of every kind of set, benchmarks, and the training and validation of zoos take theirs from it.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from typing import Protocol
 
@@ -17,7 +21,7 @@ from bapps_gen.seeding import SLOT_CROPS, SLOT_IMAGES, Streams
 CROPS_TRIED = 4
 """Crops tried in one image before the next image is taken (own choice)."""
 CROP_WORDS = 3
-"""Random numbers that a place is made from."""
+"""Random numbers that a crop is made from."""
 
 
 class CropSpec(Protocol):
@@ -49,7 +53,7 @@ class CropDraw:
     """A crop before the image's size is known.
 
     A patch pixel is the mean of `reduction` × `reduction` source pixels; `left` and `top` are in
-    [0, 1), shares of the room that the crop has in the image.
+    [0, 1), shares of the positions that the crop can have in the image.
     """
 
     reduction: int
@@ -58,7 +62,7 @@ class CropDraw:
 
 
 class CropSampler:
-    """Draws crops: a scale of 1/k with weight 1/k, and where the crop lies, evenly."""
+    """Makes crops of numbers: a scale of 1/k with weight 1/k, and a position sampled uniformly."""
 
     __slots__ = ("_reductions", "_shares")
 
@@ -67,53 +71,92 @@ class CropSampler:
         weights = list(accumulate(1 / reduction for reduction in self._reductions))
         self._shares = [weight / weights[-1] for weight in weights[:-1]]
 
-    def __call__(self, uniform: Sequence[float]) -> CropDraw:
-        """The place that CROP_WORDS numbers in [0, 1) draw."""
-        share, left, top = uniform
-        return CropDraw(self._reductions[bisect_right(self._shares, share)], left, top)
+    def __call__(self, uniform: Sequence[float]) -> tuple[CropDraw, ...]:
+        """As many crops as numbers in [0, 1), CROP_WORDS for each, are enough for."""
+        return tuple(
+            CropDraw(
+                self._reductions[bisect_right(self._shares, uniform[word])],
+                uniform[word + 1],
+                uniform[word + 2],
+            )
+            for word in range(0, len(uniform), CROP_WORDS)
+        )
+
+
+class RandomCrops:
+    """Random crops of one seed and slot; everything that is cut anywhere is one of such crops.
+
+    Args:
+        seed: of what is made.
+        slot: of `bapps_gen.seeding`.
+        reductions: whole numbers k of the scales 1/k.
+    """
+
+    def __init__(self, seed: int, slot: int, reductions: Iterable[int]) -> None:
+        self._seed, self._slot = seed, slot
+        self._streams = Streams()
+        self._sample = CropSampler(reductions)
+
+    def at(self, index: int, count: int = 1, first: int = 0) -> tuple[CropDraw, ...]:
+        """`count` crops of stream `index`, from its crop `first`."""
+        words = self._streams.words(self._seed, index, self._slot, (first + count) * CROP_WORDS)
+        return self._sample(uniform_numbers(words[first * CROP_WORDS :]))
+
+
+class ImageOrder:
+    """The order in which images have their turns: every one has one before any has its next.
+
+    Args:
+        seed: of what is made.
+        slot: of `bapps_gen.seeding`.
+        images: number of images.
+    """
+
+    def __init__(self, seed: int, slot: int, images: int) -> None:
+        self._seed, self._slot, self._images = seed, slot, images
+        self._streams = Streams()
+        self._orders = lru_cache(maxsize=2)(self._order)
+
+    def at(self, turn: int, step: int = 0) -> int:
+        """Index of the image of a turn, or of the one `step` later in the same pass.
+
+        Steps stay within a pass over the images, so that as many steps as images try each once.
+        """
+        number, position = divmod(turn, self._images)
+        return int(self._orders(number)[(position + step) % self._images])
+
+    def _order(self, number: int) -> NDArray[np.uint32]:
+        generator = self._streams.at(self._seed, number, self._slot)
+        return generator.permutation(self._images).astype(np.uint32)
 
 
 class CropDealer:
-    """Deals images and crops to the rows of one spec; what a row gets is a pure function."""
+    """Assigns images and crops to the rows of one spec; what a row gets is a pure function."""
 
     def __init__(self, spec: CropSpec) -> None:
-        self._dealt = spec
+        self._crop_spec = spec
         self._streams = Streams()
-        self._draw_crop = CropSampler(spec.reductions)
+        self._sample_crops = CropSampler(spec.reductions)
+        self._further = RandomCrops(spec.seed, SLOT_CROPS, spec.reductions)
         self._groups = BLOCK_ROWS // spec.rows_per_image
-        self._order: tuple[int, NDArray[np.uint32]] = (-1, np.zeros(0, np.uint32))
+        self._order = ImageOrder(spec.seed, SLOT_IMAGES, spec.images)
 
     @property
     def min_contrast(self) -> float:
         """See `TripletSpec`."""
-        return self._dealt.min_contrast
+        return self._crop_spec.min_contrast
 
     def image(self, row: int, step: int = 0) -> int:
         """Index of a row's image, or of the one it tries `step` images later.
 
-        Images are dealt out evenly: every one has its turn before any has its next. Within a
-        block of rows, rows a whole number of groups apart share an image.
+        Within a block of rows, rows a whole number of groups apart share an image.
         """
         block, within = divmod(row, BLOCK_ROWS)
-        turn, place = divmod(block * self._groups + within % self._groups, self._dealt.images)
-        if self._order[0] != turn:
-            generator = self._streams.at(self._dealt.seed, turn, SLOT_IMAGES)
-            order = generator.permutation(self._dealt.images).astype(np.uint32)
-            self._order = (turn, order)
-        return int(self._order[1][(place + step) % self._dealt.images])
+        return self._order.at(block * self._groups + within % self._groups, step)
 
     def further_crops(self, row: int, attempt: int) -> tuple[CropDraw, ...]:
         """Crops to try after those of the plan, of a stream of their own for every attempt ≥ 0."""
-        count = CROPS_TRIED * CROP_WORDS
-        words = self._streams.words(self._dealt.seed, row, SLOT_CROPS, count * (attempt + 1))
-        return self._crops(uniform_numbers(words[-count:]))
-
-    def _crops(self, uniform: Sequence[float]) -> tuple[CropDraw, ...]:
-        """CROPS_TRIED crops from CROPS_TRIED × CROP_WORDS numbers in [0, 1)."""
-        return tuple(
-            self._draw_crop(uniform[word : word + CROP_WORDS])
-            for word in range(0, CROPS_TRIED * CROP_WORDS, CROP_WORDS)
-        )
+        return self._further.at(row, CROPS_TRIED, CROPS_TRIED * attempt)
 
 
 def uniform_numbers(words: NDArray[np.uint64]) -> list[float]:

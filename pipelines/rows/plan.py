@@ -101,7 +101,7 @@ class Planner(CropDealer):
         uniform = uniform_numbers(words)
         seeds: list[int] = (words[_FIRST_STEP:_END_STEP:_STEP_WORDS] >> np.uint64(1)).tolist()
 
-        crops = self._crops(uniform[_FIRST_CROP:_FIRST_STEP])
+        crops = self._sample_crops(uniform[_FIRST_CROP:_FIRST_STEP])
         sides = [
             self._steps(members, uniform, seeds, side * MAX_STEPS)
             for side, members in enumerate(self._sides(uniform))

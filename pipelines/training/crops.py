@@ -11,8 +11,6 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import lru_cache
-from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +19,15 @@ from numpy.typing import NDArray
 from bapps_gen.errors import ImageError, SourceError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.manifests.rows import PATCH_SIZE
-from bapps_gen.pipelines.rows.crops import CropDraw
-from bapps_gen.pipelines.rows.render import check_size, cut_reference, luma_contrast, resolve_crop
+from bapps_gen.pipelines.rows.crop_search import cut_crops
+from bapps_gen.pipelines.rows.crops import ImageOrder, RandomCrops
+from bapps_gen.pipelines.rows.render import check_size, luma_contrast
 from bapps_gen.pipelines.sources.cache import ImageCache
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.seeding import (
     SLOT_HELD_OUT,
     SLOT_TRAINING_CROP_ORDER,
     SLOT_TRAINING_CROPS,
-    Streams,
     digest_of,
 )
 from bapps_gen.storage.atomic import whole_file
@@ -41,7 +39,7 @@ CROPS_VERSION = 1
 PART_CROPS = 2048
 
 REDUCTIONS = (1, 2, 3, 4)
-"""Photos are read at 1/k of their size, drawn with weight 1/k, as the triplets are by default."""
+"""Photos are read at 1/k of their size with weight 1/k, as for triplets by default."""
 
 HELD_OUT_SHARE = 0.15
 HELD_OUT_PATCHES = 64
@@ -93,12 +91,12 @@ def part_images(source: Source) -> tuple[tuple[int, ...], tuple[int, ...]]:
         )
     count = max(1, min(_MAX_HELD_OUT, round(HELD_OUT_SHARE * len(contents))))
     held = set(contents[:count])
-    kept = tuple(place for place, name in enumerate(hashes) if name not in held)
-    return kept, tuple(place for place, name in enumerate(hashes) if name in held)
+    kept = tuple(index for index, name in enumerate(hashes) if name not in held)
+    return kept, tuple(index for index, name in enumerate(hashes) if name in held)
 
 
 class Crops:
-    """Crops on disk: `len`, and indexing by an array of places gives uint8 (N, 64, 64, 3)."""
+    """Crops on disk: `len`, and indexing by an array of numbers gives uint8 (N, 64, 64, 3)."""
 
     def __init__(self, folder: Path, count: int) -> None:
         self._count = count
@@ -110,11 +108,11 @@ class Crops:
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, places: NDArray[np.int64]) -> NDArray[np.uint8]:
-        found = np.empty((len(places), PATCH_SIZE, PATCH_SIZE, 3), np.uint8)
-        for row, place in enumerate(places):
-            found[row] = self._parts[place // PART_CROPS][place % PART_CROPS]
-        return found
+    def __getitem__(self, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
+        crops = np.empty((len(numbers), PATCH_SIZE, PATCH_SIZE, 3), np.uint8)
+        for row, number in enumerate(numbers):
+            crops[row] = self._parts[number // PART_CROPS][number % PART_CROPS]
+        return crops
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +130,7 @@ class _Report:
     failures: dict[str, str]
 
 
-def cut_crops(
+def write_crops(
     folder: Path,
     source: Source,
     images: tuple[int, ...],
@@ -191,7 +189,7 @@ def cut_held_out(source: Source, images: tuple[int, ...], plan: CropPlan) -> NDA
 
 @dataclass(frozen=True, slots=True)
 class CutPatches:
-    """Patches to judge distorters by.
+    """Patches to evaluate distorters on.
 
     Args:
         patches: uint8 (N, 64, 64, 3).
@@ -212,58 +210,51 @@ def cut_patches(source: Source, images: tuple[int, ...], plan: CropPlan, count: 
     Raises:
         SourceError: when the images give too few.
     """
-    cutter = _Cutter(source, images, plan)
+    cutter = _Cutter(source, images, plan, SLOT_HELD_OUT)
     patches: list[NDArray[np.uint8]] = []
-    places: list[int] = []
-    for place in range(_HELD_OUT_TRIES * count):
-        patch = cutter.cut(place, SLOT_HELD_OUT)
+    cut_from: list[int] = []
+    for number in range(_HELD_OUT_TRIES * count):
+        patch = cutter.cut(number)
         if luma_contrast(patch) >= HELD_OUT_CONTRAST:
             patches.append(patch)
-            places.append(cutter.image_of(place))
+            cut_from.append(cutter.image_of(number))
             if len(patches) == count:
-                return CutPatches(np.stack(patches), tuple(places), cutter.failures)
-    raise SourceError(f"the {len(images)} images to judge distorters by are too flat; add photos")
+                return CutPatches(np.stack(patches), tuple(cut_from), cutter.failures)
+    raise SourceError(
+        f"the {len(images)} images to evaluate distorters on are too flat; add photos"
+    )
 
 
 class _Cutter:
     """Cuts crops by number; what it gives depends on the plan and the images alone."""
 
-    def __init__(self, source: Source, images: tuple[int, ...], plan: CropPlan) -> None:
-        self.source, self.images, self.plan = source, images, plan
+    def __init__(self, source: Source, images: tuple[int, ...], plan: CropPlan, slot: int) -> None:
+        self.source, self.images = source, images
         self.cache = ImageCache(source)
         self.failures: dict[str, str] = {}
-        self._streams = Streams()
-        self._order = lru_cache(maxsize=2)(self._permutation)
-        weights = list(accumulate(1 / reduction for reduction in plan.reductions))
-        self._bounds = np.array(weights) / weights[-1]
+        self._crops = RandomCrops(plan.seed, slot, plan.reductions)
+        self._order = ImageOrder(plan.seed, SLOT_TRAINING_CROP_ORDER, len(images))
 
-    def _permutation(self, number: int) -> NDArray[np.int64]:
-        generator = self._streams.at(self.plan.seed, number, SLOT_TRAINING_CROP_ORDER)
-        return generator.permutation(len(self.images))
+    def image_of(self, number: int, step: int = 0) -> int:
+        """Index in the source of the image of a crop, or of the one it tries `step` later."""
+        return self.images[self._order.at(number, step)]
 
-    def image_of(self, place: int, step: int = 0) -> int:
-        """The place in the source of the image whose turn it is, or of the one `step` later.
+    def cut(self, number: int) -> NDArray[np.uint8]:
+        """A crop, uint8 (64, 64, 3); an unusable image's turn goes to the next that can be used.
 
-        Steps stay within a pass over the images, so that as many steps as images try each once.
+        Raises:
+            SourceError: when no image can be used.
         """
-        number, turn = divmod(place, len(self.images))
-        return self.images[int(self._order(number)[(turn + step) % len(self.images)])]
-
-    def cut(self, place: int, slot: int) -> NDArray[np.uint8]:
-        """Crop number `place`; an unusable image's turn goes to the next that can be used."""
-        words = self._streams.words(self.plan.seed, place, slot, 3)
-        share, left, top = ((words >> np.uint64(11)) * 2.0**-53).tolist()
-        reduction = self.plan.reductions[int(np.searchsorted(self._bounds, share, "right"))]
         for step in range(len(self.images)):
-            image = self.image_of(place, step)
+            image = self.image_of(number, step)
             try:
                 pixels = self.cache.get(image)
                 check_size(pixels)
             except ImageError as error:
                 self.failures[self.source.entries[image].name] = str(error)
                 continue
-            crop = resolve_crop(CropDraw(reduction, left, top), *pixels.shape[:2])
-            return cut_reference(pixels, crop)
+            ((_, patch),) = cut_crops(pixels, self._crops.at(number), 0.0)
+            return patch
         name, reason = next(iter(self.failures.items()))
         raise SourceError(
             f"none of {len(self.images)} images can be used, for example {name}: {reason}; "
@@ -272,15 +263,15 @@ class _Cutter:
 
 
 def _prepare(context: _Context) -> Callable[[int], _Report]:
-    cutter = _Cutter(context.source, context.images, context.plan)
+    cutter = _Cutter(context.source, context.images, context.plan, SLOT_TRAINING_CROPS)
 
     def cut_part(part: int) -> _Report:
         rows = _rows_of(part, context.count)
         first = part * PART_CROPS
         crops = np.empty((rows, PATCH_SIZE, PATCH_SIZE, 3), np.uint8)
         # By image, so that each is decoded once a part.
-        for place in sorted(range(first, first + rows), key=cutter.image_of):
-            crops[place - first] = cutter.cut(place, SLOT_TRAINING_CROPS)
+        for number in sorted(range(first, first + rows), key=cutter.image_of):
+            crops[number - first] = cutter.cut(number)
         path = _part_path(context.folder, part)
         content = io.BytesIO()  # np.save to a file hides why a write failed
         np.save(content, crops)

@@ -28,7 +28,8 @@ from bapps_gen.execution.jobs import RayCluster, disconnect, run_jobs
 from bapps_gen.imaging.decode import decode_image
 from bapps_gen.manifests.dataset import read_info
 from bapps_gen.pipelines.sources.source import open_source
-from bapps_gen.pipelines.training.distorters import GPU_SHARE, settle_cluster
+from bapps_gen.pipelines.training.devices import resolve_workers
+from bapps_gen.pipelines.training.options import GPU_SHARE, TrainingOptions
 from support.datasets import make, photo, save_photo
 from support.ray_nodes import ENVIRONMENT, Cluster, two_nodes
 
@@ -376,13 +377,20 @@ def test_jobs_get_their_shares_of_gpus() -> None:
         shared = RayCluster(two.address, num_gpus=0.5, num_cpus=1)
         visible = [partial(os.getenv, "CUDA_VISIBLE_DEVICES")] * 2
         assert list(calls(shared, visible)) == ["0", "0"]
-        cluster, device, _ = settle_cluster(RayCluster(two.address), "auto", "float32")
-        assert (cluster.num_gpus, device) == (GPU_SHARE, "cuda")
-        cluster, device, _ = settle_cluster(RayCluster(two.address), "cpu", "float32")
-        assert (cluster.num_gpus, device) == (0.0, "cpu")
-        for share, device in ((0.5, "cpu"), (0.0, "cuda"), (1.5, "cuda")):
+        for device, share, resolved in (("auto", GPU_SHARE, "cuda"), ("cpu", 0.0, "cpu")):
+            options = TrainingOptions(device=device, precision="float32")
+            workers, options = resolve_workers(RayCluster(two.address), options)
+            assert isinstance(workers, RayCluster)
+            assert (workers.num_gpus, options.device) == (share, resolved)
+        for wrong, device in ((0.5, "cpu"), (0.0, "cuda")):
+            options = TrainingOptions(device=device, gpus_per_distorter=wrong)
             with pytest.raises(UserError, match="gpus-per-distorter"):
-                settle_cluster(RayCluster(two.address), device, "float32", share)
+                resolve_workers(RayCluster(two.address), options)
+
+
+def test_a_share_of_more_than_a_gpu_is_refused() -> None:
+    with pytest.raises(UserError, match=r"gpus-per-distorter = 1\.5"):
+        TrainingOptions(gpus_per_distorter=1.5)
 
 
 @needs_ray

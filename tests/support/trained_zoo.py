@@ -72,10 +72,12 @@ def patches() -> NDArray[np.uint8]:
 @pytest.fixture(scope="session")
 def trained(source: Source, once: Once) -> Path:
     """The folder of a zoo of TINY and FULL, trained very briefly; not to be written to."""
-    from bapps_gen.pipelines.training.distorters import plan_zoo, train_zoo
+    from bapps_gen.pipelines.training.distorters import train_zoo
+    from bapps_gen.pipelines.training.options import TrainingOptions
+    from bapps_gen.pipelines.training.plan import plan_zoo
 
     def build(folder: Path) -> None:
-        plan = plan_zoo([TINY, FULL], source, images=640, device="cpu")
+        plan = plan_zoo([TINY, FULL], source, TrainingOptions(images=640, device="cpu"))
         report = train_zoo(folder, plan, source, 1)
         assert [item.failure for item in report.reports] == [None, None]
 

@@ -423,7 +423,7 @@ def test_images_without_enough_patches_are_named_and_left_out(tmp_path, capsys):
     assert make(source, tmp_path / "out", *FEW, "--patches", "2") == 0
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3
-    assert "left out exact.png: no place was found for patch 2 of 2" in lines[0]
+    assert "left out exact.png: no position was found for patch 2 of 2" in lines[0]
     assert "flat.png" in lines[1]
     assert "left out small.png: 300×63 px is smaller" in lines[2]
     assert {row["source_path"] for row in manifest(tmp_path / "out")} == {"good.png"}

@@ -1,4 +1,4 @@
-"""Training a zoo: side by side, resumed, and with failures told."""
+"""Training a zoo: in parallel, resumed, and with failures reported."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import pytest
 import torch
 
 from bapps_gen.cli import main
-from bapps_gen.cnn_distorters.spec import DistorterSpec
+from bapps_gen.cnn_distorters.spec import DistorterSpec, choose_specs
 from bapps_gen.cnn_distorters.table import TABLE_VERSION, shipped_specs
 from bapps_gen.cnn_distorters.verdict import ZooLimits, classify
 from bapps_gen.cnn_distorters.zoo import distorter_path, open_zoo
@@ -28,22 +29,30 @@ from bapps_gen.errors import SourceError, UserError
 from bapps_gen.pipelines.sources.source import Source, open_source
 from bapps_gen.pipelines.training import crops as crops_module
 from bapps_gen.pipelines.training import distorters as train_module
-from bapps_gen.pipelines.training.crops import CropPlan, Crops, cut_crops, cut_held_out, part_images
-from bapps_gen.pipelines.training.distorters import (
-    CROPS_FOLDER,
-    ZooProgress,
-    choose_specs,
-    losses_of,
-    plan_zoo,
-    seconds_per_image,
-    sheet_path,
-    train_zoo,
+from bapps_gen.pipelines.training import held_out as held_out_module
+from bapps_gen.pipelines.training.crops import (
+    CropPlan,
+    Crops,
+    cut_held_out,
+    part_images,
+    write_crops,
 )
+from bapps_gen.pipelines.training.distorters import train_zoo
+from bapps_gen.pipelines.training.folder import CROPS_FOLDER, losses_of, sheet_path
+from bapps_gen.pipelines.training.options import TrainingOptions
+from bapps_gen.pipelines.training.plan import ZooPlan, plan_zoo, seconds_per_image
+from bapps_gen.pipelines.training.reports import ZooProgress
+from bapps_gen.seeding import SLOT_TRAINING_CROPS
 
 TINY = DistorterSpec(
     "tiny", "white_noise", 0.1, layers=2, first_channels=8, max_channels=8, learning_rate=2e-3
 )
 ABSURD = DistorterSpec("absurd", "null", layers=4, first_channels=8, learning_rate=1e6)
+
+
+def planned(specs: Sequence[DistorterSpec], source: Source, **options: object) -> ZooPlan:
+    chosen = TrainingOptions(**{"device": "cpu", **options})  # type: ignore[arg-type]
+    return plan_zoo(specs, source, chosen)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -53,7 +62,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def train(
     folder: Path, source: Source, specs: list[DistorterSpec], images: int = 160, **more: object
 ):  # type: ignore[no-untyped-def]
-    plan = plan_zoo(specs, source, images=images, device="cpu")
+    plan = planned(specs, source, images=images)
     return train_zoo(folder, plan, source, 1, **more)  # type: ignore[arg-type]
 
 
@@ -83,7 +92,7 @@ def test_the_record_says_how_a_distorter_was_made(trained: Path, source: Source)
 
 def test_workers_do_not_change_the_files(trained: Path, source: Source, tmp_path: Path) -> None:
     zoo = open_zoo(trained)
-    plan = plan_zoo([zoo.spec("tiny"), zoo.spec("full")], source, images=640, device="cpu")
+    plan = planned([zoo.spec("tiny"), zoo.spec("full")], source, images=640)
     train_zoo(tmp_path / "zoo", plan, source, 2)
     assert content(tmp_path / "zoo") == content(trained)
 
@@ -127,9 +136,9 @@ def test_a_zoo_of_another_training_is_refused(
         next((tmp_path / "fewer").glob("coffee*")).unlink()
         other = open_source([tmp_path / "fewer"])
     images = 656 if change == "images" else 640
-    plan = plan_zoo([spec], other, images=images, device="cpu", seed=int(change == "seed"))
+    plan = planned([spec], other, images=images, seed=int(change == "seed"))
     before = content(zoo_copy)
-    with pytest.raises(UserError, match="was trained otherwise"):
+    with pytest.raises(UserError, match="was trained differently"):
         train_zoo(zoo_copy, plan, other, 1)
     assert content(zoo_copy) == before
 
@@ -145,7 +154,7 @@ def test_one_failing_distorter_does_not_stop_the_others(source: Source, tmp_path
     assert not distorter_path(tmp_path / "zoo", "absurd").exists()
 
 
-def test_an_error_inside_torch_is_told_in_one_line_and_the_others_go_on(
+def test_an_error_inside_torch_is_reported_in_one_line_and_the_others_go_on(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = train_module.train_distorter
@@ -179,7 +188,7 @@ def test_a_network_that_gives_one_colour_is_reported_as_collapsed(
     assert "collapsed: its outputs are flat" in str(report.reports[0].failure)
 
 
-def test_a_ruin_is_told_and_kept(
+def test_a_ruin_is_reported_and_kept(
     source: Source,
     photographs: Path,
     tmp_path: Path,
@@ -187,7 +196,7 @@ def test_a_ruin_is_told_and_kept(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     strict = functools.partial(classify, limits=ZooLimits(ruin=0.05))
-    monkeypatch.setattr(train_module, "classify", strict)
+    monkeypatch.setattr(held_out_module, "classify", strict)
     arguments = command(tmp_path / "zoo", photographs, "--only", "092", "--images", "16")
     assert main([*arguments, "--workers", "1"]) == 0
     assert "of little use, see their LPIPS: 092" in capsys.readouterr().out
@@ -221,7 +230,7 @@ def test_ids_and_ranges_of_ids_are_chosen_in_the_order_of_the_table() -> None:
 
 
 def test_the_quick_preset_gives_slower_networks_fewer_images(source: Source) -> None:
-    plan = plan_zoo(shipped_specs(), source, preset="quick", device="cpu")
+    plan = planned(shipped_specs(), source, preset="quick")
     images = {name: settings.images for name, settings in plan.settings.items()}
     assert len(set(images.values())) > 10
     assert min(images.values()) >= 4000
@@ -250,7 +259,7 @@ def test_a_bad_option_is_refused_in_one_line(
     options: dict[str, object], words: str, source: Source
 ) -> None:
     with pytest.raises(UserError) as caught:
-        plan_zoo([TINY], source, **{"device": "cpu", **options})  # type: ignore[arg-type]
+        planned([TINY], source, **options)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -258,7 +267,7 @@ def test_a_bad_option_is_refused_in_one_line(
 def test_epochs_count_the_photos_that_are_not_held_out(source: Source) -> None:
     kept, held = part_images(source)
     assert (len(kept), len(held)) == (7, 1)
-    plan = plan_zoo([TINY], source, epochs=5, device="cpu")
+    plan = planned([TINY], source, epochs=5)
     assert plan.settings["tiny"].images == 32
 
 
@@ -267,7 +276,7 @@ def test_one_photo_is_too_few_even_if_there_are_copies(photographs: Path, tmp_pa
     for name in ("a.png", "b.png"):
         shutil.copy(photo, tmp_path / name)
     with pytest.raises(SourceError, match="at least 2 different ones"):
-        plan_zoo([TINY], open_source([tmp_path]), device="cpu")
+        planned([TINY], open_source([tmp_path]))
 
 
 def test_copies_of_a_photo_fall_into_one_part(photographs: Path, tmp_path: Path) -> None:
@@ -284,7 +293,7 @@ def test_copies_of_a_photo_fall_into_one_part(photographs: Path, tmp_path: Path)
 class TestCrops:
     def cut(self, folder: Path, source: Source, count: int, workers: int = 1) -> np.ndarray:
         kept, _ = part_images(source)
-        cut_crops(folder, source, kept, CropPlan(source.digest, 0), count, workers)
+        write_crops(folder, source, kept, CropPlan(source.digest, 0), count, workers)
         return Crops(folder, count)[np.arange(count)]
 
     @pytest.fixture(autouse=True)
@@ -304,7 +313,7 @@ class TestCrops:
 
     def test_every_photo_has_its_turn(self, source: Source) -> None:
         kept, _ = part_images(source)
-        cutter = crops_module._Cutter(source, kept, CropPlan(source.digest, 0))
+        cutter = crops_module._Cutter(source, kept, CropPlan(source.digest, 0), SLOT_TRAINING_CROPS)
         turns = [cutter.image_of(place) for place in range(2 * len(kept))]
         assert sorted(turns[: len(kept)]) == sorted(turns[len(kept) :]) == sorted(kept)
 
@@ -325,7 +334,9 @@ class TestCrops:
             for place, entry in enumerate(changed.entries)
             if entry.name != source.entries[7].name
         )
-        failures = cut_crops(tmp_path / "crops", changed, kept, CropPlan(changed.digest, 0), 60, 1)
+        failures = write_crops(
+            tmp_path / "crops", changed, kept, CropPlan(changed.digest, 0), 60, 1
+        )
         assert set(failures) == {broken.name, small.name}
         assert f"skipped {broken.name}" in caplog.text
         assert "smaller than" in failures[small.name]
@@ -337,9 +348,11 @@ class TestCrops:
         shutil.copy(photographs / "coffee-0.png", tmp_path / "a.png")
         (tmp_path / "b.png").write_bytes(b"no picture")
         source = open_source([tmp_path])
-        cutter = crops_module._Cutter(source, (0, 1), CropPlan(source.digest, 0))
+        cutter = crops_module._Cutter(
+            source, (0, 1), CropPlan(source.digest, 0), SLOT_TRAINING_CROPS
+        )
         for place in range(20):  # in some passes the broken one is the last, in some the first
-            cutter.cut(place, crops_module.SLOT_CROPS)
+            cutter.cut(place)
         assert list(cutter.failures) == ["b.png"]
 
     def test_photos_that_are_all_broken_are_an_error(self, tmp_path: Path) -> None:
@@ -370,9 +383,9 @@ def test_the_command_trains_and_lists(
     out = tmp_path / "zoo"
     arguments = command(out, photographs, "--only", "034,092", "--images", "32", "--workers", "1")
     assert main(arguments) == 0
-    told = capsys.readouterr().out
-    assert "2 of 2 distorters are in" in told
-    assert "034: 32 images in" in told
+    printed = capsys.readouterr().out
+    assert "2 of 2 distorters are in" in printed
+    assert "034: 32 images in" in printed
     assert main(["distorters", "--zoo", str(out)]) == 0
     listed = capsys.readouterr().out
     assert "2 distorters in" in listed
