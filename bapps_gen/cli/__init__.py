@@ -35,8 +35,8 @@ COMMANDS = (
     ("replay", "replay", "make a dataset again from a recipe and the photos"),
     ("import", "import_", "turn sets in the original folder layout into datasets"),
     ("score", "score", "store the distances of a dataset's rows by metrics"),
-    ("evaluate", "evaluate", "compare metrics with people's judgements"),
-    ("validate", "validate", "say in numbers and pictures whether a dataset or a zoo is good"),
+    ("evaluate", "evaluate", "compare metrics with human judgments"),
+    ("validate", "validate", "report on a dataset, a collection or a zoo in numbers and pictures"),
 )
 
 INTERRUPTED = 130

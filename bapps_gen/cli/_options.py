@@ -73,10 +73,12 @@ def _arguments(option: Option) -> dict[str, Any]:
 
 def _help(option: Option) -> str:
     """An option's help with its default."""
-    default = option.default_text
-    if not default and option.default not in (MISSING, None, (), False):
-        numbers = option.default if option.type == "range" else (option.default,)
-        default = " ".join(f"{n:g}" if isinstance(n, float) else str(n) for n in numbers)
+    default, value = option.default_text, option.default
+    is_stated = value is not None and value is not MISSING and value is not False and value != ()
+    if not default and is_stated:
+        parts = value if isinstance(value, tuple) else (value,)
+        separator = " " if option.type == "range" else ","
+        default = separator.join(f"{n:g}" if isinstance(n, float) else str(n) for n in parts)
     return f"{option.help} (default: {default})" if default else option.help
 
 

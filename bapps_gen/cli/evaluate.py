@@ -7,8 +7,15 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bapps_gen.cli._options import add_workers, print_resume, progress_bar, workers_of
-from bapps_gen.cli.score import add_metrics, metric_options
+from bapps_gen.cli._options import (
+    add_options,
+    add_workers,
+    print_resume,
+    progress_bar,
+    values_of,
+    workers_of,
+)
+from bapps_gen.cli.score import add_metric_options, metric_options
 from bapps_gen.storage.locations import location_of
 
 if TYPE_CHECKING:
@@ -19,44 +26,28 @@ _TITLES = {"2afc": "2AFC", "jnd": "mAP"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    from bapps_gen.pipelines.scoring.options import EvaluationOptions
+
     parser.add_argument(
         "folder",
         type=location_of,
         metavar="DATASET",
         help="judged dataset (or its URL), set in the original layout, or a folder above several",
     )
-    add_metrics(parser, "l2,ssim,ms-ssim,fsimc,lpips-alex")
+    add_options(parser, EvaluationOptions, "metrics")
     parser.add_argument("--json", action="store_true", help="as JSON")
-    parser.add_argument(
-        "--resamples",
-        type=int,
-        default=1000,
-        metavar="N",
-        help="resamples of the bootstrap intervals (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="seed of the bootstrap (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--bilinear",
-        action="store_true",
-        help="original layout: reduce 256 px pictures as the original loader does, which blurs "
-        "them a little, for its published scores (default: bring the 64 px patches back exactly)",
-    )
+    add_options(parser, EvaluationOptions, "resamples", "seed", "bilinear")
+    add_metric_options(parser)
     add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate every set found."""
-    from bapps_gen.pipelines.scoring.evaluate import (
-        EvaluationOptions,
-        as_values,
-        evaluate_folder,
-        mean_scores,
-    )
+    from bapps_gen.pipelines.scoring.evaluate import as_values, evaluate_folder, mean_scores
+    from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
     workers = workers_of(options)
-    asked = EvaluationOptions(options.metric, options.resamples, options.seed, options.bilinear)
+    asked = EvaluationOptions(**values_of(options, EvaluationOptions))
     progress = partial(progress_bar, options.quiet, "score", "rows")
     evaluations = []
     try:

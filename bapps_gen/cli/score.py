@@ -9,74 +9,58 @@ from typing import TYPE_CHECKING
 from bapps_gen.cli._collections import over_sets
 from bapps_gen.cli._options import (
     add_dataset,
+    add_options,
     add_workers,
-    names_of,
     print_resume,
     progress_bar,
+    values_of,
     workers_of,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bapps_gen.execution.jobs import Workers
-    from bapps_gen.pipelines.scoring.score import MetricOptions
+    from bapps_gen.pipelines.scoring.options import MetricOptions
     from bapps_gen.storage.locations import Location
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    from bapps_gen.pipelines.scoring.options import ScoreOptions
+
     add_dataset(parser, "folder or URL of a dataset, or folder of a collection for all its sets")
-    add_metrics(parser, "lpips-alex")
+    add_options(parser, ScoreOptions, "metrics")
+    add_metric_options(parser)
     add_workers(parser)
 
 
-def add_metrics(parser: argparse.ArgumentParser, default: str | None) -> None:
-    """Add --metric (where it has a default), --device, --dtype and --weights."""
-    if default is not None:
-        from bapps_gen.metrics import METRICS
+def add_metric_options(parser: argparse.ArgumentParser) -> None:
+    """Add --device, --dtype and --weights."""
+    from bapps_gen.pipelines.scoring.options import MetricOptions
 
-        parser.add_argument(
-            "--metric",
-            type=names_of,
-            default=names_of(default),
-            metavar="A,B",
-            help=f"of {', '.join(spec.name for spec in METRICS)} (default: {default})",
-        )
-    network = parser.add_argument_group("LPIPS")
-    network.add_argument(
-        "--device",
-        default="auto",
-        metavar="NAME",
-        help="auto, cpu, cuda or mps (default: %(default)s)",
-    )
-    network.add_argument(
-        "--dtype",
-        default="float32",
-        metavar="NAME",
-        help="float32, or bfloat16, which is faster where the processor has it and errs by 0.1 "
-        "to 0.2 %% (default: %(default)s)",
-    )
-    network.add_argument(
-        "--weights",
-        metavar="FILE",
-        help="weights of the network, .safetensors or .pth (default: bundled for lpips-alex, "
-        "otherwise torch's cache or download)",
-    )
+    add_options(parser.add_argument_group("LPIPS"), MetricOptions, "device", "dtype", "weights")
 
 
 def metric_options(options: argparse.Namespace) -> MetricOptions:
-    """What `add_metrics` declared."""
-    from bapps_gen.pipelines.scoring.score import MetricOptions
+    """What `add_metric_options` declared."""
+    from bapps_gen.pipelines.scoring.options import MetricOptions
 
-    return MetricOptions(options.device, options.dtype, options.weights)
+    return MetricOptions(**values_of(options, MetricOptions))
 
 
 def run(options: argparse.Namespace) -> int:
     """Score."""
+    from bapps_gen.pipelines.scoring.options import ScoreOptions
+
     workers = workers_of(options)
-    return over_sets(options.dataset, lambda folder: _score(folder, options, workers))
+    metrics = ScoreOptions(**values_of(options, ScoreOptions)).metrics
+    return over_sets(options.dataset, lambda folder: _score(folder, metrics, options, workers))
 
 
-def _score(folder: Location, options: argparse.Namespace, workers: Workers) -> int:
+def _score(
+    folder: Location, metrics: Sequence[str], options: argparse.Namespace, workers: Workers
+) -> int:
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.scoring.score import score
 
@@ -84,13 +68,13 @@ def _score(folder: Location, options: argparse.Namespace, workers: Workers) -> i
     began = time.monotonic()
     try:
         with progress_bar(options.quiet, "score", "rows") as progress:
-            report = score(dataset, options.metric, metric_options(options), workers, progress)
+            report = score(dataset, metrics, metric_options(options), workers, progress)
     except KeyboardInterrupt:
         print_resume("finished distances")
         raise
     if not options.quiet:
         seconds = time.monotonic() - began
-        names = ", ".join(dict.fromkeys(options.metric))
+        names = ", ".join(dict.fromkeys(metrics))
         print(f"{dataset.info.rows} rows of {folder} have distances by {names}")
         print(
             f"made for {report.made} rows now in {seconds:.1f} s "

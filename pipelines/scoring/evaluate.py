@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from bapps_gen.checks import Option, check_options
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import Progress
@@ -28,40 +27,8 @@ from bapps_gen.pipelines.scoring.judged import (
     judged_dataset,
     judged_original,
 )
-from bapps_gen.pipelines.scoring.score import METRIC, MetricOptions, check_metrics
-from bapps_gen.seeding import MAX_SEED
+from bapps_gen.pipelines.scoring.options import EvaluationOptions, MetricOptions, check_metrics
 from bapps_gen.storage.locations import Location
-
-RESAMPLES = Option(
-    "integer", "resamples of the bootstrap intervals", default=1000, low=10, high=100_000, unit="N"
-)
-SEED = Option("integer", "seed of the bootstrap", default=0, low=0, high=MAX_SEED)
-BILINEAR = Option(
-    "flag",
-    "original layout: reduce 256 px pictures as the original loader does, which blurs them a "
-    "little, to compare with its published scores (default: restore the 64 px patches exactly)",
-    default=False,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationOptions:
-    """How metrics are evaluated.
-
-    Args:
-        metrics: names of metrics.
-        resamples: how many times rows are drawn again for the 95 % intervals.
-        seed: of these draws.
-        bilinear: reduce pictures of the original layout as the original loader does.
-    """
-
-    metrics: tuple[str, ...] = METRIC.field(("l2", "ssim", "ms-ssim", "fsimc", "lpips-alex"))
-    resamples: int = RESAMPLES.field()
-    seed: int = SEED.field()
-    bilinear: bool = BILINEAR.field()
-
-    def __post_init__(self) -> None:
-        check_options(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,8 @@ from bapps_gen.manifests.rows import PAIR_PATCHES
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.metrics.agreement import Values
 from bapps_gen.pipelines.datasets.original import OriginalSet, find_sets, read_judgement, read_row
+from bapps_gen.pipelines.scoring.options import MetricOptions, check_metrics
 from bapps_gen.pipelines.scoring.score import (
-    MetricOptions,
-    check_metrics,
     distances_of,
     kept_threads,
     options_here,

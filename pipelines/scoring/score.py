@@ -14,7 +14,6 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from bapps_gen.checks import Option
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
 from bapps_gen.execution.progress import Progress
@@ -28,8 +27,9 @@ from bapps_gen.manifests.scores import (
     score_path,
     write_scores,
 )
-from bapps_gen.metrics import METRICS, Metric, load_metric, metric_spec
+from bapps_gen.metrics import Metric, metric_spec
 from bapps_gen.metrics.base import Distances, Patches
+from bapps_gen.pipelines.scoring.options import MetricOptions, check_metrics
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.workspace import claim
 
@@ -38,57 +38,9 @@ logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-METRIC = Option(
-    "names",
-    f"metrics, of {', '.join(spec.name for spec in METRICS)}",
-    default=("lpips-alex",),
-    flag="metric",
-    unit="A,B",
-)
-DEVICE = Option("text", "auto, cpu, cuda or mps", default="auto", unit="NAME")
-DTYPE = Option(
-    "text",
-    "float32, or bfloat16, which is faster where the processor has it and errs by 0.1 to 0.2 %",
-    default="float32",
-    unit="NAME",
-)
-WEIGHTS = Option(
-    "text",
-    "weights of the network, .safetensors or .pth",
-    default=None,
-    unit="FILE",
-    default_text="bundled for lpips-alex, otherwise torch's cache or download",
-    is_place=True,
-)
-
 CPU_BATCH_ROWS = 100
 DEVICE_BATCH_ROWS = 512
 _DECODERS = 8  # threads that decode pictures while a GPU computes; more do not help
-
-
-@dataclass(frozen=True, slots=True)
-class MetricOptions:
-    """How metrics are computed; used by LPIPS only.
-
-    Args:
-        device: "cpu", "cuda", "mps", or "auto" for the first available of cuda, mps, cpu.
-        dtype: "float32" or "bfloat16".
-        weights: file of the trunk's weights, in place of the default.
-    """
-
-    device: str = DEVICE.field()
-    dtype: str = DTYPE.field()
-    weights: str | None = WEIGHTS.field()
-
-    def load(self, name: str) -> Metric:
-        """The metric of that name.
-
-        Raises:
-            UserError: as `bapps_gen.metrics.load_metric`.
-        """
-        if metric_spec(name).net is None:
-            return load_metric(name)
-        return load_metric(name, device=self.device, dtype=self.dtype, weights=self.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,24 +67,6 @@ class ScoreReport:
 
     made: int
     kept: int
-
-
-def check_metrics(metrics: Sequence[str], options: MetricOptions) -> tuple[str, ...]:
-    """The metrics asked for, each once, in the order given.
-
-    Raises:
-        UserError: for an unknown name, none at all, or weights that go with no one network.
-    """
-    found = tuple(dict.fromkeys(metrics))
-    if not found:
-        raise UserError("metric = '' names no metric; write for example --metric lpips-alex,ssim")
-    networks = [name for name in found if metric_spec(name).net]
-    if options.weights is not None and len(networks) != 1:
-        raise UserError(
-            f"weights = {options.weights} is of one network, but the metrics name "
-            f"{len(networks)}; give one lpips metric with it"
-        )
-    return found
 
 
 def workers_for(metrics: Sequence[str], options: MetricOptions, workers: int) -> int:

@@ -17,8 +17,9 @@ from bapps_gen.metrics.agreement import (
     jnd_map,
     two_afc_agreement,
 )
-from bapps_gen.pipelines.scoring.evaluate import EvaluationOptions, evaluate
+from bapps_gen.pipelines.scoring.evaluate import evaluate
 from bapps_gen.pipelines.scoring.judged import Judged
+from bapps_gen.pipelines.scoring.options import EvaluationOptions
 from support.original_layout import make_2afc, make_jnd, patches_of
 
 
