@@ -119,7 +119,4 @@ def test_a_module_has_at_most_400_lines(module):
 LONG = {
     "bapps_gen.pipelines.datasets.original",
     "bapps_gen.pipelines.real.demos.frameinterp",
-    "bapps_gen.pipelines.validation.dataset",
-    "bapps_gen.pipelines.validation.dataset_page",
-    "bapps_gen.pipelines.validation.zoo_page",
 }

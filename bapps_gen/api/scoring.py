@@ -22,7 +22,7 @@ from bapps_gen.storage.locations import location_of
 
 if TYPE_CHECKING:
     from bapps_gen.pipelines.scoring.evaluate import Evaluation
-    from bapps_gen.pipelines.scoring.score import MetricOptions
+    from bapps_gen.pipelines.scoring.options import MetricOptions
 
 
 def list_metrics() -> tuple[MetricSpec, ...]:
@@ -134,7 +134,8 @@ def evaluate(
         >>> result.task, result.rows, 0 <= result.metrics["l2"].value <= 1
         ('2afc', 6, True)
     """
-    from bapps_gen.pipelines.scoring.evaluate import EvaluationOptions, evaluate_folder
+    from bapps_gen.pipelines.scoring.evaluate import evaluate_folder
+    from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
     folder = dataset.folder if isinstance(dataset, Dataset) else location_of(dataset)
     return tuple(
@@ -143,12 +144,12 @@ def evaluate(
             EvaluationOptions(names(metrics), resamples, seed, bilinear),
             _options(device, dtype, weights),
             resolve_workers(workers),
-            partial(reporting, progress, "score", "rows"),
+            partial(reporting, progress),
         )
     )
 
 
 def _options(device: str, dtype: str, weights: LocalPath | None) -> MetricOptions:
-    from bapps_gen.pipelines.scoring.score import MetricOptions
+    from bapps_gen.pipelines.scoring.options import MetricOptions
 
     return MetricOptions(device, dtype, None if weights is None else str(weights))

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
     workers = workers_of(options)
     asked = EvaluationOptions(**values_of(options, EvaluationOptions))
-    progress = partial(progress_bar, options.quiet, "score", "rows")
+    progress = partial(progress_bar, options.quiet)
     evaluations = []
     try:
         for entry in evaluate_folder(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import Workers
-from bapps_gen.execution.progress import Progress
+from bapps_gen.execution.progress import ProgressBars, no_progress
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.metrics.agreement import (
     CONFIDENCE,
@@ -58,7 +57,7 @@ def evaluate_folder(
     options: EvaluationOptions,
     metric_options: MetricOptions,
     workers: Workers,
-    progress: Callable[[], AbstractContextManager[Progress | None]] = nullcontext,
+    progress: ProgressBars = no_progress,
 ) -> Iterator[Evaluation]:
     """Evaluate every judged set in a folder: datasets, or sets in the original layout.
 
@@ -67,7 +66,7 @@ def evaluate_folder(
         options: metrics, bootstrap, and how pictures are read.
         metric_options: device, dtype and weights of LPIPS.
         workers: worker processes, or a Ray cluster.
-        progress: opened for each set; gives what is called with rows done and rows in all.
+        progress: opens a progress bar for each set.
 
     Raises:
         UserError: for bad options, or when no row is judged.
@@ -78,7 +77,7 @@ def evaluate_folder(
     if options.bilinear and any(isinstance(entry, Dataset) for entry in sets):
         raise UserError("bilinear applies to the original layout only; leave it out")
     for entry in sets:
-        with progress() as report:
+        with progress("score", "rows") as report:
             if isinstance(entry, Dataset):
                 judged = judged_dataset(entry, metrics, metric_options, workers, report)
             else:

@@ -1,120 +1,144 @@
-"""The validation report of a collection: a table of its sets, then each set's report."""
+"""Validation of a collection: every set of it by the thresholds that apply to it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from html import escape
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
-from bapps_gen.manifests.collection import Collection, CollectionInfo, SetRecord
+from bapps_gen.errors import BappsGenError, UserError
+from bapps_gen.execution.jobs import Workers
+from bapps_gen.execution.progress import ProgressBars, no_progress
+from bapps_gen.manifests.collection import Collection
 from bapps_gen.manifests.dataset import Dataset
-from bapps_gen.pipelines.validation.dataset import Thresholds
-from bapps_gen.pipelines.validation.dataset_page import ReportPart, report_body
-from bapps_gen.pipelines.validation.page_parts import number, page, percent, table
-from bapps_gen.pipelines.validation.page_style import STYLE
-
-_STYLE = """<style>
-details.set { margin-top: 22px; }
-details.set > summary { cursor: pointer; font-size: 18px; font-weight: 600; padding: 6px 0; }
-details.set h1 { display: none; }
-</style>"""
+from bapps_gen.pipelines.validation.dataset import SetReport, check_thresholds, validate_dataset
+from bapps_gen.pipelines.validation.dataset_page import set_view
+from bapps_gen.pipelines.validation.facts import METRIC
+from bapps_gen.pipelines.validation.html import render
+from bapps_gen.pipelines.validation.options import Thresholds, ValidationOptions
 
 
-def fitting_thresholds(thresholds: Thresholds, dataset: Dataset) -> Thresholds:
-    """Those that can be asked of a set: the others hold for other sets of its collection.
+@dataclass(frozen=True, slots=True)
+class CollectionReport:
+    """All that a report says of a collection.
 
-    Near-equal sides go with triplets, coverage and Spearman's ρ with traditional distortions.
+    Args:
+        collection: with what is on disk.
+        parts: reports of the sets that were validated, named by their paths.
+        problems: a line for each threshold missed and each set that could not be validated.
+        thresholds: of the user.
+    """
+
+    collection: Collection
+    parts: tuple[SetReport, ...]
+    problems: tuple[str, ...]
+    thresholds: Thresholds
+
+    def values(self) -> dict[str, Any]:
+        """The report as plain values for JSON, without pictures."""
+        info = self.collection.info
+        return {
+            "collection": str(self.collection.folder),
+            "metric": METRIC,
+            "left_out": dict(info.left_out),
+            "states": {record.path: record.state for record in info.sets},
+            "sets": [
+                {key: value for key, value in part.values().items() if key != "metric"}
+                for part in self.parts
+            ],
+            "problems": list(self.problems),
+        }
+
+
+def applicable_thresholds(thresholds: Thresholds, dataset: Dataset) -> Thresholds:
+    """Those that can be applied to a set: the others are for other sets of its collection.
+
+    Near-equal sides need triplets, coverage and Spearman's ρ traditional distortions.
     """
     if dataset.info.unit != "triplets":
-        thresholds = replace(thresholds, max_near_equal=None)
+        thresholds = thresholds.without("max_near_equal")
     if not dataset.info.spec.get("choices"):
-        thresholds = replace(thresholds, min_coverage=None, min_spearman=None)
+        thresholds = thresholds.without("min_coverage", "min_spearman")
     return thresholds
 
 
-def collection_facts(collection: Collection) -> tuple[tuple[str, str], ...]:
-    """(label, text) pairs for the head of the report."""
-    info = collection.info
-    whole = sum(record.complete for record in info.sets)
-    return (
-        ("sets", f"{whole} of {len(info.sets)} complete"),
-        ("rows", f"{sum(record.made for record in info.sets):,}"),
-        ("seed", str(info.seed)),
-        ("scale of the last run", f"{info.scale:g}"),
-        ("made with", f"bapps-gen {info.version}"),
-        ("photos both in train and in another split", f"{info.shared_photos:,}"),
-    )
-
-
-def render_collection(
-    name: str,
-    facts: Sequence[tuple[str, str]],
-    info: CollectionInfo,
-    parts: Sequence[ReportPart],
-    problems: Sequence[str] | None,
-) -> str:
-    """The report as HTML.
+def validate_collection(
+    collection: Collection,
+    options: ValidationOptions,
+    workers: Workers,
+    *,
+    against: Collection | None = None,
+    progress: ProgressBars = no_progress,
+    on_report: Callable[[SetReport], None] = lambda report: None,
+) -> CollectionReport:
+    """Validate every set of a collection of which something was made.
 
     Args:
-        name: of the collection.
-        facts: of `collection_facts`.
-        info: of the collection, with what is on disk.
-        parts: of the sets that were validated, named by their paths.
-        problems: a line for each threshold missed and set that is not whole; None where nothing
-            was demanded and all is well.
+        collection: opened.
+        options: limits, thresholds, and rows to show of each set.
+        workers: worker processes, or a Ray cluster.
+        against: another collection, whose sets of the same paths are compared with.
+        progress: opens a progress bar for a step of the work.
+        on_report: called with each set's report.
+
+    Raises:
+        UserError: when `against` lacks a set, or a threshold cannot be applied.
     """
-    cells = "".join(
-        f"<div><dt>{escape(label)}</dt><dd>{escape(text)}</dd></div>" for label, text in facts
-    )
-    verdict = ""
-    if problems:
-        lines = "".join(f"<li>{escape(line)}</li>" for line in problems)
-        verdict = f'<div class="verdict bad"><b>Not as demanded</b><ul>{lines}</ul></div>'
-    elif problems is not None:
-        verdict = '<div class="verdict good"><b>All thresholds met</b></div>'
-    by_path = {part.head.name: part for part in parts}
-    rows = [_row(record, by_path) for record in info.sets]
-    rows += [(path, "left out", *[""] * 6, why) for path, why in info.left_out.items()]
-    head = (
-        "set",
-        "state",
-        "rows",
-        "median LPIPS",
-        "invisible",
-        "destroyed",
-        "near-equal",
-        "repeated",
-        "",
-    )
-    sections = [
-        f'<details class="set" id="{escape(part.head.name)}"><summary>{escape(part.head.name)}'
-        f"</summary>{report_body(part.head, part.found, part.pictures)}</details>"
-        for part in parts
-    ]
-    body = (
-        f"{_STYLE}<header><h1>{escape(name)}</h1><dl>{cells}</dl></header>{verdict}"
-        f"<section><h2>Sets</h2><p>Each set's own report is below; open it with a click. Sides "
-        f"are invisible, destroyed or near-equal by the limits given there.</p>"
-        f"{table(head, rows)}</section>{''.join(sections)}"
-    )
-    return page(f"Validation of {name}", STYLE, [body])
+    collection = collection.refreshed()
+    others = {record.path: dataset for record, dataset in against.datasets()} if against else {}
+    made = collection.datasets()
+    for record, dataset in made:
+        if against and record.path not in others:
+            raise UserError(
+                f"{against.folder} has no set {record.path} to compare with; "
+                "give a collection that has, or leave out --against"
+            )
+        check_thresholds(
+            applicable_thresholds(options.thresholds, dataset), dataset, others.get(record.path)
+        )
+    parts: list[SetReport] = []
+    problems: list[str] = []
+    for record, dataset in made:
+        thresholds = applicable_thresholds(options.thresholds, dataset)
+        other = others.get(record.path)
+        try:
+            for entry in filter(None, (dataset, other)):
+                entry.require_whole()
+            part = validate_dataset(
+                dataset,
+                replace(options, thresholds=thresholds),
+                workers,
+                other=other,
+                name=record.path,
+                progress=progress,
+            )
+        except BappsGenError as error:
+            problems.append(f"{record.path}: {error}")
+            continue
+        parts.append(part)
+        problems += [f"{record.path}: {line}" for line in part.missed]
+        on_report(part)
+    return CollectionReport(collection, tuple(parts), tuple(problems), options.thresholds)
 
 
-def _row(record: SetRecord, parts: Mapping[str, ReportPart]) -> tuple[str, ...]:
-    state, _, why = record.state.partition(": ")
-    part = parts.get(record.path)
-    if part is None:
-        return (record.path, state, f"{record.made:,}", *[""] * 5, why)
-    shares = part.found["shares"]
-    near = shares["near_equal"]
-    return (
-        record.path,
-        state,
-        f"{record.made:,}",
-        number(part.found["lpips"]["p50"]),
-        percent(shares["invisible"]),
-        percent(shares["destroyed"]),
-        "–" if near is None else percent(near),
-        percent(shares["duplicate_rows"]),
-        f"{len(part.head.missed)} missed" if part.head.missed else "",
+def collection_page(report: CollectionReport) -> str:
+    """The report of a collection as HTML."""
+    info = report.collection.info
+    facts = {
+        "sets": f"{sum(record.complete for record in info.sets)} of {len(info.sets)} complete",
+        "rows": f"{sum(record.made for record in info.sets):,}",
+        "seed": info.seed,
+        "scale of the last run": f"{info.scale:g}",
+        "made with": f"bapps-gen {info.version}",
+        "photos both in train and in another split": f"{info.shared_photos:,}",
+    }
+    return render(
+        "collection.html.j2",
+        name=info.name,
+        facts=facts,
+        info=info,
+        parts_by_path={part.name: part for part in report.parts},
+        views=[set_view(part) for part in report.parts],
+        problems=report.problems,
+        has_thresholds=report.thresholds.any_set,
     )

@@ -4,21 +4,99 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bapps_gen.cnn_distorters.spec import CORRUPTIONS, DistorterSpec
 from bapps_gen.cnn_distorters.verdict import DEFAULT_LIMITS, VERDICTS, ZooLimits, classify
-from bapps_gen.cnn_distorters.zoo import Zoo
+from bapps_gen.cnn_distorters.zoo import SHIPPED, Zoo
+from bapps_gen.execution.jobs import Workers
+from bapps_gen.execution.progress import ProgressBars, no_progress
 from bapps_gen.pipelines.datasets.zoo import zoo_place
 from bapps_gen.pipelines.sources.source import Source
-from bapps_gen.pipelines.validation.zoo_measures import ZooMeasures, rounded
-from bapps_gen.pipelines.validation.zoo_pairs import compare_pairs
+from bapps_gen.pipelines.validation.options import ZooOptions
+from bapps_gen.pipelines.validation.zoo_likeness import compare_pairs
+from bapps_gen.pipelines.validation.zoo_measures import (
+    ZooMeasures,
+    check_distorters,
+    measure_zoo,
+    pick_shown,
+    rounded,
+    sample_patches,
+)
 from bapps_gen.version import __version__
 
+_EXAMPLES = 5
 _QUANTILES = (5, 25, 50, 75, 95)
+
+
+@dataclass(frozen=True, slots=True)
+class ZooReport:
+    """All that a report says of a zoo.
+
+    Args:
+        name: of the zoo.
+        result: what `judge_zoo` returned.
+        inputs: patches shown, uint8 (K, 64, 64, 3).
+        outputs: for them, uint8 (N, K, 64, 64, 3), in the order of result["distorters"].
+    """
+
+    name: str
+    result: Mapping[str, Any]
+    inputs: NDArray[np.uint8]
+    outputs: NDArray[np.uint8]
+
+    def summary(self) -> str:
+        """The main numbers on one line."""
+        medians, pairs = self.result["summary"]["median_lpips"], self.result["pairs"]
+        text = (
+            f"{self.result['summary']['measured']} distorters on {self.result['patches']} patches: "
+            f"median LPIPS {medians['min']:.3f} to {medians['max']:.3f}"
+        )
+        if pairs is None:
+            return text
+        closest = pairs["closest"][0]
+        return (
+            f"{text}; between two distorters {pairs['median']:.3f} (median) and at least "
+            f"{closest['lpips']:.3f} ({' and '.join(closest['ids'])}), {len(pairs['near'])} pairs "
+            "of near duplicates"
+        )
+
+
+def validate_zoo(
+    zoo: Zoo,
+    options: ZooOptions,
+    source: Source,
+    workers: Workers,
+    progress: ProgressBars = no_progress,
+) -> ZooReport:
+    """Validate a zoo: the same patches pass every distorter.
+
+    Args:
+        zoo: opened.
+        options: number of patches, and their seed.
+        source: of the patches.
+        workers: worker processes, or a Ray cluster.
+        progress: opens a progress bar for a step of the work.
+
+    Raises:
+        UserError: when the zoo is empty.
+        SourceError: when the photos give too few patches.
+        WorkError: when none of its distorters can be used.
+    """
+    failures = check_distorters(zoo)
+    cut = sample_patches(source, options)
+    shown = pick_shown(cut, _EXAMPLES)
+    ids = [name for name in zoo.ids if name not in failures]
+    with progress(f"{len(ids)} distorters", "patches") as report:
+        measures = measure_zoo(zoo, ids, cut.patches, shown, workers, report)
+    result = judge_zoo(zoo, measures, source, options.seed, failures=failures)
+    shipped = zoo.folder == SHIPPED
+    name = f"the zoo of bapps-gen {__version__}" if shipped else zoo.folder.resolve().name
+    return ZooReport(name, result, cut.patches[list(shown)], measures.shown)
 
 
 def judge_zoo(
@@ -29,19 +107,19 @@ def judge_zoo(
     limits: ZooLimits = DEFAULT_LIMITS,
     failures: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Everything the page says, as plain values for JSON.
+    """Everything that the report says, as plain values for JSON.
 
     Args:
         zoo: that was measured.
         measures: of `measure_zoo`.
         source: of the patches.
         seed: of the patches.
-        limits: what counts as a fault.
+        limits: what counts as useless, as the same function, and as near duplicates.
         failures: of `check_distorters`.
     """
     failures = dict(failures or {})
     pairs = compare_pairs(measures, limits)
-    listed = [_entry(zoo, measures, place, pairs, limits) for place in range(len(measures.ids))]
+    listed = [_entry(zoo, measures, index, pairs, limits) for index in range(len(measures.ids))]
     medians = np.median(measures.lpips, 0)
     return {
         "kind": "bapps-gen zoo validation",
@@ -88,14 +166,14 @@ def _torch_version() -> str:
 
 
 def _entry(
-    zoo: Zoo, measures: ZooMeasures, place: int, pairs: Mapping[str, Any] | None, limits: ZooLimits
+    zoo: Zoo, measures: ZooMeasures, index: int, pairs: Mapping[str, Any] | None, limits: ZooLimits
 ) -> dict[str, Any]:
-    name = measures.ids[place]
+    name = measures.ids[index]
     spec = zoo.spec(name)
-    distances = measures.lpips[:, place]
+    distances = measures.lpips[:, index]
     quantiles = np.percentile(distances, _QUANTILES)
-    error = float(measures.squared[:, place].mean())
-    flat = min(measures.flatness[:, place].mean(), measures.sameness[:, place].mean())
+    error = float(measures.squared[:, index].mean())
+    flat = min(measures.flatness[:, index].mean(), measures.sameness[:, index].mean())
     return {
         "id": name,
         "task": spec.task,
@@ -110,8 +188,8 @@ def _entry(
         },
         # Of the mean over all patches; None where nothing differs.
         "psnr": rounded(10 * np.log10(255**2 / error)) if error else None,
-        "absolute": rounded(measures.absolute[:, place].mean()),
-        "clipped": rounded(measures.clipped[:, 1 + place].mean()),
+        "absolute": rounded(measures.absolute[:, index].mean()),
+        "clipped": rounded(measures.clipped[:, 1 + index].mean()),
         "clipped_input": rounded(measures.clipped[:, 0].mean()),
         "nearest": None if pairs is None else pairs["nearest"][name],
         "record": dict(zoo.record(name)),
@@ -125,17 +203,17 @@ _AXES = tuple(
 
 def axes_of(specs: Sequence[DistorterSpec]) -> dict[str, list[dict[str, Any]]]:
     """By axis of a spec, the values that occur and how many distorters have each."""
-    found = {}
+    axes = {}
     for axis in _AXES:
         values = [getattr(spec, axis) for spec in specs]
         if axis == "corruption":
             order = [name for name in CORRUPTIONS if name in values]
         else:
             order = sorted(set(values))
-        found[axis] = [{"value": value, "distorters": values.count(value)} for value in order]
+        axes[axis] = [{"value": value, "distorters": values.count(value)} for value in order]
         if axis == "corruption":
             strengths = sorted({(spec.corruption, spec.strength) for spec in specs})
-            found["strength"] = [
+            axes["strength"] = [
                 {
                     "value": f"{name} {strength:g}",
                     "distorters": sum(
@@ -145,7 +223,7 @@ def axes_of(specs: Sequence[DistorterSpec]) -> dict[str, list[dict[str, Any]]]:
                 for name, strength in strengths
                 if strength
             ]
-    return found
+    return axes
 
 
 def _missed(
@@ -157,14 +235,14 @@ def _missed(
     lines = [f"distorter {name} cannot be used: {why}" for name, why in failures.items()]
     for entry in listed:
         lpips = entry["lpips"]
-        told = {
+        message = {
             "identity": f"is the identity: median LPIPS {lpips['p50']:.4f}, "
             f"less than {limits.identity:g}",
             "ruin": f"is a ruin: mean LPIPS {lpips['mean']:.3f}, more than {limits.ruin:g}",
             "collapsed": "collapsed: its outputs are flat, or the same for every patch",
         }.get(entry["verdict"])
-        if told:
-            lines.append(f"distorter {entry['id']} {told}")
+        if message:
+            lines.append(f"distorter {entry['id']} {message}")
     lines += [
         f"distorters {enumerated(group['ids'])} are the same function: median LPIPS "
         f"{group['lpips']:.4f} between them, less than {limits.same:g}"

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bapps_gen.checks import check_range
 from bapps_gen.cnn_distorters.rendering import one_thread
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.errors import UserError, WorkError
@@ -20,17 +19,12 @@ from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.pipelines.datasets.zoo import recipe_files
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.pipelines.training.crops import CropPlan, CutPatches, cut_patches
-from bapps_gen.seeding import MAX_SEED
+from bapps_gen.pipelines.validation.options import ZooOptions
 
 logger = logging.getLogger(__name__)
 
 Values = NDArray[np.float64]
 
-PATCHES = 256
-"""Patches by default: the standard error of a distorter's median LPIPS is then 3.5 % of it, on
-average over the distorters (7 % with 64 patches), and as much for the median between two."""
-MAX_PATCHES = 4096
-MIN_PATCHES = 8
 _JOB_PATCHES = 8  # those of one rendering pass
 
 
@@ -41,7 +35,7 @@ def rounded(value: Any) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ZooMeasures:
-    """What was measured of N distorters on P patches; pairs are in the order of `pair_places`.
+    """What was measured of N distorters on P patches; pairs are in the order of `pair_indices`.
 
     Args:
         ids: of the distorters, in the zoo's order, (N,).
@@ -49,8 +43,8 @@ class ZooMeasures:
         squared: mean squared difference to the patch, in levels of 255, (P, N).
         absolute: mean absolute difference, in levels, (P, N).
         clipped: share of values at 0 or 255, of the patch and of each output, (P, 1 + N).
-        flatness: mean deviation over an output's places, in levels, (P, N).
-        sameness: mean deviation from patch to patch at each place, in levels, (jobs, N).
+        flatness: mean deviation over an output's pixels, in levels, (P, N).
+        sameness: mean deviation from patch to patch at each pixel, in levels, (jobs, N).
         pairs: LPIPS between the outputs of two distorters, (P, N · (N - 1) / 2).
         products: scalar products of the distorters' changes to the patches, of all pixels, (N, N).
         shown: outputs for the patches to be shown, uint8 (N, K, 64, 64, 3).
@@ -68,41 +62,39 @@ class ZooMeasures:
     shown: NDArray[np.uint8]
 
 
-def pair_places(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def pair_indices(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """First and second member of all pairs: (0, 1), (0, 2), …, (1, 2), …"""
     return np.triu_indices(count, 1)
 
 
-def sample_patches(source: Source, count: int = PATCHES, seed: int = 0) -> CutPatches:
+def sample_patches(source: Source, options: ZooOptions) -> CutPatches:
     """Patches of a source, by the crop rule of held-out patches: scaled by 1/1 to 1/4, not flat.
 
     Raises:
-        UserError: for a count or a seed out of range.
         SourceError: when the photos give too few.
     """
-    check_range("patches", count, MIN_PATCHES, MAX_PATCHES, whole=True)
-    check_range("seed", seed, 0, MAX_SEED, whole=True)
-    cut = cut_patches(source, tuple(range(len(source))), CropPlan(source.digest, seed), count)
+    plan = CropPlan(source.digest, options.seed)
+    cut = cut_patches(source, tuple(range(len(source))), plan, options.patches)
     for name, reason in cut.failures.items():
         logger.warning("skipped %s: %s", name, reason)
     return cut
 
 
 def pick_shown(cut: CutPatches, count: int) -> tuple[int, ...]:
-    """Places of patches to show: of different images in turn, the most detailed and colourful.
+    """Indices of patches to show: of different images in turn, the most detailed and colorful.
 
-    That is the geometric mean of the mean absolute difference of neighbouring pixels and of the
+    That is the geometric mean of the mean absolute difference of neighboring pixels and of the
     deviation of a* and b* (own choice); what distorters do shows best there.
     """
     ranked: dict[int, list[int]] = {}
     scores = [_eventfulness(patch) for patch in cut.patches]
-    for place in sorted(range(len(scores)), key=lambda place: (-scores[place], place)):
-        ranked.setdefault(cut.images[place], []).append(place)
+    for index in sorted(range(len(scores)), key=lambda index: (-scores[index], index)):
+        ranked.setdefault(cut.images[index], []).append(index)
     turns = sorted(ranked)
-    found: list[int] = []
-    while len(found) < min(count, len(scores)):
-        found += [ranked[image].pop(0) for image in turns if ranked[image]]
-    return tuple(found[:count])
+    picked: list[int] = []
+    while len(picked) < min(count, len(scores)):
+        picked += [ranked[image].pop(0) for image in turns if ranked[image]]
+    return tuple(picked[:count])
 
 
 def _eventfulness(patch: NDArray[np.uint8]) -> float:
@@ -149,15 +141,15 @@ def measure_zoo(
 ) -> ZooMeasures:
     """Distort the same patches with all distorters, and compare.
 
-    Patch p has the noise seed p for every distorter, so that two denoisers meet the same noise.
+    Patch p has the noise seed p for every distorter, so that two denoisers get the same noise.
     The result does not depend on the number of workers.
 
     Args:
         zoo: where the distorters are.
         ids: of those to measure.
         patches: uint8 (P, 64, 64, 3).
-        shown: places of patches whose outputs are kept.
-        workers: processes side by side, or a cluster.
+        shown: indices of patches whose outputs are kept.
+        workers: worker processes, or a Ray cluster.
         progress: called with patches done and patches in all.
 
     Raises:
@@ -172,10 +164,12 @@ def measure_zoo(
     outputs: dict[int, NDArray[np.uint8]] = {}
     wanted = frozenset(shown)
     done = 0
-    for places, part, rendered in run_jobs(_prepare, context, jobs, workers, recipe_files((), zoo)):
-        parts[places[0]] = part
-        outputs |= {p: rendered[:, k] for k, p in enumerate(places) if p in wanted}
-        done += len(places)
+    for indices, part, rendered in run_jobs(
+        _prepare, context, jobs, workers, recipe_files((), zoo)
+    ):
+        parts[indices[0]] = part
+        outputs |= {p: rendered[:, k] for k, p in enumerate(indices) if p in wanted}
+        done += len(indices)
         if progress:
             progress(done, len(patches))
     ordered = [parts[job[0]] for job in jobs]
@@ -193,7 +187,7 @@ def measure_zoo(
         sameness=joined("sameness"),
         pairs=joined("pairs"),
         products=np.sum([part.products for part in ordered], 0),
-        shown=np.stack([outputs[place] for place in shown], 1),
+        shown=np.stack([outputs[index] for index in shown], 1),
     )
 
 
@@ -225,17 +219,17 @@ def _prepare(context: _Context) -> Callable[[tuple[int, ...]], _Work]:
     from bapps_gen.lpips import load_lpips
 
     metric = load_lpips("alex")
-    first, second = pair_places(len(context.ids))
+    first, second = pair_indices(len(context.ids))
 
-    def measure(places: tuple[int, ...]) -> _Work:
-        patches = context.patches[list(places)]
+    def measure(indices: tuple[int, ...]) -> _Work:
+        patches = context.patches[list(indices)]
         # (N, P, 64, 64, 3)
-        outputs = np.stack([context.zoo.render(name, patches, places) for name in context.ids])
+        outputs = np.stack([context.zoo.render(name, patches, indices) for name in context.ids])
         lpips, pairs, squared, absolute = [], [], [], []
         clipped, flatness, products = [], [], []
         with one_thread():
-            for place, patch in enumerate(patches):
-                mine = outputs[:, place]
+            for index, patch in enumerate(patches):
+                mine = outputs[:, index]
                 vectors = metric.embed(np.concatenate([patch[None], mine])).double()
                 # From the patch, so that no digits are lost to what all outputs share.
                 vectors = vectors[1:] - vectors[:1]
@@ -262,6 +256,6 @@ def _prepare(context: _Context) -> Callable[[tuple[int, ...]], _Work]:
             pairs=np.stack(pairs),
             products=np.sum(products, 0),
         )
-        return places, part, outputs
+        return indices, part, outputs
 
     return measure

@@ -851,7 +851,7 @@ def test_validate_covers_the_collection_in_one_report(small, capsys):
     code, numbers, page = validated(small, "--max-near-equal", "1", "--min-coverage", "2")
     assert code == 1
     assert numbers["problems"] == ["2afc/val/jpegs: 1 distortions occur, fewer than 2"]
-    assert "Not as demanded" in page
+    assert "Requirements not met" in page
     capsys.readouterr()
 
 

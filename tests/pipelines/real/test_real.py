@@ -24,7 +24,7 @@ from bapps_gen.pipelines.real.plan import plan_real_row
 from bapps_gen.pipelines.real.request import RealRequest, prepare_real
 from bapps_gen.pipelines.real.spec import RealSpec, real_spec_from_values
 from bapps_gen.pipelines.real.tasks import TASKS
-from bapps_gen.pipelines.validation.dataset import families_of, kind_of
+from bapps_gen.pipelines.validation.facts import families_of, kind_of
 from support.datasets import contents, photo, save_photo
 from support.real_outputs import ALGORITHMS, make_real, save_task
 

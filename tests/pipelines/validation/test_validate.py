@@ -17,15 +17,9 @@ from scipy.stats import spearmanr
 from bapps_gen.cli import main
 from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.errors import UserError
-from bapps_gen.pipelines.validation.dataset import (
-    Facts,
-    Limits,
-    Thresholds,
-    compare,
-    families_of,
-    missed,
-    validate,
-)
+from bapps_gen.pipelines.validation.facts import TRADITIONAL, Facts, families_of
+from bapps_gen.pipelines.validation.options import DISTORTIONS, Limits, Thresholds, missed
+from bapps_gen.pipelines.validation.statistics import compare, describe
 from support.browser import needs_chromium, seen_in
 from support.datasets import make
 from support.original_layout import make_2afc, make_jnd
@@ -64,7 +58,7 @@ SMALL = facts(
 
 
 def test_shares_are_those_of_a_table_worked_by_hand():
-    shares = validate(SMALL, Limits())["shares"]
+    shares = describe(SMALL, Limits())["shares"]
     assert shares == {
         "invisible": 1 / 8,
         "destroyed": 1 / 8,
@@ -73,7 +67,7 @@ def test_shares_are_those_of_a_table_worked_by_hand():
         "duplicate_rows": 1 / 4,
         "identical_sides": 1 / 2,
     }
-    wider = validate(SMALL, Limits(invisible=0.301, destroyed=0.4, near=0.3, flat=0.25))["shares"]
+    wider = describe(SMALL, Limits(invisible=0.301, destroyed=0.4, near=0.3, flat=0.25))["shares"]
     assert wider["invisible"] == 4 / 8
     assert wider["destroyed"] == 3 / 8
     assert wider["near_equal"] == 3 / 4
@@ -81,7 +75,7 @@ def test_shares_are_those_of_a_table_worked_by_hand():
 
 
 def test_distances_are_grouped_by_atom_family_and_composition():
-    found = validate(SMALL, Limits())
+    found = describe(SMALL, Limits())
     assert list(found["atoms"]) == ["pink", "jpeg"]
     assert found["atoms"]["jpeg"]["sides"] == 2
     assert found["atoms"]["jpeg"]["p50"] == pytest.approx((0.005 + 0.3) / 2)
@@ -93,7 +87,7 @@ def test_distances_are_grouped_by_atom_family_and_composition():
 
 
 def test_severity_is_held_against_lpips_by_spearman():
-    entry = validate(SMALL, Limits())["severity"]["pink"]
+    entry = describe(SMALL, Limits())["severity"]["pink"]
     expected = spearmanr([0.1, 0.8, 0.3, 0.6], [0.3, 0.5, 0.3, 0.5]).statistic
     assert entry["spearman"] == pytest.approx(expected)
     assert entry["bin_sides"] == [1, 1, 0, 1, 1]
@@ -101,14 +95,14 @@ def test_severity_is_held_against_lpips_by_spearman():
 
 
 def test_coverage_counts_what_occurs_of_the_328():
-    cover = validate(SMALL, Limits())["coverage"]
+    cover = describe(SMALL, Limits())["coverage"]
     assert (cover["used"], cover["of"]) == (3, 328)
     assert cover["most"][0] == {"distortion": "pink", "sides": 4}
     assert all(entry["sides"] == 0 for entry in cover["least"])
 
 
 def test_extremes_name_the_right_rows():
-    found = validate(SMALL, Limits(), extremes=1)["extremes"]
+    found = describe(SMALL, Limits(), extremes=1)["extremes"]
     assert [found[key][0]["row"] for key in ("lowest", "highest", "nearest")] == [0, 0, 1]
 
 
@@ -122,7 +116,11 @@ def test_a_set_is_at_no_distance_from_itself_and_at_one_from_its_opposite():
     assert apart["wasserstein"] == pytest.approx(2.0 - SMALL.distances.mean())
 
 
-def test_families_stand_in_the_order_of_the_alphabet():
+def test_the_number_of_traditional_distortions_is_that_of_the_tables():
+    assert len(TRADITIONAL) == DISTORTIONS
+
+
+def test_families_are_in_alphabetical_order():
     assert families_of("jpeg+gaussian_blur") == "blur + compression"
     assert families_of("cnn:017+jpeg") == "cnn + compression"
     assert families_of("vignette") == "own"
@@ -145,7 +143,7 @@ THRESHOLDS = (
 @pytest.mark.parametrize(("name", "too_strict", "met"), THRESHOLDS)
 def test_every_threshold_is_missed_and_met(name, too_strict, met):
     other = facts([[2.0, 2.0]] * 3, [[0, 0]] * 3, ("bilateral",))
-    found = validate(SMALL, Limits(), other)
+    found = describe(SMALL, Limits(), other)
     assert len(missed(found, Thresholds(**{name: too_strict}))) >= 1
     assert missed(found, Thresholds(**{name: met})) == []
 
@@ -155,13 +153,13 @@ def test_thresholds_cover_every_field():
 
 
 def test_a_threshold_that_a_set_cannot_be_held_to_is_refused():
-    found = validate(SMALL, Limits())
+    found = describe(SMALL, Limits())
     with pytest.raises(UserError, match=r"max-ks = 0\.1 needs another set"):
         missed(found, Thresholds(max_ks=0.1))
-    pairs = validate(facts([[0.1], [0.2]], [[0], [0]], ("jpeg",)), Limits())
-    with pytest.raises(UserError, match="max-near-equal goes with triplets"):
+    pairs = describe(facts([[0.1], [0.2]], [[0], [0]], ("jpeg",)), Limits())
+    with pytest.raises(UserError, match="max-near-equal applies to triplets"):
         missed(pairs, Thresholds(max_near_equal=0.1))
-    with pytest.raises(UserError, match="min-spearman goes with sets that have severities"):
+    with pytest.raises(UserError, match="min-spearman applies to sets with severities only"):
         missed(pairs, Thresholds(min_spearman=0.1))
 
 

@@ -29,16 +29,17 @@ from bapps_gen.cnn_distorters.zoo import (
 from bapps_gen.errors import SourceError
 from bapps_gen.lpips import load_lpips
 from bapps_gen.pipelines.sources.source import open_source
+from bapps_gen.pipelines.validation.options import ZooOptions
 from bapps_gen.pipelines.validation.zoo import judge_zoo
+from bapps_gen.pipelines.validation.zoo_likeness import compare_pairs
 from bapps_gen.pipelines.validation.zoo_measures import (
     ZooMeasures,
     measure_zoo,
-    pair_places,
+    pair_indices,
     pick_shown,
     sample_patches,
 )
-from bapps_gen.pipelines.validation.zoo_pairs import compare_pairs
-from bapps_gen.pipelines.validation.zoo_pictures import magnified, strip_size
+from bapps_gen.pipelines.validation.zoo_sheet import magnified, strip_size
 from support.browser import needs_chromium, seen_in
 from support.datasets import one_line, photo, save_photo
 
@@ -126,7 +127,7 @@ def result(healthy: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 def measured(folder: Path, count: int = PATCHES, seed: int = 0) -> tuple[Zoo, ZooMeasures, dict]:
     zoo, source = open_zoo(folder), open_source([])
-    cut = sample_patches(source, count, seed)
+    cut = sample_patches(source, ZooOptions(count, seed))
     measures = measure_zoo(zoo, zoo.ids, cut.patches, pick_shown(cut, 2), 1)
     return zoo, measures, judge_zoo(zoo, measures, source, seed)
 
@@ -137,7 +138,7 @@ def measured(folder: Path, count: int = PATCHES, seed: int = 0) -> tuple[Zoo, Zo
 def test_figures_are_those_of_a_direct_computation(healthy, result):
     _, found = result
     zoo = open_zoo(healthy)
-    patches = sample_patches(open_source([]), PATCHES).patches
+    patches = sample_patches(open_source([]), ZooOptions(PATCHES)).patches
     outputs = {name: zoo.render(name, patches, range(PATCHES)) for name in zoo.ids}
     metric = load_lpips("alex")
     assert [entry["id"] for entry in found["distorters"]] == list(zoo.ids)
@@ -171,11 +172,11 @@ def test_nearest_and_closest_agree_with_the_matrix(result):
     matrix = np.array(pairs["lpips"])
     assert (matrix == matrix.T).all()
     assert (matrix.diagonal() == 0).all()
-    first, second = pair_places(len(matrix))
+    first, second = pair_indices(len(matrix))
     listed = [pair["lpips"] for pair in pairs["closest"]]
     assert listed == sorted(matrix[first, second].tolist())
-    for place, name in enumerate(pairs["ids"]):
-        others = np.delete(matrix[place], place)
+    for index, name in enumerate(pairs["ids"]):
+        others = np.delete(matrix[index], index)
         assert pairs["nearest"][name]["lpips"] == others.min()
     assert sorted(pairs["order"]) == sorted(pairs["ids"])
     assert [name for group in pairs["groups"] for name in group] == pairs["order"]
@@ -199,7 +200,7 @@ def test_the_source_may_be_the_users_own(healthy, photos, tmp_path):
 
 def test_patches_are_the_first_of_a_larger_number_and_none_is_flat():
     source = open_source([])
-    few, many = sample_patches(source, 10), sample_patches(source, 30)
+    few, many = (sample_patches(source, ZooOptions(count)) for count in (10, 30))
     assert (few.patches == many.patches[:10]).all()
     assert few.images == many.images[:10]
     assert set(many.images) == set(range(len(source)))
@@ -207,7 +208,7 @@ def test_patches_are_the_first_of_a_larger_number_and_none_is_flat():
 
 
 def test_shown_patches_come_from_different_photos():
-    cut = sample_patches(open_source([]), 40)
+    cut = sample_patches(open_source([]), ZooOptions(40))
     shown = pick_shown(cut, 5)
     assert len({cut.images[place] for place in shown}) == 5
     assert len(set(pick_shown(cut, 12))) == 12
@@ -319,7 +320,7 @@ def test_several_of_one_function_are_one_line_and_groups_part_where_they_differ(
         kinds = {"a": 0, "b": 0, "c": 0, "d": 1, "e": 1, "f": 2}
         return 0.004 if kinds[a] == kinds[b] else 0.3
 
-    first, second = pair_places(6)
+    first, second = pair_indices(6)
     between = [distance("abcdef"[i], "abcdef"[j]) for i, j in zip(first, second, strict=True)]
     found = compare_pairs(measures_of([0.2] * 6, between), ZooLimits())
     assert [group["ids"] for group in found["same"]] == [["a", "b", "c"], ["d", "e"]]
@@ -458,15 +459,15 @@ def test_without_torch_it_says_so(healthy, monkeypatch, capsys):
         (("ZOO", "--sheet", "z.gif"), "z.gif"),
         (("ZOO", "--out", "/no/such/folder/z.html"), "/no/such/folder does not exist"),
         (("ZOO", "--source", "/no/such/photos"), "/no/such/photos"),
-        (("ZOO", "--against", "x"), "--against goes with datasets"),
-        (("ZOO", "--max-flat", "0.1"), "--max-flat goes with datasets"),
-        (("ZOO", "--extremes", "3"), "--extremes goes with datasets"),
+        (("ZOO", "--against", "x"), "--against applies to datasets"),
+        (("ZOO", "--max-flat", "0.1"), "--max-flat applies to datasets"),
+        (("ZOO", "--extremes", "3"), "--extremes applies to datasets"),
         (("ZOO", "--zoo"), "two things to validate"),
         (("--zoo", "/no/such/zoo"), "no zoo in /no/such/zoo"),
         ((), "nothing to validate"),
         (("/no/such/set",), "/no/such/set is not a dataset"),
-        (("/no/such/set", "--seed", "0"), "--seed goes with zoos"),
-        (("/no/such/set", "--sheet", "z.png"), "--sheet goes with zoos"),
+        (("/no/such/set", "--seed", "0"), "--seed applies to zoos"),
+        (("/no/such/set", "--sheet", "z.png"), "--sheet applies to zoos"),
     ],
 )
 def test_a_bad_option_is_one_line_before_any_work(healthy, tmp_path, capsys, options, said):
@@ -486,4 +487,4 @@ def test_unreadable_photos_are_named_and_flat_ones_refused(healthy, tmp_path, ca
     assert "skipped b.png" in one_line(capsys)
     save_photo(tmp_path / "flat" / "a.png", np.full((99, 99, 3), 50, np.uint8))
     with pytest.raises(SourceError, match="too flat"):
-        sample_patches(open_source([tmp_path / "flat"]), 8)
+        sample_patches(open_source([tmp_path / "flat"]), ZooOptions(8))

@@ -1,4 +1,4 @@
-"""Which distorters of a zoo are alike: distances of all pairs, groups, order of likeness."""
+"""Which distorters of a zoo are alike: distances of all pairs, groups, and an order by likeness."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.cnn_distorters.verdict import ZooLimits, find_twins, shares_of
-from bapps_gen.pipelines.validation.zoo_measures import Values, ZooMeasures, pair_places, rounded
+from bapps_gen.pipelines.validation.zoo_measures import Values, ZooMeasures, pair_indices, rounded
 
 _CLOSEST = 24
 
@@ -21,9 +21,9 @@ def compare_pairs(measures: ZooMeasures, limits: ZooLimits) -> dict[str, Any] | 
       "correlation": of the changes made to the patches, about 0, from -1 to 1;
     - "nearest": by id, the one nearest by LPIPS; "share" is of the LPIPS to the input;
     - "closest", "closest_by_share": the pairs with the smallest LPIPS, or share of the lesser of
-      the two LPIPS to the input; "same" and "near": those below the limits,
-      the former in groups;
-    - "order": ids so that neighbours are alike; "groups": that order, cut where the mean LPIPS
+      the two LPIPS to the input; "same" and "near": those below
+      the limits, the former in groups;
+    - "order": ids so that neighbors are alike; "groups": that order, cut where the mean LPIPS
       between groups is `limits.group` or more (average linkage, leaves ordered optimally:
       Bar-Joseph, Gifford and Jaakkola 2001).
 
@@ -37,7 +37,7 @@ def compare_pairs(measures: ZooMeasures, limits: ZooLimits) -> dict[str, Any] | 
     ids, count = measures.ids, len(measures.ids)
     if count < 2:
         return None
-    first, second = pair_places(count)
+    first, second = pair_indices(count)
     between = np.round(np.median(measures.pairs, 0), 6)
     matrix = squareform(between)
     own = np.median(measures.lpips, 0)
@@ -48,12 +48,12 @@ def compare_pairs(measures: ZooMeasures, limits: ZooLimits) -> dict[str, Any] | 
     norms = np.sqrt(np.outer(squares, squares))
     correlation = np.divide(measures.products, norms, out=np.zeros_like(norms), where=norms > 0)
 
-    def pair(place: int) -> dict[str, Any]:
-        a, b = int(first[place]), int(second[place])
+    def pair(index: int) -> dict[str, Any]:
+        a, b = int(first[index]), int(second[index])
         return {
             "ids": [ids[a], ids[b]],
-            "lpips": rounded(between[place]),
-            "share": _share(between[place], lesser[place]),
+            "lpips": rounded(between[index]),
+            "share": _share(between[index], lesser[index]),
             "correlation": rounded(correlation[a, b]),
         }
 
@@ -70,10 +70,10 @@ def compare_pairs(measures: ZooMeasures, limits: ZooLimits) -> dict[str, Any] | 
         "rmse": _rows(np.sqrt(np.maximum(apart, 0.0) / values) / 255),
         "correlation": _rows(correlation),
         "nearest": _nearest(ids, matrix, own),
-        "closest": [pair(place) for place in by_distance[:_CLOSEST]],
-        "closest_by_share": [pair(place) for place in by_share[:_CLOSEST]],
+        "closest": [pair(index) for index in by_distance[:_CLOSEST]],
+        "closest_by_share": [pair(index) for index in by_share[:_CLOSEST]],
         "same": _same(ids, matrix, squareform(is_same)),
-        "near": [pair(place) for place in by_share if is_near[place]],
+        "near": [pair(index) for index in by_share if is_near[index]],
         "order": [ids[leaf] for leaf in order],
         "groups": _groups(ids, order, labels),
     }
@@ -89,15 +89,15 @@ def _rows(matrix: Values) -> list[list[float]]:
 
 def _nearest(ids: tuple[str, ...], matrix: Values, own: Values) -> dict[str, Any]:
     hidden = matrix + np.diag(np.full(len(ids), np.inf))
-    found = {}
-    for place, other in enumerate(hidden.argmin(1)):
-        distance = matrix[place, other]
-        found[ids[place]] = {
+    nearest = {}
+    for index, other in enumerate(hidden.argmin(1)):
+        distance = matrix[index, other]
+        nearest[ids[index]] = {
             "id": ids[int(other)],
             "lpips": rounded(distance),
-            "share": _share(distance, own[place]),
+            "share": _share(distance, own[index]),
         }
-    return found
+    return nearest
 
 
 def _same(ids: tuple[str, ...], matrix: Values, joined: NDArray[np.bool_]) -> list[dict[str, Any]]:
@@ -105,20 +105,20 @@ def _same(ids: tuple[str, ...], matrix: Values, joined: NDArray[np.bool_]) -> li
     from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
     count, labels = connected_components(joined, directed=False)
-    found = []
+    groups = []
     for label in range(count):
         members = np.flatnonzero(labels == label)
         if len(members) > 1:
             # Zeros are no edges to scipy, so distances are raised by 1.
             links = minimum_spanning_tree(matrix[np.ix_(members, members)] + 1).data - 1
-            found.append({"ids": [ids[place] for place in members], "lpips": rounded(links.max())})
-    return found
+            groups.append({"ids": [ids[index] for index in members], "lpips": rounded(links.max())})
+    return groups
 
 
 def _groups(ids: tuple[str, ...], order: list[int], labels: NDArray[np.int32]) -> list[list[str]]:
     groups: list[list[str]] = []
-    for place, leaf in enumerate(order):
-        if place == 0 or labels[leaf] != labels[order[place - 1]]:
+    for index, leaf in enumerate(order):
+        if index == 0 or labels[leaf] != labels[order[index - 1]]:
             groups.append([])
         groups[-1].append(ids[leaf])
     return groups

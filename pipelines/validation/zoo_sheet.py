@@ -1,4 +1,4 @@
-"""Pictures of a zoo: strips of patches for its page, and a sheet of all distorters."""
+"""Pictures of a zoo: strips of patches for its report, and a sheet of all distorters."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def strip_size(count: int) -> tuple[int, int]:
 
 
 def draw_strip(patches: NDArray[np.uint8]) -> bytes:
-    """Patches, uint8 (N, 64, 64, 3), side by side with clear gaps, as a lossless WebP file."""
+    """Patches, uint8 (N, 64, 64, 3), in a row with transparent gaps, as a lossless WebP file."""
     width, height = strip_size(len(patches))
     strip = np.zeros((height, width, 4), np.uint8)
-    for place, patch in enumerate(patches):
-        left = place * (PATCH_SIZE + _STRIP_GAP)
+    for index, patch in enumerate(patches):
+        left = index * (PATCH_SIZE + _STRIP_GAP)
         strip[:, left : left + PATCH_SIZE, :3] = patch
         strip[:, left : left + PATCH_SIZE, 3] = 255
     content = io.BytesIO()
@@ -45,43 +45,43 @@ def draw_strip(patches: NDArray[np.uint8]) -> bytes:
 def magnified(
     inputs: NDArray[np.uint8], outputs: NDArray[np.uint8], gain: float
 ) -> NDArray[np.uint8]:
-    """Changes to the inputs about mid-grey, `gain` times as strong, uint8 of their shape."""
+    """Changes to the inputs about mid-gray, `gain` times as strong, uint8 of their shape."""
     change = gain * (outputs.astype(np.float32) - inputs) + 128
     return np.clip(np.round(change), 0, 255).astype(np.uint8)
 
 
 def draw_zoo_sheet(
-    found: Mapping[str, Any],
+    result: Mapping[str, Any],
     inputs: NDArray[np.uint8],
-    shown: NDArray[np.uint8],
+    outputs: NDArray[np.uint8],
     *,
     across: int = 14,
 ) -> NDArray[np.uint8]:
-    """All distorters' outputs for the same patches as one picture, uint8 RGB, the input first.
+    """All distorters' outputs for the same patches in one picture, uint8 RGB, the input first.
 
     Args:
-        found: what `judge_zoo` returned.
+        result: what `judge_zoo` returned.
         inputs: the patches, uint8 (K, 64, 64, 3).
-        shown: outputs for them, uint8 (N, K, 64, 64, 3), in the order of found["distorters"].
-        across: distorters a line.
+        outputs: for them, uint8 (N, K, 64, 64, 3), in the order of result["distorters"].
+        across: distorters per line.
     """
     font = ImageFont.load_default(size=11)
     count = inputs.shape[0]
     cells: list[tuple[NDArray[np.uint8], str, str, tuple[int, int, int]]] = [
         (inputs, "input", "", _INK)
     ]
-    for entry, outputs in zip(found["distorters"], shown, strict=True):
+    for entry, patches in zip(result["distorters"], outputs, strict=True):
         ink = _INK if entry["verdict"] == "ok" else _BAD
-        cells.append((outputs, entry["id"], f"{entry['lpips']['p50']:.2f}", ink))
+        cells.append((patches, entry["id"], f"{entry['lpips']['p50']:.2f}", ink))
     width, height = count * PATCH_SIZE + _GAP, PATCH_SIZE + _LINE + _GAP
     across = min(across, len(cells))
     down = -(-len(cells) // across)
     size = (2 * _MARGIN + across * width - _GAP, 2 * _MARGIN + down * height - _GAP)
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
-    for place, (patches, name, value, ink) in enumerate(cells):
-        left = _MARGIN + place % across * width
-        top = _MARGIN + place // across * height
+    for index, (patches, name, value, ink) in enumerate(cells):
+        left = _MARGIN + index % across * width
+        top = _MARGIN + index // across * height
         sheet.paste(Image.fromarray(np.hstack(list(patches))), (left, top))
         base = top + PATCH_SIZE + 1
         draw.text((left, base), name, ink, font)
@@ -91,7 +91,8 @@ def draw_zoo_sheet(
 
 
 def write_zoo_sheet(path: Path, sheet: NDArray[np.uint8]) -> None:
-    """Write a sheet: WebP nearly without loss at a third of the size, for pages; else all of it.
+    """Write a sheet: WebP nearly lossless at a third of the size, for web pages; other formats
+    lossless.
 
     Raises:
         UserError: for an unknown ending, or when the folder does not exist.

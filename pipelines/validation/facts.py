@@ -1,0 +1,180 @@
+"""What validation reads of a set's rows: distances, distortions, contrast, hashes, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bapps_gen.cnn_distorters.as_distortions import CNN_FAMILY
+from bapps_gen.distortions.atoms import ATOMS
+from bapps_gen.distortions.compositions import COMPOSITIONS
+from bapps_gen.distortions.steps import CNN_PREFIX
+from bapps_gen.execution.jobs import Workers, run_jobs
+from bapps_gen.execution.progress import Progress
+from bapps_gen.imaging.encode import decode_png
+from bapps_gen.manifests.dataset import INFO_NAME, Dataset
+from bapps_gen.manifests.schema import table_rows
+from bapps_gen.manifests.scores import read_scores
+from bapps_gen.pipelines.real.tasks import TASKS
+from bapps_gen.pipelines.rows.render import luma_contrast
+from bapps_gen.pipelines.scoring.options import MetricOptions
+from bapps_gen.pipelines.scoring.score import score
+
+Values = NDArray[np.float64]
+
+METRIC = "lpips-alex"
+UNKNOWN = "unknown"
+TRADITIONAL = (
+    *(atom.name for atom in ATOMS),
+    *(f"{first}+{second}" for first, second in COMPOSITIONS),
+)
+FAMILIES = {atom.name: atom.family for atom in ATOMS}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What validation needs of a set's rows; a row has one side, or two in triplets.
+
+    Args:
+        distances: LPIPS, (rows, sides).
+        choice: index into `choices` of each side's distortion, (rows, sides).
+        choices: ids of the distortions that occur, such as "jpeg" or "gaussian_blur+jpeg".
+        severity: severity of sides with a single step, NaN elsewhere, (rows, sides).
+        contrast: standard deviation of each reference's luma, of full scale, (rows,).
+        hashes: 128-bit pixel hashes of each row's pictures, void of 16 bytes, (rows, pictures).
+    """
+
+    distances: Values
+    choice: NDArray[np.intp]
+    choices: tuple[str, ...]
+    severity: Values
+    contrast: NDArray[np.float64]
+    hashes: NDArray[np.void]
+
+
+@dataclass(frozen=True, slots=True)
+class _ShardFacts:
+    shard: int
+    choice: tuple[tuple[str, ...], ...]
+    severity: Values
+    contrast: Values
+    hashes: NDArray[np.void]
+
+
+def gather(
+    dataset: Dataset,
+    options: MetricOptions,
+    workers: Workers,
+    progress: Progress | None = None,
+    score_progress: Progress | None = None,
+) -> tuple[Facts, Mapping[str, str]]:
+    """The facts of a set, and the settings of its distances, which are computed where missing.
+
+    Raises:
+        UserError: for a recipe, which has no pictures, or bad options.
+        WorkError: when the set or its distances are damaged.
+    """
+    score(dataset, [METRIC], options, workers, score_progress, reuse=True)
+    scores = read_scores(dataset, METRIC)
+    shards = range(dataset.info.shards)
+    parts: dict[int, _ShardFacts] = {}
+    done = 0
+    shared = (dataset.folder / INFO_NAME,)
+    for part in run_jobs(_prepare_gather, dataset, shards, workers, shared):
+        parts[part.shard] = part
+        done += len(part.contrast)
+        if progress:
+            progress(done, dataset.info.rows)
+    ordered = [parts[shard] for shard in shards]
+    names = sorted({name for part in ordered for side in part.choice for name in side})
+    index = {name: k for k, name in enumerate(names)}
+    choice = np.concatenate(
+        [np.array([[index[name] for name in side] for side in part.choice]).T for part in ordered]
+    )
+    sides = (scores.d0,) if scores.d1 is None else (scores.d0, scores.d1)
+    facts = Facts(
+        distances=np.stack(sides, 1),
+        choice=choice,
+        choices=tuple(names),
+        severity=np.concatenate([part.severity for part in ordered]),
+        contrast=np.concatenate([part.contrast for part in ordered]),
+        hashes=np.concatenate([part.hashes for part in ordered]),
+    )
+    return facts, scores.info.settings
+
+
+def _prepare_gather(dataset: Dataset) -> Callable[[int], _ShardFacts]:
+    patches = dataset.info.patches
+    sides = len(patches) - 1
+    columns = [f"{kind}{side}" for side in range(sides) for kind in ("distortion", "steps")]
+    columns += ["ref", *(f"{name}_hash" for name in patches)]
+
+    def gather_shard(shard: int) -> _ShardFacts:
+        choice: list[list[str]] = [[] for _ in range(sides)]
+        severity: list[list[float]] = [[] for _ in range(sides)]
+        contrast: list[float] = []
+        hashes: list[list[bytes]] = [[] for _ in patches]
+        for batch in dataset.shard_batches(shard, columns):
+            for side in range(sides):
+                choice[side] += batch.column(f"distortion{side}").to_pylist()
+                for steps in batch.column(f"steps{side}").to_pylist():
+                    single = steps[0]["severity"] if len(steps) == 1 else None
+                    severity[side].append(np.nan if single is None else single)
+            pictures = batch.column("ref").to_pylist()
+            contrast += [luma_contrast(decode_png(picture["bytes"])) for picture in pictures]
+            for column, name in zip(hashes, patches, strict=True):
+                column += map(bytes.fromhex, batch.column(f"{name}_hash").to_pylist())
+        return _ShardFacts(
+            shard,
+            tuple(tuple(name or UNKNOWN for name in names) for names in choice),
+            np.array(severity, np.float64).T,
+            np.array(contrast),
+            np.stack([np.array(column, "V16") for column in hashes], 1),
+        )
+
+    return gather_shard
+
+
+def read_patches(dataset: Dataset, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """PNG files and steps of a few rows, by row: "pictures" (one each) and "steps" (each side).
+
+    Raises:
+        WorkError: when a shard is damaged.
+    """
+    patches = {}
+    size = dataset.info.shard_rows
+    for shard in sorted({row // size for row in rows}):
+        wanted = {row for row in rows if row // size == shard}
+        for batch in dataset.shard_batches(shard):
+            for index, row in enumerate(batch.column("row").to_pylist()):
+                if row in wanted:
+                    part = batch.slice(index, 1)
+                    (manifest,) = table_rows(part)
+                    (images,) = part.select(list(dataset.info.patches)).to_pylist()
+                    pictures = [images[name]["bytes"] for name in dataset.info.patches]
+                    patches[row] = {"pictures": pictures, "steps": manifest.steps}
+    return patches
+
+
+def kind_of(step: str) -> str:
+    """The kind of a step: itself, but "cnn" for every CNN distorter such as "cnn:017"."""
+    return CNN_FAMILY if step.startswith(CNN_PREFIX) else step
+
+
+def family_of(step: str) -> str:
+    """The family of a step: of the table, "cnn", "own" for a plugin's, "unknown" for none.
+
+    That of a real algorithm, such as "superres:bicubic", is its task.
+    """
+    kind = kind_of(step)
+    task = kind.split(":", 1)[0]
+    return FAMILIES.get(kind, task if task in (CNN_FAMILY, UNKNOWN, *TASKS) else "own")
+
+
+def families_of(choice: str) -> str:
+    """The families of a distortion in alphabetical order, such as "blur + noise"."""
+    return " + ".join(sorted(family_of(step) for step in choice.split("+")))

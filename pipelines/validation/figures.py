@@ -1,0 +1,122 @@
+"""Positions of what the reports' figures show, in percent of the figure; templates draw them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Figure = dict[str, Any]
+Groups = Mapping[str, Mapping[str, Any]]
+
+
+def histogram(
+    title: str, mine: Mapping[str, Any], theirs: Mapping[str, Any] | None, marks: Sequence[float]
+) -> Figure:
+    """Bars as shares of all, a stepped line for another set, and dashed marks.
+
+    Args:
+        title: of the figure.
+        mine, theirs: what `statistics.histogram` returned.
+        marks: values to mark.
+    """
+    shares = _shares(mine["counts"])
+    others = _shares(theirs["counts"]) if theirs else []
+    tallest = max([*shares, *others, 1e-9])
+    bins, top = len(shares), mine["top"]
+    step = 0.25 if top > 1 else 0.2
+    return {
+        "title": title,
+        "bins": bins,
+        "bars": [
+            {
+                "height": 100 * share / tallest,
+                "from": index * top / bins,
+                "to": (index + 1) * top / bins,
+                "share": share,
+            }
+            for index, share in enumerate(shares)
+        ],
+        "line": [100 - 100 * share / tallest for share in others],
+        "marks": [mark / top * bins for mark in marks if mark < top],
+        "ticks": ticks(step, top),
+    }
+
+
+def _shares(counts: Sequence[int]) -> list[float]:
+    total = max(1, sum(counts))
+    return [count / total for count in counts]
+
+
+def ticks(step: float, top: float) -> list[tuple[float, float]]:
+    """(value, position) of labels along a scale from 0 to `top`."""
+    return [(step * k, 100 * step * k / top) for k in range(math.floor(top / step + 1e-9) + 1)]
+
+
+def box(entry: Mapping[str, Any], top: float) -> Figure:
+    """A box plot of quantiles: whisker and half as (left, width), and the median's position."""
+    low, left, middle, right, high = (100 * entry[f"p{q:02d}"] / top for q in (5, 25, 50, 75, 95))
+    return {"whisker": (low, high - low), "half": (left, right - left), "median": middle}
+
+
+def box_plot(groups: Groups) -> Figure:
+    """Box plots in rows on one scale, by name."""
+    highest = max(entry["p95"] for entry in groups.values())
+    step = 0.2 if highest > 0.4 else 0.1 if highest > 0.2 else 0.05
+    top = max(step, step * math.ceil(highest / step))
+    rows = [{"name": name, **entry, "box": box(entry, top)} for name, entry in groups.items()]
+    return {"rows": rows, "ticks": ticks(step, top)}
+
+
+def curves(severity: Groups) -> Figure:
+    """Median LPIPS by severity, a small curve of 100 × 50 for each distortion, on one scale."""
+    medians = [value for entry in severity.values() for value in entry["bin_medians"] if value]
+    highest = max(medians, default=1)
+    cards = []
+    for name, entry in severity.items():
+        width = 100 / len(entry["bin_medians"])
+        points = [
+            (width * (index + 0.5), 46 - 42 * value / highest)
+            for index, value in enumerate(entry["bin_medians"])
+            if value is not None
+        ]
+        cards.append({"name": name, "points": points, **entry})
+    return {"highest": highest, "cards": cards}
+
+
+def composition_table(
+    pairs: Mapping[str, Mapping[str, Any]],
+    singles: Mapping[str, Mapping[str, Any]],
+    axis: list[str],
+) -> list[tuple[str, list[Figure | None]]]:
+    """Rows of a heat map: the first distortion, then a cell for each second; None for none.
+
+    Args:
+        pairs: sides and median LPIPS by "first+second".
+        singles: of single distortions, shown on the diagonal.
+        axis: names of the rows and columns.
+    """
+    medians = [entry["median"] for entry in pairs.values()]
+    highest = max([*medians, *(entry["p50"] for entry in singles.values()), 1e-9])
+
+    def cell(first: str, second: str) -> Figure | None:
+        entry = pairs.get(f"{first}+{second}")
+        if entry is not None:
+            value, title = entry["median"], f"{first}, then {second}"
+        elif first == second and first in singles:
+            entry = singles[first]
+            value, title = entry["p50"], f"{first} alone"
+        else:
+            return None
+        share = 100 * value / highest
+        return {
+            "value": value,
+            "share": share,
+            "title": title,
+            "sides": entry["sides"],
+            "class": " ".join(
+                ["alone"] * title.endswith(" alone") + ["hot"] * (share > 48)  # light text on dark
+            ),
+        }
+
+    return [(first, [cell(first, second) for second in axis]) for first in axis]

@@ -1,0 +1,228 @@
+"""Options of validation: what counts as what, and what is required. Light to import.
+
+All defaults are our own choices; the paper publishes none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from bapps_gen.checks import MAX_SEED, Option, check_options
+from bapps_gen.errors import UserError
+from bapps_gen.pipelines.scoring.options import MetricOptions
+
+DISTORTIONS = 328
+"""Traditional distortions: 20 single ones and 308 compositions."""
+
+
+def _limit(help: str, default: float, high: float = 10.0) -> Any:
+    return Option("number", help, default=default, low=0.0, high=high, metavar="X").field()
+
+
+def _share(help: str) -> Any:
+    return Option("number", f"largest share of {help}", low=0.0, high=1.0, metavar="F").field()
+
+
+def _distance(help: str, high: float = 1.0) -> Any:
+    help = f"largest {help} to the other set"
+    return Option("number", help, low=0.0, high=high, metavar="D").field()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What counts as what.
+
+    Args:
+        invisible: LPIPS (alex) below which a side is hardly distinguishable from its reference.
+        destroyed: LPIPS above which little of the reference is left.
+        near: |d0 − d1| below which the two sides of a triplet count as equally far.
+        flat: standard deviation of a reference's luma, of full scale, below which it is flat; the
+            default of `bapps-gen traditional --min-contrast`.
+    """
+
+    invisible: float = _limit("LPIPS below which a side counts as invisible", 0.01)
+    destroyed: float = _limit("LPIPS above which a side counts as destroyed", 0.8)
+    near: float = _limit("|d0 - d1| below which the sides of a triplet count as near-equal", 0.01)
+    flat: float = _limit(
+        "standard deviation of luma, of full scale, below which a reference is flat", 0.02, 0.5
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What is required of a set; None requires nothing.
+
+    Raises:
+        UserError: for a threshold out of range.
+    """
+
+    max_invisible: float | None = _share("invisible sides")
+    max_destroyed: float | None = _share("destroyed sides")
+    max_near_equal: float | None = _share("triplets with near-equal sides")
+    max_duplicates: float | None = _share("rows that repeat another")
+    max_flat: float | None = _share("flat references")
+    min_coverage: int | None = Option(
+        "integer",
+        f"smallest number of the {DISTORTIONS} traditional distortions that occur",
+        low=0,
+        high=DISTORTIONS,
+        metavar="N",
+    ).field()
+    min_spearman: float | None = Option(
+        "number",
+        "smallest Spearman's rho of severity and LPIPS, of every distortion",
+        low=-1.0,
+        high=1.0,
+        metavar="R",
+    ).field()
+    max_ks: float | None = _distance("Kolmogorov-Smirnov distance of LPIPS")
+    max_wasserstein: float | None = _distance("Wasserstein distance of LPIPS", 10.0)
+    max_use: float | None = _distance("total variation distance of distortions")
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    @property
+    def any_set(self) -> bool:
+        """Whether anything is required."""
+        return self != Thresholds()
+
+    def without(self, *names: str) -> Thresholds:
+        """With nothing required by some."""
+        return replace(self, **dict.fromkeys(names))
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationOptions:
+    """How a dataset, or every set of a collection, is validated.
+
+    Args:
+        extremes: rows shown of each extreme.
+        limits: what counts as invisible, destroyed and so on.
+        thresholds: what is required.
+        metric: how LPIPS is computed.
+    """
+
+    extremes: int = Option(
+        "integer",
+        "rows shown of each extreme",
+        default=9,
+        low=1,
+        high=100,
+        metavar="N",
+        remedy="show fewer",
+    ).field()
+    limits: Limits = field(default_factory=Limits)
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    metric: MetricOptions = field(default_factory=MetricOptions)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ZooOptions:
+    """How a zoo is validated.
+
+    Args:
+        patches: how many patches pass every distorter. With 256 the standard error of a
+            distorter's median LPIPS is 3.5 % of it, on average over the distorters (7 % with 64
+            patches), and as much for the median between two.
+        seed: of the patches.
+    """
+
+    patches: int = Option(
+        "integer", "patches to measure, 8 to 4096", default=256, low=8, high=4096, metavar="N"
+    ).field()
+    seed: int = Option(
+        "integer", "seed of the patches", default=0, low=0, high=MAX_SEED, metavar="S"
+    ).field()
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+_COMPARED = {
+    "max_ks": ("ks", "the Kolmogorov-Smirnov distance of LPIPS"),
+    "max_wasserstein": ("wasserstein", "the Wasserstein distance of LPIPS"),
+    "max_use": ("use", "the total variation distance of distortions"),
+}
+_SHARES = {
+    "max_invisible": ("invisible", "of sides are invisible"),
+    "max_destroyed": ("destroyed", "of sides are destroyed"),
+    "max_near_equal": ("near_equal", "of triplets have near-equal sides"),
+    "max_duplicates": ("duplicate_rows", "of rows repeat another"),
+    "max_flat": ("flat_references", "of references are flat"),
+}
+
+
+def check_applicable(thresholds: Thresholds, *, triplets: bool, compared: bool) -> None:
+    """Raise UserError for a threshold that cannot be applied to a set.
+
+    Args:
+        thresholds: of the user.
+        triplets: whether the set is one of triplets rather than JND pairs.
+        compared: whether there is another set to compare with.
+    """
+    for name in _COMPARED:
+        limit = getattr(thresholds, name)
+        if limit is not None and not compared:
+            raise UserError(
+                f"{name.replace('_', '-')} = {limit:g} needs another set; add --against DATASET"
+            )
+    if thresholds.max_near_equal is not None and not triplets:
+        raise UserError("max-near-equal applies to triplets only; this is a set of JND pairs")
+
+
+def missed(result: Mapping[str, Any], thresholds: Thresholds) -> list[str]:
+    """One line for each threshold that a set misses.
+
+    Args:
+        result: of `describe`.
+        thresholds: of the user.
+
+    Raises:
+        UserError: when a threshold cannot be applied to the set.
+    """
+    shares, against = result["shares"], result["against"]
+    check_applicable(
+        thresholds, triplets=shares["near_equal"] is not None, compared=against is not None
+    )
+    required = {entry.name: getattr(thresholds, entry.name) for entry in fields(thresholds)}
+    lines = [
+        f"{_percent(shares[key])} {what}, more than {_percent(required[name])}"
+        for name, (key, what) in _SHARES.items()
+        if required[name] is not None and shares[key] > required[name]
+    ]
+    used, least = result["coverage"]["used"], thresholds.min_coverage
+    if least is not None and used < least:
+        lines.append(f"{used} distortions occur, fewer than {least}")
+    if thresholds.min_spearman is not None:
+        lines += _missed_spearman(result["severity"], thresholds.min_spearman)
+    lines += [
+        f"{what} is {against[key]:.4f}, more than {required[name]:g}"
+        for name, (key, what) in _COMPARED.items()
+        if required[name] is not None and against[key] > required[name]
+    ]
+    return lines
+
+
+def _missed_spearman(severity: Mapping[str, Any], least: float) -> list[str]:
+    if not severity:
+        raise UserError("min-spearman applies to sets with severities only; this has none")
+    lines = []
+    for name, entry in severity.items():
+        rho = entry["spearman"]
+        if rho is None or rho < least:
+            text = "undefined" if rho is None else f"{rho:.3f}"
+            lines.append(f"Spearman's rho of {name} is {text}, less than {least:g}")
+    return lines
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"

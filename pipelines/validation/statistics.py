@@ -1,0 +1,275 @@
+"""What a set is like, in numbers: distances by distortion, coverage, extremes, comparison."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bapps_gen.pipelines.validation.facts import (
+    FAMILIES,
+    TRADITIONAL,
+    UNKNOWN,
+    Facts,
+    Values,
+    families_of,
+    kind_of,
+)
+from bapps_gen.pipelines.validation.options import Limits
+
+QUANTILES = (5, 25, 50, 75, 95)
+HISTOGRAM_BINS = 50
+HISTOGRAM_TOP = 1.25
+"""LPIPS has no upper bound; what lies above is counted in the last bin."""
+SEVERITY_BINS = 5
+
+
+def summarize(values: Values) -> dict[str, Any]:
+    """Count, mean and quantiles of distances."""
+    mean = float(values.mean()) if len(values) else None
+    cuts = np.percentile(values, QUANTILES) if len(values) else [None] * len(QUANTILES)
+    quantiles = {f"p{q:02d}": _plain(cut) for q, cut in zip(QUANTILES, cuts, strict=True)}
+    return {"sides": len(values), "mean": mean, **quantiles}
+
+
+def _plain(value: Any) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def describe(
+    facts: Facts, limits: Limits, other: Facts | None = None, extremes: int = 9
+) -> dict[str, Any]:
+    """Everything the report says, as plain values for JSON.
+
+    Args:
+        facts: of the set.
+        limits: what counts as what.
+        other: of another set to compare with.
+        extremes: rows listed of each extreme.
+    """
+    rows, sides = facts.distances.shape
+    flat = facts.distances.ravel()
+    choice = facts.choice.ravel()
+    names = np.array(facts.choices, object)
+    result: dict[str, Any] = {
+        "rows": rows,
+        "sides": rows * sides,
+        "limits": asdict(limits),
+        "lpips": summarize(flat),
+        "histogram": histogram(flat),
+        "shares": {
+            "invisible": float((flat < limits.invisible).mean()),
+            "destroyed": float((flat > limits.destroyed).mean()),
+            "near_equal": None,
+            "flat_references": float((facts.contrast < limits.flat).mean()),
+            "duplicate_rows": _repeated(facts.hashes) / rows,
+            "identical_sides": None,
+        },
+        "counts": {
+            "duplicate_rows": _repeated(facts.hashes),
+            "duplicate_references": _repeated(facts.hashes[:, :1]),
+        },
+    }
+    if sides == 2:
+        gap = np.abs(facts.distances[:, 0] - facts.distances[:, 1])
+        result["gap"] = summarize(gap)
+        result["gap_histogram"] = histogram(gap, 0.8, 40)
+        result["shares"]["near_equal"] = float((gap < limits.near).mean())
+        identical = facts.hashes[:, 1] == facts.hashes[:, 2]
+        result["shares"]["identical_sides"] = float(identical.mean())
+    single = np.array(["+" not in name for name in names], bool)[choice]
+    atoms = np.array([kind_of(name) for name in names], object)[choice]
+    families = np.array([families_of(name) for name in names], object)[choice]
+    result["atoms"] = _grouped(flat[single], atoms[single], _atom_order)
+    result["families"] = _grouped(flat, families, lambda name: (name.count("+"), name))
+    result["compositions"] = _compositions(flat, choice, facts.choices)
+    result["severity"] = _severity(flat, facts.severity.ravel(), atoms, single)
+    result["coverage"] = coverage(facts)
+    result["extremes"] = _extremes(facts, extremes)
+    result["against"] = None if other is None else compare(facts, other)
+    return result
+
+
+def histogram(
+    values: Values, top: float = HISTOGRAM_TOP, bins: int = HISTOGRAM_BINS
+) -> dict[str, Any]:
+    """Counts in bins of equal width from 0 to `top`; the last takes what lies above."""
+    counts, _ = np.histogram(np.minimum(values, np.nextafter(top, 0)), bins, (0.0, top))
+    return {"top": top, "counts": counts.tolist()}
+
+
+def _repeated(hashes: NDArray[np.void]) -> int:
+    """How many rows repeat an earlier one in all the pictures given."""
+    joined = np.ascontiguousarray(hashes).view(f"V{16 * hashes.shape[1]}")
+    return len(hashes) - len(np.unique(joined))
+
+
+def _atom_order(name: str) -> tuple[int, str]:
+    order = list(FAMILIES)
+    return (order.index(name) if name in FAMILIES else len(order), name)
+
+
+def _grouped(
+    values: Values, labels: NDArray[np.object_], order: Callable[[str], Any]
+) -> dict[str, Any]:
+    return {
+        name: summarize(values[labels == name]) for name in sorted(set(labels.tolist()), key=order)
+    }
+
+
+def _compositions(
+    flat: Values, choice: NDArray[np.intp], choices: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Sides and median LPIPS by "first+second"; all CNN distorters count as one."""
+    labels = {
+        index: "+".join(map(kind_of, name.split("+")))
+        for index, name in enumerate(choices)
+        if name.count("+") == 1
+    }
+    grouped: dict[str, list[Values]] = {}
+    order = np.argsort(choice, kind="stable")
+    starts = np.searchsorted(choice[order], np.arange(len(choices) + 1))
+    for index, label in labels.items():
+        grouped.setdefault(label, []).append(flat[order[starts[index] : starts[index + 1]]])
+    joined = {label: np.concatenate(parts) for label, parts in sorted(grouped.items())}
+    return {
+        label: {"sides": len(values), "median": float(np.median(values))}
+        for label, values in joined.items()
+    }
+
+
+def _severity(
+    flat: Values, severity: Values, atoms: NDArray[np.object_], single: NDArray[np.bool_]
+) -> dict[str, dict[str, Any]]:
+    """Spearman ρ of severity and LPIPS, and medians in bins of severity, of sides with one step."""
+    from scipy.stats import spearmanr
+
+    known = single & ~np.isnan(severity)
+    result = {}
+    for name in sorted(set(atoms[known].tolist()), key=_atom_order):
+        mine = known & (atoms == name)
+        s, d = severity[mine], flat[mine]
+        defined = len(s) > 2 and np.ptp(s) > 0 and np.ptp(d) > 0
+        index = np.minimum((s * SEVERITY_BINS).astype(int), SEVERITY_BINS - 1)
+        bins = [d[index == k] for k in range(SEVERITY_BINS)]
+        result[name] = {
+            "sides": len(s),
+            "spearman": _plain(spearmanr(s, d).statistic) if defined else None,
+            "bin_medians": [float(np.median(part)) if len(part) else None for part in bins],
+            "bin_sides": [len(part) for part in bins],
+        }
+    return result
+
+
+def coverage(facts: Facts, listed: int = 8) -> dict[str, Any]:
+    """How many of the 328 distortions occur, and the least and the most used."""
+    counts = np.bincount(facts.choice.ravel(), minlength=len(facts.choices))
+    used = Counter(dict(zip(facts.choices, counts.tolist(), strict=True)))
+    used.pop(UNKNOWN, None)
+    ranked = sorted(
+        ((name, used.get(name, 0)) for name in TRADITIONAL), key=lambda item: (item[1], item[0])
+    )
+    present = [count for _, count in ranked if count]
+    return {
+        "of": len(TRADITIONAL),
+        "used": len(present),
+        "others_used": len([name for name in used if name not in TRADITIONAL]),
+        "share_of_singles": _plain(
+            sum(count for name, count in used.items() if "+" not in name)
+            / max(1, sum(used.values()))
+        ),
+        "least": [{"distortion": name, "sides": count} for name, count in ranked[:listed]],
+        "most": [
+            {"distortion": name, "sides": count}
+            for name, count in sorted(used.items(), key=lambda item: (-item[1], item[0]))[:listed]
+        ],
+        "median_sides": float(np.median(present)) if present else None,
+    }
+
+
+def _extremes(facts: Facts, count: int) -> dict[str, list[dict[str, Any]]]:
+    """Rows with the lowest and highest distances, and the nearest pairs; ties by row."""
+    rows, sides = facts.distances.shape
+    count = min(count, rows)
+
+    def listed(keys: Values) -> list[dict[str, Any]]:
+        return [
+            {"row": int(row), "distances": [float(d) for d in facts.distances[row]]}
+            for row in np.argsort(keys, kind="stable")[:count]
+        ]
+
+    result = {
+        "lowest": listed(facts.distances.min(1)),
+        "highest": listed(-facts.distances.max(1)),
+    }
+    if sides == 2:
+        gap = np.abs(facts.distances[:, 0] - facts.distances[:, 1])
+        # Two invisible sides are near each other too, and are already among the lowest.
+        result["nearest"] = listed(np.where(facts.distances.min(1) >= 0.1, gap, np.inf))
+    return result
+
+
+def compare(facts: Facts, other: Facts) -> dict[str, Any]:
+    """How two sets differ: distances of the distributions of LPIPS and of the use of distortions.
+
+    Kolmogorov-Smirnov is the largest difference of the two distribution functions (0 to 1),
+    Wasserstein the mean shift between them (in LPIPS), total variation half the summed difference
+    of shares (0 to 1).
+    """
+    from scipy.stats import wasserstein_distance
+
+    mine, theirs = facts.distances.ravel(), other.distances.ravel()
+    result: dict[str, Any] = {
+        "rows": len(other.distances),
+        "lpips": summarize(theirs),
+        "histogram": histogram(theirs),
+        "ks": _kolmogorov_smirnov(mine, theirs),
+        "wasserstein": float(wasserstein_distance(mine, theirs)),
+        "use": _total_variation(_use(facts, str), _use(other, str)),
+        "use_families": _total_variation(_use(facts, families_of), _use(other, families_of)),
+    }
+    groups = []
+    for name in sorted(set(_use(facts, families_of)) & set(_use(other, families_of))):
+        a, b = _of_family(facts, name), _of_family(other, name)
+        groups.append(
+            {
+                "family": name,
+                "ks": _kolmogorov_smirnov(a, b),
+                "wasserstein": float(wasserstein_distance(a, b)),
+                "median": float(np.median(a)),
+                "median_other": float(np.median(b)),
+                "sides": len(a),
+                "sides_other": len(b),
+            }
+        )
+    result["families"] = sorted(groups, key=lambda group: -group["ks"])
+    return result
+
+
+def _kolmogorov_smirnov(a: Values, b: Values) -> float:
+    from scipy.stats import ks_2samp
+
+    with np.errstate(divide="ignore"):  # in its p-value, which is not used, where each has one side
+        return float(ks_2samp(a, b, method="asymp").statistic)
+
+
+def _use(facts: Facts, label: Callable[[str], str]) -> dict[str, float]:
+    counts = np.bincount(facts.choice.ravel(), minlength=len(facts.choices))
+    shares: Counter[str] = Counter()
+    for name, count in zip(facts.choices, counts.tolist(), strict=True):
+        shares[label(name)] += count
+    return {name: count / facts.choice.size for name, count in shares.items()}
+
+
+def _total_variation(a: Mapping[str, float], b: Mapping[str, float]) -> float:
+    return 0.5 * math.fsum(abs(a.get(name, 0.0) - b.get(name, 0.0)) for name in {*a, *b})
+
+
+def _of_family(facts: Facts, name: str) -> Values:
+    mine = np.array([families_of(choice) == name for choice in facts.choices], bool)
+    return np.asarray(facts.distances[mine[facts.choice]])
