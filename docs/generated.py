@@ -7,7 +7,7 @@ import contextlib
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any
@@ -23,6 +23,7 @@ from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
 from bapps_gen.manifests.schema import manifest_schema
 from bapps_gen.metrics import METRICS
+from bapps_gen.pipelines.real.spec import RealSpec
 from bapps_gen.pipelines.rows.spec import TripletSpec
 
 # Commands
@@ -155,25 +156,44 @@ def benchmark_table() -> str:
     return _table(("column", "type", "meaning, unit"), rows)
 
 
-def _keys_table(record: type) -> Callable[[], str]:
-    """A table of a dataclass's fields, with the meanings that its docstring gives."""
+def _keys_table(record: type, stored: Mapping[str, str] | None = None) -> Callable[[], str]:
+    """A table of a dataclass's fields, with the meanings that its docstring gives.
+
+    Args:
+        record: the dataclass.
+        stored: keys by name of the field, where they differ.
+    """
 
     def table() -> str:
         sections = griffe.Docstring(record.__doc__ or "").parse("google", warnings=False)
         meanings = {
-            item.name: " ".join(item.description.split())
+            name: _of_json(" ".join(item.description.split()))
             for section in sections
             if section.kind is griffe.DocstringSectionKind.parameters
             for item in section.value
+            for name in item.name.split(", ")
         }
         rows = [
-            (f"`{field.name}`", _plain_type(str(field.type)), _text(meanings.get(field.name, "")))
+            (
+                f"`{(stored or {}).get(field.name, field.name)}`",
+                _plain_type(str(field.type)),
+                _text(meanings.get(field.name, "")),
+            )
             for field in fields(record)
             if field.init
         ]
         return _table(("key", "type", "meaning"), rows)
 
     return table
+
+
+def _of_json(text: str) -> str:
+    """A docstring's words for values as those of JSON, without references to code."""
+    text = re.sub(r",?:? \(?see `?[A-Z]\w+`?\)?|: see `\w+`", "", text)
+    for name, plain in (("None", "null"), ("True", "true"), ("False", "false")):
+        text = re.sub(rf"\b{name}\b", plain, text)
+    text = re.sub(r"(?:, )?\b[A-Z_]+_(?:FORMAT|VERSION)\b", "", text).removesuffix(".")
+    return text or "of this file"
 
 
 def _plain_type(annotation: str) -> str:
@@ -292,6 +312,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "distortions": distortions_table,
     "metrics": metrics_table,
     "nested columns": nested_table,
-    "spec keys": _keys_table(TripletSpec),
+    "real spec keys": _keys_table(RealSpec),
+    "spec keys": _keys_table(TripletSpec, {"is_jnd": "pairs"}),
 }
 """What pages can take with `<!-- generated: NAME -->`."""

@@ -51,14 +51,14 @@ class DatasetInfo:
         shard_rows: rows in every shard but the last.
         distortions: version of every atom that may occur.
         units: unit of every "distortion.parameter".
-        plugins: how user's own distortions were loaded.
+        plugins: how distortions of a user's own were loaded.
         source_roots: where the images were, absolute paths and URLs; none for the built-in ones.
         source_digest: digest over names and contents of the images.
         source_images: (name, SHA-256) of every image, in the order that plans refer to.
         source_failures: reasons by name of images found unusable so far.
         zoo: absolute path of the CNN distorters' folder; None for the shipped ones, or where there
             are none. `spec` has their digests.
-        patches: PATCHES in a set of triplets, PAIR_PATCHES in one of JND pairs.
+        patches: "ref", "p0", "p1" in a set of triplets; "ref", "p0" in one of JND pairs.
         pictures: False in a recipe, whose shards have no picture columns.
         format_version: of the Parquet columns.
         outputs: where the outputs of each algorithm were, in a set from real algorithms; their

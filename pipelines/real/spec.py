@@ -38,15 +38,15 @@ class RealSpec:
     """What rows are made from. Rows depend on this and on nothing else.
 
     Args:
-        task: one of TASKS.
+        task: "superres", "frameinterp", "deblur" or "color".
         seed: dataset seed, 0 to 2^63 - 1.
         images: number of ground-truth images, each with an output of every algorithm.
         reference_digest: digest over names and contents of those images, in order.
         algorithms: (name, digest over the contents of its outputs in the order of the images), at
             least two, by name.
-        scale, min_contrast, rows_per_image: see `TripletSpec`; the scale is that of the ground
-            truth and of the outputs alike.
-        plan_version: REAL_PLAN_VERSION.
+        scale, min_contrast, rows_per_image: as in a set of triplets; the scale is that of both the
+            ground truth and the outputs.
+        plan_version: of the rules by which rows are planned, REAL_PLAN_VERSION.
     """
 
     task: str

@@ -53,7 +53,7 @@ class TripletSpec:
         rows_per_image: rows that share an image before the next is taken, per 1000 rows. The
             paper's traditional set has about 11 triplets from each photo (56.6k from MIT-Adobe
             5k, tables 2 and 3).
-        plan_version: PLAN_VERSION.
+        plan_version: of the rules by which rows are planned, PLAN_VERSION.
         distorters: (id, digest of weights and spec) of the CNN distorters to draw from, at least
             two in a set of triplets; none in a traditional set. With `choices` they make a mixed
             set: see `Planner`.

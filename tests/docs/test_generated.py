@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 import bapps_gen
 import generated
-from bapps_gen.cli import COMMANDS, build_parser
+from bapps_gen.cli import COMMANDS, build_parser, main
 from bapps_gen.distortions.registry import load_registry
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
 from bapps_gen.manifests.schema import column_names
@@ -41,6 +42,18 @@ def test_every_row_of_a_table_says_what_it_is_about(name):
 def test_every_table_has_its_place_on_a_page():
     pages = "".join(page.read_text("utf-8") for page in PAGES.rglob("*.md"))
     assert set(re.findall(r"<!-- generated: ([a-z ]+) -->", pages)) == set(generated.TABLES)
+
+
+def test_the_tables_name_every_key_of_a_dataset(dataset, tmp_path):
+    assert main(["jnd", "--family", "cnn", "--n", "2", "--quiet", "--out", str(tmp_path)]) == 0
+    for folder in (dataset, tmp_path):
+        stored = json.loads((folder / "dataset.json").read_text())
+        assert set(stored) == keys("dataset keys")
+        assert set(stored["spec"]) <= keys("spec keys")
+
+
+def keys(table: str) -> set[str]:
+    return {row[0].strip("`") for row in cells(generated.TABLES[table]())}
 
 
 def test_the_python_reference_has_every_public_name():
