@@ -86,7 +86,7 @@ def copy_outputs(dataset: Dataset, folder: Location) -> None:
 
 
 def has_outputs(folder: Location, spec_digest: str) -> bool:
-    """Whether a folder has the list of a spec; told from the footer."""
+    """Whether a folder has the list of a spec, by its footer."""
     try:
         with open_parquet(outputs_path(folder)) as file:
             return _digest_of(file.schema_arrow) == spec_digest

@@ -24,7 +24,7 @@ def open_parquet(path: Location, **options: Any) -> pq.ParquetFile:
         UserError, WorkError: when a URL cannot be read.
     """
     if isinstance(path, Url):
-        # Neighbouring column chunks in one request each instead of one for every chunk.
+        # Neighboring column chunks in one request each instead of one for every chunk.
         return pq.ParquetFile(path.open(), pre_buffer=True, **options)
     return pq.ParquetFile(path, **options)
 

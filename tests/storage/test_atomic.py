@@ -96,7 +96,7 @@ def test_json_comes_back_as_it_was_written_and_damage_is_named(tmp_path):
         read_json(path)
 
 
-def test_free_space_is_told_of_folders_that_are_yet_to_be_made(tmp_path):
+def test_free_space_is_known_of_folders_that_are_yet_to_be_made(tmp_path):
     assert free_bytes(tmp_path / "a" / "b") == pytest.approx(free_bytes(tmp_path), rel=0.1)
 
 

@@ -1,4 +1,4 @@
-"""Places: local paths and URLs, what of them is shown, and what cannot be used."""
+"""Locations: local paths and URLs, what is redacted in them, and what cannot be used."""
 
 import pickle
 import subprocess
@@ -79,7 +79,7 @@ def test_what_must_be_local_refuses_a_url():
         local_path("s3://bucket/x.png")
 
 
-def test_an_unknown_protocol_is_told():
+def test_an_unknown_protocol_is_named():
     pytest.importorskip("fsspec")
     with pytest.raises(UserError, match="unknown protocol 'qq'"):
         location_of("qq://x/y").exists()
@@ -127,7 +127,7 @@ def test_a_file_at_a_url_has_its_name_only_when_whole(memory):
     assert not path.parent.exists()
 
 
-def test_no_space_for_the_temporary_file_is_told_with_its_folder(memory, monkeypatch):
+def test_no_space_for_the_temporary_file_is_reported_with_its_folder(memory, monkeypatch):
     with pytest.raises(WorkError, match="TMPDIR"), whole_file(memory / "a") as path:
         raise OSError(28, "No space left on device", str(path))
 

@@ -49,7 +49,7 @@ def server() -> Iterator[s3_server.S3Server]:
             "AWS_ACCESS_KEY_ID": "test-key",
             "AWS_SECRET_ACCESS_KEY": "test-hush",
             "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_MAX_ATTEMPTS": "1",  # lest refused connections be tried again for seconds
+            "AWS_MAX_ATTEMPTS": "1",  # so that refused connections are not tried again for seconds
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -188,7 +188,7 @@ def test_more_rows_are_added_and_other_specs_refused_at_a_url(bucket, photos, da
     assert bucket.names("foreign") == ["foreign/notes.txt"]
 
 
-def test_a_place_taken_by_another_run_meanwhile_is_told(photos, bucket, monkeypatch, capsys):
+def test_a_location_taken_by_another_run_meanwhile_is_reported(photos, bucket, monkeypatch, capsys):
     from bapps_gen.pipelines.datasets import generate
 
     def and_then_another(folder, info, shard, rows, pngs):
@@ -316,7 +316,7 @@ def test_a_source_at_a_url_has_the_names_and_digest_of_the_local_one(kinds):
             assert travelled.read(index) == here.read(index)
 
 
-def test_roots_at_urls_are_told_apart_like_local_ones(kinds, remote_photos, photos, tmp_path):
+def test_roots_at_urls_have_distinct_names_like_local_ones(kinds, remote_photos, photos, tmp_path):
     folder, url = kinds
     (tmp_path / "photos").symlink_to(photos)
     for there, here in (
@@ -354,7 +354,7 @@ def test_photos_come_from_a_web_server_too(photos):
         web.shutdown()
 
 
-def test_images_that_change_or_go_while_in_use_are_told(bucket, photos):
+def test_images_that_change_or_go_while_in_use_are_reported(bucket, photos):
     url = bucket.copy_in(photos, "changing")
     source = open_source([url])
     bucket.write("changing/photo0.png", bucket.read("changing/photo1.png"))
@@ -479,7 +479,7 @@ def test_an_upload_cut_off_leaves_no_shard_and_a_rerun_completes(
     assert_same_shards(bucket, name, tmp_path / "x")
 
 
-def test_a_server_that_goes_away_is_told_and_a_rerun_completes(server, bucket, photos, dataset):
+def test_a_server_that_goes_away_is_reported_and_a_rerun_completes(server, bucket, photos, dataset):
     server.close_gate(passing=1)
     try:
         process = start(*making(photos, f"{ROOT}/gone"))

@@ -82,7 +82,7 @@ def test_another_description_is_refused_by_what_differs(tmp_path):
     )
 
 
-def test_files_that_vanish_from_a_url_are_told():
+def test_files_that_vanish_from_a_url_are_reported():
     folder = location_of("memory://landed")
     for name in ("a", "b"):
         folder._call("write", lambda fs, path, name=name: fs.pipe_file(f"{path}/{name}", b"x"))

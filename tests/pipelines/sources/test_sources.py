@@ -156,7 +156,7 @@ def test_a_single_file_is_a_source(mixed: Path, file: str, expected: list[str]) 
     assert all(contents(source))
 
 
-def test_images_of_several_roots_are_told_apart(tmp_path: Path) -> None:
+def test_images_of_several_roots_have_names_of_their_own(tmp_path: Path) -> None:
     for number, root in enumerate(("one/photos", "two/photos", "three")):
         put(tmp_path, f"{root}/a.png", picture(number))
     put_tar(tmp_path, "one/s.tar", {"a.png": picture(7)})
@@ -431,7 +431,7 @@ def test_webdataset_shards_are_read(tmp_path: Path) -> None:
     assert contents(source) == [picture(n) for n in range(3)]
 
 
-def test_tar_members_of_other_kinds_are_left_out_and_repeated_names_told_apart(
+def test_tar_members_of_other_kinds_are_left_out_and_repeated_names_are_numbered(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "s.tar"
@@ -488,7 +488,7 @@ def test_no_roots_means_the_photographs_of_scikit_image() -> None:
     for index in range(len(source)):
         image = source.load(index)
         assert min(image.shape[:2]) >= 300
-        assert (image[..., 0] != image[..., 2]).any(), "a colour photograph"
+        assert (image[..., 0] != image[..., 2]).any(), "a color photograph"
     assert all(name.split(".")[0] in BUILTIN_NOTE for name in sources.BUILTIN_IMAGES)
     assert "--source" in BUILTIN_NOTE
     assert "\n" not in BUILTIN_NOTE
