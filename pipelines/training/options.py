@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bapps_gen.checks import Option, check_options
+from bapps_gen.checks import Option, convert_options
 from bapps_gen.errors import UserError, unknown_name
 from bapps_gen.pipelines.rows.options import SEED
 
@@ -109,10 +109,10 @@ class TrainingOptions:
     vgg: Path | None = VGG.field()  # noqa: RUF009  (as all options are)
 
     def __post_init__(self) -> None:
+        convert_options(self)
         if self.preset not in PRESETS:
             raise unknown_name("preset", self.preset, PRESETS, f"use {', '.join(PRESETS)}")
         if self.images is not None and self.epochs is not None:
             raise UserError("--images and --epochs set the same thing; give one of them")
-        check_options(self)
         if self.vgg is not None and not self.vgg.is_file():
             raise UserError(f"vgg16 weights {self.vgg} are not there; name a .safetensors or .pth")
