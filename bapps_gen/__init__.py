@@ -22,8 +22,6 @@ What `__all__` names is public, and all else is private. Names are imported when
 used, so that `import bapps_gen` takes no time.
 """
 
-from bapps_gen.version import __version__ as __version__
-
 TYPE_CHECKING = False  # type checkers take it for true; `typing` itself is not imported
 if TYPE_CHECKING:
     from bapps_gen.api.benchmarks import Benchmark, make_benchmark, open_benchmark
@@ -47,6 +45,7 @@ if TYPE_CHECKING:
     from bapps_gen.api.make import make_dataset, replay, verify
     from bapps_gen.api.scoring import evaluate, list_metrics, score
     from bapps_gen.api.training import train_distorters
+    from bapps_gen.api.validation import Validation, validate
     from bapps_gen.distortions.definition import Distortion, RandomParameter, SeverityParameter
     from bapps_gen.errors import BappsGenError, ImageError, SourceError, UserError, WorkError
     from bapps_gen.execution.jobs import RayCluster
@@ -68,6 +67,8 @@ if TYPE_CHECKING:
     from bapps_gen.metrics.table import load_metric
     from bapps_gen.pipelines.datasets.verify import VerifyReport
     from bapps_gen.pipelines.scoring.evaluate import Evaluation
+
+__version__ = "0.1.0"
 
 __all__ = [
     "BappsGenError",
@@ -91,6 +92,7 @@ __all__ = [
     "Triplet",
     "TripletDataset",
     "UserError",
+    "Validation",
     "VerifyReport",
     "WorkError",
     "Zoo",
@@ -118,6 +120,7 @@ __all__ = [
     "replay",
     "score",
     "train_distorters",
+    "validate",
     "verify",
     "write_image",
 ]
@@ -131,6 +134,7 @@ _HOMES = {
     "api.make": "make_dataset replay verify",
     "api.scoring": "evaluate list_metrics score",
     "api.training": "train_distorters",
+    "api.validation": "Validation validate",
     "distortions.definition": "Distortion RandomParameter SeverityParameter",
     "errors": "BappsGenError ImageError SourceError UserError WorkError",
     "execution.jobs": "RayCluster",

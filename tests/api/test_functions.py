@@ -237,3 +237,68 @@ def test_an_export_refuses_options_of_another_format(train, tmp_path):
         bapps_gen.export(train, tmp_path / "out", format="recipe", split="val")
     with pytest.raises(bapps_gen.UserError, match="format = tar"):
         bapps_gen.export(train, tmp_path / "out", format="tar")
+
+
+def test_validate_gives_the_numbers_of_the_command(train, tmp_path):
+    import json
+
+    out, numbers = tmp_path / "report.html", tmp_path / "report.json"
+    command = ["validate", str(train.folder), "--out", str(out), "--json", str(numbers)]
+    assert main([*command, "--workers", "1", "--quiet", "--max-invisible", "0"]) in (0, 1)
+    found = bapps_gen.validate(train, out=tmp_path / "again.html", max_invisible=0.0, workers=1)
+    assert found.values == json.loads(numbers.read_text())
+    assert (tmp_path / "again.html").read_text() == out.read_text()
+    assert found.passed == (not found.missed)
+    assert found.summary.startswith("70 rows: median LPIPS")
+    against = bapps_gen.validate(train, against=train.folder, max_ks=0.0, workers=1)
+    assert against.values["against"]["ks"] == 0
+    assert against.passed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_invisibel": 0.1}, "did you mean 'max_invisible'"),
+        ({"max_invisible": 2}, "max-invisible = 2"),
+        ({"patches": 16}, "option of a dataset: 'patches'"),
+        ({"max_ks": 0.1}, "needs another set"),
+        ({"sheet": "sheet.png"}, "apply to zoos"),
+        ({"out": "nowhere/report.html"}, "the folder nowhere does not exist"),
+    ],
+)
+def test_wrong_options_of_validate_are_user_errors(train, options, message):
+    with pytest.raises(bapps_gen.UserError, match=message):
+        bapps_gen.validate(train, workers=1, **options)
+
+
+def test_a_zoo_is_validated_on_patches(zoo, photos, tmp_path):
+    found = bapps_gen.validate(
+        bapps_gen.open_zoo(zoo),
+        source=photos,
+        patches=8,
+        out=tmp_path / "zoo.html",
+        sheet=tmp_path / "zoo.webp",
+        workers=1,
+    )
+    assert found.values["patches"] == 8
+    assert {path.name for path in tmp_path.iterdir()} == {"zoo.html", "zoo.webp"}
+    assert bapps_gen.validate(zoo, source=photos, patches=8, workers=1).missed == found.missed
+    with pytest.raises(bapps_gen.UserError, match="option of a zoo: 'max_ks'"):
+        bapps_gen.validate(zoo, max_ks=0.1, workers=1)
+
+
+def test_every_option_of_validate_is_typed():
+    from bapps_gen.api.validation import ValidateOptions
+    from bapps_gen.checks import options_of
+    from bapps_gen.pipelines.validation.options import (
+        Limits,
+        Thresholds,
+        ValidationOptions,
+        ZooOptions,
+    )
+
+    records = (ValidationOptions, Limits, Thresholds, ZooOptions)
+    names = {entry.name for record in records for entry, _ in options_of(record)}
+    assert set(get_type_hints(ValidateOptions)) == names
+    for name in names:
+        assert f"`{name}`" in bapps_gen.validate.__doc__
