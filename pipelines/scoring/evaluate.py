@@ -99,7 +99,9 @@ def evaluate(judged: Judged, options: EvaluationOptions | None = None) -> Evalua
     names = list(judged.distances)
     if judged.task == "2afc":
         names = ["human", *names]
-        agreement = [two_afc_agreement(*d, judged.judgment) for d in judged.distances.values()]
+        agreement = [
+            two_afc_agreement(d0, d1, judged.judgment) for d0, d1 in judged.distances.values()
+        ]
         statistics = weighted_means(np.stack([human_agreement(judged.judgment), *agreement]))
     else:
         statistics = weighted_maps([d for (d,) in judged.distances.values()], judged.judgment)

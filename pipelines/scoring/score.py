@@ -63,7 +63,7 @@ class ScoreJob:
 
 @dataclass(frozen=True, slots=True)
 class ScoreReport:
-    """What a run did: rows by which some metric was computed now, and rows that had all."""
+    """What a run did: rows of which some distances were computed now, and rows that had all."""
 
     made: int
     kept: int
@@ -82,7 +82,7 @@ def workers_for(metrics: Sequence[str], options: MetricOptions, workers: int) ->
 def resolve_workers(
     metrics: Sequence[str], options: MetricOptions, workers: Workers, jobs: int
 ) -> tuple[MetricOptions, Workers, int]:
-    """What workers are told, who they are, and threads for each of them.
+    """Options for workers, the workers, and how many threads each gets.
 
     On a Ray cluster with GPUs each worker has one for networks, unless the device is "cpu".
 
@@ -118,13 +118,13 @@ def score(
     """Store the distances of every row by metrics, or what is missing of them.
 
     Distances that are whole and of this dataset, metric version and settings are kept; others are
-    made again, with a warning. A shard's distances appear whole or not at all.
+    computed again, with a warning. A shard's distances appear whole or not at all.
 
     Args:
         dataset: a whole dataset with pictures.
         metrics: names of metrics.
         options: device, dtype and weights of LPIPS.
-        workers: processes to use on the CPU, or a Ray cluster.
+        workers: worker processes on the CPU, or a Ray cluster.
         progress: called with rows done and rows in all.
         reuse: take distances of any settings where a metric has them for the whole dataset, so
             that nothing is loaded or computed.
@@ -160,13 +160,11 @@ def score(
         if progress:
             progress(done, rows)
         if jobs:
-            told, processes, threads = resolve_workers(metrics, options, workers, len(jobs))
-            context = ScoreContext(dataset, infos, told, threads)
+            resolved, processes, threads = resolve_workers(metrics, options, workers, len(jobs))
+            context = ScoreContext(dataset, infos, resolved, threads)
             stack.enter_context(kept_threads(metrics))
-            shared: tuple[str | Location, ...] = (
-                dataset.folder / INFO_NAME,
-                *([options.weights] if options.weights else []),
-            )
+            shared: list[str | Location] = [dataset.folder / INFO_NAME]
+            shared += [options.weights] if options.weights else []
             for shard in run_jobs(prepare_scores, context, jobs, processes, shared):
                 done += _rows_of(dataset, shard)
                 if progress:
@@ -191,7 +189,7 @@ def _is_scored(dataset: Dataset, name: str) -> bool:
 def _missing(dataset: Dataset, infos: dict[str, ScoreInfo]) -> Iterator[ScoreJob]:
     warned: set[tuple[str, str]] = set()
     for shard in range(dataset.info.shards):
-        lacking = []
+        missing = []
         for name, info in infos.items():
             fault = score_fault(dataset, info, shard)
             if fault is None:
@@ -199,10 +197,10 @@ def _missing(dataset: Dataset, infos: dict[str, ScoreInfo]) -> Iterator[ScoreJob
             if fault != "missing" and (name, fault) not in warned:
                 warned.add((name, fault))  # once, where a whole set was scored otherwise
                 path = score_path(dataset.folder, name, shard)
-                logger.warning("%s is %s; made again", path, fault)
-            lacking.append(name)
-        if lacking:
-            yield ScoreJob(shard, tuple(lacking))
+                logger.warning("%s is %s; computed again", path, fault)
+            missing.append(name)
+        if missing:
+            yield ScoreJob(shard, tuple(missing))
 
 
 def prepare_scores(context: ScoreContext) -> Callable[[ScoreJob], int]:
@@ -214,15 +212,15 @@ def prepare_scores(context: ScoreContext) -> Callable[[ScoreJob], int]:
     def score_shard(job: ScoreJob) -> int:
         metrics = {name: load(name) for name in job.metrics}
         ids: list[str] = []
-        found: dict[str, list[tuple[Distances, ...]]] = {name: [] for name in metrics}
+        parts: dict[str, list[tuple[Distances, ...]]] = {name: [] for name in metrics}
         for batch_ids, patches in _decoded(dataset, job, context.options):
             ids += batch_ids
             for name, metric in metrics.items():
                 distances = distances_of(metric, patches)
                 _check_numbers(name, batch_ids, distances)
-                found[name].append(distances)
-        for name, parts in found.items():
-            columns = [np.concatenate(values) for values in zip(*parts, strict=True)]
+                parts[name].append(distances)
+        for name, batches in parts.items():
+            columns = [np.concatenate(values) for values in zip(*batches, strict=True)]
             write_scores(dataset.folder, context.infos[name], job.shard, ids, columns)
         return job.shard
 
@@ -232,8 +230,8 @@ def prepare_scores(context: ScoreContext) -> Callable[[ScoreJob], int]:
 def share_threads(metrics: Sequence[str], threads: int) -> None:
     """Give this process its share of the cores for networks.
 
-    One process a core with one thread each is the rule: several threads wait for each other at
-    every layer, which on busy machines made them five times slower than processes.
+    The default is one process per core with one thread each: several threads wait for each other
+    at every layer, which on busy machines made them five times slower than processes.
     """
     if any(metric_spec(name).net for name in metrics):
         import torch
@@ -243,7 +241,7 @@ def share_threads(metrics: Sequence[str], threads: int) -> None:
 
 @contextlib.contextmanager
 def kept_threads(metrics: Sequence[str]) -> Iterator[None]:
-    """Give this process back the threads it had, where the work was done in it."""
+    """Restore this process's number of threads afterwards."""
     if not any(metric_spec(name).net for name in metrics):
         yield
         return
@@ -269,7 +267,7 @@ def _check_numbers(name: str, ids: Sequence[str], distances: Sequence[Distances]
         if len(bad):
             raise WorkError(
                 f"{name} of row {ids[bad[0]]} is not a number; "
-                "score in float32 on the CPU, and report it if it is so there too"
+                "score in float32 on the CPU, and report it if that does not help"
             )
 
 

@@ -160,7 +160,7 @@ def read_patches(dataset: Dataset, rows: Sequence[int]) -> dict[int, dict[str, A
     return patches
 
 
-def kind_of(step: str) -> str:
+def step_kind(step: str) -> str:
     """The kind of a step: itself, but "cnn" for every CNN distorter such as "cnn:017"."""
     return CNN_FAMILY if step.startswith(CNN_PREFIX) else step
 
@@ -170,7 +170,7 @@ def family_of(step: str) -> str:
 
     That of a real algorithm, such as "superres:bicubic", is its task.
     """
-    kind = kind_of(step)
+    kind = step_kind(step)
     task = kind.split(":", 1)[0]
     return FAMILIES.get(kind, task if task in (CNN_FAMILY, UNKNOWN, *TASKS) else "own")
 

@@ -100,23 +100,14 @@ def composition_table(
     highest = max([*medians, *(entry["p50"] for entry in singles.values()), 1e-9])
 
     def cell(first: str, second: str) -> Figure | None:
-        entry = pairs.get(f"{first}+{second}")
-        if entry is not None:
-            value, title = entry["median"], f"{first}, then {second}"
+        pair = pairs.get(f"{first}+{second}")
+        if pair is not None:
+            drawn = {"value": pair["median"], "title": f"{first}, then {second}", **pair}
         elif first == second and first in singles:
-            entry = singles[first]
-            value, title = entry["p50"], f"{first} alone"
+            single = singles[first]
+            drawn = {"value": single["p50"], "title": f"{first} only", **single}
         else:
             return None
-        share = 100 * value / highest
-        return {
-            "value": value,
-            "share": share,
-            "title": title,
-            "sides": entry["sides"],
-            "class": " ".join(
-                ["alone"] * title.endswith(" alone") + ["hot"] * (share > 48)  # light text on dark
-            ),
-        }
+        return {**drawn, "is_single": pair is None, "share": 100 * drawn["value"] / highest}
 
     return [(first, [cell(first, second) for second in axis]) for first in axis]

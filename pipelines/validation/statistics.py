@@ -18,7 +18,7 @@ from bapps_gen.pipelines.validation.facts import (
     Facts,
     Values,
     families_of,
-    kind_of,
+    step_kind,
 )
 from bapps_gen.pipelines.validation.options import Limits
 
@@ -83,7 +83,7 @@ def describe(
         identical = facts.hashes[:, 1] == facts.hashes[:, 2]
         result["shares"]["identical_sides"] = float(identical.mean())
     single = np.array(["+" not in name for name in names], bool)[choice]
-    atoms = np.array([kind_of(name) for name in names], object)[choice]
+    atoms = np.array([step_kind(name) for name in names], object)[choice]
     families = np.array([families_of(name) for name in names], object)[choice]
     result["atoms"] = _grouped(flat[single], atoms[single], _atom_order)
     result["families"] = _grouped(flat, families, lambda name: (name.count("+"), name))
@@ -127,7 +127,7 @@ def _compositions(
 ) -> dict[str, dict[str, Any]]:
     """Sides and median LPIPS by "first+second"; all CNN distorters count as one."""
     labels = {
-        index: "+".join(map(kind_of, name.split("+")))
+        index: "+".join(map(step_kind, name.split("+")))
         for index, name in enumerate(choices)
         if name.count("+") == 1
     }

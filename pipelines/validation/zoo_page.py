@@ -140,7 +140,7 @@ def _facts(result: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _bar_top(result: Mapping[str, Any]) -> float:
-    return max(0.2, *(entry["lpips"]["p95"] for entry in result["distorters"]))
+    return float(max(0.2, *(entry["lpips"]["p95"] for entry in result["distorters"])))
 
 
 def _card(report: ZooReport, entry: Mapping[str, Any], index: int) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def _strength(result: Mapping[str, Any]) -> dict[str, Any]:
     top = 0.2 * math.ceil(highest / 0.2 - 1e-9)
 
     def height(value: float) -> float:
-        return 100 - 100 * min(value, top) / top
+        return float(100 - 100 * min(value, top) / top)
 
     columns = [
         (entry["id"], {key: height(value) for key, value in entry["lpips"].items()})

@@ -24,7 +24,7 @@ from bapps_gen.pipelines.real.plan import plan_real_row
 from bapps_gen.pipelines.real.request import RealRequest, prepare_real
 from bapps_gen.pipelines.real.spec import RealSpec, real_spec_from_values
 from bapps_gen.pipelines.real.tasks import TASKS
-from bapps_gen.pipelines.validation.facts import families_of, kind_of
+from bapps_gen.pipelines.validation.facts import families_of, step_kind
 from support.datasets import contents, photo, save_photo
 from support.real_outputs import ALGORITHMS, make_real, save_task
 
@@ -542,7 +542,7 @@ def test_readers_take_it_as_any_other_set_of_triplets(made):
 
 
 def test_validation_groups_by_task_and_by_algorithm():
-    assert kind_of("color:swap") == "color:swap"
+    assert step_kind("color:swap") == "color:swap"
     assert families_of("color:swap") == "color"
     assert families_of("superres:swap") == "superres"
     assert families_of("cnn:017") == "cnn"

@@ -138,7 +138,7 @@ def test_a_damaged_sidecar_is_told_by_readers_and_made_again(copied, capsys, how
     assert run_score(copied) == 0
     err = capsys.readouterr().err
     assert "part-00001.parquet is" in err
-    assert "made again" in err
+    assert "computed again" in err
     assert len(err.splitlines()) == 1
     assert sidecars(copied) == before
 
@@ -153,7 +153,7 @@ def test_sidecars_of_another_dataset_are_refused_and_made_again(photos, copied, 
     with pytest.raises(WorkError, match="of another dataset"):
         read_scores(open_dataset(copied), "l2")
     assert run_score(copied) == 0
-    assert "of another dataset; made again" in capsys.readouterr().err
+    assert "of another dataset; computed again" in capsys.readouterr().err
     assert sidecars(copied) == before
 
 
@@ -168,7 +168,7 @@ def test_sidecars_of_another_version_of_a_metric_are_made_again(copied, capsys, 
     )
     monkeypatch.setattr(table, "METRICS", raised)
     assert run_score(copied) == 0
-    assert "of version 1 of the metric, not 2; made again" in capsys.readouterr().err
+    assert "of version 1 of the metric, not 2; computed again" in capsys.readouterr().err
     assert read_scores(open_dataset(copied), "l2").info.version == 2
 
 
