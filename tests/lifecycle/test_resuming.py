@@ -123,17 +123,26 @@ def full_disk(limit: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
 
 
-@over(SUBJECTS)
-def test_a_full_disk_is_one_line_and_the_run_resumes(
-    subject, inputs, made, start, tmp_path, capsys
-):
-    out = start(subject, tmp_path / "out")
+def fail_on_a_full_disk(
+    subject: Subject,
+    inputs: Inputs,
+    out: Path,
+    capsys: pytest.CaptureFixture[str],
+    workers: int = 1,
+) -> None:
     with full_disk(subject.limit):
-        code = subject.make(inputs, out)
-    assert code == 1
-    assert "free some space" in capsys.readouterr().err.splitlines()[-1]
-    assert whole_pieces(subject, out, made) == 0
+        assert subject.make(inputs, out, "--workers", workers) == 1
+    said = capsys.readouterr().err
+    assert "free some space" in said.splitlines()[-1]
+    assert "Traceback" not in said
+    assert not subject.finished(out)
     assert not list(out.rglob(".*.tmp"))
+
+
+@over(SUBJECTS)
+def test_a_full_disk_is_said_and_the_run_resumes(subject, inputs, made, start, tmp_path, capsys):
+    out = start(subject, tmp_path / "out")
+    fail_on_a_full_disk(subject, inputs, out, capsys)
     assert subject.make(inputs, out) == 0
     assert_same(subject, out, made)
 
@@ -199,6 +208,11 @@ def test_workers_make_the_same_files(subject, inputs, made, start, tmp_path):
     out = start(subject, tmp_path / "out")
     assert subject.make(inputs, out, "--workers", 2) == 0
     assert_same(subject, out, made)
+
+
+@over(SUBJECTS, quick=("traditional",))
+def test_workers_on_a_full_disk_say_so(subject, inputs, start, tmp_path, capsys):
+    fail_on_a_full_disk(subject, inputs, start(subject, tmp_path / "out"), capsys, workers=2)
 
 
 @over(SUBJECTS, quick=("traditional",))

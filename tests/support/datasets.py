@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,22 +50,6 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1, err
     return err
-
-
-def run_on_a_full_disk(limit: int, *arguments: str) -> None:
-    """Run bapps-gen where no file can be of more than `limit` bytes; it has to fail as it should.
-
-    The kernel's limit on a file's size stands in for a disk that fills up.
-    """
-    program = (
-        f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
-        "from bapps_gen.cli import main; sys.exit(main())"
-    )
-    command = [sys.executable, "-c", program, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
-    assert done.returncode == 1
-    assert "free some space" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
 
 
 def prepare_signal(context: object) -> Callable[[int], None]:

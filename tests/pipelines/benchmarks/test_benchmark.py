@@ -7,11 +7,9 @@ import io
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 
 import cv2
@@ -40,8 +38,7 @@ from bapps_gen.pipelines.benchmarks.plan import (
 )
 from bapps_gen.pipelines.rows.render import cut_reference, luma_contrast, pixel_hash
 from bapps_gen.pipelines.rows.spec import atom_versions
-from bapps_gen.storage.workspace import folder_lock
-from support.datasets import one_line, photo, run_on_a_full_disk, save_photo
+from support.datasets import one_line, photo, save_photo
 
 REGISTRY = load_registry()
 FEW = ("--atoms", "gaussian_white,ghosting,jpeg", "--levels", "3")
@@ -59,16 +56,6 @@ def make(source: Path, out: Path, *options: str, workers: int = 1) -> int:
             *("benchmark", "--quiet", "--source", str(source), "--out", str(out)),
             *("--workers", str(workers), *options),
         ]
-    )
-
-
-def start(source: Path, out: Path, *options: str, **kwargs: object) -> subprocess.Popen:
-    command = [
-        *(sys.executable, "-m", "bapps_gen", "benchmark"),
-        *("--source", str(source), "--out", str(out), *options),
-    ]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/", **kwargs
     )
 
 
@@ -223,11 +210,6 @@ def test_large_images_are_reduced_by_area(tmp_path):
 # What pictures depend on
 
 
-def test_pictures_do_not_depend_on_workers(photos, few, tmp_path):
-    assert make(photos, tmp_path / "two", *FEW, workers=2) == 0
-    assert tree(tmp_path / "two") == tree(few)
-
-
 def test_pictures_depend_neither_on_other_distortions_nor_levels_nor_images(
     photos, few, whole, tmp_path
 ):
@@ -242,36 +224,6 @@ def test_pictures_depend_neither_on_other_distortions_nor_levels_nor_images(
         if (row["source_path"], row["distortion"]) == ("photo3.png", "ghosting")
     }
     assert made == {severity: found[severity] for severity in (0.6, 1.0)}
-
-
-def test_killed_runs_resume_to_the_same_files(photos, whole, tmp_path):
-    out = tmp_path / "out"
-    for _ in range(2):
-        running = start(photos, out, "--workers", "2", "--quiet")
-        seen = len(list(out.glob(".rows/*.parquet")))
-        while len(list(out.glob(".rows/*.parquet"))) <= seen and running.poll() is None:
-            time.sleep(0.01)
-        running.send_signal(signal.SIGKILL)
-        running.communicate()
-    assert not (out / "manifest.parquet").exists()
-    time.sleep(0.3)  # workers end with their parent
-    kept = {path: path.stat().st_mtime_ns for path in out.glob(".rows/*.parquet")}
-    images = [int(path.stem) for path in kept]
-    untouched = {
-        place: (out / "jpeg" / "5" / f"photo{place}.png").stat().st_mtime_ns for place in images
-    }
-    assert make(photos, out) == 0
-    for place, stamp in untouched.items():
-        assert (out / "jpeg" / "5" / f"photo{place}.png").stat().st_mtime_ns == stamp
-    assert tree(out) == tree(whole)
-
-
-def test_a_whole_benchmark_is_left_as_it_is(photos, few, tmp_path):
-    out = tmp_path / "out"
-    shutil.copytree(few, out)
-    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.p*")}
-    assert make(photos, out, *FEW) == 0
-    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.p*")} == before
 
 
 def test_lost_and_torn_pictures_are_named_and_made_again(photos, few, tmp_path, capsys):
@@ -647,27 +599,6 @@ def test_a_wrong_option_is_one_line_and_leaves_nothing(photos, tmp_path, capsys,
     assert not out.exists()
 
 
-def test_another_spec_is_refused_and_says_in_what(photos, few, capsys):
-    before = tree(few)
-    assert make(photos, few, *FEW, "--seed", "3", "--max-side", "100") == 2
-    assert "differs in max_side; seed = 0, not " in one_line(capsys)
-    assert tree(few) == before
-
-
-def test_a_folder_of_something_else_is_not_touched(photos, tmp_path, capsys):
-    (tmp_path / "letter.txt").write_text("dear")
-    assert make(photos, tmp_path, *FEW) == 2
-    assert "not a benchmark" in one_line(capsys)
-    assert os.listdir(tmp_path) == ["letter.txt"]
-
-
-def test_a_second_run_in_the_same_folder_is_refused(photos, tmp_path, capsys):
-    (tmp_path / "out").mkdir()
-    with folder_lock(tmp_path / "out"):
-        assert make(photos, tmp_path / "out", *FEW) == 2
-    assert "another run" in one_line(capsys)
-
-
 def test_a_damaged_benchmark_json_is_one_line(photos, few, tmp_path, capsys):
     shutil.copytree(few, tmp_path / "out")
     (tmp_path / "out" / "benchmark.json").write_text("{")
@@ -676,31 +607,6 @@ def test_a_damaged_benchmark_json_is_one_line(photos, few, tmp_path, capsys):
     (tmp_path / "out" / "benchmark.json").write_text('{"format_version": 9}')
     assert make(photos, tmp_path / "out", *FEW) == 1
     assert "is not of format 1" in one_line(capsys)
-
-
-def test_a_full_disk_is_one_line_and_the_run_resumes(photos, few, tmp_path):
-    run_on_a_full_disk(
-        60_000,
-        *("benchmark", "--source", str(photos), "--out", str(tmp_path / "out")),
-        *(*FEW, "--workers", "2"),
-    )
-    assert not list((tmp_path / "out").rglob("*.png"))
-    assert make(photos, tmp_path / "out", *FEW) == 0
-    assert tree(tmp_path / "out") == tree(few)
-
-
-def test_ctrl_c_stops_cleanly_and_says_how_to_resume(photos, tmp_path):
-    out = tmp_path / "out"
-    options = ("--levels", "50", "--workers", "2")
-    running = start(photos, out, *options, start_new_session=True)
-    while len(list(out.glob(".partial/*"))) < 2 and running.poll() is None:
-        time.sleep(0.02)  # until both workers are at work
-    os.killpg(running.pid, signal.SIGINT)  # as a terminal does, to every process
-    _, err = running.communicate(timeout=30)
-    assert running.returncode == 130, err
-    assert "run the same command again to resume" in err
-    assert "Traceback" not in err
-    assert not (out / ".partial").exists()
 
 
 # The command line

@@ -55,13 +55,6 @@ def test_cnn_distorters_have_levels_of_their_strength(photos, zoo, tmp_path, pic
         assert {line["severity"] for line in csv.DictReader(file)} == {"0.2", "1.0"}
 
 
-def test_cnn_pictures_do_not_depend_on_workers(photos, zoo, tmp_path):
-    for workers in (1, 2):
-        options = ("--distorters", "000,001", "--patches", "3")
-        assert make(photos, tmp_path / str(workers), zoo, *options, workers=workers) == 0
-    assert manifest(tmp_path / "1") == manifest(tmp_path / "2")
-
-
 def test_distorters_stand_beside_other_choices(photos, zoo, tmp_path):
     options = ("--atoms", "jpeg", "--distorters", "000-001", "--severities", "0.4,0.9")
     assert make(photos, tmp_path / "out", zoo, *options) == 0

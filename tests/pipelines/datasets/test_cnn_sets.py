@@ -6,10 +6,8 @@ import hashlib
 import json
 import pickle
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,12 +32,11 @@ from bapps_gen.manifests.readers import iter_triplets
 from bapps_gen.manifests.rows import Step, distortion_id
 from bapps_gen.pipelines.datasets import zoo as dataset_zoo
 from bapps_gen.pipelines.datasets.zoo import recipe_files
-from bapps_gen.pipelines.rows import renderer as triplets
 from bapps_gen.pipelines.rows.plan import Planner, plan_row, planning_registry
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
 from bapps_gen.pipelines.rows.spec import TripletSpec, atom_versions, spec_from_values
 from bapps_gen.seeding import Streams, generator, seed_of
-from support.datasets import contents, make, one_line, photo, save_photo
+from support.datasets import contents, one_line, photo, save_photo
 from support.zoos import IDS, SMALL, SPECS, write_zoo
 
 REGISTRY = load_registry()
@@ -358,57 +355,6 @@ def test_a_crop_that_hides_the_difference_gives_way_to_another(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["cnn", "mix"])
-def test_rows_do_not_depend_on_shards_or_groups(kind, sets, zoo, photos, tmp_path, monkeypatch):
-    expected = contents(sets[kind])
-    assert len(expected) == 70
-    assert make_set(kind, zoo, photos, tmp_path / "odd", 70, "--shard-size", "7") == 0
-    assert contents(tmp_path / "odd") == expected
-    monkeypatch.setattr(triplets, "CNN_GROUP_ROWS", 9)
-    assert make_set(kind, zoo, photos, tmp_path / "one", 70, "--shard-size", "1000") == 0
-    assert contents(tmp_path / "one") == expected
-    assert verify(sets[kind]) == 0
-
-
-def test_rows_do_not_depend_on_workers(sets, zoo, photos, tmp_path):
-    assert make_set("mix", zoo, photos, tmp_path / "set", 70, "--workers", "2") == 0
-    for path in (sets["mix"] / "data").iterdir():
-        assert path.read_bytes() == (tmp_path / "set" / "data" / path.name).read_bytes()
-
-
-@pytest.mark.parametrize("kind", ["cnn", "mix"])
-def test_a_longer_set_begins_with_the_shorter_and_grows_from_it(kind, sets, zoo, photos, tmp_path):
-    shutil.copytree(sets[kind], tmp_path / "set")
-    assert make_set(kind, zoo, photos, tmp_path / "set", 95) == 0
-    assert make_set(kind, zoo, photos, tmp_path / "fresh", 95) == 0
-    rows = contents(tmp_path / "fresh")
-    assert rows[:70] == contents(sets[kind])
-    assert contents(tmp_path / "set") == rows
-
-
-def test_a_killed_run_resumes_to_identical_rows(sets, zoo, photos, tmp_path):
-    out = tmp_path / "set"
-    command = [
-        *(sys.executable, "-m", "bapps_gen", "mix", "--n", "1000", "--shard-size", "30"),
-        *("--zoo", str(zoo), "--source", str(photos), "--out", str(out), "--workers", "1"),
-    ]
-    running = subprocess.Popen(command, stderr=subprocess.PIPE, cwd="/")
-    while not list((out / "data").glob("*.parquet")) and running.poll() is None:
-        time.sleep(0.02)
-    running.send_signal(signal.SIGKILL)
-    running.communicate()
-    made = len(list((out / "data").glob("*.parquet")))
-    assert 0 < made < 34
-    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
-    assert done.returncode == 0, done.stderr
-    bare = [
-        [{key: row[key] for key in row if key not in ("id", "spec_digest")} for row in rows[:70]]
-        for rows in (contents(out), contents(sets["mix"]))
-    ]
-    assert bare[0] == bare[1]
-    assert main(["verify", str(out), "--quiet", "--workers", "1"]) == 0
-
-
-@pytest.mark.parametrize("kind", ["cnn", "mix"])
 def test_the_sides_differ_and_the_rows_say_how_they_were_made(kind, sets, zoo):
     opened = open_zoo(zoo)
     for found in iter_triplets(sets[kind]):
@@ -477,20 +423,6 @@ def alter(folder: Path, change: int, keep_hash: bool) -> None:
         field = table.schema.field(place)
         table = table.set_column(place, field, pa.array(values, field.type))
     pq.write_table(table, path)
-
-
-@pytest.mark.parametrize("kind", ["cnn", "mix"])
-def test_whole_sets_pass(kind, sets):
-    assert verify(sets[kind]) == 0
-
-
-def test_a_changed_pixel_is_found(copy, capsys):
-    alter(copy, 1, keep_hash=True)
-    for options in ((), ("--stored-only",), ("--tolerance", "3")):
-        assert verify(copy, *options) == 1
-        out = capsys.readouterr().out
-        assert "part-00001.parquet row 37: the stored p1 is not the picture of its hash" in out
-        assert "1 differences in 70 rows" in out
 
 
 def test_pixels_of_another_machine_pass_within_the_tolerance_and_no_further(copy, capsys):
@@ -571,19 +503,6 @@ def test_a_moved_zoo_is_asked_for_and_found(zoo, photos, tmp_path, capsys):
         capsys
     )
     assert verify(out, "--zoo", str(tmp_path / "moved")) == 0
-
-
-@pytest.mark.parametrize("kind", ["cnn", "mix"])
-def test_a_recipe_replays_to_the_same_files(kind, sets, zoo, photos, tmp_path, capsys):
-    recipe, out = tmp_path / "recipe", tmp_path / "again"
-    assert main(["export", str(sets[kind]), "--format", "recipe", "--out", str(recipe)]) == 0
-    shutil.copytree(zoo, tmp_path / "zoo")
-    given = ["--zoo", str(tmp_path / "zoo"), "--source", str(photos), "--workers", "1"]
-    assert main(["replay", str(recipe), *given, "--out", str(out)]) == 0
-    for path in (sets[kind] / "data").iterdir():
-        assert path.read_bytes() == (out / "data" / path.name).read_bytes()
-    assert open_dataset(out).info.zoo == str(tmp_path / "zoo")
-    assert verify(out) == 0
 
 
 def test_any_sequence_of_steps_replays(copy, zoo, photos, tmp_path):
@@ -802,11 +721,3 @@ def test_a_zoo_is_opened_only_for_distorters(picture, tmp_path, capsys):
     capsys.readouterr()
     assert distort(picture, tmp_path / "out.png", nowhere, "jpeg", "cnn:001") == 2
     assert "no zoo in" in one_line(capsys)
-
-
-def test_a_traditional_set_is_made_as_ever(photos, dataset, tmp_path):
-    assert make(photos, tmp_path / "set", 70) == 0
-    info = open_dataset(tmp_path / "set").info
-    assert info.zoo is None
-    assert "distorters" not in info.spec
-    assert contents(tmp_path / "set") == contents(dataset)

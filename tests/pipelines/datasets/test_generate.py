@@ -1,92 +1,15 @@
 """Datasets: the same rows whatever the workers, the shards and the interruptions."""
 
-import os
-import random
-import shutil
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import cv2
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import iter_triplets
-from support.datasets import contents, make, photo, run_on_a_full_disk, save_photo
-
-
-def bare(rows: list[dict]) -> list[dict]:
-    return [{key: row[key] for key in row if key not in ("id", "spec_digest")} for row in rows]
-
-
-def start(source: Path, out: Path, rows: int, *options: str, **kwargs) -> subprocess.Popen:
-    command = [
-        *(sys.executable, "-m", "bapps_gen", "traditional", "--n", str(rows)),
-        *("--source", str(source), "--out", str(out), "--shard-size", "20", *options),
-    ]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/", **kwargs
-    )
-
-
-def test_rows_do_not_depend_on_workers_or_shards(photos, dataset, tmp_path):
-    expected = contents(dataset)
-    assert len(expected) == 70
-    assert make(photos, tmp_path / "two", 70, workers=2) == 0
-    assert make(photos, tmp_path / "seven", 70, "--shard-size", "7") == 0
-    assert make(photos, tmp_path / "one", 70, "--shard-size", "1000") == 0
-    for name in ("two", "seven", "one"):
-        assert contents(tmp_path / name) == expected
-
-
-def test_shards_of_the_same_spec_are_the_same_files(photos, dataset, tmp_path):
-    assert make(photos, tmp_path / "again", 70, workers=2) == 0
-    for path in sorted((dataset / "data").iterdir()):
-        assert path.read_bytes() == (tmp_path / "again" / "data" / path.name).read_bytes()
-
-
-def test_a_longer_dataset_begins_with_the_shorter(photos, dataset, tmp_path):
-    assert make(photos, tmp_path / "long", 95) == 0
-    assert contents(tmp_path / "long")[:70] == contents(dataset)
-
-
-def test_asking_for_more_rows_adds_to_a_dataset(photos, dataset, tmp_path):
-    out = tmp_path / "set"
-    shutil.copytree(dataset, out)
-    assert make(photos, out, 95) == 0
-    assert make(photos, tmp_path / "fresh", 95) == 0
-    assert contents(out) == contents(tmp_path / "fresh")
-
-
-def test_asking_for_fewer_rows_is_refused(photos, dataset, capsys):
-    assert make(photos, dataset, 50) == 2
-    assert "n = 50 is less than the 70 rows" in capsys.readouterr().err
-
-
-def test_a_missing_shard_is_filled_in_and_whole_ones_are_kept(photos, dataset, tmp_path):
-    out = tmp_path / "set"
-    shutil.copytree(dataset, out)
-    (out / "data" / "part-00001.parquet").unlink()
-    untouched = (out / "data" / "part-00000.parquet").stat().st_mtime_ns
-    assert make(photos, out, 70) == 0
-    assert (out / "data" / "part-00000.parquet").stat().st_mtime_ns == untouched
-    assert contents(out) == contents(dataset)
-
-
-def test_a_truncated_shard_is_told_and_made_again(photos, dataset, tmp_path, capsys):
-    out = tmp_path / "set"
-    shutil.copytree(dataset, out)
-    damaged = out / "data" / "part-00002.parquet"
-    damaged.write_bytes(damaged.read_bytes()[:-100])
-    assert make(photos, out, 70) == 0
-    err = capsys.readouterr().err
-    assert "part-00002.parquet is damaged" in err
-    assert len(err.splitlines()) == 1
-    assert contents(out) == contents(dataset)
+from support.datasets import contents, make, photo, save_photo
 
 
 def test_a_run_that_failed_at_once_leaves_the_folder_free_for_other_options(photos, tmp_path):
@@ -95,84 +18,6 @@ def test_a_run_that_failed_at_once_leaves_the_folder_free_for_other_options(phot
     assert not list(out.glob("data/*.parquet"))
     assert make(photos, out, 5) == 0
     assert len(open_dataset(out).read_rows(0)) == 5
-
-
-def test_killed_runs_resume_to_identical_rows(photos, dataset, tmp_path):
-    out = tmp_path / "killed"
-    expected = bare(contents(dataset))
-    rng = random.Random(7)
-    for workers in ("1", "2", "2"):
-        running = start(photos, out, 400, "--workers", workers, "--quiet")
-        time.sleep(rng.uniform(0.9, 1.8))
-        running.send_signal(signal.SIGKILL)
-        running.wait()
-        for path in (out / "data").glob("*.parquet"):
-            assert pq.ParquetFile(path).metadata.num_rows == 20  # whole, or not there
-    # Workers end with their parent, else the lock or the folder would still be in use.
-    time.sleep(0.5)
-    resumed = start(photos, out, 400, "--workers", "2")
-    _, err = resumed.communicate()
-    assert resumed.returncode == 0, err
-    rows = contents(out)
-    assert bare(rows)[:70] == expected
-    assert make(photos, tmp_path / "calm", 400, "--shard-size", "20") == 0
-    assert rows == contents(tmp_path / "calm")
-    assert not list((out / "data").glob(".*.tmp"))
-
-
-def test_ctrl_c_stops_cleanly_and_says_how_to_resume(photos, tmp_path):
-    out = tmp_path / "set"
-    running = start(photos, out, 5000, "--workers", "2", start_new_session=True)
-    while not list((out / "data").glob("*.parquet")) and running.poll() is None:
-        time.sleep(0.05)
-    os.killpg(running.pid, signal.SIGINT)  # as a terminal does, to every process
-    _, err = running.communicate(timeout=30)
-    assert running.returncode == 130, err
-    assert "run the same command again to resume" in err
-    assert "Traceback" not in err
-    assert not list((out / "data").glob(".*.tmp"))
-
-
-def test_a_second_run_in_the_same_folder_is_refused(photos, tmp_path, capsys):
-    out = tmp_path / "set"
-    running = start(photos, out, 20_000, "--workers", "1")
-    while not (out / "dataset.json").exists() and running.poll() is None:
-        time.sleep(0.05)
-    code = make(photos, out, 20_000, "--shard-size", "20")
-    running.kill()
-    running.communicate()
-    assert code == 2
-    assert "another run" in capsys.readouterr().err
-
-
-def test_another_spec_is_refused_and_says_in_what(photos, dataset, capsys):
-    assert make(photos, dataset, 70, "--seed", "5", "--singles", "0.5") == 2
-    err = capsys.readouterr().err
-    assert "differs in seed = 0, not 5; singles)" in err
-    assert len(err.splitlines()) == 1
-
-
-def test_another_shard_size_is_refused(photos, dataset, capsys):
-    assert make(photos, dataset, 70, "--shard-size", "31") == 2
-    assert "use --shard-size 30" in capsys.readouterr().err
-
-
-def test_a_folder_of_something_else_is_not_touched(photos, tmp_path, capsys):
-    (tmp_path / "letter.txt").write_text("dear")
-    assert make(photos, tmp_path, 5) == 2
-    assert "not a dataset" in capsys.readouterr().err
-    assert sorted(os.listdir(tmp_path)) == ["letter.txt"]
-
-
-def test_a_full_disk_is_one_line_and_the_run_resumes(photos, dataset, tmp_path):
-    run_on_a_full_disk(
-        200_000,
-        *("traditional", "--n", "70", "--source", str(photos), "--out", str(tmp_path / "set")),
-        *("--shard-size", "30", "--workers", "2"),
-    )
-    assert os.listdir(tmp_path / "set" / "data") == []
-    assert make(photos, tmp_path / "set", 70) == 0
-    assert contents(tmp_path / "set") == contents(dataset)
 
 
 def test_a_broken_image_is_named_and_moves_only_rows_that_needed_it(tmp_path, capsys):
@@ -317,13 +162,6 @@ def test_a_wrong_option_is_one_line_and_leaves_nothing(photos, tmp_path, capsys,
     assert words in err
     assert len(err.splitlines()) == 1
     assert not out.exists()
-
-
-def test_an_unwritable_place_is_one_line(photos, tmp_path, capsys):
-    (tmp_path / "file").write_text("")
-    assert make(photos, tmp_path / "file", 5) == 2
-    assert make(photos, tmp_path / "file" / "below", 5) == 2
-    assert all("choose another" in line for line in capsys.readouterr().err.splitlines())
 
 
 def test_the_traditional_pipeline_needs_no_torch(photos, tmp_path):

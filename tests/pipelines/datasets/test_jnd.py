@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -26,13 +24,12 @@ from bapps_gen.cnn_distorters.zoo import open_zoo
 from bapps_gen.distortions.registry import load_registry
 from bapps_gen.distortions.steps import parse_step
 from bapps_gen.errors import UserError
-from bapps_gen.imaging.encode import decode_png, encode_png
+from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.rows import PAIR_PATCHES, Step, distortion_id
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.metrics.agreement import jnd_map
 from bapps_gen.pipelines.datasets.request import SetRequest, prepare_set
-from bapps_gen.pipelines.rows import renderer as triplets
 from bapps_gen.pipelines.rows.options import JND_SEVERITY
 from bapps_gen.pipelines.rows.plan import LEAST_SHARE, Planner, plan_row, planning_registry
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
@@ -57,10 +54,6 @@ def make_pairs(family: str, zoo: Path, source: Path, out: Path, rows: int, *opti
     given |= {"--source": str(source), "--out": str(out)}
     words = [word for pair in given.items() for word in pair]
     return main(["jnd", "--quiet", "--family", family, "--n", str(rows), *words, *options])
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (folder / "data").iterdir()}
 
 
 def patches_of(row: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -362,53 +355,6 @@ def test_a_row_is_a_pair_that_says_how_it_was_made(family, sets, zoo):
         assert np.array_equal(ref, p0)
 
 
-@pytest.mark.parametrize("family", ["traditional", pytest.param("cnn", marks=pytest.mark.slow)])
-def test_rows_do_not_depend_on_workers(family, sets, zoo, photos, tmp_path):
-    assert make_pairs(family, zoo, photos, tmp_path / "two", 70, "--workers", "2") == 0
-    assert files(tmp_path / "two") == files(sets[family])
-
-
-def test_rows_do_not_depend_on_shards_or_groups(family, sets, zoo, photos, tmp_path, monkeypatch):
-    expected = contents(sets[family])
-    assert len(expected) == 70
-    assert make_pairs(family, zoo, photos, tmp_path / "odd", 70, "--shard-size", "7") == 0
-    assert contents(tmp_path / "odd") == expected
-    monkeypatch.setattr(triplets, "CNN_GROUP_ROWS", 9)
-    assert make_pairs(family, zoo, photos, tmp_path / "one", 70, "--shard-size", "1000") == 0
-    assert contents(tmp_path / "one") == expected
-
-
-def test_a_set_grows_and_is_filled_in_to_the_same_rows(family, copy, sets, zoo, photos, tmp_path):
-    (copy / "data" / "part-00001.parquet").unlink()
-    untouched = (copy / "data" / "part-00000.parquet").stat().st_mtime_ns
-    assert make_pairs(family, zoo, photos, copy, 95) == 0
-    assert (copy / "data" / "part-00000.parquet").stat().st_mtime_ns == untouched
-    rows = contents(copy)
-    assert rows[:70] == contents(sets[family])
-    assert make_pairs(family, zoo, photos, tmp_path / "fresh", 95) == 0
-    assert contents(tmp_path / "fresh") == rows
-
-
-@pytest.mark.slow
-def test_a_killed_run_resumes_to_identical_rows(sets, zoo, photos, tmp_path):
-    out = tmp_path / "set"
-    command = [
-        *(sys.executable, "-m", "bapps_gen", "jnd", "--family", "cnn", "--n", "700"),
-        *("--zoo", str(zoo), "--source", str(photos), "--out", str(out), "--workers", "1"),
-        *("--shard-size", "20"),
-    ]
-    running = subprocess.Popen(command, stderr=subprocess.PIPE, cwd="/")
-    while not list((out / "data").glob("*.parquet")) and running.poll() is None:
-        time.sleep(0.02)
-    running.send_signal(signal.SIGKILL)
-    running.communicate()
-    assert 0 < len(list((out / "data").glob("*.parquet"))) < 35
-    done = subprocess.run(command, capture_output=True, text=True, cwd="/")
-    assert done.returncode == 0, done.stderr
-    assert "700 pairs in" in done.stdout
-    assert contents(out)[:70] == contents(sets["cnn"])
-
-
 def test_a_triplet_set_and_another_severity_are_refused(
     family, copy, photos, zoo, tmp_path, capsys
 ):
@@ -480,43 +426,6 @@ def test_whole_sets_pass_judged_or_not(sets, family, copy):
     assert verify(sets[family], "--stored-only") == 0
     judge(copy)
     assert verify(copy) == 0
-
-
-def test_one_changed_pixel_is_found(copy, capsys):
-    stored = pq.read_table(copy / "data" / "part-00001.parquet").column("p0").to_pylist()
-    patch = decode_png(stored[7]["bytes"]).copy()
-    patch[3, 4, 1] ^= 1
-    stored[7]["bytes"] = encode_png(patch)
-    change(copy, 1, {"p0": stored})
-    for options in ((), ("--stored-only",)):
-        assert verify(copy, *options) == 1
-        out = capsys.readouterr().out
-        assert "part-00001.parquet row 37: the stored p0 is not the picture of its hash" in out
-        assert "1 differences in 70 rows" in out
-
-
-def test_changed_steps_are_found_without_the_photos(copy, capsys):
-    steps = pq.read_table(copy / "data" / "part-00000.parquet").column("steps0").to_pylist()
-    steps[4][0]["params"][0]["value"] += 0.001
-    change(copy, 0, {"steps0": steps})
-    assert verify(copy, "--stored-only") == 1
-    assert (
-        "part-00000.parquet row 4: its steps are not those of the plan" in capsys.readouterr().out
-    )
-    assert verify(copy) == 1
-    assert "part-00000.parquet row 4: steps differs" in capsys.readouterr().out
-
-
-def test_a_recipe_replays_to_the_same_files(family, sets, zoo, photos, tmp_path):
-    recipe, out = tmp_path / "recipe", tmp_path / "again"
-    assert main(["export", str(sets[family]), "--format", "recipe", "--out", str(recipe)]) == 0
-    names = pq.read_schema(recipe / "data" / "part-00000.parquet").names
-    assert not {"ref", "p0"} & set(names)
-    assert verify(recipe) == 0
-    given = ["--source", str(photos), "--workers", "1", "--quiet"]
-    given += ["--zoo", str(zoo)] if family == "cnn" else []
-    assert main(["replay", str(recipe), *given, "--out", str(out)]) == 0
-    assert files(out) == files(sets[family])
 
 
 def test_a_replay_names_the_patch_that_came_out_otherwise(copy, photos, tmp_path, capsys):

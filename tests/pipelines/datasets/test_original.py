@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -17,7 +16,6 @@ from bapps_gen.cli import main
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.pipelines.datasets.original import find_sets, open_set, reduce_exactly
-from support.datasets import make
 from support.original_layout import enlarge, make_2afc, make_jnd, patches_of, save
 
 
@@ -120,18 +118,6 @@ def test_imports_resume_where_a_shard_is_missing(tmp_path, capsys):
     np.save(folder / "judge" / "000002.npy", np.float32([0.25]))
     assert run_import(folder, out, "--shard-size", "3") == 2
     assert "another spec (it differs in files_digest)" in capsys.readouterr().err
-
-
-def test_workers_make_the_same_files(tmp_path):
-    folder = make_2afc(tmp_path / "2afc" / "val" / "cnn", [0.5] * 7)
-    assert run_import(folder, tmp_path / "one", "--shard-size", "3") == 0
-    command = ["import", str(folder), "--out", str(tmp_path / "two"), "--shard-size", "3"]
-    assert main([*command, "--workers", "2", "--quiet"]) == 0
-    one, two = (
-        {path.name: path.read_bytes() for path in (tmp_path / name / "data").glob("*.parquet")}
-        for name in ("one", "two")
-    )
-    assert one == two
 
 
 @pytest.mark.parametrize("side", [64, 65, 100, 128, 192, 252, 256, 320, 1000])
@@ -258,13 +244,6 @@ def test_a_folder_without_sets_is_told(tmp_path, capsys):
     assert "is not a folder" in capsys.readouterr().err
 
 
-def test_a_dataset_of_another_kind_is_not_written_over(photos, tmp_path, capsys):
-    assert make(photos, tmp_path / "set", 5) == 0
-    folder = make_2afc(tmp_path / "2afc" / "val" / "cnn", [0.5])
-    assert run_import(folder, tmp_path / "set") == 2
-    assert "another spec" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("task", ["2afc", "jnd"])
 def test_the_other_commands_take_imported_sets(tmp_path, capsys, task):
     make = {"2afc": make_2afc, "jnd": make_jnd}[task]
@@ -283,17 +262,3 @@ def test_the_other_commands_take_imported_sets(tmp_path, capsys, task):
     assert main(["replay", str(out), "--out", str(tmp_path / "again")]) == 2
     assert "was imported" in capsys.readouterr().err
     assert not (tmp_path / "again").exists()
-
-
-def test_a_damaged_picture_of_an_imported_set_is_found(tmp_path, capsys):
-    make_2afc(tmp_path / "2afc", [0.0, 1.0])
-    out = tmp_path / "set"
-    assert run_import(tmp_path / "2afc", out) == 0
-    path = out / "data" / "part-00000.parquet"
-    table = pq.read_table(path)
-    pictures = table.column("p1").to_pylist()
-    place = table.schema.get_field_index("p1")
-    swapped = pa.array(pictures[::-1], table.schema.field(place).type)
-    pq.write_table(table.set_column(place, table.schema.field(place), swapped), path)
-    assert main(["verify", str(out), "--quiet", "--workers", "1"]) == 1
-    assert "the stored p1 is not the picture of its hash" in capsys.readouterr().out

@@ -196,22 +196,10 @@ def test_rows_name_the_task_and_the_two_algorithms(made):
             assert name in {f"color:{algorithm}" for algorithm in ALGORITHMS}
 
 
-def test_rows_do_not_depend_on_workers_shards_or_the_order_of_the_options(task, made, tmp_path):
-    expected = contents(made)
+def test_rows_do_not_depend_on_the_order_of_the_options(task, made, tmp_path):
     backwards = tuple(reversed(ALGORITHMS))
-    assert make_real(task, tmp_path / "two", 70, task="color", workers=2) == 0
-    assert make_real(task, tmp_path / "seven", 70, "--shard-size", "7", task="color") == 0
     assert make_real(task, tmp_path / "back", 70, task="color", names=backwards) == 0
-    for name in ("two", "seven", "back"):
-        assert contents(tmp_path / name) == expected
-
-
-def test_asking_for_more_rows_adds_to_a_set(task, made, tmp_path):
-    shutil.copytree(made, tmp_path / "set")
-    assert make_real(task, tmp_path / "set", 95, task="color") == 0
-    assert make_real(task, tmp_path / "fresh", 95, task="color") == 0
-    assert contents(tmp_path / "set") == contents(tmp_path / "fresh")
-    assert contents(tmp_path / "set")[:70] == contents(made)
+    assert contents(tmp_path / "back") == contents(made)
 
 
 def test_what_is_missing_is_filled_in_the_list_of_outputs_too(task, made, tmp_path):
@@ -224,23 +212,6 @@ def test_what_is_missing_is_filled_in_the_list_of_outputs_too(task, made, tmp_pa
     assert contents(out) == contents(made)
     assert (out / "outputs.parquet").read_bytes() == (made / "outputs.parquet").read_bytes()
     assert (out / "data" / "part-00000.parquet").stat().st_mtime_ns == untouched
-
-
-def test_an_interrupted_run_resumes_to_the_same_rows(task, made, tmp_path):
-    request = RealRequest("color", 70, str(task / "gt"), named(task), shard_rows=30)
-    prepared = prepare_real(request)
-
-    def stop(done: int, total: int) -> None:
-        if done >= 30:
-            raise KeyboardInterrupt
-
-    out = tmp_path / "set"
-    with pytest.raises(KeyboardInterrupt):
-        generate(out, prepared.info, prepared.images, 1, stop)
-    assert len(list((out / "data").iterdir())) == 1
-    report = generate(out, prepared.info, prepared.images, 1)
-    assert (report.made, report.kept) == (40, 30)
-    assert contents(out) == contents(made)
 
 
 def named(folder: Path) -> tuple[tuple[str, str], ...]:

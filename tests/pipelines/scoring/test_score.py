@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -197,31 +193,6 @@ def test_a_dataset_that_grew_is_scored_where_it_lacks(photos, copied):
 def test_a_set_without_distances_is_told_with_the_command_to_run(dataset):
     with pytest.raises(UserError, match="no fsimc distances; make them with `bapps-gen score"):
         read_scores(open_dataset(dataset), "fsimc")
-
-
-def test_killed_runs_resume_to_the_same_distances(photos, tmp_path):
-    folder = tmp_path / "set"
-    assert make(photos, folder, 600, "--shard-size", "20") == 0
-    command = [sys.executable, "-m", "bapps_gen", "score", str(folder)]
-    command += ["--metric", "fsimc", "--workers", "2", "--quiet"]
-    place = folder / "scores" / "fsimc"
-    for enough in (2, 8):
-        running = subprocess.Popen(command, cwd="/", stderr=subprocess.PIPE, text=True)
-        while len(list(place.glob("*.parquet"))) < enough and running.poll() is None:
-            time.sleep(0.01)
-        running.send_signal(signal.SIGKILL)
-        running.wait()
-        for path in place.glob("*.parquet"):
-            assert pq.read_table(path, page_checksum_verification=True).num_rows == 20
-    time.sleep(0.5)  # the workers end with their parent
-    done = subprocess.run(command, cwd="/", capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    killed = sidecars(folder, "fsimc")
-    shutil.rmtree(folder / "scores")
-    assert run_score(folder, metric="fsimc") == 0
-    assert sidecars(folder, "fsimc") == killed
-    assert not list(place.glob(".*.tmp"))
 
 
 @pytest.mark.parametrize(
