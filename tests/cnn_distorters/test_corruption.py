@@ -45,9 +45,9 @@ def test_a_patch_depends_on_its_seed_and_not_on_its_neighbors(
     name: str, patches: NDArray[np.uint8]
 ) -> None:
     together = run(name, patches)
-    for place in (0, 5, 36):
-        alone = run(name, patches[place : place + 1], first_seed=place)
-        assert np.array_equal(alone[0], together[place])
+    for index in (0, 5, 36):
+        alone = run(name, patches[index : index + 1], first_seed=index)
+        assert np.array_equal(alone[0], together[index])
     is_random = name.endswith("noise")
     assert np.array_equal(run(name, patches, first_seed=1), together) != is_random
 

@@ -155,9 +155,9 @@ def test_a_checkpoint_of_another_training_is_not_taken_up(
     with pytest.raises(Stop):
         train(PLAIN, crops, where, stop_at=400)
     caplog.clear()
-    found = train(spec, crops, where)
+    network = train(spec, crops, where)
     assert "another training" in caplog.text
-    assert same(found, train(spec, crops, files(tmp_path / "again")))
+    assert same(network, train(spec, crops, files(tmp_path / "again")))
 
 
 @pytest.mark.parametrize("damage", ["cut short", "empty", "other bytes"])
@@ -171,9 +171,9 @@ def test_a_damaged_checkpoint_is_told_and_not_taken_up(
     where.checkpoint.write_bytes(
         {"cut short": content[:-100], "empty": b"", "other bytes": b"x" * 1000}[damage]
     )
-    found = train(PLAIN, crops, where)
+    network = train(PLAIN, crops, where)
     assert "starts from the beginning" in caplog.text
-    assert same(found, train(PLAIN, crops, files(tmp_path / "again")))
+    assert same(network, train(PLAIN, crops, files(tmp_path / "again")))
 
 
 def test_an_absurd_learning_rate_is_reported_as_divergence(

@@ -65,9 +65,9 @@ def test_a_patch_is_rendered_alike_in_every_company(
     assert together.shape == patches.shape
     assert together.dtype == np.uint8
     assert not np.array_equal(together, patches)
-    for place in (0, 15, 16, 36):
-        alone = zoo.render(name, patches[place : place + 1], [place])
-        assert np.array_equal(alone[0], together[place])
+    for index in (0, 15, 16, 36):
+        alone = zoo.render(name, patches[index : index + 1], [index])
+        assert np.array_equal(alone[0], together[index])
     order = np.random.default_rng(0).permutation(37)
     shuffled = zoo.render(name, patches[order], order.tolist())
     assert np.array_equal(shuffled, together[order])
@@ -79,8 +79,8 @@ def test_no_kind_of_network_looks_at_the_rest_of_a_batch(
 ) -> None:
     network = rendering_network(spec, untrained(spec))
 
-    def render(places: list[int]) -> NDArray[np.uint8]:
-        return render_network(network, spec, patches[places], places, Streams())
+    def render(indices: list[int]) -> NDArray[np.uint8]:
+        return render_network(network, spec, patches[indices], indices, Streams())
 
     together = render(list(range(32)))
     assert np.array_equal(render([31]), together[31:])

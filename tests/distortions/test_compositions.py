@@ -1,4 +1,4 @@
-"""The 308 compositions and the ids by which they are found."""
+"""The 308 compositions and the ids that name them."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def test_normals_from_words_are_standard_normal() -> None:
     assert (draws**4).mean() == pytest.approx(3, abs=0.06)
 
 
-def test_words_and_angles_cover_their_ranges_evenly() -> None:
+def test_words_and_angles_cover_their_ranges_uniformly() -> None:
     words = words16(generator(4), 100_001)
     assert words.shape == (100_001,)
     assert np.bincount(words >> 13, minlength=8).min() > 12_000

@@ -148,11 +148,11 @@ def test_the_strongest_warp_does_not_fold_over(
 def test_a_ghost_of_full_weight_is_a_shift_and_of_half_their_mean(
     registry: Registry, photos: list[Patch]
 ) -> None:
-    place = {"distance": 6.3, "angle": 40.0}
-    shifted = registry.atom("shift").apply(photos[2], place, generator(0)).astype(int)
+    move = {"distance": 6.3, "angle": 40.0}
+    shifted = registry.atom("shift").apply(photos[2], move, generator(0)).astype(int)
     ghost = registry.atom("ghosting")
-    full = ghost.apply(photos[2], {"weight": 1.0, **place}, generator(0))
-    half = ghost.apply(photos[2], {"weight": 0.5, **place}, generator(0))
+    full = ghost.apply(photos[2], {"weight": 1.0, **move}, generator(0))
+    half = ghost.apply(photos[2], {"weight": 0.5, **move}, generator(0))
     assert np.array_equal(full, shifted)
     assert np.abs(half - (shifted + photos[2]) / 2).mean() < 0.6
 

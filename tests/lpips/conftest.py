@@ -50,37 +50,37 @@ def taps(net: str, weights: Weights, x: F64) -> list[F64]:
             [layer(x, f"{name}.expand1x1"), layer(x, f"{name}.expand3x3", pad=1)], 1
         )
 
-    found = []
+    outputs = []
     if net == "alex":
         x = layer(x, "0", 4, 2)
-        found.append(x)
+        outputs.append(x)
         x = layer(pool(x, 3, 2), "3", 1, 2)
-        found.append(x)
+        outputs.append(x)
         x = layer(pool(x, 3, 2), "6", 1, 1)
-        found.append(x)
+        outputs.append(x)
         x = layer(x, "8", 1, 1)
-        found.append(x)
-        found.append(layer(x, "10", 1, 1))
+        outputs.append(x)
+        outputs.append(layer(x, "10", 1, 1))
     elif net == "vgg":
         for block in ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28)):
-            if found:
+            if outputs:
                 x = pool(x, 2, 2)
             for number in block:
                 x = layer(x, str(number), 1, 1)
-            found.append(x)
+            outputs.append(x)
     else:
         x = layer(x, "0", 2)
-        found.append(x)
+        outputs.append(x)
         for block in ((3, 4), (6, 7)):
             x = pool(x, 3, 2, ceil=True)
             for number in block:
                 x = fire(x, str(number))
-            found.append(x)
+            outputs.append(x)
         x = pool(x, 3, 2, ceil=True)
         for number in (9, 10, 11, 12):
             x = fire(x, str(number))
-            found.append(x)
-    return found
+            outputs.append(x)
+    return outputs
 
 
 def enlarge(x: F64, size: tuple[int, int]) -> F64:

@@ -26,8 +26,8 @@ def test_float_images_of_any_declared_range_equal_uint8_images(alex, triplets, s
     ref, noisy, moved = triplets
     expected = alex.triplet(ref, noisy, moved)
     given = [kind(as_float(images, *span, dtype)) for images in triplets]
-    found = alex.triplet(*given, value_range=span)
-    for one, two in zip(expected, found, strict=True):
+    actual = alex.triplet(*given, value_range=span)
+    for one, two in zip(expected, actual, strict=True):
         assert two.numpy() == pytest.approx(one.numpy(), abs=2e-6)
 
 

@@ -63,11 +63,11 @@ def test_squared_distances_of_embeddings_are_the_distances(
 def test_embeddings_take_what_distances_take(alex, triplets):
     ref, _, _ = triplets
     many = np.concatenate([ref] * 12)  # more than one pass
-    found = alex.embed(many)
-    assert found.shape == (len(many), 31_872)
-    assert torch.equal(found[: len(ref)], found[-len(ref) :])
+    actual = alex.embed(many)
+    assert actual.shape == (len(many), 31_872)
+    assert torch.equal(actual[: len(ref)], actual[-len(ref) :])
     floating = torch.from_numpy(ref).permute(0, 3, 1, 2) / 255
-    assert torch.allclose(alex.embed(floating, value_range=(0, 1)), found[: len(ref)], atol=1e-5)
+    assert torch.allclose(alex.embed(floating, value_range=(0, 1)), actual[: len(ref)], atol=1e-5)
     assert alex.embed(ref[0]).shape == (1, 31_872)
     assert alex.embed(ref[:0]).shape == (0, 31_872)
     with pytest.raises(UserError, match="images is int64"):
@@ -96,10 +96,10 @@ def test_a_float64_trunk_equals_the_reference_to_rounding(reference, weights_of,
     ref, noisy, _ = triplets
     model = load_lpips("alex", dtype="float64")
     expected = total(reference("alex", load_file(weights_of("alex")), ref, noisy))
-    found = model.distance(ref, noisy)
-    assert found.dtype == torch.float64
+    actual = model.distance(ref, noisy)
+    assert actual.dtype == torch.float64
     # The linear weights and the reference's are float32 values; nothing else is rounded.
-    assert found.numpy() == pytest.approx(expected, rel=1e-9)
+    assert actual.numpy() == pytest.approx(expected, rel=1e-9)
 
 
 def test_bfloat16_is_near_float32(alex, triplets):
@@ -131,9 +131,9 @@ def test_spatial_maps_are_the_enlarged_maps_of_the_taps(
     ref, noisy, _ = (images[:2, :48] for images in triplets)
     weights = load_file(weights_of("alex"))
     maps = [upsample(m, (48, 64)) for m in reference("alex", weights, ref, noisy)]
-    found = alex.distance(ref, noisy, spatial=True)
-    assert found.shape == (2, 48, 64)
-    assert found.numpy() == pytest.approx(sum(maps), abs=1e-5)
+    actual = alex.distance(ref, noisy, spatial=True)
+    assert actual.shape == (2, 48, 64)
+    assert actual.numpy() == pytest.approx(sum(maps), abs=1e-5)
     layers = alex.distance(ref, noisy, spatial=True, per_layer=True)
     assert layers.numpy() == pytest.approx(np.stack(maps, 1), abs=1e-5)
 
@@ -142,8 +142,8 @@ def test_spatial_maps_show_where_the_images_differ(alex, triplets):
     ref = triplets[0][:1].repeat(2, 1).repeat(2, 2)
     changed = ref.copy()
     changed[:, :40, :40] = 255 - changed[:, :40, :40]
-    found = alex.distance(ref, changed, spatial=True)[0]
-    assert found[:32, :32].mean() > 10 * found[96:, 96:].mean()
+    actual = alex.distance(ref, changed, spatial=True)[0]
+    assert actual[:32, :32].mean() > 10 * actual[96:, 96:].mean()
 
 
 @pytest.mark.parametrize("net", NETS)
@@ -184,9 +184,9 @@ def test_a_distance_does_not_depend_on_its_batch(net, weights_of, triplets):
     ref, noisy, moved = (np.tile(images, (15, 1, 1, 1)) for images in triplets)  # 75: three passes
     together = model.triplet(ref, noisy, moved)
     alone = [model.triplet(ref[i], noisy[i], moved[i]) for i in range(5)]
-    for side, found in enumerate(together):
+    for side, actual in enumerate(together):
         single = np.tile([float(pair[side]) for pair in alone], 15)
-        assert found.numpy() == pytest.approx(single, abs=1e-6)
+        assert actual.numpy() == pytest.approx(single, abs=1e-6)
     assert model.distance(ref, moved).numpy() == pytest.approx(together[1].numpy(), abs=1e-6)
 
 

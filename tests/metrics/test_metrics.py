@@ -29,9 +29,9 @@ class TestEveryMetric:
     def test_gives_float64_of_one_dimension(self, name, patches):
         ref, dist = patches
         for count in (0, 1, 3):
-            found = load_metric(name).distance(ref[:count], dist[:count])
-            assert found.dtype == np.float64
-            assert found.shape == (count,)
+            actual = load_metric(name).distance(ref[:count], dist[:count])
+            assert actual.dtype == np.float64
+            assert actual.shape == (count,)
 
     def test_equal_patches_are_at_the_least_distance(self, name, patches):
         ref, dist = patches
@@ -149,8 +149,8 @@ PIQ_MS_SSIM = (
 
 @pytest.mark.parametrize(("side", "expected"), PIQ_MS_SSIM)
 def test_ms_ssim_is_piqs(side, expected):
-    found = load_metric("ms-ssim").distance(*pairs(side))
-    np.testing.assert_allclose(1.0 - found, expected, atol=1e-7)
+    actual = load_metric("ms-ssim").distance(*pairs(side))
+    np.testing.assert_allclose(1.0 - actual, expected, atol=1e-7)
 
 
 def test_fsimc_is_piqs(patches):
@@ -173,11 +173,11 @@ def test_the_values_from_piq_are_still_its_values(monkeypatch):
     for side, expected in PIQ_MS_SSIM:
         a, b = (torch.from_numpy(part).permute(0, 3, 1, 2).double() for part in pairs(side))
         weights = torch.tensor(scale_weights(3)) if side == 64 else None  # its own five
-        found = multi_scale_ssim(a, b, reduction="none", data_range=255, scale_weights=weights)
-        np.testing.assert_allclose(found.numpy(), expected, atol=1e-7)
+        actual = multi_scale_ssim(a, b, reduction="none", data_range=255, scale_weights=weights)
+        np.testing.assert_allclose(actual.numpy(), expected, atol=1e-7)
         if side == 64:
-            found = fsim(a, b, reduction="none", data_range=255.0)
-            np.testing.assert_allclose(found.numpy(), PIQ_FSIMC, atol=1e-6)
+            actual = fsim(a, b, reduction="none", data_range=255.0)
+            np.testing.assert_allclose(actual.numpy(), PIQ_FSIMC, atol=1e-6)
 
 
 def test_fsimc_of_flat_patches_is_defined():
