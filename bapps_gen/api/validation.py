@@ -33,7 +33,7 @@ from bapps_gen.storage.locations import location_of
 
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
-    from bapps_gen.pipelines.scoring.score import ProgressBars
+    from bapps_gen.execution.progress import ProgressBars
 
 _SHEET_EXAMPLES = 2
 
