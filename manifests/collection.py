@@ -155,7 +155,7 @@ def open_collection(folder: Location) -> Collection:
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(
             f"{folder} is not a collection: it has no {COLLECTION_NAME}; give the folder that "
-            "`bapps-gen dataset --out` named"
+            "`bapps-gen collection --out` named"
         ) from None
     try:
         if stored["format_version"] != COLLECTION_VERSION:

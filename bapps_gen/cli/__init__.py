@@ -22,7 +22,7 @@ COMMANDS = (
     ("mix", "mix", "make triplets with CNN distorters and traditional distortions"),
     ("jnd", "jnd", "make pairs near the threshold of noticing, for JND judgements"),
     ("real", "real", "make triplets from the outputs of real algorithms"),
-    ("dataset", "dataset", "make a whole collection of sets: all of BAPPS, or one of your own"),
+    ("collection", "collection", "make many sets: all of BAPPS, or a collection of your own"),
     ("benchmark", "benchmark", "make every distortion at every level, on images or patches"),
     ("distortions", "distortions", "list the distortions with their parameters"),
     ("distort", "distort", "distort one image of any size"),
@@ -39,6 +39,9 @@ COMMANDS = (
     ("validate", "validate", "report on a dataset, a collection or a zoo in numbers and pictures"),
 )
 
+ALIASES = {"dataset": "collection"}
+"""Former names of commands, which still work."""
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it (128 + SIGINT)."""
 
@@ -53,6 +56,7 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser(chosen: str | None) -> Parser:
     """The parser; of the commands only the chosen one gets its arguments."""
+    chosen = ALIASES.get(chosen or "", chosen)
     parser = Parser(
         prog="bapps-gen",
         description="Regenerate and extend BAPPS, the perceptual patch similarity dataset.",
@@ -66,6 +70,7 @@ def build_parser(chosen: str | None) -> Parser:
     for name, module, summary in COMMANDS:
         command = commands.add_parser(
             name,
+            aliases=[alias for alias, command in ALIASES.items() if command == name],
             help=summary,
             description=f"{summary[0].upper()}{summary[1:]}.",
             allow_abbrev=False,

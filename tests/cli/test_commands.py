@@ -39,6 +39,15 @@ def test_every_command_explains_itself(name, capsys):
     assert "usage: bapps-gen" in capsys.readouterr().out
 
 
+def test_a_former_name_of_a_command_still_works(capsys):
+    pages = []
+    for name in ("collection", "dataset"):
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        pages.append(capsys.readouterr().out)
+    assert pages[0] == pages[1] != ""
+
+
 def test_an_unknown_command_is_one_line():
     done = run("tradtional")
     assert done.returncode == 2

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bapps_gen.cli import dataset as command
+from bapps_gen.cli import collection as command
 from bapps_gen.cli import main
 from bapps_gen.cnn_distorters.zoo import distorter_path
 from bapps_gen.errors import UserError, WorkError
@@ -114,11 +114,11 @@ def described(folder: Path, text: str) -> Path:
 
 
 def run(out: Path, train: Path | None, val: Path | None, *options: object) -> int:
-    """Run `bapps-gen dataset` in this process."""
+    """Run `bapps-gen collection` in this process."""
     given = {"--train": train, "--val": val}
     photos = [str(word) for pair in given.items() if pair[1] for word in pair]
     words = map(str, options)
-    return main(["dataset", "--quiet", "--workers", "1", "--out", str(out), *photos, *words])
+    return main(["collection", "--quiet", "--workers", "1", "--out", str(out), *photos, *words])
 
 
 def states(out: Path) -> dict[str, str]:
@@ -489,7 +489,7 @@ def test_the_data_card_has_what_the_hub_reads_and_what_people_ask(preset):
     for record in info.sets:
         assert record.spec_digest in text
         assert str(record.seed) in text
-    assert "bapps-gen dataset --preset bapps --scale 0.001" in text
+    assert "bapps-gen collection --preset bapps --scale 0.001" in text
     assert "20 distortions and 308 compositions" in text
     assert "5 CNN distorters" in text
     assert "outputs of invert, swap" in text
@@ -557,7 +557,7 @@ def test_a_killed_run_promises_nothing_of_the_set_that_was_being_filled(
     tmp_path, photos, val_photos
 ):
     toml, out = described(tmp_path, SMALL), tmp_path / "out"
-    words = ["dataset", "--out", out, "--train", photos, "--val", val_photos, "--spec", toml]
+    words = ["collection", "--out", out, "--train", photos, "--val", val_photos, "--spec", toml]
     words += ["--workers", 1, "--shard-size", 10, "--quiet"]
     assert run_until_killed([str(word) for word in words], 5, before=False) is None
     assert 0 < len(list((out / "2afc/train/noise/data").glob("*.parquet"))) < 4

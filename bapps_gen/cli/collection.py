@@ -1,4 +1,4 @@
-"""`bapps-gen dataset`: a whole collection of sets."""
+"""`bapps-gen collection`: many datasets with one command."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ def _real(given: list[str]) -> dict[str, dict[str, object]]:
 
 def _command(options: argparse.Namespace) -> str:
     """The command as it can be given again."""
-    words = ["bapps-gen", "dataset"]
+    words = ["bapps-gen", "collection"]
     if options.spec is not None:
         words += ["--spec", str(options.spec)]
     else:
