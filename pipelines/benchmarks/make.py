@@ -46,7 +46,7 @@ from bapps_gen.pipelines.benchmarks.plan import (
     usual_name,
 )
 from bapps_gen.pipelines.datasets.generate import parameter_units
-from bapps_gen.pipelines.datasets.zoo import recipe_files, zoo_place
+from bapps_gen.pipelines.datasets.zoo import recipe_files, zoo_location
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.storage.workspace import claim, make_folder
 from bapps_gen.version import __version__
@@ -96,7 +96,7 @@ def describe_benchmark(
         distortions=dict(spec.versions),
         units=parameter_units(registry, (name for name, _ in spec.versions)),
         plugins=plugins,
-        zoo=None if zoo is None else zoo_place(zoo),
+        zoo=None if zoo is None else zoo_location(zoo),
         source_roots=source.roots,
         source_failures={},
     )

@@ -32,7 +32,7 @@ from bapps_gen.pipelines.datasets.zoo import (
     open_dataset_zoo,
     pinned_distorters,
     recipe_files,
-    zoo_place,
+    zoo_location,
 )
 from bapps_gen.pipelines.real.align import AlignedImages
 from bapps_gen.pipelines.rows.options import ROWS, SHARD_SIZE
@@ -143,7 +143,7 @@ def describe_dataset(
         source_images=tuple((entry.name, entry.sha256) for entry in source.entries),
         source_failures={},
         patches=PAIR_PATCHES if spec.is_jnd else PATCHES,
-        zoo=None if zoo is None else zoo_place(zoo),
+        zoo=None if zoo is None else zoo_location(zoo),
     )
 
 

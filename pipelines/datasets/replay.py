@@ -24,7 +24,7 @@ from bapps_gen.pipelines.datasets.zoo import (
     pinned_distorters,
     recipe_files,
     worker_registry,
-    zoo_place,
+    zoo_location,
 )
 from bapps_gen.pipelines.real.align import AlignedImages
 from bapps_gen.pipelines.real.renderer import replay_patches
@@ -94,7 +94,7 @@ def _as_found(info: DatasetInfo, source: RowSource, zoo: Zoo | None) -> DatasetI
 
     `verify` then finds them without being told.
     """
-    info = replace(info, pictures=True, zoo=None if zoo is None else zoo_place(zoo))
+    info = replace(info, pictures=True, zoo=None if zoo is None else zoo_location(zoo))
     if isinstance(source, AlignedImages):
         parts = zip(source.algorithms, source.outputs, strict=True)
         outputs = {name: part.roots[0] for name, part in parts}

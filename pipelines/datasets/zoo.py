@@ -13,8 +13,8 @@ from bapps_gen.errors import UserError
 from bapps_gen.manifests.dataset import DatasetInfo
 
 
-def zoo_place(zoo: Zoo) -> str | None:
-    """Where a zoo is, as `dataset.json` says it: an absolute path, None for the shipped one."""
+def zoo_location(zoo: Zoo) -> str | None:
+    """Where a zoo is, as in `dataset.json`: an absolute path, None for the shipped one."""
     return None if zoo.folder == SHIPPED else os.path.abspath(zoo.folder)
 
 
@@ -59,12 +59,12 @@ def open_dataset_zoo(info: DatasetInfo, folder: Path | None = None) -> Zoo | Non
 
 
 def recipe_files(plugins: Sequence[str], zoo: Zoo | None) -> tuple[str | Path, ...]:
-    """Files beside the images that pixels come from: plugins, and the index of a zoo of a user's.
+    """Files, besides images, that pixels depend on: plugins, and the index of a user's own zoo.
 
-    On a Ray cluster every node has to see them as they are here; see `run_jobs`. The shipped zoo
-    is part of the package, and names of entry points are no files anywhere.
+    On a Ray cluster every node must have the same ones; see `run_jobs`. The shipped zoo is part
+    of the package, and names of entry points are not files.
     """
-    if zoo is None or zoo_place(zoo) is None:
+    if zoo is None or zoo_location(zoo) is None:
         return tuple(plugins)
     return *plugins, zoo.folder / ZOO_NAME
 
@@ -87,7 +87,7 @@ def dataset_registry(info: DatasetInfo, zoo: Zoo | None = None) -> Registry:
 
 
 def worker_registry(info: DatasetInfo, zoo: Zoo | None = None) -> Registry:
-    """As `dataset_registry`, with all networks loaded: a damaged file is told before the work.
+    """As `dataset_registry`, with all networks loaded: a damaged file is reported before the work.
 
     Raises:
         WorkError: when a distorter's file is missing or damaged.

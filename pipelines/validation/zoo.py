@@ -15,7 +15,7 @@ from bapps_gen.cnn_distorters.verdict import DEFAULT_LIMITS, VERDICTS, ZooLimits
 from bapps_gen.cnn_distorters.zoo import SHIPPED, Zoo
 from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import ProgressBars, no_progress
-from bapps_gen.pipelines.datasets.zoo import zoo_place
+from bapps_gen.pipelines.datasets.zoo import zoo_location
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.pipelines.validation.options import ZooOptions
 from bapps_gen.pipelines.validation.zoo_likeness import compare_pairs
@@ -123,7 +123,7 @@ def judge_zoo(
     medians = np.median(measures.lpips, 0)
     return {
         "kind": "bapps-gen zoo validation",
-        "zoo": zoo_place(zoo),
+        "zoo": zoo_location(zoo),
         "fingerprint": zoo.fingerprint,
         "table_version": zoo.table_version,
         "bapps_gen": __version__,
