@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -41,9 +42,10 @@ def _range(value: Any) -> tuple[float, float]:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
+    text = os.fspath(value)  # a path is as good as its text
+    if not isinstance(text, str) or not text:
         raise TypeError
-    return value
+    return text
 
 
 def _path(value: Any) -> Path:
@@ -63,8 +65,8 @@ def _names(value: Any) -> tuple[str, ...]:
 
 
 def _table(value: Any) -> tuple[tuple[str, str], ...]:
-    pairs = value.items() if isinstance(value, Mapping) else [(name, text) for name, text in value]
-    return tuple((_text(name), str(_path(place))) for name, place in pairs)
+    pairs = value.items() if isinstance(value, Mapping) else value
+    return tuple((_text(name), _text(text)) for name, text in pairs)
 
 
 TYPES: Mapping[str, tuple[Callable[[Any], Any], str]] = {
@@ -223,25 +225,22 @@ def convert_options(record: Any) -> None:
     check_options(record)
 
 
-def parse_fields(
-    record: type[Any], values: Mapping[str, Any], where: str, known: Collection[str] = ()
-) -> dict[str, Any]:
+def parse_fields(record: type[Any], values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Arguments of a dataclass from plain values, as TOML has them; bounds are not checked.
 
     Args:
         record: the dataclass. Its fields that are no options are passed on unchanged.
         values: by name of the field.
         where: what has them, for errors, such as "set 'jnd/val/cnn'".
-        known: names that may be given; all fields by default.
 
     Raises:
         UserError: for an unknown name, or a value of another type.
     """
     entries = {entry.name: entry for entry in fields(record) if entry.init}
-    known = known or entries
     for name in values:
-        if name not in known:
-            raise unknown_name(f"option of {where}:", name, known, f"use {or_list(sorted(known))}")
+        if name not in entries:
+            remedy = f"use {or_list(sorted(entries))}"
+            raise unknown_name(f"option of {where}:", name, entries, remedy)
     parsed = {}
     for name, value in values.items():
         option = entries[name].metadata.get("option")

@@ -19,12 +19,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bapps_gen.cnn_distorters.zoo import open_zoo
 from bapps_gen.imaging.files import write_image
 from bapps_gen.imaging.sheet import SheetRow, draw_sheet
 from bapps_gen.lpips import load_lpips
 from bapps_gen.manifests.rows import ManifestRow
-from bapps_gen.pipelines.datasets.request import PreparedSet, SetRequest, prepare_set
+from bapps_gen.pipelines.datasets.request import Inputs, Request
 from bapps_gen.pipelines.datasets.sheet import describe_steps
+from bapps_gen.pipelines.datasets.zoo import dataset_registry
 from bapps_gen.pipelines.rows.options import JND_SEVERITY
 from bapps_gen.pipelines.rows.plan import Planner
 from bapps_gen.pipelines.rows.renderer import Patches, TripletRenderer, grouped
@@ -65,8 +67,8 @@ def main() -> None:
 
     cv2.setNumThreads(0)
     kinds = {
-        name: prepare_set(SetRequest(kind=f"jnd-{name}", rows=1, zoo=args.zoo))
-        for name in ("traditional", "cnn")
+        "traditional": Request("jnd-traditional", 1),
+        "cnn": Request("jnd-cnn", 1, zoo=args.zoo),
     }
     photos = open_source(args.source)
     metric = load_lpips("alex")
@@ -79,7 +81,7 @@ def main() -> None:
     for label, kind, changes in (
         ("single distortions", "traditional", {"singles": 1.0}),
         ("compositions", "traditional", {"singles": 0.0}),
-        ("both steps at it", "traditional", {"singles": 0.0, "pairs": False}),
+        ("both steps at it", "traditional", {"singles": 0.0, "is_jnd": False}),
         ("CNN distorters", "cnn", {}),
     ):
         for severity in SEVERITIES:
@@ -88,36 +90,34 @@ def main() -> None:
             table[label, severity] = np.quantile(found, (0.25, 0.5, 0.75))
             print(label, severity, table[label, severity].round(4), flush=True)
     sets = {
-        name: distances(render(prepared, photos, 6 * args.rows)) for name, prepared in kinds.items()
+        name: distances(render(request, photos, 6 * args.rows)) for name, request in kinds.items()
     }
     where = "the color photographs in the scikit-image wheel"
     if args.source:
         where = f"{len(photos)} photographs"
-    zoo = kinds["cnn"].zoo
-    assert zoo is not None
+    zoo = open_zoo(args.zoo)
     text = page(table, sets, where, len(zoo.ids), args.rows)
     (args.out / "jnd.md").write_text(text, "utf-8")
     shown = [
         SheetRow(patches, ((f"row {row.row}",), *map(describe_steps, row.steps)))
-        for prepared in kinds.values()
-        for row, patches in render(prepared, open_source([]), SHOWN)
+        for request in kinds.values()
+        for row, patches in render(request, open_source([]), SHOWN)
     ]
     write_image(args.out / "jnd.png", draw_sheet(shown, zoom=2, across=4))
     print(text)
 
 
-def render(prepared: PreparedSet, source: Source, rows: int, **changes: object) -> Rows:
+def render(request: Request, source: Source, rows: int, **changes: object) -> Rows:
     """The first rows of a set with some other values in its spec."""
-    info = prepared.describe(source)
-    spec: TripletSpec = replace(spec_from_values(info.spec), **changes)  # type: ignore[arg-type]
-    planner = Planner(spec, prepared.registry)
+    plan = request.resolve(Inputs(lambda: source))
+    spec: TripletSpec = replace(spec_from_values(plan.info.spec), **changes)  # type: ignore[arg-type]
+    registry = dataset_registry(plan.info, plan.zoo)
+    planner = Planner(spec, registry)
     images = ImageCache(source)
-    renderer = TripletRenderer(planner, prepared.registry.atoms, source, images, spec.digest)
+    renderer = TripletRenderer(planner, registry.atoms, source, images, spec.digest)
     plans = sorted(map(planner.row, range(rows)), key=lambda plan: plan.image)
     made = [
-        row
-        for group in grouped(plans, prepared.zoo is not None)
-        for row in renderer.render_many(group)
+        row for group in grouped(plans, plan.zoo is not None) for row in renderer.render_many(group)
     ]
     return sorted(made, key=lambda item: item[0].row)
 

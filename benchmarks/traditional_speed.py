@@ -27,9 +27,9 @@ import cv2
 import numpy as np
 
 import peers
-from bapps_gen.distortions.registry import load_registry
-from bapps_gen.pipelines.datasets.generate import ShardContext, describe_dataset, prepare_shards
-from bapps_gen.pipelines.rows.spec import TripletSpec, atom_versions
+from bapps_gen.pipelines.datasets.generate import ShardContext, prepare_shards
+from bapps_gen.pipelines.datasets.request import Inputs, Request
+from bapps_gen.pipelines.rows.options import reductions_of
 from bapps_gen.pipelines.sources.source import open_source
 
 
@@ -45,14 +45,6 @@ def main() -> None:
     cv2.setNumThreads(0)
 
     source = open_source([options.source])
-    registry = load_registry()
-    spec = TripletSpec(
-        seed=0,
-        images=len(source),
-        source_digest=source.digest,
-        choices=registry.ids,
-        versions=atom_versions(registry, registry.ids),
-    )
     paths = [Path(options.source) / entry.name for entry in source.entries]
     rng = np.random.default_rng(0)
     operations = {
@@ -72,17 +64,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         rounds = options.rounds + 1
-        info = describe_dataset(
-            "traditional", spec, source, registry, (), rounds * options.rows, options.rows
-        )
+        request = Request("traditional", rounds * options.rows, shard_size=options.rows)
+        plan = request.resolve(Inputs(lambda: source))
+        reductions = reductions_of(plan.info.spec["scale"])
         (folder / "data").mkdir()
-        make_shard = prepare_shards(ShardContext(folder, info, source))
+        make_shard = prepare_shards(ShardContext(folder, plan))
 
         def loop(name: str, turn: int) -> None:
             distort, read, write = operations[name]
             place = folder / f"{name}-{turn}"
             photos = cycle(decoded) if decoded else map(read, cycle(paths))
-            peers.run_loop(photos, place, options.rows, distort, write, spec.reductions, rng)
+            peers.run_loop(photos, place, options.rows, distort, write, reductions, rng)
 
         contenders: dict[str, Callable[[int], object]] = {"bapps-gen": make_shard}
         for name in operations:

@@ -90,11 +90,6 @@ class DatasetInfo:
         return -(-self.rows // self.shard_rows)
 
     @property
-    def imported(self) -> bool:
-        """Whether the rows were read from elsewhere, so that they cannot be made again."""
-        return "imported" in self.spec
-
-    @property
     def unit(self) -> str:
         """What a row is, for people: "triplets" or "pairs"."""
         return "triplets" if tuple(self.patches) == PATCHES else "pairs"

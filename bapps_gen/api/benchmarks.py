@@ -203,7 +203,7 @@ def _choose(
         pin_distorters,
     )
     from bapps_gen.pipelines.benchmarks.plan import ALL, choose_variants
-    from bapps_gen.pipelines.datasets.request import choose_distorters
+    from bapps_gen.pipelines.datasets.zoo import choose_distorters
     from bapps_gen.pipelines.rows.spec import atom_versions
 
     choices: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -17,15 +18,16 @@ from bapps_gen.api._arguments import (
     open_photos,
     reporting,
     resolve_workers,
+    stage,
 )
 from bapps_gen.api.datasets import AnyDataset, Dataset, open_dataset
-from bapps_gen.errors import UserError, unknown_name
+from bapps_gen.errors import unknown_name
 from bapps_gen.storage.locations import location_of
 from bapps_gen.storage.url import Url
 
 if TYPE_CHECKING:
     from bapps_gen.manifests import dataset as stored
-    from bapps_gen.pipelines.datasets.kinds import RowSource
+    from bapps_gen.pipelines.datasets.kinds import RowImages
     from bapps_gen.pipelines.datasets.verify import VerifyReport
 
 
@@ -115,32 +117,23 @@ def make_dataset(
         >>> next(jnd.rows()).steps[0][0].severity < 0.4
         True
     """
-    from bapps_gen.pipelines.collections.kinds import KINDS, OPTIONS, Means, option_value
     from bapps_gen.pipelines.datasets.generate import generate
+    from bapps_gen.pipelines.datasets.kinds import KINDS
+    from bapps_gen.pipelines.datasets.request import Inputs, Request, demo_folder_of
 
-    if kind not in KINDS:
-        raise unknown_name("kind", kind, KINDS, f"kinds are {', '.join(KINDS)}")
-    values: dict[str, Any] = {**options}
-    seed = values.pop("seed", 0)
-    known = KINDS[kind].options
-    for name in values:
+    known = ("seed", *KINDS[kind].options) if kind in KINDS else tuple(options)
+    for name in options:
         if name not in known:
             raise unknown_name(f"option of kind '{kind}':", name, known, f"use {', '.join(known)}")
-    fields = {
-        OPTIONS[name].field: option_value(name, _plain(value), f"kind '{kind}'")
-        for name, value in values.items()
-        if value is not None
-    }
+    given: Any = {name: _plain(value) for name, value in options.items() if value is not None}
+    request = Request(kind, rows, **given)
     processes, folder = resolve_workers(workers), location_of(out)
     _check_writable(folder)
-    ready = KINDS[kind].prepare(kind, rows, seed, fields)
-    photos = None
-    if KINDS[kind].photos or values.get("demo"):
-        photos = open_photos(source, progress, split=split, val_fraction=val_fraction)
-    demo = Path(f"{folder}-demo")
-    made = ready(Means(photos, demo, processes))
-    with reporting(progress, kind, made.info.unit) as report:
-        generate(folder, made.info, made.images, processes, report, zoo=made.zoo)
+    photos = partial(open_photos, source, progress, split=split, val_fraction=val_fraction)
+    demo = demo_folder_of(folder) if request.demo else None
+    plan = request.resolve(Inputs(photos, demo, processes, partial(stage, progress)))
+    with reporting(progress, kind, plan.info.unit) as report:
+        generate(folder, plan, processes, report)
     return open_dataset(folder)
 
 
@@ -248,13 +241,14 @@ def verify(
         >>> report.rows, report.count, report.problems
         (6, 0, ())
     """
+    from bapps_gen.pipelines.datasets.kinds import kind_of
     from bapps_gen.pipelines.datasets.verify import verify as verify_rows
     from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
 
     processes = resolve_workers(workers)
     opened = open_dataset(dataset, incomplete=True)
     images = distorters = None
-    if not (stored_only or opened.info.imported):
+    if kind_of(opened.info).is_reproducible and not stored_only:
         distorters = open_dataset_zoo(opened.info, local(zoo))
         images = _made_from(opened, source, outputs or {}, progress)
     with reporting(progress, "verify", "rows") as report:
@@ -266,35 +260,20 @@ def _made_from(
     source: Photos,
     outputs: Mapping[str, AnyPath],
     progress: AnyProgress,
-) -> RowSource:
+) -> RowImages:
     """What a dataset was made from: where it is now as given, or where the dataset says it was.
 
     Raises:
         UserError: when outputs are given that the dataset does not have.
         WorkError: when something is missing or has changed.
     """
-    from bapps_gen.manifests.outputs import read_outputs
-    from bapps_gen.pipelines.real.align import find_aligned
-    from bapps_gen.pipelines.sources.relocate import relocate_images
+    from bapps_gen.pipelines.datasets.kinds import kind_of
 
-    info = dataset.info
-    photos = open_photos(locations(source) or info.source_roots, progress)
-    for name in outputs:
-        if name not in info.outputs:
-            known = ", ".join(info.outputs) or "no algorithms"
-            raise UserError(
-                f"outputs = {name}=… is of no use: {dataset.folder} has {known}; leave it out"
-            )
-    if not info.outputs:
-        return relocate_images(info.source_images, photos)
-    algorithms = tuple(info.outputs)
-    files = read_outputs(dataset.folder, info.digest, algorithms)
-    places = {**info.outputs, **outputs}
-    return find_aligned(
-        info.source_images,
-        tuple(zip(algorithms, files, strict=True)),
-        photos,
-        lambda name: open_photos(places[name], progress),
+    return kind_of(dataset.info).relocate_images(
+        dataset,
+        tuple(map(str, locations(source))),
+        {name: str(folder) for name, folder in outputs.items()},
+        lambda paths: open_photos(paths, progress),
     )
 
 

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,8 @@ from bapps_gen.storage.locations import Location, local_path, location_of
 
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
-    from bapps_gen.manifests.dataset import Dataset, DatasetInfo
-    from bapps_gen.pipelines.datasets.kinds import RowSource
-    from bapps_gen.pipelines.sources.relocate import Images
+    from bapps_gen.manifests.dataset import Dataset
+    from bapps_gen.pipelines.datasets.kinds import RowImages
     from bapps_gen.pipelines.sources.source import Source
 
 
@@ -45,7 +44,9 @@ def add_options(
     for name in names:
         entry, option = fields[name]
         required = entry.default is MISSING
-        option = replace(option, **{"default": entry.default, **changes.get(name, {})})
+        default = option.default if entry.default is None else entry.default
+        shown = {"default": None if required else default, **changes.get(name, {})}
+        option = replace(option, **shown)
         group.add_argument(
             f"--{flag_of(entry, option)}",
             dest=name,
@@ -73,13 +74,17 @@ def _arguments(option: Option) -> dict[str, Any]:
 
 def _help(option: Option) -> str:
     """An option's help with its default."""
-    default, value = option.default_text, option.default
-    is_stated = value is not None and value is not MISSING and value is not False and value != ()
-    if not default and is_stated:
-        parts = value if isinstance(value, tuple) else (value,)
-        separator = " " if option.type == "range" else ","
-        default = separator.join(f"{n:g}" if isinstance(n, float) else str(n) for n in parts)
+    default = option.default_text or _default_text(option)
     return f"{option.help} (default: {default})" if default else option.help
+
+
+def _default_text(option: Option) -> str:
+    value = option.default
+    if value is None or isinstance(value, bool):
+        return ""
+    values = value if isinstance(value, tuple) else (value,)
+    separator = " " if option.type == "range" else ","
+    return separator.join(f"{n:g}" if isinstance(n, float) else str(n) for n in values)
 
 
 def values_of(options: argparse.Namespace, record: type[Any]) -> dict[str, Any]:
@@ -322,13 +327,13 @@ def table_of(option: str, words: list[str]) -> dict[str, str]:
     return table
 
 
-def open_made_from(
+def open_images(
     dataset: Dataset,
     source: list[str],
     outputs: dict[str, str],
     quiet: bool,
     opened: dict[tuple[str, ...], Source] | None = None,
-) -> RowSource:
+) -> RowImages:
     """What a dataset was made from: where it is now as given, or where the dataset says it was.
 
     `opened` keeps sources by their paths, for other datasets from the same photos.
@@ -337,42 +342,15 @@ def open_made_from(
         UserError: when outputs are given that the dataset does not have.
         WorkError: when something is missing or has changed.
     """
-    from bapps_gen.manifests.outputs import read_outputs
-    from bapps_gen.pipelines.real.align import find_aligned
-
-    recorded = dataset.info.outputs
-    for name in outputs:
-        if name not in recorded:
-            known = ", ".join(recorded) or "no algorithms"
-            raise UserError(
-                f"outputs = {name}=… is of no use: {dataset.folder} has {known}; leave it out"
-            )
-    if not recorded:
-        return open_recorded(dataset.info, source, quiet, opened)
-    names = tuple(recorded)
-    files = read_outputs(dataset.folder, dataset.info.digest, names)
-    places = {**recorded, **outputs}
-    return find_aligned(
-        dataset.info.source_images,
-        tuple(zip(names, files, strict=True)),
-        open_source_with_bar(source or list(dataset.info.source_roots), quiet),
-        lambda name: open_source_with_bar([places[name]], quiet),
-    )
-
-
-def open_recorded(
-    info: DatasetInfo,
-    given: list[str],
-    quiet: bool,
-    opened: dict[tuple[str, ...], Source] | None = None,
-) -> Images:
-    """The images that a dataset was made from: in the source given, or where it says they were."""
-    from bapps_gen.pipelines.sources.relocate import relocate_images
+    from bapps_gen.pipelines.datasets.kinds import kind_of
     from bapps_gen.pipelines.sources.source import open_source
 
-    opened = {} if opened is None else opened
-    paths = tuple(given or info.source_roots)
-    if paths not in opened:
-        with progress_bar(quiet, "reading the source", "images") as progress:
-            opened[paths] = open_source(paths, progress=progress)
-    return relocate_images(info.source_images, opened[paths])
+    known = {} if opened is None else opened
+
+    def opener(paths: Sequence[str]) -> Source:
+        if tuple(paths) not in known:
+            with progress_bar(quiet, "reading the source", "images") as progress:
+                known[tuple(paths)] = open_source(paths, progress=progress)
+        return known[tuple(paths)]
+
+    return kind_of(dataset.info).relocate_images(dataset, source, outputs, opener)

@@ -208,7 +208,7 @@ def _chosen(options: argparse.Namespace, registry: Any) -> tuple[dict[str, Any],
                 "add --distorters all, or leave it out"
             )
         return {"choices": choices, "versions": versions}, None, ()
-    from bapps_gen.pipelines.datasets.request import choose_distorters
+    from bapps_gen.pipelines.datasets.zoo import choose_distorters
 
     chosen = () if ALL in options.distorters else options.distorters
     zoo, distorters = choose_distorters(options.zoo, chosen)

@@ -289,9 +289,9 @@ def _tell_demo(planned: PlannedSet) -> None:
     """One line where a set takes its time before the bar goes on."""
     from tqdm import tqdm
 
-    if planned.entry.demo and planned.means and not planned.problem:
-        place = planned.means.demo_folder
-        tqdm.write(f"{planned.entry.path}: ground truth and outputs go to {place}")
+    if planned.entry.demo and not planned.problem:
+        folder = planned.demo_folder
+        tqdm.write(f"{planned.entry.path}: ground truth and outputs go to {folder}")
 
 
 def _tell_set(done: SetReport) -> None:
@@ -345,12 +345,12 @@ def _plan_table(plan: CollectionPlan) -> str:
 def _images(planned: PlannedSet) -> str:
     """What a set is made from, and how many there are."""
     entry = planned.entry
-    if planned.problem or planned.means is None:
+    if planned.problem:
         return "–"
-    if planned.means.photos is not None:
+    if planned.photos is not None:
         of = f"demo from {entry.source_name}" if entry.demo else entry.source_name
-        return f"{of}: {len(planned.means.photos)}"
-    return f"outputs: {len(planned.ready.images)}" if planned.ready else "–"
+        return f"{of}: {len(planned.photos)}"
+    return f"outputs: {len(planned.plan.images)}" if planned.plan else "–"
 
 
 def _summary(report: CollectionReport, out: Path, seconds: float) -> str:

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import argparse
 
-from bapps_gen.cli._make import add_distorters, add_distortions, add_set, make_set
+from bapps_gen.cli._make import (
+    add_distorters,
+    add_distortions,
+    add_photos,
+    add_size,
+    make_dataset,
+)
+from bapps_gen.cli._options import add_options
+from bapps_gen.pipelines.datasets.request import Request
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
-        "Half of the triplets set one CNN distorter against one traditional distortion, an atom "
-        "or a composition, in either order. In the other half (--sequences) both sides are a CNN "
-        "distorter followed by one atom, with two different distorters. Everything is drawn "
-        "evenly."
+        "Half of the triplets pair one CNN distorter with one traditional distortion, an atom or "
+        "a composition, in either order. In the other half (--sequences) both sides are a CNN "
+        "distorter followed by one atom, with two different distorters. Everything is sampled "
+        "uniformly."
     )
-    add_set(parser)
-    parser.add_argument(
-        "--sequences",
-        type=float,
-        default=0.5,
-        metavar="S",
-        help="share of triplets whose sides are a CNN distorter followed by an atom; the others "
-        "set a CNN distorter against a traditional distortion (default: %(default)s)",
-    )
+    add_size(parser)
+    add_photos(parser)
+    add_options(parser, Request, "sequences")
     add_distorters(parser)
-    add_distortions(parser, "traditional distortions (default: all 328 alike)")
+    add_distortions(
+        parser, "traditional distortions (default: sampled uniformly from all 328)", "severity"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Make the dataset, or what is missing of it."""
-    return make_set("mix", options)
+    return make_dataset("mix", options)

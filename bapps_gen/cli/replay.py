@@ -12,7 +12,7 @@ from bapps_gen.cli._options import (
     add_source,
     add_workers,
     add_zoo,
-    open_made_from,
+    open_images,
     outputs_of,
     print_resume,
     progress_bar,
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     recipe = open_dataset(options.recipe)
     zoo = open_dataset_zoo(recipe.info, options.zoo)
     check_recipe(recipe, zoo)
-    source = open_made_from(recipe, options.source, outputs, options.quiet)
+    source = open_images(recipe, options.source, outputs, options.quiet)
     began = time.monotonic()
     try:
         with progress_bar(options.quiet, "replay", recipe.info.unit) as progress:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from bapps_gen.cli._make import add_distortions, add_set, make_set
+from bapps_gen.cli._make import add_distortions, add_photos, add_size, make_dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    add_set(parser)
-    add_distortions(parser, "distortions (default: all 328 alike)")
+    add_size(parser)
+    add_photos(parser)
+    add_distortions(parser, "distortions (default: sampled uniformly from all 328)", "severity")
 
 
 def run(options: argparse.Namespace) -> int:
     """Make the dataset, or what is missing of it."""
-    return make_set("traditional", options)
+    return make_dataset("traditional", options)

@@ -12,7 +12,7 @@ from bapps_gen.cli._options import (
     add_source,
     add_workers,
     add_zoo,
-    open_made_from,
+    open_images,
     outputs_of,
     progress_bar,
     workers_of,
@@ -71,19 +71,21 @@ def _verify(
     opened: dict[tuple[str, ...], Source],
 ) -> int:
     from bapps_gen.manifests.dataset import open_dataset
+    from bapps_gen.pipelines.datasets.kinds import kind_of
     from bapps_gen.pipelines.datasets.verify import verify
     from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
 
     outputs = outputs_of(options)
     dataset = open_dataset(folder, incomplete=True)
+    kind = kind_of(dataset.info)
     # The photos of a collection are no ground truth of its sets from real algorithms.
-    photos = options.source if folder == options.dataset or not dataset.info.outputs else []
+    photos = options.source if folder == options.dataset or not kind.has_outputs else []
     source = zoo = None
-    if dataset.info.imported and not options.quiet:
+    if not (kind.is_reproducible or options.quiet):
         print(f"{folder} was imported: its pictures are checked, but cannot be made again")
-    if not (options.stored_only or dataset.info.imported):
+    if kind.is_reproducible and not options.stored_only:
         zoo = open_dataset_zoo(dataset.info, options.zoo)
-        source = open_made_from(dataset, photos, outputs, options.quiet, opened)
+        source = open_images(dataset, photos, outputs, options.quiet, opened)
     with progress_bar(options.quiet, "verify", "rows") as progress:
         report = verify(dataset, source, workers, progress, zoo=zoo, tolerance=options.tolerance)
     for problem in report.problems[:_LISTED]:

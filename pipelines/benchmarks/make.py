@@ -45,7 +45,7 @@ from bapps_gen.pipelines.benchmarks.plan import (
     picture_names,
     usual_name,
 )
-from bapps_gen.pipelines.datasets.generate import parameter_units
+from bapps_gen.pipelines.datasets.describe import parameter_units
 from bapps_gen.pipelines.datasets.zoo import recipe_files, zoo_location
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.storage.workspace import claim, make_folder

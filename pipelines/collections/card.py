@@ -12,11 +12,11 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bapps_gen.errors import BappsGenError
 from bapps_gen.manifests.collection import CollectionInfo, SetRecord
 from bapps_gen.manifests.dataset import DatasetInfo, read_info
+from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.storage.atomic import whole_file
 
 logger = logging.getLogger(__name__)
@@ -264,7 +264,7 @@ def _distortions(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> Iter
     lines = ["| set | distortions |", "|---|---|"]
     for record in info.sets:
         if record.path in datasets:
-            made_with = describe_distortions(datasets[record.path])
+            made_with = kind_of(datasets[record.path]).describe(datasets[record.path])
             demo = "a demo: " if record.options.get("demo") else ""
             lines.append(f"| `{record.path}` | {demo}{made_with} |")
     yield "\n".join(lines)
@@ -273,25 +273,6 @@ def _distortions(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> Iter
     }
     if failures:
         yield f"{len(failures)} photos could not be used; each set's `dataset.json` says why."
-
-
-def describe_distortions(info: DatasetInfo) -> str:
-    """What a set's distorted patches were made with, on one line."""
-    spec = info.spec
-    parts = []
-    choices: Any = spec.get("choices", ())
-    if choices:
-        pairs = sum("+" in choice for choice in choices)
-        parts.append(f"{len(choices) - pairs} distortions and {pairs} compositions of two")
-        low, high = spec["severity"]
-        parts[-1] += f", severity {low:g} to {high:g}"
-    if distorters := spec.get("distorters", ()):
-        parts.append(f"{len(distorters)} CNN distorters")
-    if spec.get("sequences") is not None:
-        parts.append(f"a CNN distorter followed by a distortion in {100 * spec['sequences']:g} %")
-    if algorithms := spec.get("algorithms", ()):
-        parts.append(f"outputs of {', '.join(sorted(name for name, _ in algorithms))}")
-    return "; ".join(parts) or info.kind
 
 
 def _how_made(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> Iterator[str]:

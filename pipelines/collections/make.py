@@ -112,13 +112,10 @@ def _part_of(progress: Progress | None, before: int, total: int) -> Progress | N
 
 
 def _make(planned: PlannedSet, workers: Workers, progress: Progress | None) -> SetReport:
-    if planned.problem or planned.prepared is None or planned.means is None:
+    if planned.problem:
         return SetReport(planned, None, planned.problem)
     try:
-        ready = planned.ready or planned.prepared(replace(planned.means, workers=workers))
-        report = generate(
-            planned.folder, ready.info, ready.images, workers, progress, zoo=ready.zoo
-        )
+        report = generate(planned.folder, planned.resolve(workers), workers, progress)
     except BappsGenError as error:
         return SetReport(planned, None, one_line(error))
     except OSError as error:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bapps_gen.errors import BappsGenError, UserError, WorkError, one_line
+from bapps_gen.execution.jobs import Workers
 from bapps_gen.manifests.collection import (
     COLLECTION,
     is_collection,
@@ -16,9 +16,9 @@ from bapps_gen.manifests.collection import (
     set_state,
 )
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo, read_info
-from bapps_gen.pipelines.collections.kinds import KINDS, Means, Ready, ReadySet
 from bapps_gen.pipelines.collections.spec import CollectionSpec, SetEntry, SourceEntry
 from bapps_gen.pipelines.datasets.generate import resolve_info
+from bapps_gen.pipelines.datasets.request import DatasetPlan, Inputs, Request, demo_folder_of
 from bapps_gen.pipelines.datasets.zoo import pinned_distorters, worker_registry
 from bapps_gen.pipelines.real.tasks import DEMO_IMAGES
 from bapps_gen.pipelines.sources.source import Source, open_source, split_source
@@ -43,20 +43,33 @@ class PlannedSet:
     Args:
         entry: what was asked for.
         folder: where it goes.
-        prepared: makes it ready; None where it cannot be made.
-        means: what for.
-        ready: None where it cannot be made, or is made ready only then because it is a demo.
+        demo_folder: where ground truth and outputs go if it is a demo.
+        request: None where it cannot be made.
+        photos: that it is made from, if any.
+        plan: None where it cannot be made, or where a demo has to be made before.
         kept: rows that are there already.
         problem: why it cannot be made, or None.
     """
 
     entry: SetEntry
     folder: Path
-    prepared: Ready | None = None
-    means: Means | None = None
-    ready: ReadySet | None = None
+    demo_folder: Path
+    request: Request | None = None
+    photos: Source | None = None
+    plan: DatasetPlan | None = None
     kept: int = 0
     problem: str | None = None
+
+    def resolve(self, workers: Workers = 1) -> DatasetPlan:
+        """What will be made; a demo makes its ground truth and outputs for that.
+
+        Raises:
+            UserError, WorkError: as `Request.resolve`.
+        """
+        request, photos = self.request, self.photos
+        assert request is not None
+        opener = None if photos is None else lambda: photos
+        return self.plan or request.resolve(Inputs(opener, self.demo_folder, workers))
 
     @property
     def missing_rows(self) -> int:
@@ -67,10 +80,9 @@ class PlannedSet:
     def missing_bytes(self) -> int:
         """About how many bytes these will take."""
         need = self.missing_rows * ROW_BYTES["pairs" if self.entry.task == "jnd" else "triplets"]
-        means = self.means
-        if self.entry.demo and means and means.photos and not means.demo_folder.exists():
+        if self.entry.demo and self.photos and not self.demo_folder.exists():
             limit = int(self.entry.options.get("demo_images", DEMO_IMAGES))
-            need += DEMO_BYTES * min(limit, len(means.photos))
+            need += DEMO_BYTES * min(limit, len(self.photos))
         return need
 
 
@@ -130,12 +142,12 @@ def plan_collection(
     """
     chosen = spec.chosen(only)
     _check_folder(spec, folder)
-    planned = [_prepared(spec, entry, folder) for entry in chosen]
+    planned = [_requested(spec, entry, folder) for entry in chosen]
     entries = {
         item.entry.source_name: spec.source_of(item.entry) for item in planned if item.entry.photos
     }
     opened = _opened(entries, opener)
-    described = _described(planned, opened, folder)
+    described = _described(planned, opened)
     shared = _shared_photos(described, folder)
     if shared and not allow_shared_photos:
         raise UserError(
@@ -163,15 +175,15 @@ def _check_folder(spec: CollectionSpec, folder: Path) -> None:
     COLLECTION.refuse_foreign(folder)
 
 
-def _prepared(spec: CollectionSpec, entry: SetEntry, folder: Path) -> PlannedSet:
-    planned = PlannedSet(entry, folder / entry.path)
+def _requested(spec: CollectionSpec, entry: SetEntry, folder: Path) -> PlannedSet:
+    """A set with its request, checked as far as it can be without images."""
+    planned = PlannedSet(entry, folder / entry.path, demo_folder_of(folder) / entry.path)
     try:
-        prepared = KINDS[entry.kind].prepare(
-            entry.kind, entry.rows, spec.seed_of(entry), entry.fields()
-        )
+        request = entry.request(spec.seed_of(entry))
+        request.check()
     except BappsGenError as error:
         return replace(planned, problem=one_line(error))
-    return replace(planned, prepared=prepared)
+    return replace(planned, request=request)
 
 
 def shared_text(count: int) -> str:
@@ -195,41 +207,36 @@ def _opened(
     return found
 
 
-def _described(
-    planned: Sequence[PlannedSet], sources: Mapping[str, Source], folder: Path
-) -> list[PlannedSet]:
-    """With `dataset.json`, zoos read to the end, and what the folders hold."""
+def _described(planned: Sequence[PlannedSet], sources: Mapping[str, Source]) -> list[PlannedSet]:
+    """With what will be made, zoos read to the end, and what the folders hold."""
     images: dict[str, tuple[tuple[str, str], ...]] = {}
     zoos: dict[tuple[object, ...], str | None] = {}
-    demos = Path(f"{os.path.abspath(folder)}-demo")  # beside it, so that it holds its sets alone
-    found = []
+    described = []
     for item in planned:
         photos = sources[item.entry.source_name] if item.entry.photos else None
-        means = Means(photos, demos / item.entry.path)
-        found.append(_checked(replace(item, means=means), means, images, zoos))
-    return found
+        described.append(_checked(replace(item, photos=photos), images, zoos))
+    return described
 
 
 def _checked(
     item: PlannedSet,
-    means: Means,
     images: dict[str, tuple[tuple[str, str], ...]],
     zoos: dict[tuple[object, ...], str | None],
 ) -> PlannedSet:
-    """A set made ready, and compared with its folder; `images` and `zoos` are what was seen."""
-    if item.prepared is None:
+    """A set resolved, and compared with its folder; `images` and `zoos` are those seen so far."""
+    if item.request is None:
         return item
     problem = None
     if not item.entry.demo:
         try:
-            ready = item.prepared(means)
+            plan = item.resolve()
         except BappsGenError as error:
             return replace(item, problem=one_line(error))
         # One list of photos for all sets that have the same: there may be millions.
-        shared = images.setdefault(ready.info.source_digest, ready.info.source_images)
-        ready = replace(ready, info=replace(ready.info, source_images=shared))
-        item = replace(item, ready=ready)
-        problem = _zoo_problem(ready.info, zoos)
+        shared = images.setdefault(plan.info.source_digest, plan.info.source_images)
+        plan = replace(plan, info=replace(plan.info, source_images=shared))
+        item = replace(item, plan=plan)
+        problem = _zoo_problem(plan.info, zoos)
     try:
         kept = _kept_rows(item)
     except WorkError as error:  # a UserError, such as another spec, concerns the whole run
@@ -267,9 +274,9 @@ def _kept_rows(planned: PlannedSet) -> int:
                 f"{folder} has {held} rows, more than the {planned.entry.rows} asked for; repeat "
                 "the --scale it was made with or a larger one, or choose another --out"
             )
-    if planned.ready is None:
+    if planned.plan is None:
         return set_state(folder)[0]
-    info = planned.ready.info
+    info = planned.plan.info
     resolve_info(folder, info)
     faults = Dataset(folder, info).faults()
     ranges = (info.shard_range(shard) for shard in range(info.shards) if shard not in faults)
@@ -278,7 +285,7 @@ def _kept_rows(planned: PlannedSet) -> int:
 
 def _shared_photos(planned: Sequence[PlannedSet], folder: Path) -> int:
     """How many contents occur both in train and in another split, sets made before included."""
-    sets = [(item.entry.split, item.ready.info) for item in planned if item.ready is not None]
+    sets = [(item.entry.split, item.plan.info) for item in planned if item.plan is not None]
     if is_collection(folder):
         for record, dataset in open_collection(folder).datasets():
             sets.append((record.path.split("/")[1], dataset.info))

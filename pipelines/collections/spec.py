@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bapps_gen.checks import check_range
+from bapps_gen.checks import check_range, or_list, parse_fields
 from bapps_gen.errors import UserError, out_of_range, unknown_name
-from bapps_gen.pipelines.collections.kinds import KINDS, OPTIONS, option_value
+from bapps_gen.pipelines.datasets.kinds import KINDS
+from bapps_gen.pipelines.datasets.request import OPTIONS, Request
 from bapps_gen.pipelines.sources.source import SPLITS
 from bapps_gen.seeding import MAX_SEED, digest_of, named_seed
 
@@ -51,11 +52,11 @@ class SetEntry:
 
     Args:
         path: its folder, "TASK/SPLIT/NAME" as in the original: "2afc/train/traditional".
-        kind: one of `collection_kinds.KINDS`.
+        kind: name of one of `datasets.kinds.KINDS`.
         rows: triplets or pairs.
         source: name of its photos among the collection's sources; the split's where None.
         seed: of the set; None derives it from the collection's seed and `path`.
-        options: of `collection_kinds.OPTIONS`, as plain values.
+        options: of `datasets.request.OPTIONS`, as plain values.
     """
 
     path: str
@@ -81,7 +82,7 @@ class SetEntry:
             ("kind", self.kind, tuple(KINDS)),
         ):
             if word not in known:
-                raise unknown_name(f"{what} of {where}:", str(word), known, f"use {_or(known)}")
+                raise unknown_name(f"{what} of {where}:", str(word), known, f"use {or_list(known)}")
         kind = KINDS[self.kind]
         if kind.task != self.task:
             raise UserError(
@@ -91,13 +92,15 @@ class SetEntry:
         check_range(f"{where}: rows", _checked(self.rows, where), 1, MAX_SET_ROWS, whole=True)
         if self.seed is not None:
             check_range(f"{where}: seed", self.seed, 0, MAX_SEED, whole=True)
-        for name, value in self.options.items():
+        for name in self.options:
             if name not in kind.options:
-                told = "option" if name not in OPTIONS else f"option of kind '{self.kind}'"
                 raise unknown_name(
-                    f"{told} of {where}:", name, kind.options, f"use {_or(sorted(kind.options))}"
+                    f"option of kind '{self.kind}' of {where}:",
+                    name,
+                    kind.options,
+                    f"use {or_list(sorted(kind.options))}",
                 )
-            option_value(name, value, where)
+        parse_fields(Request, self.options, where)
         if self.source is not None and not self.photos:
             raise UserError(f"{where}: kind '{self.kind}' takes no photos; leave out its source")
 
@@ -109,7 +112,7 @@ class SetEntry:
     @property
     def photos(self) -> bool:
         """Whether it is made from a source of photos."""
-        return KINDS[self.kind].photos or self.demo
+        return self.demo or not KINDS[self.kind].has_outputs
 
     @property
     def task(self) -> str:
@@ -131,12 +134,14 @@ class SetEntry:
         """Name of the source that it is made from."""
         return self.source or self.split
 
-    def fields(self) -> dict[str, Any]:
-        """Its options as fields of the request that it is prepared from."""
-        return {
-            OPTIONS[name].field: option_value(name, value, f"set '{self.path}'")
-            for name, value in self.options.items()
-        }
+    def request(self, seed: int) -> Request:
+        """What it asks for, with a seed.
+
+        Raises:
+            UserError: for a value out of range, or options that do not go together.
+        """
+        options = parse_fields(Request, self.options, f"set '{self.path}'")
+        return Request(self.kind, self.rows, seed, **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +199,7 @@ class CollectionSpec:
             return self.sources[name]
         if self.sources and name not in COLLECTION_SPLITS:
             raise unknown_name(
-                f"source of set '{entry.path}':", name, self.sources, f"use {_or(self.sources)}"
+                f"source of set '{entry.path}':", name, self.sources, f"use {or_list(self.sources)}"
             )
         option = f"--{name} PHOTOS" if name in SPLITS else f"{name} under [source] of a TOML file"
         other = ", or --source PHOTOS to part one collection of photos" if name in SPLITS else ""
@@ -268,7 +273,7 @@ class CollectionSpec:
             entry["options"] = {
                 name: value
                 for name, value in entry["options"].items()
-                if name != "shard_size" and not OPTIONS[name].places
+                if name != "shard_size" and not OPTIONS[name].is_place
             }
         return digest_of(values)
 
@@ -281,11 +286,6 @@ def _checked(rows: Any, where: str) -> int:
 
 def _is_meant(name: str, path: str) -> bool:
     return name in path.split("/") or f"{path}/".startswith(f"{name.rstrip('/')}/")
-
-
-def _or(names: Any) -> str:
-    *most, last = names
-    return f"{', '.join(most)} or {last}" if most else str(last)
 
 
 def _plain(value: Any) -> Any:

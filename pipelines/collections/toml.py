@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bapps_gen.errors import UserError, out_of_range, unknown_name
-from bapps_gen.pipelines.collections.kinds import KINDS, OPTIONS
 from bapps_gen.pipelines.collections.spec import CollectionSpec, SetEntry, SourceEntry
+from bapps_gen.pipelines.datasets.kinds import KINDS
+from bapps_gen.pipelines.datasets.request import OPTIONS
 from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.storage.documents import read_toml
 
@@ -190,14 +191,14 @@ def _typed(table: Mapping[str, Any], name: str, kind: type, default: Any, where:
     value = table.get(name, default)
     if name in table and (not isinstance(value, kind) or isinstance(value, bool)):
         allowed = "text" if kind is str else "a whole number"
-        raise out_of_range(f"{where}: {name}", repr(value), allowed, "mend it")
+        raise out_of_range(f"{where}: {name}", repr(value), allowed, "correct it")
     return value
 
 
 def _resolved(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Options with their files and folders joined to the folder that they are relative to."""
     return {
-        name: _placed(value, folder) if name in OPTIONS and OPTIONS[name].places else value
+        name: _placed(value, folder) if name in OPTIONS and OPTIONS[name].is_place else value
         for name, value in options.items()
     }
 

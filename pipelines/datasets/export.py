@@ -18,8 +18,8 @@ from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import decode_png, encode_png
 from bapps_gen.manifests.dataset import Dataset, write_info, write_shard
-from bapps_gen.manifests.outputs import copy_outputs
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCH_SIZE, PATCHES
+from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.storage.atomic import write_error
 from bapps_gen.storage.workspace import make_folder
 
@@ -179,7 +179,7 @@ def export_recipe(dataset: Dataset, out: Path, progress: Progress | None = None)
             if progress:
                 progress(info.shard_range(shard)[1], info.rows)
         write_info(folder, info)
-        copy_outputs(dataset, folder)
+        kind_of(info).copy_extra_files(dataset, folder)
     return out
 
 

@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from bapps_gen.cnn_distorters.as_distortions import cnn_name
-from bapps_gen.cnn_distorters.zoo import Zoo
-from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress
@@ -25,24 +22,15 @@ from bapps_gen.manifests.dataset import (
     write_info,
     write_shard,
 )
-from bapps_gen.manifests.outputs import has_outputs, write_outputs
-from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
-from bapps_gen.pipelines.datasets.kinds import row_renderer
+from bapps_gen.pipelines.datasets.kinds import kind_of
+from bapps_gen.pipelines.datasets.request import DatasetPlan
 from bapps_gen.pipelines.datasets.zoo import (
-    open_dataset_zoo,
-    pinned_distorters,
     recipe_files,
-    zoo_location,
 )
-from bapps_gen.pipelines.real.align import AlignedImages
-from bapps_gen.pipelines.rows.options import ROWS, SHARD_SIZE
 from bapps_gen.pipelines.rows.renderer import grouped
-from bapps_gen.pipelines.rows.spec import TripletSpec
-from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.url import Url
 from bapps_gen.storage.workspace import check_landed, claim, make_folder
-from bapps_gen.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -51,12 +39,10 @@ Context = TypeVar("Context")
 
 @dataclass(frozen=True, slots=True)
 class ShardContext:
-    """What every worker needs; sent once to each. `zoo` is of a set with CNN distorters."""
+    """What every worker needs; sent once to each."""
 
     folder: Location
-    info: DatasetInfo
-    source: Source | AlignedImages
-    zoo: Zoo | None = None
+    plan: DatasetPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +71,16 @@ class GenerateReport:
 
 def prepare_shards(context: ShardContext) -> Callable[[int], ShardReport]:
     """A function that renders and writes one shard, with caches of its own."""
-    info = context.info
-    renderer = row_renderer(info, context.source, context.zoo)
+    info, kind = context.plan.info, kind_of(context.plan.info)
+    renderer = kind.renderer(info, context.plan.images, context.plan.zoo)
     planner = renderer.planner
-    cnn = bool(pinned_distorters(info))
 
     def make_shard(shard: int) -> ShardReport:
         first, end = info.shard_range(shard)
         plans = sorted(map(planner.row, range(first, end)), key=lambda plan: plan.image)
         renderer.expect(plans)
         made = []
-        for group in grouped(plans, cnn):
+        for group in grouped(plans, kind.has_distorters):
             for row, patches in renderer.render_many(group):
                 made.append((row, tuple(map(encode_png, patches))))
         made.sort(key=lambda item: item[0].row)
@@ -106,91 +91,25 @@ def prepare_shards(context: ShardContext) -> Callable[[int], ShardReport]:
     return make_shard
 
 
-def describe_dataset(
-    kind: str,
-    spec: TripletSpec,
-    source: Source,
-    registry: Registry,
-    plugins: tuple[str, ...],
-    rows: int,
-    shard_rows: int,
-    zoo: Zoo | None = None,
-) -> DatasetInfo:
-    """The `dataset.json` of a dataset that is about to be made.
-
-    Args:
-        zoo: that the spec's CNN distorters come from, if it has any.
-
-    Raises:
-        UserError: when `rows` or `shard_rows` is out of range.
-    """
-    ROWS.check("n", rows)
-    SHARD_SIZE.check("shard-size", shard_rows)
-    # In triplets CNN distorters distort as they were trained and have no parameters.
-    bare = () if spec.is_jnd else {cnn_name(name) for name, _ in spec.distorters}
-    return DatasetInfo(
-        kind=kind,
-        version=__version__,
-        spec=spec.values(),
-        digest=spec.digest,
-        rows=rows,
-        shard_rows=shard_rows,
-        distortions=dict(spec.versions),
-        units=parameter_units(registry, (name for name, _ in spec.versions if name not in bare)),
-        plugins=plugins,
-        source_roots=source.roots,
-        source_digest=source.digest,
-        source_images=tuple((entry.name, entry.sha256) for entry in source.entries),
-        source_failures={},
-        patches=PAIR_PATCHES if spec.is_jnd else PATCHES,
-        zoo=None if zoo is None else zoo_location(zoo),
-    )
-
-
-def parameter_units(registry: Registry, names: Iterable[str]) -> dict[str, str]:
-    """Unit of every "distortion.parameter" of some distortions."""
-    return {
-        f"{name}.{parameter.name}": parameter.unit
-        for name in names
-        for parameter in registry.atom(name).parameters
-    }
-
-
 def generate(
     folder: Location,
-    info: DatasetInfo,
-    source: Source | AlignedImages,
+    plan: DatasetPlan,
     workers: Workers,
     progress: Progress | None = None,
-    *,
-    zoo: Zoo | None = None,
 ) -> GenerateReport:
-    """Make a dataset from its spec, or what is missing of it; see `fill_shards`.
+    """Make a dataset as planned, or what is missing of it; see `fill_shards`."""
+    info, images, zoo = plan.info, plan.images, plan.zoo
 
-    Args:
-        zoo: of `open_dataset_zoo`; None opens it where `info` says it is, if it needs one.
-    """
-    zoo = zoo or open_dataset_zoo(info)
+    def context(resolved: DatasetInfo) -> ShardContext:
+        return ShardContext(folder, DatasetPlan(resolved, images, zoo))
 
-    def context(settled: DatasetInfo) -> ShardContext:
-        return ShardContext(folder, settled, source, zoo)
+    def write_extra_files() -> None:
+        kind_of(info).write_extra_files(folder, info, images)
 
-    def list_outputs() -> None:
-        if isinstance(source, AlignedImages):
-            keep_outputs(folder, info, source)
-
-    shared = (*source.roots, *recipe_files(info.plugins, zoo))
+    shared = (*images.roots, *recipe_files(info.plugins, zoo))
     return fill_shards(
-        folder, info, prepare_shards, context, workers, progress, list_outputs, shared
+        folder, info, prepare_shards, context, workers, progress, write_extra_files, shared
     )
-
-
-def keep_outputs(folder: Location, info: DatasetInfo, images: AlignedImages) -> None:
-    """Write what a set from real algorithms was cut from, unless it is there."""
-    if not has_outputs(folder, info.digest):
-        names = [name for name, _ in info.source_images]
-        files = ((name, images.files(place)) for place, name in enumerate(images.algorithms))
-        write_outputs(folder, info.digest, names, files)
 
 
 def fill_shards(
@@ -200,7 +119,7 @@ def fill_shards(
     context: Callable[[DatasetInfo], Context],
     workers: Workers,
     progress: Progress | None = None,
-    beside: Callable[[], None] | None = None,
+    write_extra_files: Callable[[], None] | None = None,
     shared: Iterable[str | Location] = (),
 ) -> GenerateReport:
     """Have workers write the shards that a dataset's folder lacks.
@@ -208,10 +127,10 @@ def fill_shards(
     `prepare(context(info))` gives each worker its function that writes one shard. Whole shards of
     the same spec are kept; a longer dataset begins with the rows of a shorter one, so asking for
     more rows adds to it. Nothing that a reader could take for whole is written before it is.
-    `beside` is called before the work, to write what lies beside the shards.
+    `write_extra_files` is called before the work, to write what is not in the shards.
 
     Args:
-        shared: files and folders that are read beside the dataset's own; see `run_jobs`.
+        shared: files and folders that are read in addition to the dataset's own; see `run_jobs`.
 
     Raises:
         UserError: when the folder holds something else, or a dataset of another spec.
@@ -221,8 +140,8 @@ def fill_shards(
         info = resolve_info(folder, info)
         write_info(folder, info)
         make_folder(folder / DATA_FOLDER)
-        if beside is not None:
-            beside()
+        if write_extra_files is not None:
+            write_extra_files()
         todo = list(_missing_shards(folder, info))
         kept = info.rows - sum(_rows_in(info, shard) for shard in todo)
         done, differing, failures = kept, 0, dict(info.source_failures)

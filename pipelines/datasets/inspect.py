@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from bapps_gen.manifests.dataset import Dataset, DatasetInfo, shard_path
+from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.zoo import pinned_distorters
 from bapps_gen.storage.locations import map_remote
 from bapps_gen.storage.url import Url
@@ -59,7 +60,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "shards_missing_or_damaged": len(faults),
         "megabytes": round(size / 1e6, 1),
         "judged_rows": judged,
-        "seed": info.spec.get("seed", "none: imported"),
+        "seed": info.spec["seed"] if kind_of(info).is_reproducible else "none: imported",
         "spec_digest": info.digest,
         "made_with_version": info.version,
         "source": ", ".join(info.source_roots) or "built-in photographs",

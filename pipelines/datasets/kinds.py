@@ -1,44 +1,330 @@
-"""What makes the rows of a dataset, whatever its kind: a planner, and a renderer for the pixels."""
+"""The kinds of datasets: a record each, with everything that differs between them.
+
+`kind_of` gives the record of a dataset that exists, `KINDS` those that can be asked for.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, cast
+
 from bapps_gen.cnn_distorters.zoo import Zoo
-from bapps_gen.manifests.dataset import DatasetInfo
-from bapps_gen.pipelines.datasets.zoo import worker_registry
-from bapps_gen.pipelines.real.align import AlignedImages
+from bapps_gen.errors import UserError, WorkError
+from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo
+from bapps_gen.manifests.outputs import copy_outputs, has_outputs, read_outputs, write_outputs
+from bapps_gen.pipelines.datasets.zoo import dataset_registry, worker_registry
+from bapps_gen.pipelines.real.align import AlignedImages, relocate_aligned
 from bapps_gen.pipelines.real.plan import RealPlanner
-from bapps_gen.pipelines.real.renderer import RealRenderer
-from bapps_gen.pipelines.real.spec import is_real, real_spec_from_values
-from bapps_gen.pipelines.rows.plan import Planner, planning_registry
+from bapps_gen.pipelines.real.renderer import RealRenderer, RealReplayer
+from bapps_gen.pipelines.real.spec import STEP_VERSION, real_spec_from_values
+from bapps_gen.pipelines.real.tasks import TASKS
+from bapps_gen.pipelines.rows.options import JND_SEVERITY
+from bapps_gen.pipelines.rows.plan import Planner, check_version, planning_registry
 from bapps_gen.pipelines.rows.renderer import TripletRenderer
+from bapps_gen.pipelines.rows.replayer import TripletReplayer
 from bapps_gen.pipelines.rows.spec import spec_from_values
 from bapps_gen.pipelines.sources.cache import ImageCache
-from bapps_gen.pipelines.sources.relocate import Images
+from bapps_gen.pipelines.sources.relocate import Images, relocate_images
+from bapps_gen.pipelines.sources.source import Source
+from bapps_gen.storage.locations import Location
 
-RowSource = Images | AlignedImages
+RowImages = Images | AlignedImages
 """What rows are made from: photos, or ground truth with the outputs of algorithms."""
 
 RowPlanner = Planner | RealPlanner
 RowRenderer = TripletRenderer | RealRenderer
+RowReplayer = TripletReplayer | RealReplayer
+
+Opener = Callable[[Sequence[str]], Source]
+"""Opens the images at some paths or URLs."""
 
 
-def row_planner(info: DatasetInfo) -> RowPlanner:
-    """Plans a dataset's rows; needs neither its images nor its zoo."""
-    if is_real(info):
+@dataclass(frozen=True)
+class Kind:
+    """A kind of dataset; this base is one whose rows cannot be made again.
+
+    Args:
+        name: as `dataset.json` has it.
+        task: "2afc" for triplets, "jnd" for pairs; empty where both occur.
+        options: names of the fields of `Request` that it takes.
+        defaults: by name, of those options whose default depends on the kind.
+    """
+
+    name: str
+    task: str = ""
+    options: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    is_reproducible: ClassVar[bool] = False
+    """Whether rows are planned from a spec, so that they can be made again."""
+
+    has_outputs: ClassVar[bool] = False
+    """Whether rows are cut from the outputs of algorithms rather than distorted here."""
+
+    @property
+    def has_atoms(self) -> bool:
+        """Whether traditional distortions are applied."""
+        return "atoms" in self.options
+
+    @property
+    def has_distorters(self) -> bool:
+        """Whether CNN distorters are applied, which is quickest for many rows together."""
+        return "distorters" in self.options
+
+    def planner(self, info: DatasetInfo) -> RowPlanner:
+        """Plans a dataset's rows; needs neither its images nor its zoo."""
+        raise self._irreproducible(info)
+
+    def renderer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowRenderer:
+        """Renders a dataset's rows; its `planner` plans them.
+
+        Raises:
+            UserError: when a distortion is unknown or of another version here.
+            WorkError: when a distorter's file is missing or damaged.
+        """
+        raise self._irreproducible(info)
+
+    def replayer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowReplayer:
+        """Makes the patches of stored rows again; raises as `renderer` does."""
+        raise self._irreproducible(info)
+
+    def check_versions(self, info: DatasetInfo, zoo: Zoo | None) -> None:
+        """Raise UserError unless a dataset's distortions are here in the versions it has."""
+        raise self._irreproducible(info)
+
+    def relocate_images(
+        self,
+        dataset: Dataset,
+        source: Sequence[str],
+        outputs: Mapping[str, str],
+        opener: Opener,
+    ) -> RowImages:
+        """The images that a dataset was made from, found again by content.
+
+        Args:
+            dataset: the dataset or recipe.
+            source: where photos or ground truth are now; where the dataset says they were if
+                empty.
+            outputs: the same for the outputs of algorithms, by name.
+            opener: opens them.
+
+        Raises:
+            UserError: when outputs are given that the dataset does not have.
+            WorkError: when something is missing or has changed.
+        """
+        raise self._irreproducible(dataset.info)
+
+    def relocated(self, info: DatasetInfo, images: RowImages) -> DatasetInfo:
+        """A description with where the images are now, so that `verify` finds them."""
+        return replace(info, source_roots=images.roots)
+
+    def write_extra_files(self, folder: Location, info: DatasetInfo, images: RowImages) -> None:
+        """Write what a dataset has in addition to its shards, unless it is there."""
+
+    def copy_extra_files(self, dataset: Dataset, folder: Location) -> None:
+        """Copy what a dataset has in addition to its shards to another folder."""
+
+    def describe(self, info: DatasetInfo) -> str:
+        """What a dataset's rows were made with, on one line."""
+        return info.kind
+
+    def _irreproducible(self, info: DatasetInfo) -> UserError:
+        return UserError(
+            f"'{info.kind}' was imported, so its rows cannot be made again; import it again"
+        )
+
+
+@dataclass(frozen=True)
+class DistortionKind(Kind):
+    """Rows are cut from photos and distorted here."""
+
+    is_reproducible: ClassVar[bool] = True
+
+    @property
+    def is_jnd(self) -> bool:
+        """Whether rows are JND pairs."""
+        return self.task == "jnd"
+
+    def planner(self, info: DatasetInfo) -> RowPlanner:
+        """See `Kind`."""
+        spec = spec_from_values(info.spec)
+        return Planner(spec, planning_registry(spec, info.plugins))
+
+    def renderer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowRenderer:
+        """See `Kind`."""
+        photos, registry = cast(Images, images), worker_registry(info, zoo)
+        planner = Planner(spec_from_values(info.spec), registry)
+        return TripletRenderer(planner, registry.atoms, photos, ImageCache(photos), info.digest)
+
+    def replayer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowReplayer:
+        """See `Kind`."""
+        return TripletReplayer(worker_registry(info, zoo), cast(Images, images))
+
+    def check_versions(self, info: DatasetInfo, zoo: Zoo | None) -> None:
+        """See `Kind`."""
+        registry = dataset_registry(info, zoo)
+        for name, version in info.distortions.items():
+            check_version(registry.atom(name), version)
+
+    def relocate_images(
+        self,
+        dataset: Dataset,
+        source: Sequence[str],
+        outputs: Mapping[str, str],
+        opener: Opener,
+    ) -> RowImages:
+        """See `Kind`."""
+        _check_outputs(dataset, outputs)
+        photos = opener(source or dataset.info.source_roots)
+        return relocate_images(dataset.info.source_images, photos)
+
+    def describe(self, info: DatasetInfo) -> str:
+        """See `Kind`."""
+        spec, parts = spec_from_values(info.spec), []
+        if spec.choices:
+            compositions = sum("+" in choice for choice in spec.choices)
+            low, high = spec.severity
+            parts.append(
+                f"{len(spec.choices) - compositions} distortions and {compositions} compositions "
+                f"of two, severity {low:g} to {high:g}"
+            )
+        if spec.distorters:
+            parts.append(f"{len(spec.distorters)} CNN distorters")
+        if spec.sequences is not None:
+            share = 100 * spec.sequences
+            parts.append(f"a CNN distorter followed by a distortion in {share:g} %")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True)
+class RealKind(Kind):
+    """Rows are cut from ground truth and the outputs of real algorithms; its name is the task."""
+
+    is_reproducible: ClassVar[bool] = True
+    has_outputs: ClassVar[bool] = True
+
+    def planner(self, info: DatasetInfo) -> RowPlanner:
+        """See `Kind`."""
         return RealPlanner(real_spec_from_values(info.spec))
-    spec = spec_from_values(info.spec)
-    return Planner(spec, planning_registry(spec, info.plugins))
+
+    def renderer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowRenderer:
+        """See `Kind`."""
+        planner = RealPlanner(real_spec_from_values(info.spec))
+        return RealRenderer(planner, cast(AlignedImages, images), info.digest)
+
+    def replayer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowReplayer:
+        """See `Kind`."""
+        return RealReplayer(cast(AlignedImages, images), self.name)
+
+    def check_versions(self, info: DatasetInfo, zoo: Zoo | None) -> None:
+        """See `Kind`."""
+        for name, version in info.distortions.items():
+            if version != STEP_VERSION:
+                raise UserError(
+                    f"{name} is version {STEP_VERSION} here, but the dataset was made with version "
+                    f"{version}; use the bapps-gen that made it"
+                )
+
+    def relocate_images(
+        self,
+        dataset: Dataset,
+        source: Sequence[str],
+        outputs: Mapping[str, str],
+        opener: Opener,
+    ) -> RowImages:
+        """See `Kind`."""
+        _check_outputs(dataset, outputs)
+        info = dataset.info
+        names = tuple(info.outputs)
+        files = read_outputs(dataset.folder, info.digest, names)
+        roots = {**info.outputs, **outputs}
+        return relocate_aligned(
+            info.source_images,
+            tuple(zip(names, files, strict=True)),
+            opener(source or info.source_roots),
+            lambda name: opener([roots[name]]),
+        )
+
+    def describe(self, info: DatasetInfo) -> str:
+        """See `Kind`."""
+        return f"outputs of {', '.join(real_spec_from_values(info.spec).names)}"
+
+    def relocated(self, info: DatasetInfo, images: RowImages) -> DatasetInfo:
+        """See `Kind`."""
+        aligned = cast(AlignedImages, images)
+        parts = zip(aligned.algorithms, aligned.outputs, strict=True)
+        outputs = {name: part.roots[0] for name, part in parts}
+        return replace(info, source_roots=aligned.reference.roots, outputs=outputs)
+
+    def write_extra_files(self, folder: Location, info: DatasetInfo, images: RowImages) -> None:
+        """Write `outputs.parquet`."""
+        if not has_outputs(folder, info.digest):
+            aligned = cast(AlignedImages, images)
+            names = [name for name, _ in info.source_images]
+            algorithms = enumerate(aligned.algorithms)
+            files = ((name, aligned.files(index)) for index, name in algorithms)
+            write_outputs(folder, info.digest, names, files)
+
+    def copy_extra_files(self, dataset: Dataset, folder: Location) -> None:
+        """Copy `outputs.parquet`."""
+        copy_outputs(dataset, folder)
 
 
-def row_renderer(info: DatasetInfo, source: RowSource, zoo: Zoo | None = None) -> RowRenderer:
-    """Renders a dataset's rows; its `planner` plans them.
+def _check_outputs(dataset: Dataset, outputs: Mapping[str, str]) -> None:
+    """Raise UserError unless a dataset has all algorithms of which outputs are given."""
+    for name in outputs:
+        if name not in dataset.info.outputs:
+            known = ", ".join(dataset.info.outputs) or "no algorithms"
+            raise UserError(
+                f"outputs = {name}=… cannot be used: {dataset.folder} has {known}; leave it out"
+            )
+
+
+_CROPS = ("scale_range", "min_contrast", "rows_per_image", "shard_size")
+_TRADITIONAL = ("families", "atoms", "compositions", "singles", "severity", "plugins")
+_CNN = ("zoo", "distorters")
+_REAL = ("reference", "outputs", "skip_misaligned", "demo", "demo_images")
+
+IMPORTED = Kind("imported")
+"""Sets of the original layout, judged ones among them."""
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        DistortionKind("traditional", "2afc", (*_CROPS, *_TRADITIONAL)),
+        DistortionKind("cnn", "2afc", (*_CROPS, *_CNN)),
+        DistortionKind("mix", "2afc", (*_CROPS, *_TRADITIONAL, *_CNN, "sequences")),
+        *(
+            RealKind(name, "2afc", (*_CROPS, *_REAL), {"scale_range": task.scale})
+            for name, task in TASKS.items()
+        ),
+        # Named as imported sets of the original layout are.
+        DistortionKind(
+            "jnd-traditional",
+            "jnd",
+            (*_CROPS, *_TRADITIONAL),
+            {"severity": JND_SEVERITY.default},
+        ),
+        DistortionKind(
+            "jnd-cnn", "jnd", (*_CROPS, *_CNN, "severity"), {"severity": JND_SEVERITY.default}
+        ),
+    )
+}
+"""Kinds that can be asked for, by name."""
+
+
+def kind_of(info: DatasetInfo) -> Kind:
+    """The kind of a dataset that exists.
 
     Raises:
-        UserError: when a distortion is unknown or of another version here.
-        WorkError: when a distorter's file is missing or damaged.
+        WorkError: when this version does not know it.
     """
-    if isinstance(source, AlignedImages):
-        return RealRenderer(RealPlanner(real_spec_from_values(info.spec)), source, info.digest)
-    registry = worker_registry(info, zoo)
-    planner = Planner(spec_from_values(info.spec), registry)
-    return TripletRenderer(planner, registry.atoms, source, ImageCache(source), info.digest)
+    if "imported" in info.spec:  # their names are those of other kinds
+        return IMPORTED
+    if info.kind not in KINDS:
+        raise WorkError(
+            f"{INFO_NAME}: kind = {info.kind} is not known; "
+            "read it with the version of bapps-gen that made it"
+        )
+    return KINDS[info.kind]

@@ -1,168 +1,353 @@
-"""What a user asks a set to be, and the `dataset.json` that follows from it and the photos."""
+"""What a user asks a dataset to be, and what follows from it: `Request.resolve`.
+
+Imports nothing heavy on its own, since the command line's help derives from the fields.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bapps_gen.cnn_distorters.as_distortions import distorter_versions, pin_distorters, with_zoo
-from bapps_gen.cnn_distorters.spec import choose_specs
-from bapps_gen.cnn_distorters.zoo import Zoo, open_zoo
-from bapps_gen.distortions.registry import Registry, load_registry
-from bapps_gen.errors import unknown_name
-from bapps_gen.manifests.dataset import DatasetInfo
-from bapps_gen.pipelines.datasets.generate import describe_dataset
-from bapps_gen.pipelines.rows.options import JND_SEVERITY, ROWS, SHARD_SIZE
-from bapps_gen.pipelines.rows.spec import (
-    TripletSpec,
-    atom_versions,
-    choose_distortions,
+from bapps_gen.checks import convert_options, flag_of, options_of, or_list
+from bapps_gen.errors import UserError, unknown_name
+from bapps_gen.execution.progress import ProgressBars, no_progress
+from bapps_gen.pipelines.real.options import (
+    DEMO,
+    DEMO_LIMIT,
+    OUTPUTS,
+    REFERENCE,
+    SKIP_MISALIGNED,
 )
-from bapps_gen.pipelines.sources.source import Source
+from bapps_gen.pipelines.real.tasks import DEMO_IMAGES
+from bapps_gen.pipelines.rows.options import (
+    ATOMS,
+    COMPOSITIONS,
+    DISTORTERS,
+    FAMILIES,
+    MIN_CONTRAST,
+    PLUGINS,
+    ROWS,
+    ROWS_PER_IMAGE,
+    SCALE_RANGE,
+    SEED,
+    SEQUENCES,
+    SEVERITY,
+    SHARD_SIZE,
+    SINGLES,
+    ZOO,
+    check_rows_per_image,
+    check_scale,
+)
 
-# kind of set: whether it has traditional distortions, whether it has CNN distorters, and whether
-# its rows are JND pairs. Those of pairs are named as imported sets of the original layout are.
-KINDS = {
-    "traditional": (True, False, False),
-    "cnn": (False, True, False),
-    "mix": (True, True, False),
-    "jnd-traditional": (True, False, True),
-    "jnd-cnn": (False, True, True),
-}
+if TYPE_CHECKING:
+    from bapps_gen.cnn_distorters.zoo import Zoo
+    from bapps_gen.distortions.registry import Registry
+    from bapps_gen.execution.jobs import Workers
+    from bapps_gen.manifests.dataset import DatasetInfo
+    from bapps_gen.pipelines.datasets.kinds import Kind, RowImages
+    from bapps_gen.pipelines.sources.source import Source
+    from bapps_gen.storage.locations import Location
 
 
 @dataclass(frozen=True, slots=True)
-class SetRequest:
-    """A set as a user asks for it. The defaults are those of `TripletSpec`.
+class Inputs:
+    """What a request is resolved with.
 
     Args:
-        kind: one of KINDS.
+        photos: opens them; called once everything is checked that can be without them. None for a
+            set from the outputs of algorithms.
+        demo_folder: where a demo of real algorithms goes.
+        workers: processes for the demo, or a cluster.
+        progress: reports on the demo, and on the reading of ground truth and outputs.
+    """
+
+    photos: Callable[[], Source] | None = None
+    demo_folder: Path | None = None
+    workers: Workers = 1
+    progress: ProgressBars = no_progress
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetPlan:
+    """What will be made, with nothing left to ask: `generate` takes it.
+
+    Args:
+        info: the `dataset.json`.
+        images: photos, or ground truth with the outputs of algorithms.
+        zoo: that the CNN distorters come from, if there are any.
+    """
+
+    info: DatasetInfo
+    images: RowImages
+    zoo: Zoo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A dataset as a user asks for it. Each kind takes some of the options; see `kinds.KINDS`.
+
+    Args:
+        kind: name of one of KINDS.
         rows: how many triplets or pairs.
-        seed: of the dataset.
-        shard_rows: rows in a Parquet file; rows do not depend on it.
-        scale, min_contrast, rows_per_image: see `TripletSpec`.
+        scale_range: see `TripletSpec.scale`; None for the default of the kind.
+        severity: of traditional distortions and, in pairs, of CNN distorters; None for the
+            default of the kind.
         families, atoms, compositions: see `choose_distortions`.
-        singles: of the traditional distortions; see `TripletSpec`.
-        severity: of the traditional distortions and, in pairs, of CNN distorters; None for
-            JND_SEVERITY in pairs and for the default of `TripletSpec` elsewhere.
-        plugins: files or entry points with distortions of the user's own.
-        zoo: folder of CNN distorters; None for the shipped one.
-        distorters: ids, and ranges of ids, of its distorters; all where none is given.
-        sequences: see `TripletSpec`; only for a mixed set.
+        plugins: files or entry points with the user's own distortions.
+        zoo: folder of CNN distorters; None for the one of this package.
+        distorters: ids, and ranges of ids, of its distorters; all if empty.
+        reference: folder, tar or Parquet file of the ground truth.
+        outputs: (name, folder or file of its outputs) of each algorithm, in any order.
+        demo: make ground truth and outputs from photos first.
+        demo_images: most images in the demo; None for DEMO_IMAGES.
+        seed, min_contrast, rows_per_image, singles, sequences: see `TripletSpec`.
+        shard_size, skip_misaligned: see their help.
+
+    Raises:
+        UserError: for an unknown kind, a value out of range, or an option that the kind does not
+            take.
     """
 
     kind: str
-    rows: int
-    seed: int = 0
-    shard_rows: int = SHARD_SIZE.default
-    scale: tuple[float, float] = (0.25, 1.0)
-    min_contrast: float = 0.02
-    rows_per_image: int = 10
-    families: tuple[str, ...] = ()
-    atoms: tuple[str, ...] = ()
-    compositions: tuple[str, ...] = ()
-    singles: float | None = None
-    severity: tuple[float, float] | None = None
-    plugins: tuple[str, ...] = ()
-    zoo: Path | None = None
-    distorters: tuple[str, ...] = ()
-    sequences: float = 0.5
+    rows: int = ROWS.field(required=True)
+    seed: int = SEED.field()
+    shard_size: int = SHARD_SIZE.field()
+    scale_range: tuple[float, float] | None = SCALE_RANGE.field(None)
+    min_contrast: float = MIN_CONTRAST.field()
+    rows_per_image: int = ROWS_PER_IMAGE.field()
+    families: tuple[str, ...] = FAMILIES.field()
+    atoms: tuple[str, ...] = ATOMS.field()
+    compositions: tuple[str, ...] = COMPOSITIONS.field()
+    singles: float | None = SINGLES.field()
+    severity: tuple[float, float] | None = SEVERITY.field(None)
+    plugins: tuple[str, ...] = PLUGINS.field()
+    zoo: Path | None = ZOO.field()  # noqa: RUF009 (makes a field)
+    distorters: tuple[str, ...] = DISTORTERS.field()
+    sequences: float = SEQUENCES.field()
+    reference: str | None = REFERENCE.field()
+    outputs: tuple[tuple[str, str], ...] = OUTPUTS.field()
+    skip_misaligned: bool = SKIP_MISALIGNED.field()
+    demo: bool = DEMO.field()
+    demo_images: int | None = DEMO_LIMIT.field()
 
     def __post_init__(self) -> None:
+        kind = self._kind()
+        convert_options(self)
+        self._check_taken(kind)
+        check_scale(self._scale(kind))
+        check_rows_per_image(self.rows_per_image)
+        if kind.has_outputs:
+            self._check_outputs()
+
+    def _kind(self) -> Kind:
+        from bapps_gen.pipelines.datasets.kinds import KINDS
+
         if self.kind not in KINDS:
             raise unknown_name("kind", self.kind, KINDS, f"kinds are {', '.join(KINDS)}")
-        ROWS.check("n", self.rows)
-        SHARD_SIZE.check("shard-size", self.shard_rows)
+        return KINDS[self.kind]
 
+    def _check_taken(self, kind: Kind) -> None:
+        """Raise UserError for an option that the kind does not take."""
+        from bapps_gen.pipelines.datasets.kinds import KINDS
 
-@dataclass(frozen=True, slots=True)
-class PreparedSet:
-    """A request found possible, but for its photos.
+        for entry, option in options_of(self):
+            name = entry.name
+            if name in (*_OF_ALL, *kind.options) or getattr(self, name) == entry.default:
+                continue
+            takers = [other.name for other in KINDS.values() if name in other.options]
+            raise UserError(
+                f"{flag_of(entry, option)} is for {or_list(takers)}, and this is {kind.name}; "
+                "leave it out"
+            )
 
-    Args:
-        request: what was asked for.
-        registry: everything that rows may be made with.
-        zoo: that the CNN distorters come from; None in a traditional set.
-        values: arguments of `TripletSpec`, all but the source's.
-    """
+    def _check_outputs(self) -> None:
+        """Raise UserError unless there are ground truth and outputs, or a demo is to make them."""
+        from bapps_gen.pipelines.real.spec import check_algorithms
 
-    request: SetRequest
-    registry: Registry
-    zoo: Zoo | None
-    values: dict[str, Any]
+        if self.demo_images is not None and not self.demo:
+            raise UserError("demo-images is for demos; leave it out, or ask for a demo")
+        missing = [name for name in ("reference", "outputs") if not getattr(self, name)]
+        if missing and not self.demo:
+            raise UserError(
+                f"no {' and no '.join(missing)} given: give the ground truth as reference and the "
+                "outputs of at least two algorithms as outputs, or demo to try it without"
+            )
+        for name in {"reference", "outputs"} - set(missing):
+            if self.demo:
+                raise UserError(f"a demo makes its {name} itself; leave out {name}, or demo")
+        if not self.demo:
+            check_algorithms(tuple(name for name, _ in self.outputs))
 
-    def describe(self, source: Source) -> DatasetInfo:
-        """The `dataset.json` of this set made from some photos."""
-        spec = TripletSpec(images=len(source), source_digest=source.digest, **self.values)
-        request = self.request
-        return describe_dataset(
-            request.kind,
-            spec,
-            source,
-            self.registry,
-            request.plugins,
-            request.rows,
-            request.shard_rows,
-            self.zoo,
+    def _scale(self, kind: Kind) -> tuple[float, float]:
+        default: tuple[float, float] = kind.defaults.get("scale_range", SCALE_RANGE.default)
+        return self.scale_range or default
+
+    @property
+    def needs_photos(self) -> bool:
+        """Whether it is made from photos, by way of a demo or without."""
+        return self.demo or not self._kind().has_outputs
+
+    def check(self) -> None:
+        """Check everything that can be without images: distortions, plugins and zoo.
+
+        Raises:
+            UserError: for an unknown distortion or distorter, or no zoo.
+            WorkError: when the zoo's index is damaged.
+        """
+        kind = self._kind()
+        if not kind.has_outputs:
+            self._distortions(kind)
+
+    def resolve(self, inputs: Inputs) -> DatasetPlan:
+        """What will be made of some photos or outputs. Only a demo makes pixels for that.
+
+        Raises:
+            UserError: as `check`; when two algorithms have the same outputs, or one has the ground
+                truth's.
+            SourceError: when photos or files cannot be used or do not fit; see `align`.
+            WorkError: as `check`.
+        """
+        kind = self._kind()
+        if kind.has_outputs:
+            return self._from_outputs(kind, inputs)
+        return self._from_photos(kind, inputs)
+
+    def _distortions(self, kind: Kind) -> tuple[dict[str, Any], Registry, Zoo | None]:
+        """Arguments of `TripletSpec` but those of the photos, all distortions, and the zoo."""
+        from bapps_gen.cnn_distorters.as_distortions import (
+            distorter_versions,
+            pin_distorters,
+            with_zoo,
         )
+        from bapps_gen.distortions.registry import load_registry
+        from bapps_gen.pipelines.datasets.zoo import choose_distorters
+        from bapps_gen.pipelines.rows.spec import atom_versions, check_choices, choose_distortions
+
+        registry, zoo = load_registry(self.plugins), None
+        values: dict[str, Any] = {"choices": (), "distorters": (), "is_jnd": kind.task == "jnd"}
+        versions: tuple[tuple[str, int], ...] = ()
+        if kind.has_atoms:
+            values["choices"] = choose_distortions(
+                registry,
+                families=self.families,
+                atoms=self.atoms,
+                compositions=self.compositions,
+            )
+            versions = atom_versions(registry, values["choices"])
+        if kind.has_distorters:
+            zoo, ids = choose_distorters(self.zoo, self.distorters)
+            registry = with_zoo(registry, zoo, ids)
+            values["distorters"] = pin_distorters(zoo, ids)
+            versions = tuple(sorted((*versions, *distorter_versions(ids))))
+        values |= {
+            "versions": versions,
+            "singles": self.singles,
+            "sequences": self.sequences if "sequences" in kind.options else None,
+        }
+        if "severity" in kind.options:
+            default = kind.defaults.get("severity", SEVERITY.default)
+            values["severity"] = self.severity or default
+        check_choices(
+            values["choices"],
+            len(values["distorters"]),
+            self.singles,
+            values["sequences"],
+            values["is_jnd"],
+        )
+        return values, registry, zoo
+
+    def _from_photos(self, kind: Kind, inputs: Inputs) -> DatasetPlan:
+        from bapps_gen.pipelines.datasets.describe import describe_distorted
+        from bapps_gen.pipelines.rows.spec import TripletSpec
+
+        values, registry, zoo = self._distortions(kind)
+        assert inputs.photos is not None
+        photos = inputs.photos()
+        spec = TripletSpec(
+            seed=self.seed,
+            images=len(photos),
+            source_digest=photos.digest,
+            scale=self._scale(kind),
+            min_contrast=self.min_contrast,
+            rows_per_image=self.rows_per_image,
+            **values,
+        )
+        info = describe_distorted(
+            self.kind, spec, photos, registry, self.plugins, self.rows, self.shard_size, zoo
+        )
+        return DatasetPlan(info, photos, zoo)
+
+    def _from_outputs(self, kind: Kind, inputs: Inputs) -> DatasetPlan:
+        from bapps_gen.pipelines.datasets.describe import describe_real
+        from bapps_gen.pipelines.real.align import algorithm_digests, align
+        from bapps_gen.pipelines.real.spec import RealSpec
+        from bapps_gen.pipelines.sources.source import Source, open_source
+
+        truth, folders = self.reference, dict(self.outputs)
+        if self.demo:
+            truth, folders = self._make_demo(inputs)
+        assert truth is not None
+        with inputs.progress("reading the images", "files") as progress:
+            reference = open_source([truth], progress=progress)
+            outputs = {
+                name: open_source([folder], progress=progress) for name, folder in folders.items()
+            }
+            images, left_out = align(
+                reference, outputs, skip=self.skip_misaligned, progress=progress
+            )
+        assert isinstance(images.reference, Source)
+        spec = RealSpec(
+            task=self.kind,
+            seed=self.seed,
+            images=len(images),
+            reference_digest=images.reference.digest,
+            algorithms=algorithm_digests(images),
+            scale=self._scale(kind),
+            min_contrast=self.min_contrast,
+            rows_per_image=self.rows_per_image,
+        )
+        info = describe_real(spec, images, left_out, self.rows, self.shard_size)
+        return DatasetPlan(info, images)
+
+    def _make_demo(self, inputs: Inputs) -> tuple[str, dict[str, str]]:
+        """Ground truth and outputs of a demo, made or completed: a folder, and one by algorithm."""
+        from bapps_gen.pipelines.real.demos import make_demo
+
+        assert inputs.photos is not None
+        assert inputs.demo_folder is not None
+        photos = inputs.photos()
+        with inputs.progress("demo", "pictures") as progress:
+            made = make_demo(
+                self.kind,
+                photos,
+                inputs.demo_folder,
+                limit=self.demo_images or DEMO_IMAGES,
+                seed=self.seed,
+                workers=inputs.workers,
+                progress=progress,
+            )
+        return str(made.reference), {name: str(folder) for name, folder in made.outputs.items()}
 
 
-def prepare_set(request: SetRequest) -> PreparedSet:
-    """Find what a request needs and check everything that can be told without its photos.
+_OF_ALL = ("kind", "rows", "seed")
+
+
+def demo_folder_of(out: Location) -> Path:
+    """Where the demo of a dataset goes: next to its folder, which then holds the dataset alone.
 
     Raises:
-        UserError: for an unknown distortion or distorter, a value out of range, or no zoo.
-        WorkError: when the zoo's index is damaged.
+        UserError: when the dataset's folder is a URL.
     """
-    traditional, cnn, pairs = KINDS[request.kind]
-    values: dict[str, Any] = {
-        "seed": request.seed,
-        "scale": request.scale,
-        "min_contrast": request.min_contrast,
-        "rows_per_image": request.rows_per_image,
-        "choices": (),
-        "is_jnd": pairs,
-    }
-    severity = JND_SEVERITY.default if pairs and request.severity is None else request.severity
-    if severity is not None and (traditional or pairs):
-        values["severity"] = severity
-    registry, zoo = load_registry(request.plugins), None
-    versions: tuple[tuple[str, int], ...] = ()
-    if traditional:
-        values["choices"] = choose_distortions(
-            registry,
-            families=request.families,
-            atoms=request.atoms,
-            compositions=request.compositions,
+    if not isinstance(out, Path):
+        raise UserError(
+            f"{out} is a URL, and a demo is made next to --out; give a local folder, or make the "
+            "demo first and give its folders as reference and outputs"
         )
-        values["singles"] = request.singles
-        versions = atom_versions(registry, values["choices"])
-    if cnn:
-        zoo, ids = choose_distorters(request.zoo, request.distorters)
-        registry = with_zoo(registry, zoo, ids)
-        values["distorters"] = pin_distorters(zoo, ids)
-        versions = tuple(sorted((*versions, *distorter_versions(ids))))
-    if traditional and cnn:
-        values["sequences"] = request.sequences
-    values["versions"] = versions
-    TripletSpec(images=1, source_digest="", **values)
-    return PreparedSet(request, registry, zoo, values)
+    return Path(f"{os.path.abspath(out)}-demo")
 
 
-def choose_distorters(
-    folder: Path | None, chosen: tuple[str, ...] = ()
-) -> tuple[Zoo, tuple[str, ...]]:
-    """A zoo, and the ids of some of its distorters in its order.
-
-    Args:
-        folder: of the zoo; None for the shipped one.
-        chosen: ids and ranges of ids such as "010-020"; all where none is given.
-
-    Raises:
-        UserError: for a missing zoo or an unknown id.
-        WorkError: when the zoo's index is damaged.
-    """
-    zoo = open_zoo(folder)
-    specs = choose_specs([zoo.spec(name) for name in zoo.ids], chosen)
-    return zoo, tuple(spec.id for spec in specs)
+OPTIONS = {entry.name: option for entry, option in options_of(Request) if entry.name not in _OF_ALL}
+"""The options that some kinds take, by name."""

@@ -16,15 +16,8 @@ from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, shard_fault, shard_path
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.manifests.schema import table_rows
-from bapps_gen.pipelines.datasets.kinds import (
-    RowPlanner,
-    RowRenderer,
-    RowSource,
-    row_planner,
-    row_renderer,
-)
-from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, pinned_distorters, recipe_files
-from bapps_gen.pipelines.real.spec import is_real
+from bapps_gen.pipelines.datasets.kinds import RowImages, RowPlanner, RowRenderer, kind_of
+from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, recipe_files
 from bapps_gen.pipelines.rows.plan import TripletPlan
 from bapps_gen.pipelines.rows.render import pixel_hash
 from bapps_gen.pipelines.rows.renderer import Patches, grouped
@@ -42,10 +35,10 @@ Stored = tuple[ManifestRow, tuple[bytes, ...] | None]
 
 @dataclass(frozen=True, slots=True)
 class VerifyContext:
-    """What every worker needs. Without a source, pixels are not made again."""
+    """What every worker needs. Without images, pixels are not made again."""
 
     dataset: Dataset
-    source: RowSource | None
+    images: RowImages | None
     zoo: Zoo | None = None
     tolerance: int = 0
 
@@ -71,7 +64,7 @@ class VerifyReport:
 
 def verify(
     dataset: Dataset,
-    source: RowSource | None,
+    images: RowImages | None,
     workers: Workers,
     progress: Progress | None = None,
     *,
@@ -99,15 +92,15 @@ def verify(
             f"tolerance = {tolerance}, but {dataset.folder} is a recipe without pictures to "
             "compare; leave it out, or verify a dataset"
         )
-    if source is not None:
+    if images is not None:
         zoo = zoo or open_dataset_zoo(dataset.info)
     rows = count = tolerated = largest = 0
     problems: list[str] = []
-    context = VerifyContext(dataset, source, zoo, tolerance)
+    context = VerifyContext(dataset, images, zoo, tolerance)
     shards = range(dataset.info.shards)
     shared: tuple[str | Location, ...] = (
         dataset.folder / INFO_NAME,
-        *(() if source is None else source.roots),
+        *(() if images is None else images.roots),
         *recipe_files(dataset.info.plugins, zoo),
     )
     reports = run_jobs(prepare_verify, context, shards, workers, shared)
@@ -124,16 +117,16 @@ def verify(
 
 def prepare_verify(context: VerifyContext) -> Callable[[int], VerifyReport]:
     """A function that verifies one shard."""
-    dataset, info = context.dataset, context.dataset.info
+    dataset, info, kind = context.dataset, context.dataset.info, kind_of(context.dataset.info)
     planner: RowPlanner | None = None
     renderer: RowRenderer | None = None
-    if context.source is not None and not info.imported:
-        renderer = row_renderer(info, context.source, context.zoo)
+    if kind.is_reproducible and context.images is not None:
+        renderer = kind.renderer(info, context.images, context.zoo)
         planner = renderer.planner
-    elif not info.imported:
-        planner = row_planner(info)
-    # The rows of an image lie apart: many together, it and its outputs are decoded once.
-    together = bool(pinned_distorters(info)) or is_real(info)
+    elif kind.is_reproducible:
+        planner = kind.planner(info)
+    # The rows of an image lie apart: in large groups, it and its outputs are decoded once.
+    together = kind.has_distorters or kind.has_outputs
 
     def verify_shard(shard: int) -> VerifyReport:
         path = shard_path(dataset.folder, shard)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bapps_gen.cnn_distorters.as_distortions import load_networks, with_zoo
+from bapps_gen.cnn_distorters.spec import choose_specs
 from bapps_gen.cnn_distorters.zoo import SHIPPED, ZOO_NAME, Zoo, open_zoo
 from bapps_gen.distortions.registry import Registry, load_registry
 from bapps_gen.errors import UserError
@@ -95,3 +96,21 @@ def worker_registry(info: DatasetInfo, zoo: Zoo | None = None) -> Registry:
     registry = dataset_registry(info, zoo)
     load_networks(registry, (name for name, _ in pinned_distorters(info)))
     return registry
+
+
+def choose_distorters(
+    folder: Path | None, chosen: Sequence[str] = ()
+) -> tuple[Zoo, tuple[str, ...]]:
+    """A zoo, and the ids of some of its distorters in its order.
+
+    Args:
+        folder: of the zoo; None for the shipped one.
+        chosen: ids and ranges of ids such as "010-020"; all if empty.
+
+    Raises:
+        UserError: for a missing zoo or an unknown id.
+        WorkError: when the zoo's index is damaged.
+    """
+    zoo = open_zoo(folder)
+    specs = choose_specs([zoo.spec(name) for name in zoo.ids], chosen)
+    return zoo, tuple(spec.id for spec in specs)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from bapps_gen.errors import ImageError, SourceError
+from bapps_gen.errors import ImageError, SourceError, UserError
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.decode import IMAGE_SUFFIXES, image_size
 from bapps_gen.manifests.outputs import OutputFiles
@@ -59,6 +59,27 @@ def outputs_digest(files: OutputFiles) -> str:
     Names do not matter: the images that they belong to are in the reference's digest.
     """
     return hashlib.sha256("".join(f"{sha256}\n" for _, sha256 in files).encode()).hexdigest()
+
+
+def algorithm_digests(images: AlignedImages) -> tuple[tuple[str, str], ...]:
+    """(name, digest of its outputs) of every algorithm, as a spec has them.
+
+    Raises:
+        UserError: when two have the same outputs, or one has the ground truth's files.
+    """
+    digests = tuple(
+        (name, outputs_digest(images.files(index))) for index, name in enumerate(images.algorithms)
+    )
+    truth = outputs_digest([(entry.name, entry.sha256) for entry in images.reference.entries])
+    owners = {truth: "the reference"}
+    for name, digest in digests:
+        if digest in owners:
+            raise UserError(
+                f"{owners[digest]} and {name} have the same files; give each --outputs the folder "
+                "of another algorithm"
+            )
+        owners[digest] = name
+    return digests
 
 
 def alignment_keys(source: Source) -> list[str]:
@@ -276,7 +297,7 @@ def _report(left_out: Mapping[str, str], reasons: _Reasons, total: int, skip: bo
         logger.warning("left out %d more images; dataset.json names them all", len(told) - _WARNED)
 
 
-def find_aligned(
+def relocate_aligned(
     images: Sequence[tuple[str, str]],
     recorded: Sequence[tuple[str, OutputFiles]],
     reference: Source,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from bapps_gen.errors import ImageError, WorkError
 from bapps_gen.manifests.rows import ManifestRow
@@ -109,7 +108,7 @@ class RealRenderer:
         return self._layers.failures
 
     def expect(self, plans: Iterable[TripletPlan]) -> None:
-        """Nothing: outputs of algorithms are read as they come."""
+        """Nothing: outputs of algorithms are read one by one."""
 
     def render(self, plan: TripletPlan) -> tuple[ManifestRow, Patches]:
         """The row and its patches: the first of the plan's crops that will do.
@@ -156,32 +155,40 @@ class RealRenderer:
         return [self.render(plan) for plan in plans]
 
 
-def replay_patches(
-    images: AlignedImages, task: str
-) -> Callable[[Sequence[ManifestRow]], Iterator[tuple[Image, ...]]]:
-    """A function that makes the patches of stored rows again.
+class RealReplayer:
+    """Makes the patches of stored rows again; holds the caches of one process.
 
-    It raises WorkError when an image of a row is not there or unusable.
+    Args:
+        images: ground truth and outputs.
+        task: of the dataset.
     """
-    places = {
-        (entry.name, entry.sha256): index for index, entry in enumerate(images.reference.entries)
-    }
-    return partial(_replayed, Layers(images, task), places)
 
+    def __init__(self, images: AlignedImages, task: str) -> None:
+        self._layers = Layers(images, task)
+        self._indices = {
+            (entry.name, entry.sha256): index
+            for index, entry in enumerate(images.reference.entries)
+        }
 
-def _replayed(
-    layers: Layers, places: dict[tuple[str, str], int], rows: Sequence[ManifestRow]
-) -> Iterator[tuple[Image, ...]]:
-    for row in rows:
-        names = [step.distortion for steps in row.steps for step in steps]
-        index = places.get((row.source_path, row.source_sha256))
-        if index is None or not all(map(layers.knows, names)):
-            raise WorkError(
-                f"row {row.row}: {row.source_path} or its outputs by {' and '.join(names)} are "
-                "not among the images of the recipe; restore the recipe from a copy"
-            )
-        loaded = layers.load(index, names)
-        if loaded is None:
-            name, reason = list(layers.failures.items())[-1]
-            raise WorkError(f"row {row.row}: {name}: {reason}")
-        yield tuple(cut_reference(image, row.crop) for image in loaded)
+    def expect(self, rows: Sequence[ManifestRow]) -> None:
+        """Nothing: outputs of algorithms are read one by one."""
+
+    def patches(self, rows: Sequence[ManifestRow]) -> Iterator[Patches]:
+        """The reference and both outputs of each row, uint8 (64, 64, 3).
+
+        Raises:
+            WorkError: when an image of a row is missing or cannot be used.
+        """
+        for row in rows:
+            names = [step.distortion for steps in row.steps for step in steps]
+            index = self._indices.get((row.source_path, row.source_sha256))
+            if index is None or not all(map(self._layers.knows, names)):
+                raise WorkError(
+                    f"row {row.row}: {row.source_path} or its outputs by {' and '.join(names)} are "
+                    "not among the images of the recipe; restore the recipe from a copy"
+                )
+            loaded = self._layers.load(index, names)
+            if loaded is None:
+                name, reason = list(self._layers.failures.items())[-1]
+                raise WorkError(f"row {row.row}: {name}: {reason}")
+            yield tuple(cut_reference(image, row.crop) for image in loaded)

@@ -9,7 +9,6 @@ from typing import Any
 
 from bapps_gen.checks import check_options, check_range
 from bapps_gen.errors import UserError, out_of_range, unknown_name
-from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.rows.options import (
     MIN_CONTRAST,
@@ -105,11 +104,6 @@ def real_spec_from_values(values: Mapping[str, Any]) -> RealSpec:
     given["scale"] = tuple(given["scale"])
     given["algorithms"] = tuple((str(name), str(digest)) for name, digest in given["algorithms"])
     return RealSpec(**given)
-
-
-def is_real(info: DatasetInfo) -> bool:
-    """Whether a dataset's sides are the outputs of algorithms."""
-    return "algorithms" in info.spec
 
 
 def step_name(task: str, algorithm: str) -> str:

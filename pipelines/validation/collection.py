@@ -11,6 +11,7 @@ from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import ProgressBars, no_progress
 from bapps_gen.manifests.collection import Collection
 from bapps_gen.manifests.dataset import Dataset
+from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.validation.dataset import SetReport, check_thresholds, validate_dataset
 from bapps_gen.pipelines.validation.dataset_page import set_view
 from bapps_gen.pipelines.validation.facts import METRIC
@@ -57,7 +58,7 @@ def applicable_thresholds(thresholds: Thresholds, dataset: Dataset) -> Threshold
     """
     if dataset.info.unit != "triplets":
         thresholds = thresholds.without("max_near_equal")
-    if not dataset.info.spec.get("choices"):
+    if not kind_of(dataset.info).has_atoms:
         thresholds = thresholds.without("min_coverage", "min_spearman")
     return thresholds
 

@@ -111,7 +111,7 @@ def test_mistakes_are_user_errors_of_one_line(kind, options, message, photos, tm
 
 
 def test_every_option_of_a_set_is_typed():
-    from bapps_gen.pipelines.collections.kinds import OPTIONS
+    from bapps_gen.pipelines.datasets.request import OPTIONS
 
     assert set(get_type_hints(SetOptions)) == {"seed", *OPTIONS}
     for name in OPTIONS:

@@ -20,10 +20,11 @@ from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.collection import open_collection
 from bapps_gen.manifests.dataset import open_dataset, shard_path
 from bapps_gen.pipelines.collections import make as collection_module
-from bapps_gen.pipelines.collections.kinds import KINDS, OPTIONS
 from bapps_gen.pipelines.collections.plan import plan_collection
 from bapps_gen.pipelines.collections.spec import CollectionSpec, SetEntry, SourceEntry
 from bapps_gen.pipelines.collections.toml import BAPPS, preset_spec, read_collection
+from bapps_gen.pipelines.datasets.kinds import KINDS
+from bapps_gen.pipelines.datasets.request import OPTIONS
 from bapps_gen.pipelines.sources.source import open_source
 from bapps_gen.seeding import named_seed
 from bapps_gen.storage import space
@@ -324,11 +325,15 @@ def test_a_file_says_all_that_the_commands_options_can_and_paths_are_relative_to
     assert spec.sources["train"] == SourceEntry((str(tmp_path / "a"), "/b"))
     assert spec.sources["val"] == SourceEntry((str(tmp_path / "c"),), "val", 0.25)
     own, superres, cnn = spec.sets
-    assert own.fields() == {"plugins": (str(tmp_path / "mine.py"), "entry_point"), "shard_rows": 9}
-    assert superres.fields()["reference"] == str(tmp_path / "gt")
-    assert superres.fields()["outputs"] == (("one", str(tmp_path / "x")), ("two", "s3://bucket/y"))
-    assert cnn.fields()["zoo"] == tmp_path / "zoo"
-    assert (cnn.source_name, cnn.seed, cnn.fields()["shard_rows"]) == ("val", 8, 7)
+    request = own.request(0)
+    assert request.plugins == (str(tmp_path / "mine.py"), "entry_point")
+    assert request.shard_size == 9
+    request = superres.request(0)
+    assert request.reference == str(tmp_path / "gt")
+    assert request.outputs == (("one", str(tmp_path / "x")), ("two", "s3://bucket/y"))
+    request = cnn.request(8)
+    assert request.zoo == tmp_path / "zoo"
+    assert (cnn.source_name, cnn.seed, request.shard_size) == ("val", 8, 7)
 
 
 # What is made
@@ -659,8 +664,8 @@ def test_a_demo_is_made_beside_the_collection(tmp_path, photos, val_photos, caps
     toml.write_text(text.replace("demo = true", "demo_images = 3"))
     assert run(tmp_path / "other", photos, val_photos, "--spec", toml) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert ["leave out reference" in lines[0], "demo_images = 0" in lines[1]] == [True, True]
-    assert "goes with a demo alone" in lines[2]
+    assert ["leave out reference" in lines[0], "demo-images = 0" in lines[1]] == [True, True]
+    assert "demo-images is for demos" in lines[2]
 
 
 # The folder

@@ -29,7 +29,7 @@ from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.rows import PAIR_PATCHES, Step, distortion_id
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.metrics.agreement import jnd_map
-from bapps_gen.pipelines.datasets.request import SetRequest, prepare_set
+from bapps_gen.pipelines.datasets.request import Inputs, Request
 from bapps_gen.pipelines.rows.options import JND_SEVERITY
 from bapps_gen.pipelines.rows.plan import LEAST_SHARE, Planner, plan_row, planning_registry
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
@@ -39,6 +39,7 @@ from bapps_gen.pipelines.rows.spec import (
     choose_distortions,
     spec_from_values,
 )
+from bapps_gen.pipelines.sources.source import open_source
 from bapps_gen.seeding import Streams
 from support.datasets import contents, make, one_line, photo, save_photo
 from support.zoos import IDS
@@ -223,15 +224,18 @@ def test_one_distorter_is_enough_for_pairs():
     assert {distortion_id(side) for side in plans(spec_of(distorters=1), 20)} == {"cnn:000"}
 
 
-def test_a_request_has_the_severities_of_its_kind(zoo):
-    for kind in ("jnd-traditional", "jnd-cnn"):
-        values = prepare_set(SetRequest(kind=kind, rows=5, zoo=zoo)).values
-        assert (values["severity"], values["is_jnd"]) == (JND_SEVERITY.default, True)
-        wide = prepare_set(SetRequest(kind=kind, rows=5, zoo=zoo, severity=(0.0, 0.9))).values
-        assert wide["severity"] == (0.0, 0.9)
-    prepared = prepare_set(SetRequest(kind="traditional", rows=5))
-    spec = TripletSpec(images=1, source_digest="", **prepared.values)
-    assert (spec.severity, spec.is_jnd) == ((0.2, 1.0), False)
+def test_a_request_has_the_severities_of_its_kind(photos, zoo):
+    inputs = Inputs(lambda: open_source([photos]))
+
+    def severity(kind: str, **options: object) -> object:
+        spec = spec_from_values(Request(kind, 5, **options).resolve(inputs).info.spec)
+        assert spec.is_jnd == kind.startswith("jnd")
+        return spec.severity
+
+    for kind, options in (("jnd-traditional", {}), ("jnd-cnn", {"zoo": zoo})):
+        assert severity(kind, **options) == JND_SEVERITY.default
+        assert severity(kind, severity=(0.0, 0.9), **options) == (0.0, 0.9)
+    assert severity("traditional") == (0.2, 1.0)
 
 
 # The strength of a distorter
@@ -558,13 +562,17 @@ def test_partial_judgements_are_refused(copy, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("family", "options", "words"),
     [
-        ("traditional", ("--zoo", "x"), "--zoo goes with --family cnn alone"),
-        ("traditional", ("--distorters", "001"), "--distorters goes with --family cnn alone"),
-        ("cnn", ("--atoms", "jpeg"), "--atoms goes with --family traditional alone"),
-        ("cnn", ("--families", "noise"), "--families goes with --family traditional alone"),
-        ("cnn", ("--compositions", "pink+jpeg"), "--compositions goes with"),
-        ("cnn", ("--singles", "0"), "--singles goes with"),
-        ("cnn", ("--plugin", "mine.py"), "--plugin goes with"),
+        (
+            "traditional",
+            ("--zoo", "x"),
+            "zoo is for cnn, mix or jnd-cnn, and this is",
+        ),
+        ("traditional", ("--distorters", "001"), "distorters is for cnn, mix or jnd-cnn"),
+        ("cnn", ("--atoms", "jpeg"), "atoms is for traditional, mix or jnd-traditional, and this"),
+        ("cnn", ("--families", "noise"), "families is for traditional"),
+        ("cnn", ("--compositions", "pink+jpeg"), "compositions is for"),
+        ("cnn", ("--singles", "0"), "singles is for"),
+        ("cnn", ("--plugin", "mine.py"), "plugin is for"),
         ("traditional", ("--severity", "0.4", "0.1"), "severity = 0.4 0.1"),
         ("cnn", ("--severity", "0", "2"), "severity = 0 2"),
         ("traditional", ("--atoms", "jpg"), "did you mean 'jpeg'"),

@@ -15,6 +15,7 @@ from PIL import Image
 from bapps_gen.cli import main
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import open_dataset
+from bapps_gen.pipelines.datasets.kinds import IMPORTED, kind_of
 from bapps_gen.pipelines.datasets.original import find_sets, open_set, reduce_exactly
 from support.original_layout import enlarge, make_2afc, make_jnd, patches_of, save
 
@@ -36,7 +37,7 @@ def test_a_2afc_set_comes_back_exactly(tmp_path):
     dataset = open_dataset(out)
     assert dataset.info.kind == "2afc-cnn"
     assert dataset.info.spec["split"] == "val"
-    assert dataset.info.imported
+    assert kind_of(dataset.info) is IMPORTED
     rows = stored(out)
     assert [row["judge"] for row in rows] == pytest.approx([0.2, 0.6, 1.0, 0.0, 1.0, 1.0])
     for k, row in enumerate(rows):

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +20,9 @@ from bapps_gen.execution.jobs import run_jobs
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import TripletDataset, iter_triplets
 from bapps_gen.pipelines.datasets.generate import generate
+from bapps_gen.pipelines.datasets.request import Inputs, Request
 from bapps_gen.pipelines.real.align import outputs_digest
 from bapps_gen.pipelines.real.plan import plan_real_row
-from bapps_gen.pipelines.real.request import RealRequest, prepare_real
 from bapps_gen.pipelines.real.spec import RealSpec, real_spec_from_values
 from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.validation.facts import families_of, step_kind
@@ -212,6 +213,10 @@ def test_what_is_missing_is_filled_in_the_list_of_outputs_too(task, made, tmp_pa
     assert contents(out) == contents(made)
     assert (out / "outputs.parquet").read_bytes() == (made / "outputs.parquet").read_bytes()
     assert (out / "data" / "part-00000.parquet").stat().st_mtime_ns == untouched
+
+
+def color(folder: Path, **options: object) -> Request:
+    return Request("color", 70, reference=folder / "gt", outputs=named(folder), **options)
 
 
 def named(folder: Path) -> tuple[tuple[str, str], ...]:
@@ -524,25 +529,26 @@ def test_validation_groups_by_task_and_by_algorithm():
 
 
 def test_a_request_is_a_value_that_makes_the_same_set(task, made, tmp_path):
-    request = RealRequest("color", 70, str(task / "gt"), named(task), shard_rows=30)
+    request = color(task, shard_size=30)
     seen = []
-    prepared = prepare_real(request, lambda done, total: seen.append((done, total)))
-    assert prepared.info == replace(
-        open_dataset(made).info, spec=prepared.info.spec, outputs=prepared.info.outputs
+    inputs = Inputs(progress=lambda *_: nullcontext(lambda done, total: seen.append((done, total))))
+    plan = request.resolve(inputs)
+    assert plan.info == replace(
+        open_dataset(made).info, spec=plan.info.spec, outputs=plan.info.outputs
     )
     assert (4, 4) in seen
     assert (20, 20) in seen
-    generate(tmp_path / "set", prepared.info, prepared.images, 1)
+    generate(tmp_path / "set", plan, 1)
     assert contents(tmp_path / "set") == contents(made)
 
 
 def test_a_worker_gets_the_images_by_their_places_and_not_their_pixels(task):
     import pickle
 
-    request = RealRequest("color", 70, str(task / "gt"), named(task))
-    prepared = prepare_real(request)
-    assert len(pickle.dumps(prepared.images)) < 40_000
-    (report,) = run_jobs(_count_images, prepared.images, [0], 1)
+    request = color(task)
+    plan = request.resolve(Inputs())
+    assert len(pickle.dumps(plan.images)) < 40_000
+    (report,) = run_jobs(_count_images, plan.images, [0], 1)
     assert report == 4
 
 
@@ -553,16 +559,16 @@ def _count_images(images):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"task": "colour"}, "did you mean 'color'"),
+        ({"kind": "colour"}, "did you mean 'color'"),
         ({"rows": 0}, "n = 0"),
-        ({"shard_rows": 0}, "shard-size = 0"),
+        ({"shard_size": 0}, "shard-size = 0"),
         ({"seed": -1}, "seed = -1"),
         ({"outputs": (("a", "x"),)}, "number of algorithms = 1"),
         ({"outputs": (("a", "x"), ("a", "y"))}, "two algorithms have the name 'a'"),
-        ({"scale": (2.0, 3.0)}, "scale-range"),
+        ({"scale_range": (2.0, 3.0)}, "scale-range"),
     ],
 )
 def test_a_request_tells_of_a_bad_value_before_anything_is_read(change, words):
-    good = {"task": "color", "rows": 5, "reference": "/none", "outputs": (("a", "x"), ("b", "y"))}
+    good = {"kind": "color", "rows": 5, "reference": "/none", "outputs": (("a", "x"), ("b", "y"))}
     with pytest.raises(UserError, match=words):
-        RealRequest(**{**good, **change})
+        Request(**{**good, **change})
