@@ -80,7 +80,7 @@ class BenchmarkContext:
 
 @dataclass(frozen=True, slots=True)
 class ImageReport:
-    """What a worker says of an image; `failure` is why it could not be used."""
+    """A worker's report on an image; `failure` is why it could not be used."""
 
     image: int
     failure: str | None = None
@@ -122,8 +122,8 @@ def prepare_images(context: BenchmarkContext) -> Callable[[int], ImageReport]:
             hashes = [pixel_hash(reference.pixels) for reference in references]
             for variant in planner.variants:
                 made = render_variant(planner, variant, references, entry.sha256, registry, streams)
-                for place, level, steps, distorted in made:
-                    reference = references[place]
+                for index, level, steps, distorted in made:
+                    reference = references[index]
                     digits = len(str(len(spec.severities)))
                     path = f"{variant.folder}/{level:0{digits}d}/{reference.name}.png"
                     row = BenchmarkRow(
@@ -143,11 +143,11 @@ def prepare_images(context: BenchmarkContext) -> Callable[[int], ImageReport]:
                         height=distorted.shape[0],
                         bytes=stage.add(path, distorted),
                         hash=pixel_hash(distorted),
-                        reference_bytes=sizes[place],
-                        reference_hash=hashes[place],
+                        reference_bytes=sizes[index],
+                        reference_hash=hashes[index],
                         spec_digest=context.info.digest,
                     )
-                    rows.append((place, row))
+                    rows.append((index, row))
             stage.publish()
         except (MemoryError, cv2.error) as error:
             if isinstance(error, cv2.error) and error.code != cv2.Error.STS_NO_MEM:
@@ -155,7 +155,7 @@ def prepare_images(context: BenchmarkContext) -> Callable[[int], ImageReport]:
             height, width = references[0].pixels.shape[:2]
             raise WorkError(
                 f"too little memory to distort {entry.name} ({width}×{height} px); run the same "
-                "command again with fewer --workers, or start anew with a --max-side"
+                "command again with fewer --workers, or start over with a --max-side"
             ) from error
         finally:
             stage.remove()
@@ -185,13 +185,13 @@ def render_variant(
             sequences = [plan[level] for plan in plans]
             pictures = [reference.pixels for reference in references]
             rendered = apply_many(pictures, sequences, registry.atoms, streams)
-            for place, picture in enumerate(rendered):
-                yield place, level + 1, sequences[place], picture
+            for index, picture in enumerate(rendered):
+                yield index, level + 1, sequences[index], picture
         return
-    for place, (reference, plan) in enumerate(zip(references, plans, strict=True)):
+    for index, (reference, plan) in enumerate(zip(references, plans, strict=True)):
         for level, steps in enumerate(plan, 1):
             yield (
-                place,
+                index,
                 level,
                 steps,
                 apply_steps(reference.pixels, steps, registry.atoms, streams),
@@ -250,7 +250,7 @@ def reduce_image(pixels: Image, max_side: int | None) -> tuple[Image, float]:
 
 
 class _Stage:
-    """The pictures of one image until all are there; then they take their places at once."""
+    """The pictures of one image, out of sight until all are made; then they appear at once."""
 
     def __init__(self, folder: Path, image: int) -> None:
         self.folder = folder
@@ -262,7 +262,7 @@ class _Stage:
         """Write a picture that will lie at `path`; gives its size in bytes.
 
         Files are not forced to the disk one by one, which would take longer than all else: their
-        sizes are compared when a run is taken up again.
+        sizes are compared when a run is resumed.
         """
         data = encode_png(picture)
         try:
@@ -273,12 +273,12 @@ class _Stage:
         return len(data)
 
     def publish(self) -> None:
-        """Move all pictures to their places."""
-        for place, path in enumerate(self.paths):
+        """Move all pictures to where readers find them."""
+        for number, path in enumerate(self.paths):
             target = self.folder / path
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(self.stage / str(place), target)
+                os.replace(self.stage / str(number), target)
             except OSError as error:
                 raise write_error(target, error) from error
 

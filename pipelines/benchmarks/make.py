@@ -222,10 +222,10 @@ def _make_images(
 def _warn_of_clashes(names: Sequence[str], pictures: Sequence[str]) -> None:
     """Warn of images whose pictures have other names than usual."""
     usual = list(map(usual_name, names))
-    renamed = [place for place in range(len(names)) if usual[place] != pictures[place]]
+    renamed = [index for index in range(len(names)) if usual[index] != pictures[index]]
     if renamed:
         first = renamed[0]
-        more = f", and {len(renamed) - 1} more alike" if len(renamed) > 1 else ""
+        more = f", and {len(renamed) - 1} more are renamed" if len(renamed) > 1 else ""
         logger.warning(
             "%s is not the only image whose pictures would be %s.png; its own are %s.png%s",
             names[first],
@@ -260,15 +260,14 @@ def _kept_images(folder: Path, names: Sequence[str], rows: int) -> set[int]:
 
 
 def _stored_tables(folder: Path, names: Sequence[str], rows: int) -> Iterator[tuple[int, pa.Table]]:
-    """The rows of every image that has them, in order: of the manifest, and those beside it.
+    """The rows of every image that has them, in order: of the manifest, and of images made since.
 
     Raises:
         OSError, pa.ArrowException, KeyError, IndexError: when the manifest is damaged.
     """
-    beside = pending_images(folder)
     listed = _listed_tables(folder, names, rows)
     upcoming = next(listed, None)
-    for image in beside:
+    for image in pending_images(folder):
         while upcoming is not None and upcoming[0] <= image:
             if upcoming[0] < image:
                 yield upcoming
@@ -285,15 +284,15 @@ def _listed_tables(folder: Path, names: Sequence[str], rows: int) -> Iterator[tu
     """The rows of every image in the manifest, in order; none where there is no manifest."""
     if not (folder / MANIFEST_NAME).exists():
         return
-    places = {name: place for place, name in enumerate(names)}
+    indices = {name: index for index, name in enumerate(names)}
     for table in manifest_tables(folder, rows):
-        yield places[table["source_path"][0].as_py()], table
+        yield indices[table["source_path"][0].as_py()], table
 
 
 def _finish(
     folder: Path, info: BenchmarkInfo, used: Sequence[int], names: Sequence[str], rows: int
 ) -> None:
-    """Write the manifest from the rows of all images, and remove what it was put together from."""
+    """Write the manifest from the rows of all images, and remove the files that these were in."""
     manifests = [folder / name for name in (MANIFEST_NAME, TABLE_NAME, PAIRS_NAME)]
     wanted = set(used)
     if pending_images(folder) or not all(path.exists() for path in manifests):

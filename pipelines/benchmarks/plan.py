@@ -238,12 +238,12 @@ class BenchmarkPlanner:
                 Step(
                     member.name,
                     member.version,
-                    # Without a severity there is no parameter that heeds it.
-                    tuple(member.draw(severity or 0.0, numbers[place * _STEP_WORDS + 1 :]).items()),
-                    seeds[place],
+                    # Without a severity no parameter depends on it.
+                    tuple(member.draw(severity or 0.0, numbers[index * _STEP_WORDS + 1 :]).items()),
+                    seeds[index],
                     severity,
                 )
-                for place, member in enumerate(variant.members)
+                for index, member in enumerate(variant.members)
             )
             for severity in variant.severities
         )
@@ -255,7 +255,7 @@ class BenchmarkPlanner:
 
 
 def _stream(sha256: str, patch: int | None, variant: str) -> int:
-    """Index of a stream that depends on content and names alone, not on any place in a list."""
+    """Index of a stream that depends on content and names alone, not on a position in any list."""
     text = f"{sha256}\0{'' if patch is None else patch}\0{variant}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
@@ -322,12 +322,12 @@ def usual_name(name: str) -> str:
 def _form(name: str, form: int) -> str:
     # Names in tar files may have parts that lead out of a folder.
     parts = _PARQUET_ROW.sub(r"/\1.row", name).split("/")
-    place = "/".join(part for part in parts if part not in ("", ".", ".."))
+    path = "/".join(part for part in parts if part not in ("", ".", ".."))
     if form == 0:
-        return posixpath.splitext(place)[0]
+        return posixpath.splitext(path)[0]
     if form == 1:
-        return place
-    return f"{place}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        return path
+    return f"{path}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _folders(names: Iterable[str]) -> set[str]:
