@@ -42,7 +42,7 @@ SHOWN = 16
 NOTES = """\
 - Severity 0.2 is where each atom is just noticeable ([calibration](calibration.md)).
 - **Compositions** share a pair's severity: the first step has a quarter to three quarters of it,
-  sampled uniformly, the second the rest. Then they are about as far from the reference as single
+  sampled uniformly, the second the rest. They are then about as far from the reference as single
   distortions of that severity. Both steps at the full severity, as triplets may have them, are
   about twice as far.
 - **CNN distorters** have a strength: a pixel of value x becomes x + strength·(y − x), y being the
@@ -50,9 +50,9 @@ NOTES = """\
   0.4 at 0.2, 1 (as trained) at 1. The 0.4 was chosen so that the median at 0.2 is that of single
   distortions; from 0.1 to 0.4 the two stay together.
 - Severities of both families are sampled uniformly from {low:g} to {high:g}, half to twice 0.2;
-  `--severity LOW HIGH` gives others. A pair without any difference is tried at other places of
-  the photos. Below 0.1 some distortions change nothing anywhere, Gaussian blur for one, and a set
-  with such a row is refused in one line."""
+  `--severity LOW HIGH` gives others. A pair without any difference is tried at other positions in
+  the photos. Below 0.1 some distortions change nothing anywhere, such as Gaussian blur, and a set
+  with such a row is refused."""
 
 Rows = list[tuple[ManifestRow, Patches]]
 
@@ -134,8 +134,8 @@ def page(
     lines = [
         "# JND pairs: severities around the threshold of noticing",
         "",
-        "Made by `python benchmarks/jnd.py`. The paper publishes no ranges, so all of it",
-        "is this project's own choice.",
+        "Made by `python benchmarks/jnd.py`. The paper publishes no ranges, so all ranges here",
+        "are this project's own choice.",
         "",
         f"LPIPS is v0.1 with AlexNet, on {where},",
         f"planned and rendered as in a set. The zoo has {distorters} distorters.",
