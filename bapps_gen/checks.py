@@ -41,6 +41,12 @@ def _range(value: Any) -> tuple[float, float]:
     return low, high
 
 
+def _numbers(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple):
+        raise TypeError
+    return tuple(map(_number, value))
+
+
 def _text(value: Any) -> str:
     text = os.fspath(value)  # a path is as good as its text
     if not isinstance(text, str) or not text:
@@ -73,6 +79,7 @@ TYPES: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "integer": (_integer, "a whole number"),
     "number": (_number, "a number"),
     "range": (_range, "a list of two numbers"),
+    "numbers": (_numbers, "a list of numbers"),
     "text": (_text, "text"),
     "path": (_path, "a file or folder"),
     "flag": (_flag, "true or false"),

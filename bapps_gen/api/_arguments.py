@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bapps_gen.checks import check_range
 from bapps_gen.execution.jobs import RayCluster, available_cores
@@ -62,6 +62,19 @@ def locations(paths: Photos) -> tuple[Location, ...]:
 def names(given: str | Sequence[str]) -> tuple[str, ...]:
     """One name or several as a tuple."""
     return (given,) if isinstance(given, str) else tuple(given)
+
+
+def plain(value: Any) -> Any:
+    """A value with its paths and URLs as texts, as requests have them; secrets stay in URLs."""
+    if isinstance(value, Url):
+        return value.full
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(map(plain, value))
+    return value
 
 
 def local(path: LocalPath | None) -> Path | None:

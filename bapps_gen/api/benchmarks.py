@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bapps_gen.api._arguments import (
     AnyProgress,
@@ -15,19 +16,13 @@ from bapps_gen.api._arguments import (
     local,
     names,
     open_photos,
+    plain,
     reporting,
     resolve_workers,
 )
-from bapps_gen.distortions.registry import load_registry
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.benchmark import BenchmarkInfo, manifest_tables, read_benchmark_info
 
-if TYPE_CHECKING:
-    from bapps_gen.cnn_distorters.zoo import Zoo
-    from bapps_gen.distortions.registry import Registry
-
-_SCALE_RANGE = (0.25, 1.0)
-_MIN_CONTRAST = 0.02
 _BATCH_ROWS = 1000
 
 
@@ -152,78 +147,26 @@ def make_benchmark(
         >>> len(benchmark), sorted({row["severity"] for row in benchmark})
         (10, [0.5, 1.0])
     """
-    from bapps_gen.cnn_distorters.as_distortions import with_zoo
-    from bapps_gen.pipelines.benchmarks.make import describe_benchmark
     from bapps_gen.pipelines.benchmarks.make import make_benchmark as make_pictures
-    from bapps_gen.pipelines.benchmarks.plan import (
-        BenchmarkPlanner,
-        BenchmarkSpec,
-        even_severities,
-    )
+    from bapps_gen.pipelines.benchmarks.request import BenchmarkRequest
 
+    request = BenchmarkRequest(
+        seed=seed,
+        levels=levels,
+        severities=plain(severities),
+        max_side=max_side,
+        patches=patches,
+        scale_range=scale_range,
+        min_contrast=min_contrast,
+        families=names(families),
+        atoms=names(atoms),
+        compositions=names(compositions),
+        distorters=names(distorters),
+        zoo=local(zoo),
+        plugins=plain(plugins),
+    )
     processes, folder = resolve_workers(workers), Path(out)
-    records = tuple(map(str, plugins))
-    registry = load_registry(records)
-    values: dict[str, Any] = {
-        "seed": seed,
-        "severities": even_severities(levels) if severities is None else tuple(severities),
-        "patches": patches,
-        "max_side": max_side,
-        "scale": scale_range,
-        "min_contrast": min_contrast,
-    }
-    if patches is not None:
-        values["scale"] = scale_range or _SCALE_RANGE
-        values["min_contrast"] = _MIN_CONTRAST if min_contrast is None else min_contrast
-    traditional = names(families), names(atoms), names(compositions)
-    chosen, opened, ids = _choose(registry, traditional, names(distorters), local(zoo))
-    values |= chosen
-    if opened is not None:
-        registry = with_zoo(registry, opened, ids)
-    # Raises what can be told before the photos are read.
-    BenchmarkPlanner(BenchmarkSpec(images=1, source_digest="", **values), registry)
-    photos = open_photos(source, progress)
-    spec = BenchmarkSpec(images=len(photos), source_digest=photos.digest, **values)
-    info = describe_benchmark(spec, photos, registry, records, opened)
+    plan = request.resolve(partial(open_photos, source, progress))
     with reporting(progress, "benchmark", "pictures") as report:
-        make_pictures(folder, spec, info, photos, processes, report, zoo=opened)
+        make_pictures(folder, plan, processes, report)
     return open_benchmark(folder)
-
-
-def _choose(
-    registry: Registry,
-    traditional: tuple[tuple[str, ...], ...],
-    distorters: tuple[str, ...],
-    folder: Path | None,
-) -> tuple[dict[str, Any], Zoo | None, tuple[str, ...]]:
-    """The choice as arguments of `BenchmarkSpec`, and the zoo and ids of its CNN distorters."""
-    from bapps_gen.cnn_distorters.as_distortions import (
-        cnn_name,
-        distorter_versions,
-        pin_distorters,
-    )
-    from bapps_gen.pipelines.benchmarks.plan import ALL, choose_variants
-    from bapps_gen.pipelines.datasets.zoo import choose_distorters
-    from bapps_gen.pipelines.rows.spec import atom_versions
-
-    choices: tuple[str, ...] = ()
-    if any(traditional) or not distorters:
-        families, atoms, compositions = traditional
-        choices = choose_variants(
-            registry, families=families, atoms=atoms, compositions=compositions
-        )
-    versions = atom_versions(registry, choices)
-    if not distorters:
-        if folder is not None:
-            raise UserError(
-                f"zoo = {folder} has no effect without distorters; add distorters='all', or leave "
-                "it out"
-            )
-        return {"choices": choices, "versions": versions}, None, ()
-    zoo, ids = choose_distorters(folder, () if ALL in distorters else distorters)
-    values = {
-        "choices": (*choices, *map(cnn_name, ids)),
-        "versions": tuple(sorted((*versions, *distorter_versions(ids)))),
-        "distorters": pin_distorters(zoo, ids),
-    }
-    return values, zoo, ids

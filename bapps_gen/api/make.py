@@ -16,12 +16,13 @@ from bapps_gen.api._arguments import (
     local,
     locations,
     open_photos,
+    plain,
     reporting,
     resolve_workers,
     stage,
 )
 from bapps_gen.api.datasets import AnyDataset, Dataset, open_dataset
-from bapps_gen.errors import unknown_name
+from bapps_gen.errors import UserError, unknown_name
 from bapps_gen.storage.locations import location_of
 from bapps_gen.storage.url import Url
 
@@ -125,13 +126,19 @@ def make_dataset(
     for name in options:
         if name not in known:
             raise unknown_name(f"option of kind '{kind}':", name, known, f"use {', '.join(known)}")
-    given: Any = {name: _plain(value) for name, value in options.items() if value is not None}
-    request = Request(kind, rows, **given)
+    given: dict[str, Any] = {n: plain(value) for n, value in options.items() if value is not None}
+    request = Request(kind, rows=rows, **given)
+    if locations(source) and not request.needs_photos:
+        raise UserError("source is for demos; leave it out, or add demo=True")
     processes, folder = resolve_workers(workers), location_of(out)
     _check_writable(folder)
-    photos = partial(open_photos, source, progress, split=split, val_fraction=val_fraction)
-    demo = demo_folder_of(folder) if request.demo else None
-    plan = request.resolve(Inputs(photos, demo, processes, partial(stage, progress)))
+    inputs = Inputs(
+        partial(open_photos, source, progress, split=split, val_fraction=val_fraction),
+        demo_folder_of(folder) if request.demo else None,
+        processes,
+        partial(stage, progress),
+    )
+    plan = request.resolve(inputs)
     with reporting(progress, kind, plan.info.unit) as report:
         generate(folder, plan, processes, report)
     return open_dataset(folder)
@@ -186,7 +193,7 @@ def replay(
     opened = open_dataset(recipe)
     distorters = open_dataset_zoo(opened.info, local(zoo))
     check_recipe(opened, distorters)
-    images = _made_from(opened, source, outputs or {}, progress)
+    images = _open_images(opened, source, outputs, progress)
     with reporting(progress, "replay", opened.info.unit) as report:
         replay_rows(
             opened,
@@ -250,29 +257,24 @@ def verify(
     images = distorters = None
     if kind_of(opened.info).is_reproducible and not stored_only:
         distorters = open_dataset_zoo(opened.info, local(zoo))
-        images = _made_from(opened, source, outputs or {}, progress)
+        images = _open_images(opened, source, outputs, progress)
     with reporting(progress, "verify", "rows") as report:
         return verify_rows(opened, images, processes, report, zoo=distorters, tolerance=tolerance)
 
 
-def _made_from(
+def _open_images(
     dataset: stored.Dataset,
     source: Photos,
-    outputs: Mapping[str, AnyPath],
+    outputs: Mapping[str, AnyPath] | None,
     progress: AnyProgress,
 ) -> RowImages:
-    """What a dataset was made from: where it is now as given, or where the dataset says it was.
-
-    Raises:
-        UserError: when outputs are given that the dataset does not have.
-        WorkError: when something is missing or has changed.
-    """
+    """What a dataset was made from: where it is now as given, or where the dataset says it was."""
     from bapps_gen.pipelines.datasets.kinds import kind_of
 
     return kind_of(dataset.info).relocate_images(
         dataset,
-        tuple(map(str, locations(source))),
-        {name: str(folder) for name, folder in outputs.items()},
+        [str(plain(path)) for path in locations(source)],
+        plain(outputs or {}),
         lambda paths: open_photos(paths, progress),
     )
 
@@ -282,14 +284,3 @@ def _check_writable(folder: Path | Url) -> None:
     if isinstance(folder, Url):
         folder.check_writable()
         folder.exists()  # raises where there is no bucket, no right or no connection
-
-
-def _plain(value: Any) -> Any:
-    """An option's value as TOML would have it."""
-    if isinstance(value, Path | Url):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return value

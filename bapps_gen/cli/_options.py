@@ -218,9 +218,20 @@ def names_of(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def numbers_of(text: str) -> tuple[float, ...]:
+    """A comma-separated list of numbers."""
+    try:
+        return tuple(map(float, text.split(",")))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not numbers with commas between them; write them like 0.2,0.5,1"
+        ) from None
+
+
 _CONVERTERS: Mapping[str, Callable[[str], Any]] = {
     "integer": int,
     "number": float,
+    "numbers": numbers_of,
     "text": str,
     "path": local_path,
     "names": names_of,
@@ -229,6 +240,7 @@ _CONVERTERS: Mapping[str, Callable[[str], Any]] = {
 _METAVARS = {
     "integer": "N",
     "number": "X",
+    "numbers": "X,Y",
     "text": "TEXT",
     "path": "PATH",
     "names": "A,B",

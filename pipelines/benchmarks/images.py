@@ -27,8 +27,8 @@ from bapps_gen.manifests.benchmark import (
     write_image_rows,
 )
 from bapps_gen.manifests.rows import Crop, Step
+from bapps_gen.pipelines.benchmarks.options import MAX_SIDE
 from bapps_gen.pipelines.benchmarks.plan import (
-    MAX_SIDE,
     BenchmarkPlanner,
     BenchmarkSpec,
     Variant,

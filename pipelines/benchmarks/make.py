@@ -69,6 +69,25 @@ class BenchmarkReport:
 
 
 @dataclass(frozen=True, slots=True)
+class BenchmarkPlan:
+    """What will be made, with nothing left to ask; `BenchmarkRequest.resolve` gives it.
+
+    Args:
+        spec: of the benchmark.
+        info: its `benchmark.json`.
+        source: photos.
+        registry: everything that is applied.
+        zoo: that the CNN distorters come from, if there are any.
+    """
+
+    spec: BenchmarkSpec
+    info: BenchmarkInfo
+    source: Source
+    registry: Registry
+    zoo: Zoo | None
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """How much a benchmark will be, were every image usable; `bytes` is rough."""
 
@@ -102,12 +121,13 @@ def describe_benchmark(
     )
 
 
-def estimate(spec: BenchmarkSpec, source: Source, registry: Registry) -> Estimate:
+def estimate(plan: BenchmarkPlan) -> Estimate:
     """How many pictures a benchmark will have, and about what size.
 
     Whole images are told by the headers of a few, spread over the source.
     """
-    planner = BenchmarkPlanner(spec, registry)
+    spec, source = plan.spec, plan.source
+    planner = BenchmarkPlanner(spec, plan.registry)
     pictures = len(source) * planner.rows_per_image
     references = len(source) * planner.references_per_image
     pixels = float(PATCH_SIZE * PATCH_SIZE)
@@ -130,15 +150,11 @@ def estimate(spec: BenchmarkSpec, source: Source, registry: Registry) -> Estimat
 
 def make_benchmark(
     folder: Path,
-    spec: BenchmarkSpec,
-    info: BenchmarkInfo,
-    source: Source,
+    plan: BenchmarkPlan,
     workers: Workers,
     progress: Progress | None = None,
-    *,
-    zoo: Zoo | None = None,
 ) -> BenchmarkReport:
-    """Make a benchmark, or what is missing of it.
+    """Make a benchmark as planned, or what is missing of it.
 
     Whole images of the same spec are kept. Images that cannot be used are left out and named in
     the log and in `benchmark.json`.
@@ -151,6 +167,7 @@ def make_benchmark(
         SourceError: when no image can be used.
         WorkError: when a picture cannot be written, or a worker dies.
     """
+    spec, info, source, zoo = plan.spec, plan.info, plan.source, plan.zoo
     with claim(folder, BENCHMARK):
         _check_spec(folder, info)
         planner = BenchmarkPlanner(spec, benchmark_registry(info, spec, zoo))

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from bapps_gen.checks import check_range
-from bapps_gen.distortions.definition import MAX_PARAMETERS, MIN_SIDE, Distortion, SeverityParameter
+from bapps_gen.distortions.definition import MAX_PARAMETERS, Distortion, SeverityParameter
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.manifests.benchmark import REFERENCE_FOLDER
 from bapps_gen.manifests.rows import Step
+from bapps_gen.pipelines.benchmarks.options import ALL, MAX_LEVELS, PATCHES, REDUCED_SIDE
 from bapps_gen.pipelines.rows.crops import CropDraw, RandomCrops, uniform_numbers
 from bapps_gen.pipelines.rows.options import check_scale, reductions_of
 from bapps_gen.pipelines.rows.plan import check_version
@@ -28,14 +29,6 @@ from bapps_gen.seeding import MAX_SEED, SLOT_PATCH, SLOT_VARIANT, Streams, diges
 
 BENCHMARK_VERSION = 1
 """Raised whenever the same spec and image give other pictures or rows."""
-
-MAX_LEVELS = 100
-MAX_PATCHES = 10_000
-
-MAX_SIDE = 32_766
-"""OpenCV's warps take sides below 2^15 px."""
-
-ALL = "all"
 
 _TRIES = 64
 """Crops tried for one patch before its image is left out (own choice)."""
@@ -100,14 +93,14 @@ class BenchmarkSpec:
                 "give each once, the lowest first",
             )
         if self.max_side is not None:
-            check_range("max-side", self.max_side, MIN_SIDE, MAX_SIDE, whole=True)
+            REDUCED_SIDE.check("max-side", self.max_side)
         if self.patches is None:
             if self.scale is not None or self.min_contrast is not None:
                 raise UserError(
                     "scale-range and min-contrast are for patches; leave them out or give --patches"
                 )
         else:
-            check_range("patches", self.patches, 1, MAX_PATCHES, whole=True)
+            PATCHES.check("patches", self.patches)
             if self.max_side is not None:
                 raise UserError("max-side is for whole images; with --patches give --scale-range")
             if self.scale is None or self.min_contrast is None:
@@ -132,12 +125,7 @@ class BenchmarkSpec:
 
 
 def even_severities(levels: int) -> tuple[float, ...]:
-    """1/L, 2/L … 1.
-
-    Raises:
-        UserError: for a number of levels out of range.
-    """
-    check_range("levels", levels, 1, MAX_LEVELS, whole=True)
+    """1/L, 2/L … 1."""
     return tuple(level / levels for level in range(1, levels + 1))
 
 

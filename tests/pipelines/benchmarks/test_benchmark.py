@@ -33,11 +33,10 @@ from bapps_gen.pipelines.benchmarks.plan import (
     BenchmarkPlanner,
     BenchmarkSpec,
     choose_variants,
-    even_severities,
     picture_names,
 )
+from bapps_gen.pipelines.benchmarks.request import BenchmarkRequest
 from bapps_gen.pipelines.rows.render import cut_reference, luma_contrast, pixel_hash
-from bapps_gen.pipelines.rows.spec import atom_versions
 from support.datasets import one_line, photo, save_photo
 
 REGISTRY = load_registry()
@@ -567,8 +566,8 @@ def test_a_distortion_called_reference_is_refused(photos, tmp_path, capsys):
         (("--severities", "0.5,0.5"), "rising numbers"),
         (("--severities", "0.5,2"), "severities = 2"),
         (("--severities", "nan"), "severities = nan"),
-        (("--severities", "low,high"), "severities = low,high"),
-        (("--severities", ""), "severities = "),
+        (("--severities", "low,high"), "--severities: 'low,high'"),
+        (("--severities", ""), "--severities: ''"),
         (("--patches", "0"), "patches = 0"),
         (("--patches", "2", "--max-side", "100"), "--scale-range"),
         (("--max-side", "7"), "max-side = 7"),
@@ -581,7 +580,7 @@ def test_a_distortion_called_reference_is_refused(photos, tmp_path, capsys):
         (("--atoms", "gausian_blur"), "did you mean 'gaussian_blur'"),
         (("--compositions", "jpeg+jpeg"), "jpeg+jpeg"),
         (("--families", "noises"), "did you mean 'noise'"),
-        (("--zoo", "nowhere"), "add --distorters all"),
+        (("--zoo", "nowhere"), "choose distorters, or all"),
         (("--zoo", "nowhere", "--distorters", "all"), "nowhere"),
         (("--plugin", "nowhere.py"), "nowhere.py"),
         (("--source", "/no/such/folder"), "/no/such/folder"),
@@ -628,16 +627,8 @@ def test_the_estimate_is_near_what_is_written(photos, few):
     from bapps_gen.pipelines.sources.source import open_source
 
     stored = json.loads((few / "benchmark.json").read_text())["spec"]
-    choices = tuple(stored["choices"])
-    spec = BenchmarkSpec(
-        seed=0,
-        images=6,
-        source_digest="",
-        choices=choices,
-        versions=atom_versions(REGISTRY, choices),
-        severities=even_severities(3),
-    )
-    expected = estimate(spec, open_source([photos]), REGISTRY)
+    request = BenchmarkRequest(levels=3, atoms=stored["choices"])
+    expected = estimate(request.resolve(lambda: open_source([photos])))
     assert (expected.pictures, expected.references) == (54, 6)
     written = sum(path.stat().st_size for path in few.rglob("*.png"))
     assert 0.5 < expected.bytes / written < 2

@@ -1,0 +1,45 @@
+"""The options of benchmarks, each declared once; those of rows are in `rows.options`."""
+
+from __future__ import annotations
+
+from bapps_gen.checks import Option
+
+ALL = "all"
+"""Stands for all atoms, compositions or CNN distorters."""
+
+MAX_LEVELS = 100
+
+MAX_SIDE = 32_766
+"""OpenCV's warps take sides below 2^15 px."""
+
+LEVELS = Option(
+    "integer",
+    "severities 1/L, 2/L … 1; 0.2 is just noticeable, 1 is strong",
+    default=5,
+    low=1,
+    high=MAX_LEVELS,
+    metavar="L",
+)
+
+SEVERITIES = Option(
+    "numbers",
+    "these severities instead, rising from 0 to 1, for example 0.2,0.5,1",
+    metavar="S,S,…",
+)
+
+REDUCED_SIDE = Option(
+    "integer",
+    "reduce whole images whose longer side is more than this",
+    low=8,  # the MIN_SIDE of distortions, which imports NumPy
+    high=MAX_SIDE,
+    unit="px",
+    default_text="none",
+)
+
+PATCHES = Option(
+    "integer",
+    "instead of whole images N patches of 64×64 px from each, the same for every distortion and "
+    "level",
+    low=1,
+    high=10_000,
+)
