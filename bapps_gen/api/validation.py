@@ -34,8 +34,7 @@ from bapps_gen.storage.locations import location_of
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
     from bapps_gen.execution.progress import ProgressBars
-
-_SHEET_EXAMPLES = 2
+    from bapps_gen.pipelines.validation.html import Report
 
 
 class ValidateOptions(TypedDict, total=False):
@@ -214,8 +213,7 @@ def _validate_dataset(
     from bapps_gen.pipelines.validation.dataset_page import set_page
 
     report = validate_dataset(dataset, options, workers, other=other, progress=progress)
-    _write(out, lambda: set_page(report))
-    return Validation(report.values(), report.missed, report.summary())
+    return _finished(report, lambda: set_page(report), out)
 
 
 def _validate_collection(
@@ -229,9 +227,7 @@ def _validate_collection(
     from bapps_gen.pipelines.validation.collection import collection_page, validate_collection
 
     report = validate_collection(collection, options, workers, against=other, progress=progress)
-    _write(out, lambda: collection_page(report))
-    summary = f"{len(report.parts)} of {len(report.collection.info.sets)} sets validated"
-    return Validation(report.values(), report.problems, summary)
+    return _finished(report, lambda: collection_page(report), out)
 
 
 def _validate_zoo(
@@ -246,25 +242,22 @@ def _validate_zoo(
     from bapps_gen.imaging.files import check_image_name
     from bapps_gen.pipelines.validation.zoo import validate_zoo
     from bapps_gen.pipelines.validation.zoo_page import zoo_page
-    from bapps_gen.pipelines.validation.zoo_sheet import draw_zoo_sheet, write_zoo_sheet
+    from bapps_gen.pipelines.validation.zoo_sheet import write_zoo_sheet
 
     if sheet is not None:
         check_image_name(Path(sheet))
     photos = open_photos(source, progress)
     report = validate_zoo(zoo, options, photos, workers, partial(reporting, progress))
-    _write(out, lambda: zoo_page(report))
     if sheet is not None:
-        few = slice(_SHEET_EXAMPLES)
-        picture = draw_zoo_sheet(report.result, report.inputs[few], report.outputs[:, few])
-        write_zoo_sheet(Path(sheet), picture)
-    return Validation(report.result, tuple(report.result["missed"]), report.summary())
+        write_zoo_sheet(Path(sheet), report)
+    return _finished(report, lambda: zoo_page(report), out)
 
 
-def _write(out: LocalPath | None, page: Callable[[], str]) -> None:
-    """Write a report where one is asked for."""
-    if out is None:
-        return
-    from bapps_gen.storage.atomic import whole_file
+def _finished(report: Report, page: Callable[[], str], out: LocalPath | None) -> Validation:
+    """What `validate` returns, with the page written where one is asked for."""
+    if out is not None:
+        from bapps_gen.storage.atomic import whole_file
 
-    with whole_file(Path(out)) as path:
-        path.write_text(page(), encoding="utf-8")
+        with whole_file(Path(out)) as path:
+            path.write_text(page(), encoding="utf-8")
+    return Validation(report.values(), report.missed, report.summary())

@@ -16,7 +16,7 @@ from bapps_gen.cli._options import (
     values_of,
     workers_of,
 )
-from bapps_gen.cli._reports import check_report, write_report
+from bapps_gen.cli._reports import check_report, finish
 from bapps_gen.cli.score import add_metric_options, metric_options
 from bapps_gen.cli.validate_zoo import add_zoo_arguments, names_zoo, run_zoo
 from bapps_gen.storage.locations import local_path, location_of
@@ -101,13 +101,7 @@ def _validate_dataset(
     dataset = open_dataset(options.dataset)
     other = open_dataset(options.against) if options.against else None
     report = validate_dataset(dataset, requested, workers, other=other, progress=progress)
-    write_report(options, set_page(report), report.values())
-    for line in report.missed:
-        print(f"{options.dataset}: {line}")
-    if not options.quiet:
-        print(report.summary())
-        print(f"report: {options.out}")
-    return 1 if report.missed else 0
+    return finish(options, report, set_page(report), f"{options.dataset}: ")
 
 
 def _validate_collection(
@@ -132,14 +126,8 @@ def _validate_collection(
         progress=progress,
         on_report=print_summary,
     )
-    write_report(options, collection_page(report), report.values())
-    for line in report.problems:
-        print(f"{options.dataset}/{line}")
     if not options.quiet:
-        sets = report.collection.info.sets
-        for record in sets:
+        for record in report.collection.info.sets:
             if not record.made:
                 print(f"{record.path}: {record.state}")
-        print(f"{len(report.parts)} of {len(sets)} sets validated")
-        print(f"report: {options.out}")
-    return 1 if report.problems else 0
+    return finish(options, report, collection_page(report), f"{options.dataset}/")

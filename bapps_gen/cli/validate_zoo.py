@@ -13,14 +13,12 @@ from bapps_gen.cli._options import (
     values_of,
     workers_of,
 )
-from bapps_gen.cli._reports import check_report, write_report
+from bapps_gen.cli._reports import check_report, finish
 from bapps_gen.errors import UserError
 from bapps_gen.storage.locations import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_SHEET_EXAMPLES = 2
 
 
 def add_zoo_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +107,7 @@ def run_zoo(options: argparse.Namespace) -> int:
     from bapps_gen.pipelines.sources.source import open_source
     from bapps_gen.pipelines.validation.zoo import validate_zoo
     from bapps_gen.pipelines.validation.zoo_page import zoo_page
-    from bapps_gen.pipelines.validation.zoo_sheet import draw_zoo_sheet, write_zoo_sheet
+    from bapps_gen.pipelines.validation.zoo_sheet import write_zoo_sheet
 
     if options.sheet is not None:
         check_image_name(options.sheet)
@@ -117,16 +115,6 @@ def run_zoo(options: argparse.Namespace) -> int:
     with progress("reading the source", "images") as reading:
         source = open_source(options.source, progress=reading)
     report = validate_zoo(zoo, requested, source, workers, progress)
-    write_report(options, zoo_page(report), report.result)
     if options.sheet is not None:
-        few = slice(_SHEET_EXAMPLES)
-        write_zoo_sheet(
-            options.sheet,
-            draw_zoo_sheet(report.result, report.inputs[few], report.outputs[:, few]),
-        )
-    for line in report.result["missed"]:
-        print(f"{zoo.folder}: {line}")
-    if not options.quiet:
-        print(report.summary())
-        print(f"report: {options.out}")
-    return 1 if report.result["missed"] else 0
+        write_zoo_sheet(options.sheet, report)
+    return finish(options, report, zoo_page(report), f"{zoo.folder}: ")

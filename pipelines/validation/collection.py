@@ -26,13 +26,13 @@ class CollectionReport:
     Args:
         collection: with what is on disk.
         parts: reports of the sets that were validated, named by their paths.
-        problems: a line for each threshold missed and each set that could not be validated.
+        missed: a line for each threshold missed and each set that could not be validated.
         thresholds: of the user.
     """
 
     collection: Collection
     parts: tuple[SetReport, ...]
-    problems: tuple[str, ...]
+    missed: tuple[str, ...]
     thresholds: Thresholds
 
     def values(self) -> dict[str, Any]:
@@ -47,8 +47,12 @@ class CollectionReport:
                 {key: value for key, value in part.values().items() if key != "metric"}
                 for part in self.parts
             ],
-            "problems": list(self.problems),
+            "problems": list(self.missed),
         }
+
+    def summary(self) -> str:
+        """The main numbers on one line."""
+        return f"{len(self.parts)} of {len(self.collection.info.sets)} sets validated"
 
 
 def applicable_thresholds(thresholds: Thresholds, dataset: Dataset) -> Thresholds:
@@ -98,7 +102,7 @@ def validate_collection(
             applicable_thresholds(options.thresholds, dataset), dataset, others.get(record.path)
         )
     parts: list[SetReport] = []
-    problems: list[str] = []
+    missed: list[str] = []
     for record, dataset in made:
         thresholds = applicable_thresholds(options.thresholds, dataset)
         other = others.get(record.path)
@@ -114,12 +118,12 @@ def validate_collection(
                 progress=progress,
             )
         except BappsGenError as error:
-            problems.append(f"{record.path}: {error}")
+            missed.append(f"{record.path}: {error}")
             continue
         parts.append(part)
-        problems += [f"{record.path}: {line}" for line in part.missed]
+        missed += [f"{record.path}: {line}" for line in part.missed]
         on_report(part)
-    return CollectionReport(collection, tuple(parts), tuple(problems), options.thresholds)
+    return CollectionReport(collection, tuple(parts), tuple(missed), options.thresholds)
 
 
 def collection_page(report: CollectionReport) -> str:
@@ -140,6 +144,6 @@ def collection_page(report: CollectionReport) -> str:
         info=info,
         parts_by_path={part.name: part for part in report.parts},
         views=[set_view(part) for part in report.parts],
-        problems=report.problems,
+        missed=report.missed,
         has_thresholds=report.thresholds.any_set,
     )

@@ -10,13 +10,28 @@ from __future__ import annotations
 import base64
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bapps_gen.errors import UserError
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
+
+
+class Report(Protocol):
+    """What the reports of datasets, collections and zoos have in common."""
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """A line for each threshold that is missed, or rule that is broken."""
+
+    def values(self) -> dict[str, Any]:
+        """The report as plain values for JSON, without pictures."""
+
+    def summary(self) -> str:
+        """The main numbers on one line."""
+
 
 TEMPLATES = Path(__file__).parent / "templates"
 

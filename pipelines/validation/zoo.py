@@ -49,6 +49,15 @@ class ZooReport:
     inputs: NDArray[np.uint8]
     outputs: NDArray[np.uint8]
 
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """A line for each rule that is broken."""
+        return tuple(self.result["missed"])
+
+    def values(self) -> dict[str, Any]:
+        """The report as plain values for JSON, without pictures."""
+        return dict(self.result)
+
     def summary(self) -> str:
         """The main numbers on one line."""
         medians, pairs = self.result["summary"]["median_lpips"], self.result["pairs"]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bapps_gen.imaging.files import check_image_name, write_image
 from bapps_gen.manifests.rows import PATCH_SIZE
+from bapps_gen.pipelines.validation.zoo import ZooReport
 from bapps_gen.storage.atomic import whole_file
 
 _STRIP_GAP = 2
@@ -50,29 +49,23 @@ def magnified(
     return np.clip(np.round(change), 0, 255).astype(np.uint8)
 
 
-def draw_zoo_sheet(
-    result: Mapping[str, Any],
-    inputs: NDArray[np.uint8],
-    outputs: NDArray[np.uint8],
-    *,
-    across: int = 14,
-) -> NDArray[np.uint8]:
+def draw_zoo_sheet(report: ZooReport, *, examples: int = 2, across: int = 14) -> NDArray[np.uint8]:
     """All distorters' outputs for the same patches in one picture, uint8 RGB, the input first.
 
     Args:
-        result: what `judge_zoo` returned.
-        inputs: the patches, uint8 (K, 64, 64, 3).
-        outputs: for them, uint8 (N, K, 64, 64, 3), in the order of result["distorters"].
+        report: of the zoo.
+        examples: patches of each distorter.
         across: distorters per line.
     """
     font = ImageFont.load_default(size=11)
-    count = inputs.shape[0]
+    inputs = report.inputs[:examples]
+    count = len(inputs)
     cells: list[tuple[NDArray[np.uint8], str, str, tuple[int, int, int]]] = [
         (inputs, "input", "", _INK)
     ]
-    for entry, patches in zip(result["distorters"], outputs, strict=True):
+    for entry, outputs in zip(report.result["distorters"], report.outputs, strict=True):
         ink = _INK if entry["verdict"] == "ok" else _BAD
-        cells.append((patches, entry["id"], f"{entry['lpips']['p50']:.2f}", ink))
+        cells.append((outputs[:examples], entry["id"], f"{entry['lpips']['p50']:.2f}", ink))
     width, height = count * PATCH_SIZE + _GAP, PATCH_SIZE + _LINE + _GAP
     across = min(across, len(cells))
     down = -(-len(cells) // across)
@@ -90,15 +83,16 @@ def draw_zoo_sheet(
     return np.asarray(sheet)
 
 
-def write_zoo_sheet(path: Path, sheet: NDArray[np.uint8]) -> None:
-    """Write a sheet: WebP nearly lossless at a third of the size, for web pages; other formats
-    lossless.
+def write_zoo_sheet(path: Path, report: ZooReport) -> None:
+    """Write a sheet of all distorters: WebP nearly lossless at a third of the size, for web pages;
+    other formats lossless.
 
     Raises:
         UserError: for an unknown ending, or when the folder does not exist.
         WorkError: when the file cannot be written.
     """
     check_image_name(path)
+    sheet = draw_zoo_sheet(report)
     if path.suffix.lower() != ".webp":
         write_image(path, sheet)
         return
