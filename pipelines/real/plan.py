@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from bapps_gen.manifests.rows import Step
 from bapps_gen.pipelines.real.spec import STEP_VERSION, RealSpec, step_name
-from bapps_gen.pipelines.rows.crops import CROP_WORDS, CROPS_TRIED, CropDealer, uniform_numbers
+from bapps_gen.pipelines.rows.crops import CROP_WORDS, CROPS_TRIED, CropPlanner, uniform_numbers
 from bapps_gen.pipelines.rows.plan import TripletPlan
 from bapps_gen.seeding import SLOT_ROW
 
@@ -14,7 +14,7 @@ _FIRST_CROP = 2  # after the words that choose the two algorithms
 _WORDS = _FIRST_CROP + CROPS_TRIED * CROP_WORDS
 
 
-class RealPlanner(CropDealer):
+class RealPlanner(CropPlanner):
     """Plans rows of one spec. Rows may be planned in any order: `row(i)` is pure.
 
     p0 and p1 are the outputs of two different algorithms, every ordered pair as likely as any

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from bapps_gen.errors import SourceError, UserError
 from bapps_gen.manifests.rows import Crop
-from bapps_gen.pipelines.rows.crops import CROPS_TRIED, CropDealer, CropDraw
+from bapps_gen.pipelines.rows.crops import CROPS_TRIED, CropDraw, CropPlanner
 from bapps_gen.pipelines.rows.render import Image, cut_reference, luma_contrast, resolve_crop
 
 ATTEMPTS = 64
@@ -17,7 +17,7 @@ Cut = tuple[int, Crop, Image]
 
 
 def find_crops(
-    dealer: CropDealer,
+    planner: CropPlanner,
     row: int,
     crops: tuple[CropDraw, ...],
     load: Callable[[int], Image | None],
@@ -31,7 +31,7 @@ def find_crops(
     """A row's crops that are not flat, in the order to try; an error when there is no more.
 
     Args:
-        dealer: of the set's spec.
+        planner: of the set.
         row: row index.
         crops: of the row's plan, tried in its own image first.
         load: gives an image by index, or None where it cannot be used.
@@ -45,20 +45,20 @@ def find_crops(
         SourceError: when no image can be used.
         UserError: when crop after crop was refused, here or by the caller.
     """
-    own = dealer.image(row)
+    own = planner.image(row)
     image = load(own)
     if image is not None:
-        yield from _in_image(own, crops, image, dealer.min_contrast)
+        yield from _in_image(own, crops, image, planner.min_contrast)
     # Then at further crops, round the images from the row's own.
     attempts, broken = 0, 0
     for step in range(count + ATTEMPTS):
-        index = dealer.image(row, step)
+        index = planner.image(row, step)
         image = load(index)
         if image is None:
             broken += 1
         else:
-            further = dealer.further_crops(row, attempts)
-            yield from _in_image(index, further, image, dealer.min_contrast)
+            further = planner.further_crops(row, attempts)
+            yield from _in_image(index, further, image, planner.min_contrast)
             attempts += 1
         if attempts == ATTEMPTS or broken == count:
             break
@@ -70,7 +70,7 @@ def find_crops(
         )
     raise UserError(
         f"row {row}: every crop tried ({CROPS_TRIED * (attempts + 1)}) is flatter than "
-        f"min-contrast = {dealer.min_contrast:g} or {refused}; "
+        f"min-contrast = {planner.min_contrast:g} or {refused}; "
         f"give {remedy} or other photos"
     )
 

@@ -130,8 +130,8 @@ class ImageOrder:
         return generator.permutation(self._images).astype(np.uint32)
 
 
-class CropDealer:
-    """Assigns images and crops to the rows of one spec; what a row gets is a pure function."""
+class CropPlanner:
+    """Plans the images and crops of the rows of one spec; what a row gets is a pure function."""
 
     def __init__(self, spec: CropSpec) -> None:
         self._crop_spec = spec

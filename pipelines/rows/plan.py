@@ -16,8 +16,8 @@ from bapps_gen.manifests.rows import Step
 from bapps_gen.pipelines.rows.crops import (
     CROP_WORDS,
     CROPS_TRIED,
-    CropDealer,
     CropDraw,
+    CropPlanner,
     uniform_numbers,
 )
 from bapps_gen.pipelines.rows.spec import TripletSpec
@@ -53,7 +53,7 @@ class TripletPlan:
     sides: tuple[tuple[Step, ...], ...]
 
 
-class Planner(CropDealer):
+class Planner(CropPlanner):
     """Plans rows of one spec. Rows may be planned in any order: `row(i)` is pure.
 
     What the two sides of a row are, where p0 and p1 always differ (the paper names the kinds of

@@ -62,14 +62,14 @@ class Node:
         listed = subprocess.run(
             ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
         )
-        below, found = {self.process.pid}, []
+        below, pids = {self.process.pid}, []
         lines = [line.split(None, 2) for line in listed.stdout.splitlines()]
         for _ in range(4):  # generations
             below |= {int(pid) for pid, parent, *_ in lines if int(parent) in below}
         for pid, _, *words in lines:
             if int(pid) in below and words and name in words[0]:
-                found.append(int(pid))
-        return found
+                pids.append(int(pid))
+        return pids
 
     def kill(self) -> None:
         """Let the node go down at once, as one that loses its power."""
@@ -93,9 +93,9 @@ class Cluster:
 
     def __init__(self, home: Path, *options: str) -> None:
         self.home, self.options = home, options
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = found.getsockname()[1]
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
         self.address = f"127.0.0.1:{port}"
         head = ("--head", f"--port={port}", "--include-dashboard=false")
         self.nodes = [Node(home / "0", *head, *options)]
@@ -106,8 +106,8 @@ class Cluster:
             time.sleep(0.1)
 
     def add(self, **environment: str) -> Node:
-        place = self.home / str(len(list(self.home.iterdir())))
-        self.nodes.append(Node(place, f"--address={self.address}", *self.options, **environment))
+        home = self.home / str(len(list(self.home.iterdir())))
+        self.nodes.append(Node(home, f"--address={self.address}", *self.options, **environment))
         return self.nodes[-1]
 
     def stop(self) -> None:

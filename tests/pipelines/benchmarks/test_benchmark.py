@@ -137,9 +137,9 @@ def test_distances_rise_with_the_level(whole, name):
             error = np.mean((distorted.astype(float) - reference) ** 2)
             errors.setdefault(row["source_path"], []).append(error)
     assert len(errors) == 6
-    for found in errors.values():
-        assert found == sorted(found)
-        assert 0 < found[0] < found[-1]
+    for distances in errors.values():
+        assert distances == sorted(distances)
+        assert 0 < distances[0] < distances[-1]
 
 
 def test_only_parameters_that_follow_severity_change_over_the_levels(whole):
@@ -150,8 +150,8 @@ def test_only_parameters_that_follow_severity_change_over_the_levels(whole):
         assert [row["level"] for row in rows] == [1, 2, 3, 4, 5]
         assert [row["severity"] for row in rows] == [0.2, 0.4, 0.6, 0.8, 1.0]
         assert len({row["steps"][0]["seed"] for row in rows}) == 1
-        for place, parameter in enumerate(REGISTRY.atom(name).parameters):
-            values = [row["steps"][0]["params"][place]["value"] for row in rows]
+        for index, parameter in enumerate(REGISTRY.atom(name).parameters):
+            values = [row["steps"][0]["params"][index]["value"] for row in rows]
             if isinstance(parameter, SeverityParameter):
                 moves = [abs(value - parameter.identity) for value in values]
                 assert moves == sorted(set(moves))
@@ -217,12 +217,12 @@ def test_pictures_depend_neither_on_other_distortions_nor_levels_nor_images(
     shutil.copy(photos / "photo3.png", alone / "renamed.png")
     assert make(alone, tmp_path / "out", "--atoms", "ghosting", "--severities", "0.6,1") == 0
     made = {row["severity"]: row["hash"] for row in manifest(tmp_path / "out")}
-    found = {
+    hashes = {
         row["severity"]: row["hash"]
         for row in manifest(whole)
         if (row["source_path"], row["distortion"]) == ("photo3.png", "ghosting")
     }
-    assert made == {severity: found[severity] for severity in (0.6, 1.0)}
+    assert made == {severity: hashes[severity] for severity in (0.6, 1.0)}
 
 
 def test_lost_and_torn_pictures_are_named_and_made_again(photos, few, tmp_path, capsys):
@@ -248,7 +248,7 @@ def test_a_lost_manifest_is_written_again(photos, few, tmp_path, name):
     assert tree(out) == tree(few)
 
 
-def test_a_damaged_manifest_is_told_and_made_again(photos, few, tmp_path, capsys):
+def test_a_damaged_manifest_is_reported_and_made_again(photos, few, tmp_path, capsys):
     out = tmp_path / "out"
     shutil.copytree(few, out)
     damaged = out / "manifest.parquet"
@@ -337,7 +337,7 @@ def test_patches_are_the_same_for_every_distortion_and_level(photos, patches):
         crops.setdefault(key, set()).add((*row["crop"].values(), row["reference_hash"]))
         assert row["reference"] == f"reference/{Path(row['source_path']).stem}_{row['patch']}.png"
     assert len(crops) == 24
-    assert all(len(found) == 1 for found in crops.values())
+    assert all(len(positions) == 1 for positions in crops.values())
     for row in rows[::11]:
         reference = picture(patches / row["reference"])
         assert reference.shape == (64, 64, 3)
@@ -348,10 +348,10 @@ def test_patches_are_the_same_for_every_distortion_and_level(photos, patches):
         assert luma_contrast(reference) >= 0.02
 
 
-def test_the_patches_of_an_image_lie_in_different_places(patches):
+def test_the_patches_of_an_image_lie_at_different_positions(patches):
     rows = manifest(patches)
-    places = {(row["source_path"], *row["crop"].values()) for row in rows}
-    assert len(places) == 24
+    positions = {(row["source_path"], *row["crop"].values()) for row in rows}
+    assert len(positions) == 24
 
 
 def test_more_patches_begin_with_the_fewer(photos, patches, tmp_path):
@@ -428,7 +428,7 @@ def test_a_source_with_no_usable_image_is_an_error(tmp_path, capsys):
     assert not (tmp_path / "out" / "manifest.parquet").exists()
 
 
-def test_images_of_one_name_keep_their_endings_and_this_is_told(tmp_path, capsys):
+def test_images_of_one_name_keep_their_endings_and_this_is_reported(tmp_path, capsys):
     source = tmp_path / "photos"
     save_photo(source / "a.png", photo(0, 70, 70))
     save_photo(source / "a.jpg", photo(1, 70, 70))
@@ -446,7 +446,7 @@ def test_images_of_one_name_keep_their_endings_and_this_is_told(tmp_path, capsys
     assert (tmp_path / "out" / "jpeg" / "3" / "sub" / "a.png").is_file()
 
 
-def test_names_are_told_apart_whatever_they_are():
+def test_names_are_distinct_whatever_they_are():
     assert picture_names(["x.jpg", "y/x.jpg"]) == ["x", "y/x"]
     assert picture_names(["x.jpg", "X.png"]) == ["x.jpg", "X.png"]
     first, *others = picture_names(["x.jpg", "x.png", "x.jpg.png"])
@@ -494,7 +494,7 @@ def test_tar_and_parquet_sources_have_folders_of_their_names(photos, tmp_path):
         member = tarfile.TarInfo("../up.png")
         member.size = len(data)
         tar.addfile(member, io.BytesIO(data))
-    images = [{"bytes": (photos / f"photo{place}.png").read_bytes()} for place in (1, 2)]
+    images = [{"bytes": (photos / f"photo{number}.png").read_bytes()} for number in (1, 2)]
     pq.write_table(pa.table({"image": images}), source / "rows.parquet")
     assert make(source, tmp_path / "out", "--atoms", "contrast", "--levels", "1") == 0
     assert sorted(row["path"] for row in manifest(tmp_path / "out")) == [
@@ -611,7 +611,7 @@ def test_a_damaged_benchmark_json_is_one_line(photos, few, tmp_path, capsys):
 # The command line
 
 
-def test_what_will_be_made_is_told_before_and_after(photos, tmp_path, capsys):
+def test_what_will_be_made_is_printed_before_and_after(photos, tmp_path, capsys):
     call = ["benchmark", "--source", str(photos), "--out", str(tmp_path / "out"), *FEW]
     assert main([*call, "--workers", "1"]) == 0
     first, *rest = capsys.readouterr().out.splitlines()

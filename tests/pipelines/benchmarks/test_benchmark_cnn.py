@@ -58,8 +58,8 @@ def test_cnn_distorters_have_levels_of_their_strength(photos, zoo, tmp_path, pic
 def test_distorters_stand_beside_other_choices(photos, zoo, tmp_path):
     options = ("--atoms", "jpeg", "--distorters", "000-001", "--severities", "0.4,0.9")
     assert make(photos, tmp_path / "out", zoo, *options) == 0
-    found = [row["path"] for row in manifest(tmp_path / "out")][:4]
-    assert found == [
+    paths = [row["path"] for row in manifest(tmp_path / "out")][:4]
+    assert paths == [
         "jpeg/1/photo0.png",
         "jpeg/2/photo0.png",
         "cnn-000/1/photo0.png",

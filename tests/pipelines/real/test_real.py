@@ -79,7 +79,7 @@ def test_two_different_algorithms_are_drawn_every_ordered_pair_alike():
     assert all(abs(count - 1000) < 150 for count in pairs.values())  # 5 standard deviations
 
 
-def test_images_are_dealt_out_evenly():
+def test_every_image_has_its_turn_before_any_has_its_next():
     images = Counter(plan_real_row(SPEC, row).image for row in range(4000))
     assert len(images) == 40
     assert set(images.values()) == {100}

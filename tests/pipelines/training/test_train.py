@@ -286,7 +286,7 @@ def test_copies_of_a_photo_fall_into_one_part(photographs: Path, tmp_path: Path)
     source = open_source([tmp_path])
     kept, held = part_images(source)
     hashes = [entry.sha256 for entry in source.entries]
-    assert not {hashes[place] for place in kept} & {hashes[place] for place in held}
+    assert not {hashes[index] for index in kept} & {hashes[index] for index in held}
     assert len(kept) + len(held) == len(source) == 16
 
 
@@ -314,7 +314,7 @@ class TestCrops:
     def test_every_photo_has_its_turn(self, source: Source) -> None:
         kept, _ = part_images(source)
         cutter = crops_module._Cutter(source, kept, CropPlan(source.digest, 0), SLOT_TRAINING_CROPS)
-        turns = [cutter.image_of(place) for place in range(2 * len(kept))]
+        turns = [cutter.image_of(number) for number in range(2 * len(kept))]
         assert sorted(turns[: len(kept)]) == sorted(turns[len(kept) :]) == sorted(kept)
 
     def test_a_broken_photo_is_named_and_the_next_takes_its_turn(
@@ -330,8 +330,8 @@ class TestCrops:
         cv2.imwrite(str(small), np.zeros((40, 90, 3), np.uint8))
         changed = open_source([folder])
         kept = tuple(
-            place
-            for place, entry in enumerate(changed.entries)
+            index
+            for index, entry in enumerate(changed.entries)
             if entry.name != source.entries[7].name
         )
         failures = write_crops(
@@ -351,8 +351,8 @@ class TestCrops:
         cutter = crops_module._Cutter(
             source, (0, 1), CropPlan(source.digest, 0), SLOT_TRAINING_CROPS
         )
-        for place in range(20):  # in some passes the broken one is the last, in some the first
-            cutter.cut(place)
+        for number in range(20):  # in some passes the broken one is the last, in some the first
+            cutter.cut(number)
         assert list(cutter.failures) == ["b.png"]
 
     def test_photos_that_are_all_broken_are_an_error(self, tmp_path: Path) -> None:
