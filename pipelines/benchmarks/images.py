@@ -28,11 +28,8 @@ from bapps_gen.manifests.benchmark import (
 )
 from bapps_gen.manifests.rows import Crop, Step
 from bapps_gen.pipelines.benchmarks.options import MAX_SIDE
-from bapps_gen.pipelines.benchmarks.plan import (
-    BenchmarkPlanner,
-    BenchmarkSpec,
-    Variant,
-)
+from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner, Variant
+from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
 from bapps_gen.pipelines.rows.crop_search import cut_crops
 from bapps_gen.pipelines.rows.render import (
     Image,

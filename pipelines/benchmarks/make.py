@@ -39,12 +39,9 @@ from bapps_gen.pipelines.benchmarks.images import (
     benchmark_registry,
     prepare_images,
 )
-from bapps_gen.pipelines.benchmarks.plan import (
-    BenchmarkPlanner,
-    BenchmarkSpec,
-    picture_names,
-    usual_name,
-)
+from bapps_gen.pipelines.benchmarks.names import default_name, picture_names
+from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner
+from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
 from bapps_gen.pipelines.datasets.describe import parameter_units
 from bapps_gen.pipelines.datasets.zoo import recipe_files, zoo_location
 from bapps_gen.pipelines.sources.source import Source
@@ -124,7 +121,7 @@ def describe_benchmark(
 def estimate(plan: BenchmarkPlan) -> Estimate:
     """How many pictures a benchmark will have, and about what size.
 
-    Whole images are told by the headers of a few, spread over the source.
+    The size of whole images is estimated from the headers of a few, spread over the source.
     """
     spec, source = plan.spec, plan.source
     planner = BenchmarkPlanner(spec, plan.registry)
@@ -134,9 +131,9 @@ def estimate(plan: BenchmarkPlan) -> Estimate:
     if spec.patches is None:
         sizes = []
         count = min(len(source), _SAMPLED_IMAGES)
-        for place in range(count):
+        for number in range(count):
             try:
-                height, width = image_size(source.read(place * len(source) // count))
+                height, width = image_size(source.read(number * len(source) // count))
             except ImageError:
                 continue
             longest = max(width, height)
@@ -237,16 +234,16 @@ def _make_images(
 
 
 def _warn_of_clashes(names: Sequence[str], pictures: Sequence[str]) -> None:
-    """Warn of images whose pictures have other names than usual."""
-    usual = list(map(usual_name, names))
-    renamed = [index for index in range(len(names)) if usual[index] != pictures[index]]
+    """Warn of images whose pictures have other names than the default."""
+    defaults = list(map(default_name, names))
+    renamed = [index for index in range(len(names)) if defaults[index] != pictures[index]]
     if renamed:
         first = renamed[0]
         more = f", and {len(renamed) - 1} more are renamed" if len(renamed) > 1 else ""
         logger.warning(
             "%s is not the only image whose pictures would be %s.png; its own are %s.png%s",
             names[first],
-            usual[first],
+            defaults[first],
             pictures[first],
             more,
         )

@@ -90,7 +90,8 @@ class BenchmarkRequest:
             WorkError: when the zoo's index is damaged.
         """
         from bapps_gen.pipelines.benchmarks.make import BenchmarkPlan, describe_benchmark
-        from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner, BenchmarkSpec
+        from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner
+        from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
 
         chosen, registry, zoo = self._distortions()
         values = self._pictures() | chosen
@@ -102,7 +103,7 @@ class BenchmarkRequest:
 
     def _pictures(self) -> dict[str, Any]:
         """Seed, levels and pictures as arguments of `BenchmarkSpec`."""
-        from bapps_gen.pipelines.benchmarks.plan import even_severities
+        from bapps_gen.pipelines.benchmarks.spec import even_severities
 
         scale, contrast = self.scale_range, self.min_contrast
         if self.patches is not None:

@@ -29,13 +29,10 @@ from bapps_gen.distortions.definition import SeverityParameter
 from bapps_gen.distortions.registry import load_registry
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.rows import Crop
-from bapps_gen.pipelines.benchmarks.plan import (
-    BenchmarkPlanner,
-    BenchmarkSpec,
-    choose_variants,
-    picture_names,
-)
+from bapps_gen.pipelines.benchmarks.names import picture_names
+from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner, choose_variants
 from bapps_gen.pipelines.benchmarks.request import BenchmarkRequest
+from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
 from bapps_gen.pipelines.rows.render import cut_reference, luma_contrast, pixel_hash
 from support.datasets import one_line, photo, save_photo
 

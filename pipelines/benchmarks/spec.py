@@ -1,0 +1,108 @@
+"""What the pictures of a benchmark are made from: its spec."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bapps_gen.checks import check_range
+from bapps_gen.errors import UserError, out_of_range
+from bapps_gen.pipelines.benchmarks.options import MAX_LEVELS, PATCHES, REDUCED_SIDE
+from bapps_gen.pipelines.rows.options import check_scale
+from bapps_gen.seeding import MAX_SEED, digest_of
+
+BENCHMARK_VERSION = 1
+"""Raised whenever the same spec and image give other pictures or rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkSpec:
+    """What the pictures of a benchmark are made from.
+
+    A picture depends on the seed, its image's content, its distortion and its severity (and, of a
+    patch, on its number): neither on the other images nor on the other distortions or severities.
+
+    Args:
+        seed: 0 to 2^63 - 1.
+        images: number of images in the source.
+        source_digest: digest over names and contents of those images, in order.
+        choices: ids of the distortions: atoms, "first+second" pairs, CNN distorters ("cnn:017").
+        versions: (name, version) of every atom among them and of every CNN distorter.
+        severities: of the levels, rising, each in [0, 1].
+        patches: 64×64 patches cut from each image; None distorts images as wholes.
+        max_side: longer side in px to which larger whole images are reduced; None reduces none.
+        scale, min_contrast: of patches, as in `TripletSpec`; None for whole images.
+        distorters: (id, digest of weights and spec) of the CNN distorters.
+        benchmark_version: BENCHMARK_VERSION.
+    """
+
+    seed: int
+    images: int
+    source_digest: str
+    choices: tuple[str, ...]
+    versions: tuple[tuple[str, int], ...]
+    severities: tuple[float, ...]
+    patches: int | None = None
+    max_side: int | None = None
+    scale: tuple[float, float] | None = None
+    min_contrast: float | None = None
+    distorters: tuple[tuple[str, str], ...] = ()
+    benchmark_version: int = BENCHMARK_VERSION
+
+    def __post_init__(self) -> None:
+        check_range("seed", self.seed, 0, MAX_SEED, whole=True)
+        check_range("images", self.images, 1, 2**31, whole=True)
+        if not self.choices:
+            raise UserError("no distortion is chosen; widen the choice")
+        if not 1 <= len(self.severities) <= MAX_LEVELS:
+            raise out_of_range(
+                "number of severities",
+                len(self.severities),
+                f"from 1 to {MAX_LEVELS}",
+                "give as many",
+            )
+        for value in self.severities:
+            check_range("severities", value, 0.0, 1.0)
+        if any(b <= a for a, b in zip(self.severities, self.severities[1:], strict=False)):
+            raise out_of_range(
+                "severities",
+                ",".join(f"{value:g}" for value in self.severities),
+                "rising numbers from 0 to 1",
+                "give each once, the lowest first",
+            )
+        if self.max_side is not None:
+            REDUCED_SIDE.check("max-side", self.max_side)
+        if self.patches is None:
+            if self.scale is not None or self.min_contrast is not None:
+                raise UserError(
+                    "scale-range and min-contrast are for patches; leave them out or give --patches"
+                )
+        else:
+            PATCHES.check("patches", self.patches)
+            if self.max_side is not None:
+                raise UserError("max-side is for whole images; with --patches give --scale-range")
+            if self.scale is None or self.min_contrast is None:
+                raise UserError("patches need a scale-range and a min-contrast; give both")
+            check_scale(self.scale)
+            check_range("min-contrast", self.min_contrast, 0.0, 0.5)
+        if self.benchmark_version != BENCHMARK_VERSION:
+            raise UserError(
+                f"benchmark_version = {self.benchmark_version} is not {BENCHMARK_VERSION}; "
+                "use the version of bapps-gen that made the benchmark"
+            )
+
+    def values(self) -> dict[str, Any]:
+        """Plain values, as `benchmark.json` holds them."""
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return values
+
+    @property
+    def digest(self) -> str:
+        """32 hexadecimal digits of SHA-256 over the canonical JSON of this spec's values."""
+        return digest_of(self.values())
+
+
+def even_severities(levels: int) -> tuple[float, ...]:
+    """1/L, 2/L … 1."""
+    return tuple(level / levels for level in range(1, levels + 1))
