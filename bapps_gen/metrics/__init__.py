@@ -4,12 +4,11 @@
     d = metric.distance(ref, dist)  # uint8 (N, H, W, 3), (N, H, W, 3) -> float64 (N,)
     d0, d1 = metric.triplet(ref, p0, p1)
 
-`METRICS` is the table of them all. Importing this package does not import torch.
+`METRICS` is the table of them all. Importing this package imports neither NumPy nor torch.
 """
 
 from __future__ import annotations
 
-from bapps_gen.metrics.base import Metric
 from bapps_gen.metrics.table import METRICS, MetricSpec, load_metric, metric_spec
 
-__all__ = ["METRICS", "Metric", "MetricSpec", "load_metric", "metric_spec"]
+__all__ = ["METRICS", "MetricSpec", "load_metric", "metric_spec"]

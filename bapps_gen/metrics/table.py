@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
+from typing import TYPE_CHECKING
 
 from bapps_gen.errors import UserError, unknown_name
-from bapps_gen.metrics.base import Metric
+
+if TYPE_CHECKING:  # it needs NumPy, which help does without
+    from bapps_gen.metrics.base import Metric
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from bapps_gen.errors import UserError
 from bapps_gen.metrics import METRICS, load_metric, metric_spec
 
 if TYPE_CHECKING:
-    from bapps_gen.metrics import Metric
+    from bapps_gen.metrics.base import Metric
 
 _METRIC = Option(
     "names", f"any of {', '.join(spec.name for spec in METRICS)}", flag="metric", metavar="A,B"

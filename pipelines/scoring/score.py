@@ -27,8 +27,8 @@ from bapps_gen.manifests.scores import (
     score_path,
     write_scores,
 )
-from bapps_gen.metrics import Metric, metric_spec
-from bapps_gen.metrics.base import Distances, Patches
+from bapps_gen.metrics import metric_spec
+from bapps_gen.metrics.base import Distances, Metric, Patches
 from bapps_gen.pipelines.scoring.options import MetricOptions, check_metrics
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.workspace import claim
