@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bapps_gen.api._arguments import (
     AnyPath,
@@ -12,19 +12,18 @@ from bapps_gen.api._arguments import (
     AnyWorkers,
     LocalPath,
     Photos,
+    local,
     locations,
     names,
     open_photos,
+    plain,
     reporting,
     resolve_workers,
 )
 from bapps_gen.api.datasets import Dataset, open_dataset
-from bapps_gen.errors import UserError, WorkError, unknown_name
+from bapps_gen.errors import WorkError, unknown_name
 from bapps_gen.manifests import collection as stored
 from bapps_gen.storage.locations import location_of
-
-if TYPE_CHECKING:
-    from bapps_gen.pipelines.collections.spec import CollectionSpec
 
 
 class Collection(stored.Collection):
@@ -147,15 +146,26 @@ def make_collection(
     """
     from bapps_gen.pipelines.collections.make import make_collection as make_sets
     from bapps_gen.pipelines.collections.plan import plan_collection
+    from bapps_gen.pipelines.collections.request import CollectionRequest
 
-    processes, chosen = resolve_workers(workers), names(only)
-    described = _spec(preset, spec, seed, real or {})
-    described = _with_photos(described, source, train, val, val_fraction)
-    described = _with_defaults(described, zoo, shard_size).scaled(scale)
+    request = CollectionRequest(
+        preset=preset,
+        spec=local(spec),
+        scale=scale,
+        seed=seed,
+        train=_paths(train),
+        val=_paths(val),
+        source=_paths(source),
+        val_fraction=val_fraction,
+        real={name: plain(options) for name, options in (real or {}).items()},
+        zoo=local(zoo),
+        shard_size=shard_size,
+    )
+    processes, described = resolve_workers(workers), request.resolve()
     plan = plan_collection(
         described,
         Path(out),
-        chosen,
+        names(only),
         allow_shared_photos=allow_shared_photos,
         opener=lambda paths: open_photos(paths, progress),
     )
@@ -171,50 +181,5 @@ def make_collection(
     return open_collection(out)
 
 
-def _spec(
-    preset: str, file: LocalPath | None, seed: int | None, real: Mapping[str, Mapping[str, Any]]
-) -> CollectionSpec:
-    from dataclasses import replace
-
-    from bapps_gen.pipelines.collections.toml import preset_spec, read_collection
-
-    if file is None:
-        found = preset_spec(preset, given=real)
-    elif real:
-        raise UserError("real goes with a preset; write the sets into the TOML file")
-    else:
-        found = read_collection(Path(file))
-    return found if seed is None else replace(found, seed=seed)
-
-
-def _with_photos(
-    spec: CollectionSpec, source: Photos, train: Photos, val: Photos, val_fraction: float
-) -> CollectionSpec:
-    from dataclasses import replace
-
-    from bapps_gen.pipelines.collections.spec import SourceEntry
-
-    given = {"train": locations(train), "val": locations(val)}
-    both = tuple(map(str, locations(source)))
-    if both and any(given.values()):
-        raise UserError("source goes without train and val; give the one or the others")
-    sources = dict(spec.sources)
-    for name, paths in given.items():
-        if both:
-            sources[name] = SourceEntry(both, name, val_fraction)
-        elif paths:
-            sources[name] = SourceEntry(tuple(map(str, paths)))
-    return replace(spec, sources=sources)
-
-
-def _with_defaults(
-    spec: CollectionSpec, zoo: LocalPath | None, shard_size: int | None
-) -> CollectionSpec:
-    from bapps_gen.pipelines.collections.toml import with_defaults
-
-    defaults: dict[str, Any] = {}
-    if zoo is not None:
-        defaults["zoo"] = str(zoo)
-    if shard_size is not None:
-        defaults["shard_size"] = shard_size
-    return with_defaults(spec, defaults)
+def _paths(photos: Photos) -> tuple[str, ...]:
+    return tuple(plain(path) for path in locations(photos))

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING
 
 from bapps_gen.cli._collections import by_reason, left_out_lines, table_text
 from bapps_gen.cli._options import (
+    add_options,
     add_workers,
-    add_zoo,
     names_of,
     open_source_with_bar,
     print_resume,
     progress_bar,
+    values_of,
     workers_of,
 )
 from bapps_gen.errors import UserError
+from bapps_gen.pipelines.collections.request import CollectionRequest
+from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.storage.locations import local_path
 
 if TYPE_CHECKING:
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
 
     from bapps_gen.pipelines.collections.make import CollectionReport, SetReport
     from bapps_gen.pipelines.collections.plan import CollectionPlan, PlannedSet
-    from bapps_gen.pipelines.collections.spec import CollectionSpec
     from bapps_gen.pipelines.sources.source import Source
 
 
@@ -42,21 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what = parser.add_argument_group("what to make")
     which = what.add_mutually_exclusive_group()
-    which.add_argument(
-        "--preset",
-        metavar="NAME",
-        help="bapps: every set of the paper's table 3 with its counts (default: bapps)",
-    )
-    which.add_argument(
-        "--spec", type=local_path, metavar="FILE.toml", help="a collection described in a TOML file"
-    )
-    what.add_argument(
-        "--scale",
-        type=float,
-        default=1.0,
-        metavar="F",
-        help="multiply every count, rounded, at least 1 (default: %(default)s)",
-    )
+    add_options(which, CollectionRequest, "preset", "spec")
+    add_options(what, CollectionRequest, "scale")
     what.add_argument(
         "--only",
         type=names_of,
@@ -64,9 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A,B",
         help="only these sets: paths, or parts of paths; for example 2afc/val,jnd",
     )
-    what.add_argument(
-        "--seed", type=int, help="seed of the collection (default: 0, or the TOML file's)"
-    )
+    add_options(what, CollectionRequest, "seed")
     what.add_argument(
         "--out",
         type=local_path,
@@ -75,29 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder to make or to go on with (default: %(default)s)",
     )
     photos = parser.add_argument_group("photos")
-    for name in ("train", "val"):
-        photos.add_argument(
-            f"--{name}",
-            action="append",
-            default=[],
-            metavar="PHOTOS",
-            help=f"photos of the {name} sets: folder, image, Parquet file or tar shard; may be "
-            "repeated",
-        )
-    photos.add_argument(
-        "--source",
-        action="append",
-        default=[],
-        metavar="PHOTOS",
-        help="photos of both, parted by their content; may be repeated",
-    )
-    photos.add_argument(
-        "--val-fraction",
-        type=float,
-        default=0.1,
-        metavar="F",
-        help="share of --source in val (default: %(default)s)",
-    )
+    add_options(photos, CollectionRequest, "train", "val", "source", "val_fraction")
     photos.add_argument(
         "--allow-shared-photos",
         action="store_true",
@@ -118,13 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for those not given, make ground truth and outputs from the val photos with "
         "algorithms that libraries carry, in the folder of --out with '-demo' behind it",
     )
-    add_zoo(parser, "the one that comes with this package")
-    parser.add_argument(
-        "--shard-size",
-        type=int,
-        metavar="ROWS",
-        help="rows in a Parquet file; rows do not depend on it (default: 1000)",
-    )
+    add_options(parser, CollectionRequest, "zoo", "shard_size")
     parser.add_argument(
         "--dry-run",
         action="store_true",
@@ -139,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.pipelines.collections.plan import plan_collection
 
     workers = workers_of(options)
-    spec = _spec(options)
+    spec = _request(options).resolve()
 
     def opener(paths: Sequence[str]) -> Source:
         return open_source_with_bar(list(paths), options.quiet)
@@ -188,47 +147,13 @@ def run(options: argparse.Namespace) -> int:
     return 1 if report.problems else 0
 
 
-def _spec(options: argparse.Namespace) -> CollectionSpec:
-    """The collection that the options ask for."""
-    from dataclasses import replace
-
-    from bapps_gen.pipelines.collections.spec import SourceEntry
-    from bapps_gen.pipelines.collections.toml import (
-        REAL,
-        preset_spec,
-        read_collection,
-        with_defaults,
-    )
-
-    if options.spec is not None:
-        if options.real or options.real_demo:
-            raise UserError(
-                "--real and --real-demo go with a preset; write the sets into the TOML file"
-            )
-        spec = read_collection(options.spec)
-    else:
-        given = _real(options.real)
-        if options.real_demo:
-            for name in REAL:
-                given.setdefault(name, {"demo": True})
-        spec = preset_spec(options.preset or "bapps", given=given)
-    if options.seed is not None:
-        spec = replace(spec, seed=options.seed)
-    sources: dict[str, SourceEntry] = dict(spec.sources)
-    if options.source and (options.train or options.val):
-        raise UserError("--source goes without --train and --val; give the one or the others")
-    for name in ("train", "val"):
-        if options.source:
-            sources[name] = SourceEntry(tuple(options.source), name, options.val_fraction)
-        elif given := getattr(options, name):
-            sources[name] = SourceEntry(tuple(given))
-    spec = replace(spec, sources=sources)
-    defaults: dict[str, object] = {}
-    if options.zoo is not None:
-        defaults["zoo"] = str(options.zoo)
-    if options.shard_size is not None:
-        defaults["shard_size"] = options.shard_size
-    return with_defaults(spec, defaults).scaled(options.scale)
+def _request(options: argparse.Namespace) -> CollectionRequest:
+    """What the options ask for."""
+    real = _real(options.real)
+    if options.real_demo:
+        for name in TASKS:
+            real.setdefault(name, {"demo": True})
+    return CollectionRequest(**values_of(options, CollectionRequest), real=real)
 
 
 def _real(given: list[str]) -> dict[str, dict[str, object]]:
@@ -266,10 +191,11 @@ def _command(options: argparse.Namespace) -> str:
         words += ["--preset", options.preset or "bapps"]
     for name in ("scale", "seed", "val_fraction", "shard_size", "zoo"):
         value = getattr(options, name)
-        if value is not None and (name, value) not in (("scale", 1.0), ("val_fraction", 0.1)):
+        if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]
     for name in ("train", "val", "source", "real"):
-        words += [word for path in getattr(options, name) for word in (f"--{name}", path)]
+        paths = getattr(options, name) or ()
+        words += [word for path in paths for word in (f"--{name}", path)]
     if options.real_demo:
         words.append("--real-demo")
     if options.only:

@@ -32,7 +32,7 @@ MAX_ALGORITHMS = 1000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RealSpec:
     """What rows are made from. Rows depend on this and on nothing else.
 

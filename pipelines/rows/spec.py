@@ -27,7 +27,7 @@ PLAN_VERSION = 1
 """Raised whenever the same spec and row give another plan."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TripletSpec:
     """What rows are made from. Rows depend on this and on nothing else.
 

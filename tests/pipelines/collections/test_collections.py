@@ -401,7 +401,7 @@ def test_photos_that_are_not_given_are_asked_for(tmp_path, photos, capsys):
     assert run(tmp_path / "out", photos, None, "--spec", toml) == 2
     assert "'2afc/val/jpegs' needs photos; give --val PHOTOS, or --source" in one_line(capsys)
     assert run(tmp_path / "out", photos, photos, "--source", photos, "--spec", toml) == 2
-    assert "--source goes without --train" in one_line(capsys)
+    assert "source goes without train" in one_line(capsys)
     assert run(tmp_path / "out", photos, None, "--spec", toml, "--only", "train") == 0
     assert states(tmp_path / "out")["2afc/val/jpegs"] == "not made"
 
