@@ -34,7 +34,10 @@ def command_page(name: str) -> str:
     parser = _command_parser(name)
     parts = [f"# bapps-gen {name}", _sentences(parser.description)]
     parts.append(f"```text\n{parser.format_usage().removeprefix('usage: ').rstrip()}\n```")
-    for group in parser._action_groups:
+    arguments, options, *others = parser._action_groups
+    if others:
+        options.title = "Other options"
+    for group in (arguments, *others, options):
         actions = [action for action in group._group_actions if action.dest != "help"]
         if not actions:
             continue
