@@ -127,27 +127,6 @@ def test_pictures_are_written_in_the_usual_formats(picture, tmp_path, ending):
     assert cv2.imread(str(out)).shape == (90, 133, 3)
 
 
-@pytest.mark.parametrize(
-    ("step", "words"),
-    [
-        ("gausian_blur", "did you mean 'gaussian_blur'"),
-        ("jpeg:quality=500", "jpeg:quality = 500"),
-        ("jpeg:qualty=5", "no parameter 'qualty'"),
-        ("jpeg:subsampling=411", "one of 444, 422, 420"),
-        ("jpeg:quality", "not of the form name=value"),
-        ("jpeg:quality=high", "jpeg:quality = high"),
-        ("gaussian_blur:sigma=nan", "sigma = nan"),
-        ("gaussian_blur:severity=2", "severity = 2"),
-    ],
-)
-def test_a_wrong_step_is_one_line(picture, tmp_path, capsys, step, words):
-    assert distort(picture, tmp_path / "out.png", step) == 2
-    err = capsys.readouterr().err
-    assert words in err
-    assert len(err.splitlines()) == 1
-    assert not (tmp_path / "out.png").exists()
-
-
 def test_wrong_pictures_and_places_are_one_line_each(picture, tmp_path, capsys):
     tiny = save_photo(tmp_path / "tiny.png", photo(0, 6, 50))
     (tmp_path / "torn.png").write_bytes(picture.read_bytes()[:500])

@@ -23,83 +23,6 @@ def test_it_says_what_it_made(task, tmp_path, capsys):
     assert "look at them: bapps-gen show" in out
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (("--n", "0"), "n = 0"),
-        (("--shard-size", "0"), "shard-size = 0"),
-        (("--workers", "0"), "workers = 0"),
-        (("--seed", "-1"), "seed = -1"),
-        (("--scale-range", "0.6", "0.9"), "1, 1/2, 1/3"),
-        (("--min-contrast", "2"), "min-contrast = 2"),
-        (("--rows-per-image", "3"), "rows-per-image = 3"),
-        (("--outputs", "folder"), "outputs = folder is not of the form NAME=DIR"),
-        (("--outputs", "=folder"), "outputs = =folder is not of the form NAME=DIR"),
-        (("--outputs", "name="), "outputs = name= is not of the form NAME=DIR"),
-        (("--outputs", "swap=elsewhere"), "'swap' is "),
-        (("--outputs", "a+b=folder"), "'a+b' is no name for an algorithm"),
-        (("--outputs", "more=/no/such/folder"), "/no/such/folder"),
-        (("--reference", "/no/such/folder"), "/no/such/folder"),
-        (("--source", "photos"), "source is for demos; leave it out, or add --demo"),
-        (("--demo-images", "5"), "demo-images is for demos; leave it out"),
-        (("--demo",), "a demo makes its "),
-        (("--families", "noise"), "--families"),
-    ],
-)
-def test_a_wrong_option_is_one_line_and_leaves_nothing(task, tmp_path, capsys, options, words):
-    out = tmp_path / "set"
-    try:
-        code = make_real(task, out, 5, *options)
-    except SystemExit as stopped:  # argparse ends the program itself
-        code = stopped.code
-    err = capsys.readouterr().err
-    assert code == 2
-    assert words in err
-    assert len(err.splitlines()) == 1
-    assert not out.exists()
-
-
-@pytest.mark.parametrize(
-    ("names", "words"), [((), "no outputs given"), (("swap",), "number of algorithms = 1")]
-)
-def test_fewer_than_two_algorithms_are_refused(task, tmp_path, capsys, names, words):
-    assert make_real(task, tmp_path / "set", 5, names=names) == 2
-    err = capsys.readouterr().err
-    assert words in err
-    assert len(err.splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ((), "no reference and no outputs given"),
-        (("--reference", "truth"), "no outputs given"),
-        (("--outputs", "a=a", "b=b"), "no reference given"),
-    ],
-)
-def test_what_is_lacking_of_ground_truth_and_outputs_is_said(tmp_path, capsys, given, words):
-    out = tmp_path / "set"
-    assert main(["real", "superres", "--n", "5", "--out", str(out), *given]) == 2
-    err = capsys.readouterr().err
-    assert words in err
-    assert len(err.splitlines()) == 1
-    assert not out.exists()
-
-
-def test_a_task_that_is_not_known_is_one_line(capsys):
-    with pytest.raises(SystemExit) as stopped:
-        main(["real", "upscaling", "--n", "5"])
-    assert stopped.value.code == 2
-    err = capsys.readouterr().err
-    assert "superres" in err
-    assert len(err.splitlines()) == 1
-
-
-def test_no_images_at_all_points_at_the_demo(capsys):
-    assert main(["real", "superres", "--n", "5"]) == 2
-    assert "or demo to try it" in capsys.readouterr().err
-
-
 def test_outputs_are_of_no_use_to_sets_without_algorithms(dataset, task, tmp_path, capsys):
     given = ["--outputs", f"swap={task / 'swap'}"]
     assert main(["verify", str(dataset), *given]) == 2
@@ -150,23 +73,6 @@ def test_the_demo_makes_its_images_beside_the_set_and_keeps_them(photos, tmp_pat
     info = open_dataset(out).info
     assert len(info.source_images) == 2
     assert info.outputs["levin-dense"] == f"{out}-demo/outputs/levin-dense"
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (("--demo-images", "0"), "demo-images = 0"),
-        (("--n", "0"), "n = 0"),
-        (("--scale-range", "3", "4"), "scale-range"),
-        (("--source", "/no/such/folder"), "/no/such/folder"),
-    ],
-)
-def test_a_wrong_option_is_told_before_the_demo_is_made(tmp_path, capsys, options, words):
-    assert demo("color", tmp_path / "set", None, *options, "--quiet") == 2
-    err = capsys.readouterr().err
-    assert words in err
-    assert len(err.splitlines()) == 1
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

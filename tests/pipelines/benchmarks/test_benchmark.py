@@ -553,48 +553,6 @@ def test_a_distortion_called_reference_is_refused(photos, tmp_path, capsys):
 # Bad input
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (("--levels", "0"), "levels = 0"),
-        (("--levels", "101"), "levels = 101"),
-        (("--levels", "3", "--severities", "1"), "not allowed with"),
-        (("--severities", "0.5,0.2"), "severities = 0.5,0.2"),
-        (("--severities", "0.5,0.5"), "rising numbers"),
-        (("--severities", "0.5,2"), "severities = 2"),
-        (("--severities", "nan"), "severities = nan"),
-        (("--severities", "low,high"), "--severities: 'low,high'"),
-        (("--severities", ""), "--severities: ''"),
-        (("--patches", "0"), "patches = 0"),
-        (("--patches", "2", "--max-side", "100"), "--scale-range"),
-        (("--max-side", "7"), "max-side = 7"),
-        (("--scale-range", "0.5", "1"), "give --patches"),
-        (("--min-contrast", "0.1"), "give --patches"),
-        (("--patches", "2", "--min-contrast", "2"), "min-contrast = 2"),
-        (("--patches", "2", "--scale-range", "0.6", "0.9"), "scale-range = 0.6 0.9"),
-        (("--seed", "-1"), "seed = -1"),
-        (("--workers", "0"), "workers = 0"),
-        (("--atoms", "gausian_blur"), "did you mean 'gaussian_blur'"),
-        (("--compositions", "jpeg+jpeg"), "jpeg+jpeg"),
-        (("--families", "noises"), "did you mean 'noise'"),
-        (("--zoo", "nowhere"), "choose distorters, or all"),
-        (("--zoo", "nowhere", "--distorters", "all"), "nowhere"),
-        (("--plugin", "nowhere.py"), "nowhere.py"),
-        (("--source", "/no/such/folder"), "/no/such/folder"),
-    ],
-)
-def test_a_wrong_option_is_one_line_and_leaves_nothing(photos, tmp_path, capsys, options, words):
-    out = tmp_path / "out"
-    source = Path(options[1]) if "--source" in options else photos
-    try:
-        code = make(source, out, *options)
-    except SystemExit as stopped:  # argparse ends the program itself
-        code = stopped.code
-    assert code == 2
-    assert words in one_line(capsys)
-    assert not out.exists()
-
-
 def test_a_damaged_benchmark_json_is_one_line(photos, few, tmp_path, capsys):
     shutil.copytree(few, tmp_path / "out")
     (tmp_path / "out" / "benchmark.json").write_text("{")

@@ -575,41 +575,6 @@ def test_without_torch_stored_pictures_are_checked_and_the_rest_is_one_line(
 # Bad input
 
 
-@pytest.mark.parametrize("kind", ["cnn", "mix"])
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (("--n", "0"), "n = 0"),
-        (("--distorters", "01"), "did you mean '001'"),
-        (("--distorters", "003-001"), "unknown distorter '003-001'"),
-        (("--distorters", "002"), "number of distorters = 1"),
-        (("--zoo", "/no/such/zoo"), "no zoo in /no/such/zoo"),
-        (("--rows-per-image", "3"), "rows-per-image = 3"),
-        (("--source", "/no/such/folder"), "/no/such/folder"),
-    ],
-)
-def test_a_wrong_option_is_one_line_and_leaves_nothing(
-    kind, zoo, photos, tmp_path, capsys, options, words
-):
-    assert make_set(kind, zoo, photos, tmp_path / "set", 5, *options) == 2
-    assert words in one_line(capsys)
-    assert not (tmp_path / "set").exists()
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (("--sequences", "1.5"), "sequences = 1.5"),
-        (("--compositions", "shift+jpeg"), "no single atom to follow a CNN distorter"),
-        (("--atoms", "jpg"), "did you mean 'jpeg'"),
-    ],
-)
-def test_a_wrong_option_of_a_mixed_set_is_one_line(zoo, photos, tmp_path, capsys, options, words):
-    assert make_set("mix", zoo, photos, tmp_path / "set", 5, *options) == 2
-    assert words in one_line(capsys)
-    assert not (tmp_path / "set").exists()
-
-
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
@@ -693,26 +658,6 @@ def test_a_distorter_takes_images_of_any_size(size, zoo, tmp_path):
         assert distort(picture, out, zoo, f"cnn:{name}") == 0
         assert cv2.imread(str(out)).shape == (*size, 3)
         assert not np.array_equal(cv2.imread(str(out)), cv2.imread(str(picture)))
-
-
-@pytest.mark.parametrize(
-    ("step", "words"),
-    [
-        ("cnn:03", "unknown CNN distorter '03'; did you mean '003'"),
-        ("cnn:", "unknown CNN distorter ''"),
-        ("cnn", "unknown distortion 'cnn'"),
-        ("cnn:001:sigma=2", "cnn:001 has no parameter 'sigma'; it has strength"),
-        ("cnn:001:strength=1.5", "cnn:001:strength = 1.5"),
-        ("cnn:001:severity=2", "cnn:001:severity = 2"),
-        ("cnn:001:seed=-1", "cnn:001:seed = -1"),
-        ("cnn:001:", "nothing after the colon"),
-        ("cnn:001+jpeg", "--with cnn:001 --with jpeg"),
-    ],
-)
-def test_a_wrong_distorter_is_one_line(picture, zoo, tmp_path, capsys, step, words):
-    assert distort(picture, tmp_path / "out.png", zoo, step) == 2
-    assert words in one_line(capsys)
-    assert not (tmp_path / "out.png").exists()
 
 
 def test_a_zoo_is_opened_only_for_distorters(picture, tmp_path, capsys):

@@ -208,23 +208,6 @@ def test_an_incomplete_dataset_is_not_exported(copy, tmp_path, capsys):
     assert "part-00001.parquet is missing" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (("--format", "bapps", "--upscale", "100"), "upscale = 100"),
-        (("--format", "bapps", "--name", "../up"), "name = '../up'"),
-        (("--format", "recipe", "--upscale", "256"), "goes with --format bapps"),
-    ],
-)
-def test_wrong_export_options_are_one_line(dataset, tmp_path, capsys, options, words):
-    out = tmp_path / "out"
-    assert main(["export", str(dataset), "--out", str(out), *options]) == 2
-    err = capsys.readouterr().err
-    assert words in err
-    assert len(err.splitlines()) == 1
-    assert not out.exists()
-
-
 def test_the_description_names_units_and_versions(dataset):
     info = json.loads((dataset / "dataset.json").read_text())
     assert info["units"]["gaussian_blur.sigma"] == "px"

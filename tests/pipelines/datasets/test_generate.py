@@ -5,7 +5,6 @@ import sys
 
 import cv2
 import numpy as np
-import pytest
 
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import iter_triplets
@@ -124,44 +123,6 @@ def test_a_users_distortion_joins_in_and_is_named_with_its_version(photos, tmp_p
     assert {row["distortion0"] for row in rows} == {"fade", "fade+jpeg"}
     assert {row["steps0"][0]["version"] for row in rows} == {3}
     assert open_dataset(tmp_path / "set1").info.distortions == {"fade": 3, "jpeg": 1}
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (("--n", "0"), "n = 0"),
-        (("--n", "-5"), "n = -5"),
-        (("--n", "many"), "invalid int value"),
-        (("--shard-size", "0"), "shard-size = 0"),
-        (("--workers", "0"), "workers = 0"),
-        (("--seed", "-1"), "seed = -1"),
-        (("--atoms", "gausian_blur"), "did you mean 'gaussian_blur'"),
-        (("--families", "noises"), "did you mean 'noise'"),
-        (("--severity", "0.9", "0.1"), "severity = 0.9 0.1"),
-        (("--scale-range", "0", "1"), "scale-range"),
-        (("--min-contrast", "2"), "min-contrast = 2"),
-        (("--singles", "1.5"), "singles = 1.5"),
-        (("--rows-per-image", "3"), "rows-per-image = 3"),
-        (("--plugin", "nowhere.py"), "nowhere.py"),
-        (("--split", "test"), "invalid choice"),
-        (("--val-fraction", "2", "--split", "val"), "val-fraction"),
-        (("--source", "/no/such/folder"), "/no/such/folder"),
-        (("--colour", "red"), "--colour"),
-    ],
-)
-def test_a_wrong_option_is_one_line_and_leaves_nothing(photos, tmp_path, capsys, options, words):
-    out = tmp_path / "set"
-    if "--source" in options:
-        photos = options[1]
-    try:
-        code = make(photos, out, 5, *options)
-    except SystemExit as stopped:  # argparse ends the program itself
-        code = stopped.code
-    err = capsys.readouterr().err
-    assert code == 2
-    assert words in err
-    assert len(err.splitlines()) == 1
-    assert not out.exists()
 
 
 def test_the_traditional_pipeline_needs_no_torch(photos, tmp_path):

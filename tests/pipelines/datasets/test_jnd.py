@@ -559,51 +559,6 @@ def test_partial_judgements_are_refused(copy, tmp_path, capsys):
 # Bad input
 
 
-@pytest.mark.parametrize(
-    ("family", "options", "words"),
-    [
-        (
-            "traditional",
-            ("--zoo", "x"),
-            "zoo is for cnn, mix or jnd-cnn, and this is",
-        ),
-        ("traditional", ("--distorters", "001"), "distorters is for cnn, mix or jnd-cnn"),
-        ("cnn", ("--atoms", "jpeg"), "atoms is for traditional, mix or jnd-traditional, and this"),
-        ("cnn", ("--families", "noise"), "families is for traditional"),
-        ("cnn", ("--compositions", "pink+jpeg"), "compositions is for"),
-        ("cnn", ("--singles", "0"), "singles is for"),
-        ("cnn", ("--plugin", "mine.py"), "plugin is for"),
-        ("traditional", ("--severity", "0.4", "0.1"), "severity = 0.4 0.1"),
-        ("cnn", ("--severity", "0", "2"), "severity = 0 2"),
-        ("traditional", ("--atoms", "jpg"), "did you mean 'jpeg'"),
-        ("cnn", ("--distorters", "01"), "did you mean '001'"),
-        ("cnn", ("--zoo", "/no/such/zoo"), "no zoo in /no/such/zoo"),
-        ("traditional", ("--n", "0"), "n = 0"),
-    ],
-)
-def test_a_wrong_option_is_one_line_and_leaves_nothing(
-    family, options, words, zoo, photos, tmp_path, capsys
-):
-    assert make_pairs(family, zoo, photos, tmp_path / "set", 5, *options) == 2
-    assert words in one_line(capsys)
-    assert not (tmp_path / "set").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("--n", "5"), "--family"),
-        (("--family", "traditional"), "--n"),
-        (("--family", "mix", "--n", "5"), "invalid choice: 'mix'"),
-    ],
-)
-def test_family_and_number_are_asked_for(arguments, words, capsys):
-    with pytest.raises(SystemExit) as caught:
-        main(["jnd", *arguments])
-    assert caught.value.code == 2
-    assert words in one_line(capsys)
-
-
 def test_traditional_pairs_need_no_torch(photos, tmp_path):
     program = (
         "import sys; sys.modules['torch'] = None; from bapps_gen.cli import main; sys.exit(main())"

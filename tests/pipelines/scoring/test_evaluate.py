@@ -239,22 +239,6 @@ def test_rows_without_judgment_are_left_out_and_counted(tmp_path, capsys):
     assert "2 judged rows; 2 rows without judgment left out" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (("--resamples", "3"), "resamples = 3"),
-        (("--seed", "-1"), "seed = -1"),
-        (("--metric", "vgg"), "unknown metric 'vgg'"),
-    ],
-)
-def test_a_bad_option_is_one_line(tmp_path, capsys, options, said):
-    folder = make_2afc(tmp_path / "2afc" / "val" / "cnn", [0.5])
-    assert main(["evaluate", str(folder), *options]) == 2
-    err = capsys.readouterr().err
-    assert said in err
-    assert len(err.splitlines()) == 1
-
-
 def test_bilinear_goes_with_the_original_layout(tmp_path, dataset: Path, capsys):
     assert main(["evaluate", str(dataset), "--bilinear"]) == 2
     assert "original layout only" in capsys.readouterr().err

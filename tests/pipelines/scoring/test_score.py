@@ -195,26 +195,6 @@ def test_a_set_without_distances_is_told_with_the_command_to_run(dataset):
         read_scores(open_dataset(dataset), "fsimc")
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (("--metric", "lpip-alex"), "did you mean 'lpips-alex'"),
-        (("--metric", ","), "names no metric"),
-        (("--metric", "lpips-alex", "--device", "tpu9"), "device 'tpu9'"),
-        (("--metric", "lpips-alex", "--dtype", "float8"), "unknown dtype 'float8'"),
-        (("--metric", "ssim", "--weights", "x.pth"), "names? 0|name 0"),
-        (("--metric", "lpips-alex", "--weights", "/no/such.pth"), "/no/such.pth"),
-        (("--workers", "0"), "workers = 0"),
-    ],
-)
-def test_a_bad_option_is_one_line(dataset, capsys, options, said):
-    assert main(["score", str(dataset), "--quiet", *options]) == 2
-    err = capsys.readouterr().err
-    assert len(err.splitlines()) == 1
-    assert __import__("re").search(said, err), err
-    assert not (dataset / "scores" / "ssim").exists()
-
-
 def test_a_recipe_has_no_pictures_to_score(dataset, tmp_path, capsys):
     recipe = tmp_path / "recipe"
     command = ["export", str(dataset), "--format", "recipe", "--out", str(recipe), "--quiet"]

@@ -422,37 +422,6 @@ def test_the_command_exits_with_1_when_a_distorter_failed_and_keeps_the_others(
     assert open_zoo(out).ids == ("good",)
 
 
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        (("--only", "999"), "unknown distorter '999'"),
-        (("--preset", "quik"), "did you mean 'quick'"),
-        (("--specs", "none.toml"), "none.toml"),
-        (("--seed", "-3"), "seed = -3"),
-        (("--workers", "0"), "workers = 0"),
-        (("--source", "nowhere"), "nowhere"),
-    ],
-)
-def test_a_mistake_exits_with_2_and_one_line(
-    more: tuple[str, ...],
-    words: str,
-    photographs: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main(command(tmp_path / "zoo", photographs, *more)) == 2
-    err = capsys.readouterr().err
-    assert words in err
-    assert err.count("\n") == 1
-
-
-def test_a_zoo_that_is_not_there_exits_with_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["distorters", "--zoo", str(tmp_path)]) == 2
-    assert "no zoo in" in capsys.readouterr().err
-
-
 @pytest.mark.slow
 def test_a_zoo_killed_at_random_moments_ends_with_the_same_files(
     photographs: Path, tmp_path: Path

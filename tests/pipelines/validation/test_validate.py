@@ -281,25 +281,6 @@ def test_imported_sets_and_pairs_are_validated_too(tmp_path):
     assert "pairs" in (tmp_path / "r.html").read_text()
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (("--max-invisible", "2"), "max-invisible = 2"),
-        (("--invisible", "-1"), "invisible = -1"),
-        (("--extremes", "0"), "extremes = 0"),
-        (("--max-ks", "0.1"), "add --against"),
-        (("--out", "/no/such/folder/r.html"), "/no/such/folder does not exist"),
-        (("--against", "/no/such/set"), "/no/such/set is not a dataset"),
-    ],
-)
-def test_a_bad_option_is_one_line_before_any_work(dataset, capsys, options, said):
-    assert main(["validate", str(dataset), *options]) == 2
-    err = capsys.readouterr().err
-    assert said in err
-    assert len(err.splitlines()) == 1
-    assert not (dataset / "scores" / "lpips-alex").exists()
-
-
 def test_the_report_is_one_file_without_scripts_or_addresses(sets, tmp_path):
     run_validate(sets[0], tmp_path, "--quiet", "--against", str(sets[1]))
     page = (tmp_path / "r.html").read_text()

@@ -450,34 +450,6 @@ def test_without_torch_it_says_so(healthy, monkeypatch, capsys):
     assert "CNN distorters need torch, which is not installed" in one_line(capsys)
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (("ZOO", "--patches", "7"), "patches = 7"),
-        (("ZOO", "--patches", "5000"), "patches = 5000"),
-        (("ZOO", "--seed", "-1"), "seed = -1"),
-        (("ZOO", "--sheet", "z.gif"), "z.gif"),
-        (("ZOO", "--out", "/no/such/folder/z.html"), "/no/such/folder does not exist"),
-        (("ZOO", "--source", "/no/such/photos"), "/no/such/photos"),
-        (("ZOO", "--against", "x"), "--against applies to datasets"),
-        (("ZOO", "--max-flat", "0.1"), "--max-flat applies to datasets"),
-        (("ZOO", "--extremes", "3"), "--extremes applies to datasets"),
-        (("ZOO", "--zoo"), "two things to validate"),
-        (("--zoo", "/no/such/zoo"), "no zoo in /no/such/zoo"),
-        ((), "nothing to validate"),
-        (("/no/such/set",), "/no/such/set is not a dataset"),
-        (("/no/such/set", "--seed", "0"), "--seed applies to zoos"),
-        (("/no/such/set", "--sheet", "z.png"), "--sheet applies to zoos"),
-    ],
-)
-def test_a_bad_option_is_one_line_before_any_work(healthy, tmp_path, capsys, options, said):
-    words = [str(healthy) if word == "ZOO" else word for word in options]
-    out = () if "--out" in options else ("--out", str(tmp_path / "z.html"))
-    assert main(["validate", *words, *out]) == 2
-    assert said in one_line(capsys)
-    assert not (tmp_path / "z.html").exists()
-
-
 def test_unreadable_photos_are_named_and_flat_ones_refused(healthy, tmp_path, capsys):
     folder = tmp_path / "photos"
     save_photo(folder / "a.png", photo(1))
