@@ -10,8 +10,6 @@ import pyarrow.parquet as pq
 from bapps_gen.cli import main
 from bapps_gen.imaging.encode import decode_png, encode_png
 from bapps_gen.manifests.dataset import open_dataset
-from bapps_gen.pipelines.datasets.kinds import KINDS
-from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.rows import renderer
 from support.datasets import contents, one_line
 from support.subjects import COUNTED, DATASETS, REPLAYED, ROWS, over
@@ -34,11 +32,6 @@ def change(folder: Path, shard: int, column: str, index: int, value: object) -> 
 
 def stored(folder: Path, column: str, index: int) -> object:
     return pq.read_table(folder / "data" / "part-00001.parquet").column(column)[index].as_py()
-
-
-def test_every_kind_of_dataset_is_in_the_table():
-    names = {subject.name for subject in DATASETS}
-    assert set(KINDS) - set(TASKS) <= names  # tasks differ in their scales alone
 
 
 @over(COUNTED)

@@ -1,6 +1,6 @@
 """Everything that a command makes in a folder, as a table: what tests of life cycles run over.
 
-A kind of dataset that is added to the package gets a line here, and with it all their properties.
+Kinds of datasets are those of the package's own table, so that one that is added there is tested.
 """
 
 from __future__ import annotations
@@ -17,9 +17,13 @@ from typing import Any
 import pytest
 
 from bapps_gen.cli import main
+from bapps_gen.pipelines.datasets.kinds import KINDS, Kind
+from bapps_gen.pipelines.real.tasks import TASKS
 
 ROWS = 70
 SHARD_ROWS = 30
+SLOW = ("frameinterp", "deblur")
+"""Kinds that differ from others that are tested in the scales that they are drawn at alone."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +116,16 @@ def visible(out: Path) -> list[Path]:
     return [path for path in paths if not any(p[0] == "." for p in path.relative_to(out).parts)]
 
 
-def _set(name: str, *command: str, zoo: bool = False) -> Subject:
+def _set(kind: Kind) -> Subject:
+    """A kind of dataset that is made of photos."""
+    command = ["jnd", "--family", kind.name.removeprefix("jnd-")]
+    command = command if kind.task == "jnd" else [kind.name]
+
     def zoo_of(inputs: Inputs) -> list[object]:
-        return ["--zoo", inputs.zoo] if zoo else []
+        return ["--zoo", inputs.zoo] if "zoo" in kind.options else []
 
     return Subject(
-        name,
+        kind.name,
         lambda inputs: [*command, *_COUNT, "--source", inputs.photos, *zoo_of(inputs)],
         others=(*_OTHERS, (("--scale-range", "0.5", "1"), "scale")),
         counted=True,
@@ -146,13 +154,7 @@ _COUNT = ("--n", ROWS, "--shard-size", SHARD_ROWS)
 _OTHERS = ((("--seed", "5"), "seed"), (("--shard-size", "31"), "--shard-size 30"))
 
 DATASETS = (
-    _set("traditional", "traditional"),
-    _set("cnn", "cnn", zoo=True),
-    _set("mix", "mix", zoo=True),
-    _set("jnd-traditional", "jnd", "--family", "traditional"),
-    _set("jnd-cnn", "jnd", "--family", "cnn", zoo=True),
-    _real("superres"),
-    _real("color"),
+    *(_real(kind.name) if kind.name in TASKS else _set(kind) for kind in KINDS.values()),
     *(
         Subject(
             f"imported-{task}",
@@ -206,7 +208,7 @@ ZOO = Subject(
     pieces=("*.safetensors",),
     lost="tiny.safetensors",
     kept="other.safetensors",
-    others=((("--seed", "1"), "trained otherwise"), (("--images", "176"), "length")),
+    others=((("--seed", "1"), "seed"), (("--images", "176"), "length")),
     limit=6000,
     forks=False,
 )
@@ -227,15 +229,15 @@ REPLAYED = tuple(subject for subject in DATASETS if subject.replay)
 
 def over(subjects: Iterable[Subject], quick: Iterable[str] | None = None) -> Any:
     """Runs a test over subjects; those that are not named as quick, if any are, are slow."""
+
+    def is_slow(name: str) -> bool:
+        return name in SLOW if quick is None else name not in quick
+
     return pytest.mark.parametrize(
         "subject",
         [
-            pytest.param(
-                subject,
-                id=subject.name,
-                marks=() if quick is None or subject.name in quick else pytest.mark.slow,
-            )
-            for subject in subjects
+            pytest.param(subject, id=name, marks=pytest.mark.slow if is_slow(name) else ())
+            for name, subject in ((subject.name, subject) for subject in subjects)
         ],
     )
 
