@@ -112,7 +112,7 @@ def make_benchmark(
     differ in severity alone. The same call goes on after an interruption.
 
     Args:
-        out: folder of the benchmark, to make or to go on with.
+        out: folder of the benchmark, to create or resume.
         source: photos: folders of images, images, Parquet files or tar shards, or their URLs; ()
             for the color photographs that come with scikit-image.
         seed: 0 to 2^63 - 1.

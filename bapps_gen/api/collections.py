@@ -109,7 +109,7 @@ def make_collection(
     larger `scale` it adds rows. A set that cannot be made stops no other.
 
     Args:
-        out: folder of the collection, to make or to go on with.
+        out: folder of the collection, to create or resume.
         preset: "bapps" has every set of the paper's table 3 with its counts.
         spec: TOML file that describes a collection, in place of the preset.
         scale: factor on every count, above 0; counts are rounded, and at least 1.

@@ -81,7 +81,8 @@ def distort(
             their units ("gaussian_blur:sigma=2"), or with a severity from 0 to 1 that draws them
             ("ghosting:severity=0.5"; 0 changes nothing, 0.2 is just noticeable, 1 is strong).
             CNN distorters are "cnn:017", or "cnn:017:strength=0.5".
-        seed: of noise and draws, 0 to 2^63 - 1. Step k of image i has seed + i·len(steps) + k.
+        seed: of noise and random parameters, 0 to 2^63 - 1. Step k of image i
+            has seed + i·len(steps) + k.
         plugins: Python files with distortions of your own, or names of installed entry points.
         zoo: folder of the CNN distorters, or the open zoo; None for the one that comes with this
             package.

@@ -79,7 +79,7 @@ def make_dataset(
             "superres", "frameinterp", "deblur" or "color"; of JND pairs: "jnd-traditional" or
             "jnd-cnn".
         rows: how many triplets or pairs, 1 or more.
-        out: folder of the dataset, to make or to go on with, or its URL.
+        out: folder of the dataset, to create or resume, or its URL.
         source: photos: folders of images, images, Parquet files or tar shards, or their URLs; ()
             for the color photographs that come with scikit-image.
         split: "train" or "val" takes that part of the photos, by their content; None all.
@@ -159,11 +159,11 @@ def replay(
 
     Args:
         recipe: folder or URL of a recipe or dataset, or one that is open.
-        out: folder of the dataset, to make or to go on with, or its URL.
+        out: folder of the dataset, to create or resume, or its URL.
         source: where the photos are now; () for where the recipe says they were.
         outputs: where the outputs of algorithms are now, in a set from real algorithms.
         zoo: folder of the CNN distorters; None for where the recipe says it was.
-        allow_different: take pixels that differ from the recipe's hashes, as they may under other
+        allow_different: accept pixels that differ from the recipe's hashes, as they may under other
             versions of the libraries.
         workers: parallel worker processes, None for all cores, or a `RayCluster`.
         progress: True for a bar, or a function of (rows done, rows in all).

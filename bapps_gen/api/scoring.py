@@ -105,7 +105,7 @@ def evaluate(
 
     Args:
         dataset: a judged dataset, its folder or URL, a set in the original folder layout, or a
-            folder above several of these.
+            folder that contains several of these.
         metrics: names of metrics; see `list_metrics`.
         resamples: of the bootstrap for the 95 % intervals, 10 to 100,000.
         seed: of the bootstrap.

@@ -50,7 +50,7 @@ def train_distorters(
     What is finished is kept: the same call goes on after an interruption.
 
     Args:
-        out: folder of the zoo, to make or to go on with.
+        out: folder of the zoo, to create or resume.
         source: photos: folders of images, images, Parquet files or tar shards, or their URLs; ()
             for the color photographs that come with scikit-image.
         only: ids, and ranges of ids such as "010-020"; all where none is given.

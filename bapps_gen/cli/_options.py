@@ -135,8 +135,7 @@ def add_out(parser: argparse._ActionsContainer, default: str = "triplets") -> No
         type=location_of,
         default=Path(default),
         metavar="DIR",
-        help="folder to make or to go on with, or a URL such as s3://bucket/set "
-        "(default: %(default)s)",
+        help="folder to create or resume, or a URL such as s3://bucket/set (default: %(default)s)",
     )
 
 
@@ -146,20 +145,20 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=int,
         metavar="W",
-        help="processes that work side by side (default: all cores, of the cluster with Ray)",
+        help="parallel worker processes (default: all cores, of the cluster with Ray)",
     )
     parser.add_argument(
         "--engine",
         choices=("local", "ray"),
         default="local",
-        help="where they work: on this machine, or on a Ray cluster that it is part of "
+        help="where workers run: on this machine, or on a Ray cluster that it is part of "
         "(default: %(default)s)",
     )
     parser.add_argument(
         "--address",
         metavar="HOST:PORT",
-        help="head of the Ray cluster, auto for the one of this machine, local for a new one on "
-        "it (default: that in RAY_ADDRESS, auto, or else local)",
+        help="head of the Ray cluster; auto for the cluster of this machine, local for a new one "
+        "on it (default: RAY_ADDRESS where it is set, otherwise auto or local)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 

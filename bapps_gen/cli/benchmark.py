@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=local_path,
         default=Path("benchmark"),
         metavar="DIR",
-        help="folder to make or to go on with (default: %(default)s)",
+        help="folder to create or resume (default: %(default)s)",
     )
     add_source(parser, "the color photographs that come with scikit-image")
     add_options(parser, BenchmarkRequest, "seed")
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pictures = parser.add_argument_group("pictures (default: whole images)")
     add_options(pictures, BenchmarkRequest, "max_side", "patches", "scale_range", "min_contrast")
     choice = parser.add_argument_group(
-        "distortions (default: the 20 atoms; what is given here is made, and nothing else)"
+        "distortions (default: the 20 atoms; given here, these and no others)"
     )
     add_options(
         choice,

@@ -59,14 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=local_path,
         default=Path("bapps"),
         metavar="DIR",
-        help="folder to make or to go on with (default: %(default)s)",
+        help="folder to create or resume (default: %(default)s)",
     )
     photos = parser.add_argument_group("photos")
     add_options(photos, CollectionRequest, "train", "val", "source", "val_fraction")
     photos.add_argument(
         "--allow-shared-photos",
         action="store_true",
-        help="let the same photo stand in train and in val",
+        help="allow the same photo in train and in val",
     )
     real = parser.add_argument_group("sets from real algorithms (left out by default)")
     real.add_argument(
@@ -81,13 +81,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--real-demo",
         action="store_true",
         help="for those not given, make ground truth and outputs from the val photos with "
-        "algorithms that libraries carry, in the folder of --out with '-demo' behind it",
+        "algorithms of OpenCV, SciPy and scikit-image, in a folder named after "
+        "--out with '-demo' appended",
     )
     add_options(parser, CollectionRequest, "zoo", "shard_size")
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="say what would be made, and whether it can be, and stop",
+        help="say what would be made and whether it can be made, and stop",
     )
     add_workers(parser)
 

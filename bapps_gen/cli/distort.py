@@ -29,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", type=local_path, required=True, metavar="FILE", help="picture to write"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="seed of noise and draws (default: %(default)s)"
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of noise and random parameters (default: %(default)s)",
     )
     add_plugin(parser)
     add_zoo(parser, "the one that comes with this package")

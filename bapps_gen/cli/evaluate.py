@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folder",
         type=location_of,
         metavar="DATASET",
-        help="judged dataset (or its URL), set in the original layout, or a folder above several",
+        help="judged dataset (or its URL), set in the original layout, or a folder that "
+        "contains several",
     )
     add_options(parser, EvaluationOptions, "metrics")
     parser.add_argument("--json", action="store_true", help="as JSON")

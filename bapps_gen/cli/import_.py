@@ -15,14 +15,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folder",
         type=local_path,
         metavar="FOLDER",
-        help="a set's folder, such as 2afc/val/traditional, or any folder above several",
+        help="a set's folder, such as 2afc/val/traditional, or any folder that contains several",
     )
     parser.add_argument(
         "--out",
         type=location_of,
         required=True,
         metavar="DIR",
-        help="the dataset's folder or URL; of several sets, each goes to its place below",
+        help="the dataset's folder or URL; for several sets, the folder to put them in",
     )
     parser.add_argument(
         "--shard-size",

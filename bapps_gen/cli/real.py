@@ -13,7 +13,7 @@ from bapps_gen.pipelines.real.tasks import TASKS
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = (
-        "Make triplets from the same random place of a ground-truth image and of the outputs of "
+        "Make triplets from the same random patch of a ground-truth image and of the outputs of "
         "two different algorithms. Files are matched by relative path, ignoring the extension; "
         "they must have the same size."
     )

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-different",
         action="store_true",
-        help="take pixels that differ from the recipe's hashes and count them",
+        help="accept pixels that differ from the recipe's hashes, and count them",
     )
     add_workers(parser)
 

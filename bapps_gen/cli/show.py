@@ -22,7 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="picture to write (default: %(default)s)",
     )
     parser.add_argument(
-        "--count", type=int, default=12, help="rows, spread evenly (default: %(default)s)"
+        "--count",
+        type=int,
+        default=12,
+        help="number of rows, at equal steps (default: %(default)s)",
     )
     parser.add_argument("--rows", metavar="I,J", help="these rows instead")
     parser.add_argument(

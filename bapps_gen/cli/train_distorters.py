@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=local_path,
         default=Path("zoo"),
         metavar="ZOO",
-        help="folder to make or to go on with (default: %(default)s)",
+        help="folder to create or resume (default: %(default)s)",
     )
     add_source(parser, "the color photographs that come with scikit-image")
     add_workers(parser)

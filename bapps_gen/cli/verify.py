@@ -42,8 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="LEVELS",
-        help="let pictures differ from those made again by so many levels of 255, as they may "
-        "under other versions of the libraries or on another processor (default: %(default)s)",
+        help="allow pictures to differ from the re-rendered ones by this many levels of 255, "
+        "as they may under other versions of the libraries or on another processor "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--stored-only",

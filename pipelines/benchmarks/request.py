@@ -58,9 +58,9 @@ class BenchmarkRequest:
     scale_range: tuple[float, float] | None = SCALE_RANGE.field(None)
     min_contrast: float | None = MIN_CONTRAST.field(None)
     families: tuple[str, ...] = replace(FAMILIES, help="the atoms of these families").field()
-    atoms: tuple[str, ...] = replace(ATOMS, help="these atoms; all for all").field()
+    atoms: tuple[str, ...] = replace(ATOMS, help="these atoms; 'all' for all of them").field()
     compositions: tuple[str, ...] = replace(
-        COMPOSITIONS, help="these pairs; all for all 308"
+        COMPOSITIONS, help="these compositions; 'all' for all 308"
     ).field()
     distorters: tuple[str, ...] = replace(
         DISTORTERS,

@@ -52,7 +52,7 @@ def replay(
     Works from the stored steps, not from the spec, so that any selection of rows replays.
 
     Args:
-        allow_different: take pixels that differ from the recipe's hashes, as they may under
+        allow_different: accept pixels that differ from the recipe's hashes, as they may under
             other library versions or processors, and store their own hashes.
         zoo: of `open_dataset_zoo`; None opens it where the recipe says it was, if it needs one.
 

@@ -29,8 +29,8 @@ TASKS = {
     "superres": RealTask(WHOLE, "super-resolution"),
     "frameinterp": RealTask(RESCALED, "frame interpolation"),
     "deblur": RealTask(WHOLE, "deblurring"),
-    "color": RealTask(RESCALED, "colourisation"),
+    "color": RealTask(RESCALED, "colorization"),
 }
 """By the names that the sets have in the released BAPPS. The paper (section 2.1, "Distorted image
 patches from real algorithms") rescales at random before cropping for frame interpolation, whose
-artefacts occur at different scales, and for colourisation; it names no rescaling for the others."""
+artifacts occur at different scales, and for colorization; it names no rescaling for the others."""

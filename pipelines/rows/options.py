@@ -50,7 +50,7 @@ MIN_CONTRAST = Option(
 
 ROWS_PER_IMAGE = Option(
     "integer",
-    "rows from an image before the next has its turn",
+    "rows made from an image before the next one is used",
     default=10,
     low=1,
     high=BLOCK_ROWS,

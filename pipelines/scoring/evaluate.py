@@ -62,7 +62,7 @@ def evaluate_folder(
     """Evaluate every judged set in a folder: datasets, or sets in the original layout.
 
     Args:
-        folder: a dataset, a set in the original layout, or a folder above several.
+        folder: a dataset, a set in the original layout, or a folder that contains several.
         options: metrics, bootstrap, and how pictures are read.
         metric_options: device, dtype and weights of LPIPS.
         workers: worker processes, or a Ray cluster.
