@@ -181,7 +181,7 @@ def _strength(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _matrix(result: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Median LPIPS between every two distorters in the order of likeness, dark for alike."""
+    """Median LPIPS between every two distorters in the order of likeness."""
     pairs = result["pairs"]
     if pairs is None or len(pairs["ids"]) > MAX_MATRIX:
         return None
