@@ -20,18 +20,6 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, cwd="/")
 
 
-def test_help_of_all_commands_imports_nothing_heavy():
-    program = (
-        "import sys\nfrom bapps_gen.cli import COMMANDS, main\n"
-        "for command in ([], *([name] for name, _, _ in COMMANDS)):\n"
-        "    try:\n        main([*command, '--help'])\n    except SystemExit:\n        pass\n"
-        f"print(sorted(set({HEAVY}) & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd="/")
-    assert done.stdout.splitlines()[-1] == "[]"
-    assert all(name in done.stdout for name, _, _ in COMMANDS)
-
-
 @pytest.mark.parametrize("name", [name for name, _, _ in COMMANDS])
 def test_every_command_explains_itself(name, capsys):
     with pytest.raises(SystemExit) as stopped:

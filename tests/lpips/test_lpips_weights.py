@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-import subprocess
-import sys
 import threading
 from collections import OrderedDict
 from dataclasses import replace
@@ -306,21 +304,3 @@ def test_device_auto_takes_what_there_is(triplets):
     expected = "cuda" if torch.cuda.is_available() else model.device.type
     assert model.device.type == expected
     assert model.distance(triplets[0], triplets[1]).device.type == expected
-
-
-def test_the_package_imports_without_torch_and_says_so_when_it_is_missing():
-    script = """
-import sys
-sys.modules["torch"] = None
-from bapps_gen.errors import UserError
-from bapps_gen.lpips import NETS, load_lpips
-try:
-    load_lpips(NETS[0])
-except UserError as error:
-    print(error)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.count("\n") == 1
-    assert "pip install 'bapps-gen[torch]'" in done.stdout

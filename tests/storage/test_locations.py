@@ -229,15 +229,3 @@ def test_what_backends_raise_becomes_one_line(error, kind, words):
     assert "hush" not in str(found)
     with pytest.raises(kind, match=words):
         raise found
-
-
-def test_local_work_imports_no_fsspec(photos, tmp_path):
-    program = f"""
-import sys
-from bapps_gen.cli import main
-assert main(["traditional", "--quiet", "--n", "3", "--source", {str(photos)!r}, "--workers", "1",
-             "--out", {str(tmp_path / "set")!r}]) == 0
-assert main(["info", {str(tmp_path / "set")!r}]) == 0
-assert "fsspec" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, cwd="/")

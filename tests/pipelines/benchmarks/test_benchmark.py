@@ -7,8 +7,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -600,14 +598,3 @@ def test_another_version_of_an_atom_is_refused():
     )
     with pytest.raises(UserError, match="jpeg is version 1 here"):
         BenchmarkPlanner(spec, REGISTRY)
-
-
-def test_benchmarks_need_no_torch(photos, tmp_path):
-    program = (
-        "import sys; sys.modules['torch'] = None; from bapps_gen.cli import main; sys.exit(main())"
-    )
-    call = ["benchmark", "--source", str(photos), "--out", str(tmp_path / "out"), *FEW]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *call], capture_output=True, text=True, cwd="/"
-    )
-    assert done.returncode == 0, done.stderr

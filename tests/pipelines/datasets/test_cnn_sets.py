@@ -6,8 +6,6 @@ import hashlib
 import json
 import pickle
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -546,30 +544,6 @@ def test_an_unknown_distorter_in_a_recipe_is_one_line(copy, photos, tmp_path, ca
     given = ["--source", str(photos), "--workers", "1", "--out", str(tmp_path / "again")]
     assert main(["replay", str(copy), "--quiet", *given]) == 2
     assert "unknown distortion 'cnn:01'; did you mean 'cnn:001'" in one_line(capsys)
-
-
-def without_torch(*arguments: str) -> subprocess.CompletedProcess:
-    program = (
-        "import sys; sys.modules['torch'] = None; from bapps_gen.cli import main; sys.exit(main())"
-    )
-    command = [sys.executable, "-c", program, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd="/")
-
-
-def test_without_torch_stored_pictures_are_checked_and_the_rest_is_one_line(
-    sets, zoo, photos, tmp_path
-):
-    done = without_torch("verify", str(sets["mix"]), "--stored-only", "--workers", "1")
-    assert done.returncode == 0, done.stderr
-    out = str(tmp_path / "set")
-    for arguments in (
-        ("cnn", "--n", "5", "--zoo", str(zoo), "--source", str(photos), "--out", out),
-        ("verify", str(sets["mix"])),
-    ):
-        done = without_torch(*arguments)
-        assert done.returncode == 2
-        assert "torch, which is not installed" in done.stderr
-        assert len(done.stderr.splitlines()) == 1
 
 
 # Bad input

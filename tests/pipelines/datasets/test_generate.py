@@ -1,8 +1,5 @@
 """Datasets: the same rows whatever the workers, the shards and the interruptions."""
 
-import subprocess
-import sys
-
 import cv2
 import numpy as np
 
@@ -123,23 +120,3 @@ def test_a_users_distortion_joins_in_and_is_named_with_its_version(photos, tmp_p
     assert {row["distortion0"] for row in rows} == {"fade", "fade+jpeg"}
     assert {row["steps0"][0]["version"] for row in rows} == {3}
     assert open_dataset(tmp_path / "set1").info.distortions == {"fade": 3, "jpeg": 1}
-
-
-def test_the_traditional_pipeline_needs_no_torch(photos, tmp_path):
-    program = (
-        "import sys; sys.modules['torch'] = None; from bapps_gen.cli import main; sys.exit(main())"
-    )
-    out = tmp_path / "set"
-    calls = [
-        ["traditional", "--n", "20", "--source", str(photos), "--out", str(out)],
-        ["show", str(out), "-o", str(tmp_path / "sheet.png")],
-        ["info", str(out)],
-        ["verify", str(out)],
-        ["export", str(out), "--format", "bapps", "--out", str(tmp_path / "folders")],
-        ["distortions"],
-    ]
-    for call in calls:
-        done = subprocess.run(
-            [sys.executable, "-c", program, *call], capture_output=True, text=True, cwd="/"
-        )
-        assert done.returncode == 0, done.stderr

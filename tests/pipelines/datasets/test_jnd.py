@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -557,15 +555,3 @@ def test_partial_judgements_are_refused(copy, tmp_path, capsys):
 
 
 # Bad input
-
-
-def test_traditional_pairs_need_no_torch(photos, tmp_path):
-    program = (
-        "import sys; sys.modules['torch'] = None; from bapps_gen.cli import main; sys.exit(main())"
-    )
-    out = str(tmp_path / "set")
-    command = ["jnd", "--family", "traditional", "--n", "5", "--source", str(photos), "--out", out]
-    for arguments in (command, ["verify", out]):
-        given = [sys.executable, "-c", program, *arguments, "--workers", "1"]
-        done = subprocess.run(given, capture_output=True, text=True, cwd="/")
-        assert done.returncode == 0, done.stderr

@@ -494,16 +494,6 @@ def test_no_roots_means_the_photographs_of_scikit_image() -> None:
     assert "\n" not in BUILTIN_NOTE
 
 
-def test_the_photographs_are_found_without_importing_scikit_image_or_torch() -> None:
-    code = (
-        "import sys; from bapps_gen.pipelines.sources.source import open_source; "
-        "open_source([]).load(0); "
-        "print([name for name in ('skimage', 'torch') if name in sys.modules])"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-    assert run.stdout.strip() == b"[]"
-
-
 def test_missing_photographs_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "BUILTIN_IMAGES", ("nobody.png",))
     with pytest.raises(SourceError, match="give photos of your own with --source"):
