@@ -194,7 +194,7 @@ def set_state(folder: Location) -> tuple[int, int, str | None]:
         info = read_info(folder)
     except BappsGenError:
         return 0, 0, None
-    faults = Dataset(folder, info).faults()
+    faults = Dataset(folder, info).problems()
     rows = size = 0
     for shard in range(info.shards):
         if shard not in faults:

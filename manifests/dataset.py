@@ -55,7 +55,7 @@ class DatasetInfo:
         source_roots: where the images were, absolute paths and URLs; none for the built-in ones.
         source_digest: digest over names and contents of the images.
         source_images: (name, SHA-256) of every image, in the order that plans refer to.
-        source_failures: reasons by name of images found unusable so far.
+        source_failures: reasons by name of unusable images so far.
         zoo: absolute path of the CNN distorters' folder; None for the shipped ones, or where there
             are none. `spec` has their digests.
         patches: "ref", "p0", "p1" in a set of triplets; "ref", "p0" in one of JND pairs.
@@ -91,7 +91,7 @@ class DatasetInfo:
 
     @property
     def unit(self) -> str:
-        """What a row is, for people: "triplets" or "pairs"."""
+        """What rows are: "triplets" or "pairs"."""
         return "triplets" if tuple(self.patches) == PATCHES else "pairs"
 
     def shard_range(self, shard: int) -> tuple[int, int]:
@@ -188,8 +188,8 @@ def write_shard(
         )
 
 
-def shard_faults(folder: Location, info: DatasetInfo) -> Iterator[tuple[int, str]]:
-    """Every shard with something wrong, in order, with what it is; see `shard_fault`.
+def shard_problems(folder: Location, info: DatasetInfo) -> Iterator[tuple[int, str]]:
+    """Every shard with something wrong, in order, with what it is; see `shard_problem`.
 
     At a URL that takes one listing and one request for each shard that is there.
     """
@@ -198,24 +198,24 @@ def shard_faults(folder: Location, info: DatasetInfo) -> Iterator[tuple[int, str
     if remote:
         paths = {path.name: path for path in (folder / DATA_FOLDER).iterdir()}
 
-    def fault(shard: int) -> str | None:
+    def problem(shard: int) -> str | None:
         path = shard_path(folder, shard)
         if remote and path.name not in paths:
             return "missing"
-        return _file_fault(paths.get(path.name, path), info, shard)
+        return _file_problem(paths.get(path.name, path), info, shard)
 
     shards = range(info.shards)
-    for shard, found in zip(shards, map_remote(fault, shards, remote), strict=True):
-        if found is not None:
-            yield shard, found
+    for shard, text in zip(shards, map_remote(problem, shards, remote), strict=True):
+        if text is not None:
+            yield shard, text
 
 
-def shard_fault(folder: Location, info: DatasetInfo, shard: int) -> str | None:
+def shard_problem(folder: Location, info: DatasetInfo, shard: int) -> str | None:
     """Why a shard is not one of this dataset, from its footer, or None where it is whole."""
-    return _file_fault(shard_path(folder, shard), info, shard)
+    return _file_problem(shard_path(folder, shard), info, shard)
 
 
-def _file_fault(path: Location, info: DatasetInfo, shard: int) -> str | None:
+def _file_problem(path: Location, info: DatasetInfo, shard: int) -> str | None:
     try:
         with open_parquet(path) as file:
             metadata, schema = file.metadata, file.schema_arrow
@@ -243,21 +243,21 @@ class Dataset:
     folder: Location
     info: DatasetInfo
 
-    def faults(self) -> dict[int, str]:
+    def problems(self) -> dict[int, str]:
         """What is wrong with the shards, by shard: "missing", "damaged (…)" and so on."""
-        return dict(shard_faults(self.folder, self.info))
+        return dict(shard_problems(self.folder, self.info))
 
     def _shards(self) -> range:
         return range(self.info.shards)
 
     def require_whole(self) -> None:
         """Raise WorkError unless every shard is there and whole."""
-        faults = self.faults()
-        if not faults:
+        problems = self.problems()
+        if not problems:
             return
-        shard, fault = next(iter(faults.items()))
-        more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
-        raise WorkError(f"{shard_path(self.folder, shard)} is {fault}{more}; {_REFILL}")
+        shard, problem = next(iter(problems.items()))
+        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise WorkError(f"{shard_path(self.folder, shard)} is {problem}{more}; {_REFILL}")
 
     def read_rows(self, shard: int) -> list[ManifestRow]:
         """The rows of one shard without their pictures."""

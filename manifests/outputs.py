@@ -1,7 +1,7 @@
-"""The files that a set from real algorithms was cut from: `outputs.parquet`, beside the shards.
+"""The files that a set from real algorithms was cut from: `outputs.parquet`, next to `data/`.
 
 One row for each output, one row group for each algorithm, in the order of the dataset's images.
-With it any output is found again by content, and one that has changed is named.
+With it any output is recognized by content, and one that has changed is named.
 """
 
 from __future__ import annotations

@@ -115,8 +115,8 @@ def manifest_schema(
 
 def schema_metadata(schema: pa.Schema) -> dict[str, Any]:
     """This package's own entries in a shard's metadata; empty where it has none."""
-    found = (schema.metadata or {}).get(b"bapps_gen")
-    return dict(json.loads(found)) if found else {}
+    stored = (schema.metadata or {}).get(b"bapps_gen")
+    return dict(json.loads(stored)) if stored else {}
 
 
 def _steps_array(sides: Sequence[tuple[Step, ...]]) -> pa.Array:
@@ -195,10 +195,10 @@ def rows_table(
         ids = [distortion_id(row.steps[side]) for row in rows]
         columns[f"distortion{side}"] = pa.array(ids, pa.string())
         columns[f"steps{side}"] = _steps_array([row.steps[side] for row in rows])
-    for place, name in enumerate(patches):
-        columns[f"{name}_hash"] = pa.array([row.hashes[place] for row in rows], pa.string())
+    for index, name in enumerate(patches):
+        columns[f"{name}_hash"] = pa.array([row.hashes[index] for row in rows], pa.string())
         if pngs is not None:
-            columns[name] = _images_array(rows, name, [files[place] for files in pngs])
+            columns[name] = _images_array(rows, name, [files[index] for files in pngs])
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 

@@ -286,7 +286,8 @@ def import_original(
         >>> dataset.info.kind, round(dataset[0].judge, 2)
         ('2afc-traditional', 0.8)
     """
-    from bapps_gen.pipelines.datasets.original import files_digest, find_sets, import_set
+    from bapps_gen.pipelines.datasets.import_set import files_digest, import_set
+    from bapps_gen.pipelines.datasets.original import find_sets
     from bapps_gen.pipelines.rows.options import SHARD_SIZE
 
     SHARD_SIZE.check("shard_size", shard_size)

@@ -12,7 +12,7 @@ from bapps_gen.storage.locations import Location
 def over_sets(folder: Location, work: Callable[[Location], int]) -> int:
     """Do some work on a dataset, or on every set of a collection of which something was made.
 
-    An error in one set of a collection is told and stops no other.
+    An error in one set of a collection is reported and stops no other.
 
     Args:
         work: gives the exit code of a dataset's folder.
@@ -42,10 +42,10 @@ def over_sets(folder: Location, work: Callable[[Location], int]) -> int:
 
 def by_reason(reasons: Mapping[str, str]) -> dict[str, str]:
     """Sets by the reason that they share, joined by commas."""
-    found: dict[str, str] = {}
+    joined: dict[str, str] = {}
     for path, reason in reasons.items():
-        found[reason] = f"{found[reason]}, {path}" if reason in found else path
-    return found
+        joined[reason] = f"{joined[reason]}, {path}" if reason in joined else path
+    return joined
 
 
 def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
@@ -56,12 +56,12 @@ def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
 def table_text(
     head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()
 ) -> str:
-    """A table in columns; those in `right`, by place, are set flush right."""
+    """A table in columns; those in `right`, by index, are aligned right."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     return "\n".join(
         "  ".join(
-            cell.rjust(width) if place in right else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in (head, *rows)
     )

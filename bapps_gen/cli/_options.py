@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bapps_gen.checks import Option, flag_of, options_of
 from bapps_gen.errors import UserError
+from bapps_gen.pipelines.rows.options import PLUGINS, ZOO
 from bapps_gen.storage.locations import Location, local_path, location_of
 
 if TYPE_CHECKING:
@@ -121,11 +122,11 @@ def add_source(parser: argparse._ActionsContainer, fallback: str) -> None:
 
 def add_dataset(
     parser: argparse.ArgumentParser,
-    told: str = "folder or URL of a dataset",
+    help: str = "folder or URL of a dataset",
     nargs: str | None = None,
 ) -> None:
     """Add the dataset that a command reads."""
-    parser.add_argument("dataset", type=location_of, nargs=nargs, metavar="DATASET", help=told)
+    parser.add_argument("dataset", type=location_of, nargs=nargs, metavar="DATASET", help=help)
 
 
 def add_out(parser: argparse._ActionsContainer, default: str = "triplets") -> None:
@@ -169,9 +170,8 @@ def add_plugin(parser: argparse._ActionsContainer) -> None:
         "--plugin",
         action="append",
         default=[],
-        metavar="FILE.py",
-        help="Python file with distortions of your own, or the name of an installed entry point; "
-        "may be repeated (default: none)",
+        metavar=PLUGINS.metavar,
+        help=_help(PLUGINS),
     )
 
 
@@ -180,15 +180,15 @@ def add_zoo(parser: argparse._ActionsContainer, fallback: str) -> None:
     parser.add_argument(
         "--zoo",
         type=local_path,
-        metavar="DIR",
-        help=f"folder of trained CNN distorters (default: {fallback})",
+        metavar=ZOO.metavar,
+        help=_help(replace(ZOO, default_text=fallback)),
     )
 
 
 def workers_of(options: argparse.Namespace) -> Workers:
     """The workers asked for: processes here, all cores by default, or a Ray cluster.
 
-    The cluster is connected to, so that what is wrong with it is told before anything is read.
+    The cluster is connected to, so that what is wrong with it is reported before anything is read.
 
     Raises:
         UserError: when the number is not from 1 to 1024 here or 100,000 on a cluster, or the
@@ -208,7 +208,7 @@ def workers_of(options: argparse.Namespace) -> Workers:
         connect(cluster)
         return cluster
     if options.address is not None:
-        raise UserError(f"address = {options.address} goes with --engine ray alone; add that")
+        raise UserError(f"address = {options.address} is for --engine ray; add that")
     return available_cores() if options.workers is None else int(options.workers)
 
 
@@ -271,9 +271,9 @@ def progress_bar(quiet: bool, what: str, unit: str) -> Iterator[Callable[[int, i
         yield progress
 
 
-def print_resume(what: str, place: Location | None = None) -> None:
+def print_resume(what: str, folder: Location | None = None) -> None:
     """Say how an interrupted run is taken up again, and what of it is kept."""
-    where = "" if place is None else f" in {place}"
+    where = "" if folder is None else f" in {folder}"
     print(
         f"bapps-gen: {what} are kept{where}; run the same command again to resume", file=sys.stderr
     )
@@ -295,15 +295,15 @@ def open_source_with_bar(
         return open_source(roots, split=split, val_fraction=val_fraction, progress=progress)
 
 
-def add_outputs(parser: argparse._ActionsContainer, told: str) -> None:
+def add_outputs(parser: argparse._ActionsContainer, help: str) -> None:
     """Add --outputs NAME=DIR."""
     parser.add_argument(
-        "--outputs", action="extend", nargs="+", default=[], metavar="NAME=DIR", help=told
+        "--outputs", action="extend", nargs="+", default=[], metavar="NAME=DIR", help=help
     )
 
 
 def outputs_of(options: argparse.Namespace) -> dict[str, str]:
-    """Name and place of each algorithm's outputs, as given.
+    """Name and folder of each algorithm's outputs, as given.
 
     Raises:
         UserError: for one that is not NAME=DIR, or a name that is given twice.
@@ -312,7 +312,7 @@ def outputs_of(options: argparse.Namespace) -> dict[str, str]:
 
 
 def table_of(option: str, words: list[str]) -> dict[str, str]:
-    """Name and place from words of the form NAME=DIR.
+    """Name and folder from words of the form NAME=DIR.
 
     Args:
         option: for the error.
@@ -323,8 +323,8 @@ def table_of(option: str, words: list[str]) -> dict[str, str]:
     """
     table: dict[str, str] = {}
     for word in words:
-        name, sign, place = word.partition("=")
-        if not (name and sign and place):
+        name, sign, folder = word.partition("=")
+        if not (name and sign and folder):
             raise UserError(
                 f"{option} = {word} is not of the form NAME=DIR; "
                 "give the algorithm's name and its folder, such as bicubic=results/bicubic"
@@ -334,7 +334,7 @@ def table_of(option: str, words: list[str]) -> dict[str, str]:
                 f"{option} = {word}, but '{name}' is {table[name]} already; "
                 "give each algorithm a name of its own"
             )
-        table[name] = os.path.expanduser(place)
+        table[name] = os.path.expanduser(folder)
     return table
 
 

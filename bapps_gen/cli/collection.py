@@ -163,24 +163,24 @@ def _real(given: list[str]) -> dict[str, dict[str, object]]:
     Raises:
         UserError: for one that is not SET:reference=DIR,NAME=DIR,…
     """
-    found: dict[str, dict[str, object]] = {}
+    given_sets: dict[str, dict[str, object]] = {}
     for text in given:
         name, colon, rest = text.partition(":")
         pairs = [part.partition("=") for part in rest.split(",")]
-        places = {key.strip(): os.path.expanduser(place) for key, _, place in pairs}
-        if not colon or not all(key and sign and place for key, sign, place in pairs):
+        folders = {key.strip(): os.path.expanduser(folder) for key, _, folder in pairs}
+        if not colon or not all(key and sign and folder for key, sign, folder in pairs):
             raise UserError(
                 f"real = {text} is not of the form SET:reference=DIR,NAME=DIR,NAME=DIR; "
                 "give for example superres:reference=truth,bicubic=out/bicubic,mine=out/mine "
                 "(folders with a comma in their names go into a TOML file)"
             )
-        if name in found or len(places) < len(pairs):
+        if name in given_sets or len(folders) < len(pairs):
             raise UserError(f"real = {text} names something twice; give it once")
-        reference = places.pop("reference", None)
+        reference = folders.pop("reference", None)
         if reference is None:
             raise UserError(f"real = {text} has no reference=DIR; add the ground truth's folder")
-        found[name] = {"reference": reference, "outputs": places}
-    return found
+        given_sets[name] = {"reference": reference, "outputs": folders}
+    return given_sets
 
 
 def _command(options: argparse.Namespace) -> str:
@@ -233,14 +233,14 @@ def _tell_set(done: SetReport) -> None:
         tqdm.write(f"{entry.path}: {entry.rows:,} {unit}{kept}{skipped}", file=sys.stdout)
 
 
-def _plan_line(plan: CollectionPlan, *, told: bool = False) -> str:
-    """What is to be made; of sets left out, how many, unless that is told elsewhere."""
+def _plan_line(plan: CollectionPlan, *, with_reasons: bool = False) -> str:
+    """What is to be made; of sets left out, how many, unless the reasons are given elsewhere."""
     from bapps_gen.storage.space import size_text
 
     rows = sum(planned.missing_rows for planned in plan.sets)
     kept = sum(planned.kept for planned in plan.sets)
     there = f" ({kept:,} are there)" if kept else ""
-    left = 0 if told else len(plan.spec.left_out)
+    left = 0 if with_reasons else len(plan.spec.left_out)
     return (
         f"{len(plan.sets)} sets, {rows:,} rows to make{there}, about "
         f"{size_text(plan.missing_bytes)}; {size_text(plan.free_bytes)} free"
@@ -264,7 +264,7 @@ def _plan_table(plan: CollectionPlan) -> str:
         )
         for planned in plan.sets
     ]
-    lines = [table_text(head, rows, right=(3, 4, 5)), _plan_line(plan, told=True)]
+    lines = [table_text(head, rows, right=(3, 4, 5)), _plan_line(plan, with_reasons=True)]
     lines += left_out_lines(dict(plan.spec.left_out))
     return "\n".join(lines)
 

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     dataset = open_dataset(options.dataset)
     with progress_bar(options.quiet, "export", "rows") as progress:
         if options.format == "bapps":
-            place = export_bapps(
+            target = export_bapps(
                 dataset,
                 options.out,
                 split=options.split,
@@ -65,9 +65,9 @@ def run(options: argparse.Namespace) -> int:
                 progress=progress,
             )
         elif options.format == "webdataset":
-            place = export_webdataset(dataset, options.out, progress)
+            target = export_webdataset(dataset, options.out, progress)
         else:
-            place = export_recipe(dataset, options.out, progress)
+            target = export_recipe(dataset, options.out, progress)
     if not options.quiet:
-        print(f"{dataset.info.rows} {dataset.info.unit} in {place}")
+        print(f"{dataset.info.rows} {dataset.info.unit} in {target}")
     return 0

@@ -35,8 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Import every set found."""
-    from bapps_gen.pipelines.datasets.original import files_digest, find_sets, import_set
+    """Import every set."""
+    from bapps_gen.pipelines.datasets.import_set import files_digest, import_set
+    from bapps_gen.pipelines.datasets.original import find_sets
     from bapps_gen.pipelines.rows.options import SHARD_SIZE
 
     SHARD_SIZE.check("shard-size", options.shard_size)
@@ -44,13 +45,13 @@ def run(options: argparse.Namespace) -> int:
     check_out(options.out)
     sets = find_sets(options.folder)
     try:
-        for found in sets:
-            out = options.out / found.folder.relative_to(options.folder)
-            with progress_bar(options.quiet, f"hashing {found.label}", "rows") as progress:
-                digest = files_digest(found, workers, progress)
-            with progress_bar(options.quiet, f"importing {found.label}", "rows") as progress:
+        for original in sets:
+            out = options.out / original.folder.relative_to(options.folder)
+            with progress_bar(options.quiet, f"hashing {original.label}", "rows") as progress:
+                digest = files_digest(original, workers, progress)
+            with progress_bar(options.quiet, f"importing {original.label}", "rows") as progress:
                 report = import_set(
-                    found,
+                    original,
                     out,
                     workers,
                     shard_rows=options.shard_size,
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
                 )
             if not options.quiet:
                 kept = f", {report.kept} of them kept from before" if report.kept else ""
-                print(f"{len(found.stems)} rows of {found.label} in {out}{kept}")
+                print(f"{len(original.stems)} rows of {original.label} in {out}{kept}")
     except KeyboardInterrupt:
         print_resume("whole shards", options.out)
         raise

@@ -24,12 +24,12 @@ def run(options: argparse.Namespace) -> int:
     if is_collection(options.dataset):
         return _collection(options)
     dataset = open_dataset(options.dataset, incomplete=True)
-    found = summarize(dataset)
+    values = summarize(dataset)
     if options.json:
-        print(json.dumps(found, indent=1, ensure_ascii=False))
+        print(json.dumps(values, indent=1, ensure_ascii=False))
         return 0
-    width = max(len(name) for name in found)
-    for name, value in found.items():
+    width = max(len(name) for name in values)
+    for name, value in values.items():
         if isinstance(value, dict):
             value = ", ".join(f"{key} {item:g}" for key, item in value.items()) or "none"
         print(f"{name.replace('_', ' ').ljust(width)}  {value}")
@@ -46,8 +46,8 @@ def _collection(options: argparse.Namespace) -> int:
     info = collection.info
     if options.json:
         states = [{**asdict(record), "state": record.state} for record in info.sets]
-        found = {"folder": str(options.dataset), **asdict(info), "sets": states}
-        print(json.dumps(found, indent=1, ensure_ascii=False))
+        values = {"folder": str(options.dataset), **asdict(info), "sets": states}
+        print(json.dumps(values, indent=1, ensure_ascii=False))
         return 0
     head = ("set", "kind", "rows", "of", "MB", "state")
     rows = [

@@ -30,7 +30,6 @@ from bapps_gen.manifests.rows import Crop, Step
 from bapps_gen.pipelines.benchmarks.options import MAX_SIDE
 from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner, Variant
 from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
-from bapps_gen.pipelines.rows.crop_search import cut_crops
 from bapps_gen.pipelines.rows.render import (
     Image,
     apply_many,
@@ -38,6 +37,7 @@ from bapps_gen.pipelines.rows.render import (
     check_size,
     pixel_hash,
 )
+from bapps_gen.pipelines.rows.usable_crops import cut_crops
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.seeding import Streams
 from bapps_gen.storage.atomic import write_error

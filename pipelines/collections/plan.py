@@ -38,7 +38,7 @@ SURELY = 0.75
 
 @dataclass(frozen=True, slots=True)
 class PlannedSet:
-    """A set that was asked for, with what could be told of it before anything is rendered.
+    """A set that was asked for, with what is known of it before anything is rendered.
 
     Args:
         entry: what was asked for.
@@ -125,13 +125,13 @@ def plan_collection(
     allow_shared_photos: bool = False,
     opener: Callable[[Sequence[str]], Source] = open_source,
 ) -> CollectionPlan:
-    """Check everything that can be told before pixels are made. Writes nothing.
+    """Check everything that can be checked before pixels are made. Writes nothing.
 
     A set that cannot be made (no zoo, say) has a `problem` and stops no other; what concerns them
     all is raised.
 
     Args:
-        only: names of sets, see `CollectionSpec.chosen`; all where none is given.
+        only: names of sets, see `CollectionSpec.chosen`; all if empty.
         allow_shared_photos: let the same photo stand both in train and in another split.
         opener: opens the photos at some paths, once for all sets that have them.
 
@@ -196,15 +196,15 @@ def _opened(
 ) -> dict[str, Source]:
     """Sources by name; photos of which several parts are taken are read once."""
     whole: dict[tuple[str, ...], Source] = {}
-    found = {}
+    sources = {}
     for name, entry in entries.items():
         if entry.paths not in whole:
             whole[entry.paths] = opener(entry.paths)
         source = whole[entry.paths]
         if entry.split is not None:
             source = split_source(source, entry.split, entry.val_fraction)
-        found[name] = source
-    return found
+        sources[name] = source
+    return sources
 
 
 def _described(planned: Sequence[PlannedSet], sources: Mapping[str, Source]) -> list[PlannedSet]:
@@ -245,7 +245,7 @@ def _checked(
 
 
 def _zoo_problem(info: DatasetInfo, seen: dict[tuple[object, ...], str | None]) -> str | None:
-    """Why a set's distorters cannot be used; each zoo is loaded once, and let go of again."""
+    """Why a set's distorters cannot be used; each zoo is loaded once, and not kept."""
     pinned = pinned_distorters(info)
     key = (info.zoo, pinned)
     if pinned and key not in seen:
@@ -278,8 +278,8 @@ def _kept_rows(planned: PlannedSet) -> int:
         return set_state(folder)[0]
     info = planned.plan.info
     resolve_info(folder, info)
-    faults = Dataset(folder, info).faults()
-    ranges = (info.shard_range(shard) for shard in range(info.shards) if shard not in faults)
+    problems = Dataset(folder, info).problems()
+    ranges = (info.shard_range(shard) for shard in range(info.shards) if shard not in problems)
     return sum(end - first for first, end in ranges)
 
 
@@ -300,8 +300,8 @@ def _shared_photos(planned: Sequence[PlannedSet], folder: Path) -> int:
 
 def _check_room(plan: CollectionPlan) -> None:
     need, free = plan.missing_bytes, plan.free_bytes
-    told = f"about {size_text(need)} are needed and {size_text(free)} are free at {plan.folder}"
+    message = f"about {size_text(need)} are needed and {size_text(free)} are free at {plan.folder}"
     if SURELY * need > free:
-        raise UserError(f"{told}; free some space, choose another --out, or lower --scale")
+        raise UserError(f"{message}; free some space, choose another --out, or lower --scale")
     if need > free:
-        logger.warning("%s: it may not fit; what is made is kept", told)
+        logger.warning("%s: it may not fit; what is made is kept", message)

@@ -154,7 +154,7 @@ class CollectionSpec:
         sets: in the order in which they are made.
         sources: photos by name.
         left_out: (path, reason) of sets that belong to it but cannot be asked for.
-        scale: factor that the counts have been multiplied by, told in the card.
+        scale: factor that the counts have been multiplied by, for the card.
     """
 
     name: str
@@ -222,7 +222,7 @@ class CollectionSpec:
         return replace(self, sets=sets, scale=self.scale * factor)
 
     def chosen(self, names: Sequence[str]) -> tuple[SetEntry, ...]:
-        """The sets that some names stand for, all where none is given.
+        """The sets that some names stand for; all without names.
 
         A name is a set's path, the beginning of it ("2afc/val"), or any part of it ("jnd", "val",
         "traditional").
@@ -232,15 +232,15 @@ class CollectionSpec:
         """
         kept: set[str] = set()
         for name in names:
-            found = [entry.path for entry in self.sets if _is_meant(name, entry.path)]
+            paths = [entry.path for entry in self.sets if _is_meant(name, entry.path)]
             reasons = [why for path, why in self.left_out if _is_meant(name, path)]
-            if not found and reasons:
+            if not paths and reasons:
                 raise UserError(f"'{name}' is left out of the collection: {reasons[0]}")
-            if not found:
-                paths = [entry.path for entry in self.sets]
-                known = {word for path in paths for word in (path, *path.split("/"))}
-                raise unknown_name("set", name, sorted(known), f"sets are {', '.join(paths)}")
-            kept.update(found)
+            if not paths:
+                every = [entry.path for entry in self.sets]
+                known = {word for path in every for word in (path, *path.split("/"))}
+                raise unknown_name("set", name, sorted(known), f"sets are {', '.join(every)}")
+            kept.update(paths)
         return tuple(entry for entry in self.sets if not names or entry.path in kept)
 
     def values(self) -> dict[str, Any]:
@@ -266,7 +266,7 @@ class CollectionSpec:
     def digest(self) -> str:
         """32 hexadecimal digits of SHA-256 over the canonical JSON of its values.
 
-        Shard sizes and the places of zoos and plugins do not count, for rows do not depend on them.
+        Shard sizes and the locations of zoos and plugins do not count: rows do not depend on them.
         """
         values = self.values()
         for entry in values["sets"]:

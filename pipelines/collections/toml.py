@@ -104,7 +104,7 @@ def read_collection(path: Path) -> CollectionSpec:
     file's own folder.
 
     Raises:
-        UserError: naming the file and the place, when it is missing, is no TOML, or has an unknown
+        UserError: naming the file and the table, when it is missing, is not TOML, or has an unknown
             or missing key or a bad value.
     """
     content = read_toml(path, "that describes a collection")
@@ -129,14 +129,14 @@ def _parse(content: Mapping[str, Any], path: Path) -> CollectionSpec:
     spec = CollectionSpec(
         name=_typed(content, "name", str, path.stem, "the collection"),
         seed=_typed(content, "seed", int, 0, "the collection"),
-        sets=tuple(_set(table, place, folder) for place, table in enumerate(tables, 1)),
+        sets=tuple(_set(table, number, folder) for number, table in enumerate(tables, 1)),
         sources=sources,
     )
     return with_defaults(spec, _resolved(content.get("defaults", {}), folder))
 
 
-def _set(table: Mapping[str, Any], place: int, folder: Path) -> SetEntry:
-    where = f"set {place}"
+def _set(table: Mapping[str, Any], number: int, folder: Path) -> SetEntry:
+    where = f"set {number}"
     for name in table:  # first, since a key that is missing may be there misspelt
         if name not in _SET_KEYS and name not in OPTIONS:
             known = (*_SET_KEYS, *OPTIONS)

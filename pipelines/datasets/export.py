@@ -26,7 +26,7 @@ from bapps_gen.storage.workspace import make_folder
 MAX_UPSCALE = 4096
 
 # For triplets and for pairs: the layout's folder, the splits that it has, the first by default,
-# the name of each patch's folder, and the column of judgements, which is their folder's name.
+# the name of each patch's folder, and the column of judgments, which is their folder's name.
 _LAYOUTS = {
     PATCHES: ("2afc", ("train", "val"), PATCHES, "judge"),
     PAIR_PATCHES: ("jnd", ("val",), ("p0", "p1"), "same"),
@@ -46,7 +46,7 @@ def export_bapps(
     `jnd/val/<name>/{p0,p1}/NNNNNN.png` and `same/NNNNNN.npy`.
 
     The layout of the released BAPPS. A judge file holds one float32, the fraction preferring p1; a
-    same file, the fraction that call the two the same. Without judgements there is no such folder.
+    same file, the fraction that call the two the same. Without judgments there is no such folder.
     In jnd, p0 is the reference and p1 the distorted patch.
 
     Args:
@@ -60,7 +60,7 @@ def export_bapps(
         The set's folder.
 
     Raises:
-        UserError: when it exists already, only some rows have judgements, or there is no such
+        UserError: when it exists already, only some rows have judgments, or there is no such
             split.
         WorkError: when it cannot be written, or the dataset is incomplete.
     """
@@ -73,7 +73,7 @@ def export_bapps(
         )
     dataset.require_whole()
     patches = tuple(dataset.info.patches)
-    task, splits, parts, judgement = _LAYOUTS[patches]
+    task, splits, parts, judgment = _LAYOUTS[patches]
     if split is None:
         split = splits[0]
     if split not in splits:
@@ -81,13 +81,13 @@ def export_bapps(
             f"split = {split}, but the original layout has {dataset.info.unit} in "
             f"{' and '.join(splits)} alone; leave it out"
         )
-    judged = _judged(dataset, judgement)
-    place = out / task / split / (name or dataset.info.kind.removeprefix("jnd-"))
+    judged = _judged(dataset, judgment)
+    target = out / task / split / (name or dataset.info.kind.removeprefix("jnd-"))
     digits = max(6, len(str(dataset.info.rows - 1)))
-    with _whole_folder(place) as folder:
-        for part in (*parts, *((judgement,) if judged else ())):
+    with _whole_folder(target) as folder:
+        for part in (*parts, *((judgment,) if judged else ())):
             (folder / part).mkdir()
-        columns = ["row", judgement, *patches]
+        columns = ["row", judgment, *patches]
         for batch in dataset.batches(columns):
             for stored in batch.to_pylist():
                 stem = f"{stored['row']:0{digits}d}"
@@ -96,22 +96,22 @@ def export_bapps(
                     (folder / part / f"{stem}.png").write_bytes(picture)
                 if judged:
                     np.save(
-                        folder / judgement / f"{stem}.npy",
-                        np.array([stored[judgement]], np.float32),
+                        folder / judgment / f"{stem}.npy",
+                        np.array([stored[judgment]], np.float32),
                     )
             if progress:
                 progress(stored["row"] + 1, dataset.info.rows)
-    return place
+    return target
 
 
-def _judged(dataset: Dataset, judgement: str) -> bool:
+def _judged(dataset: Dataset, judgment: str) -> bool:
     rows = missing = 0
-    for batch in dataset.batches([judgement], size=10_000):
+    for batch in dataset.batches([judgment], size=10_000):
         rows += batch.num_rows
-        missing += batch.column(judgement).null_count
+        missing += batch.column(judgment).null_count
     if 0 < missing < rows:
         raise UserError(
-            f"{missing} of {rows} rows of {dataset.folder} have no {judgement}, and the original "
+            f"{missing} of {rows} rows of {dataset.folder} have no {judgment}, and the original "
             "layout needs all or none; judge the rest first"
         )
     return missing == 0
@@ -184,21 +184,21 @@ def export_recipe(dataset: Dataset, out: Path, progress: Progress | None = None)
 
 
 @contextlib.contextmanager
-def _whole_folder(place: Path) -> Iterator[Path]:
-    """A hidden folder beside `place` that takes its name when the block succeeds."""
-    if place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise UserError(f"{place} exists already; choose another place or remove it first")
-    make_folder(place.parent)
-    hidden = place.parent / f".{place.name}.tmp"
+def _whole_folder(target: Path) -> Iterator[Path]:
+    """A hidden folder next to `target` that takes its name when the block succeeds."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} exists already; choose another folder or remove it first")
+    make_folder(target.parent)
+    hidden = target.parent / f".{target.name}.tmp"
     try:
         if hidden.exists():  # left by a run that was killed
             shutil.rmtree(hidden)
         hidden.mkdir()
         yield hidden
-        if place.exists():
-            place.rmdir()
-        hidden.rename(place)
+        if target.exists():
+            target.rmdir()
+        hidden.rename(target)
     except OSError as error:
-        raise write_error(place, error) from error
+        raise write_error(target, error) from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)

@@ -17,8 +17,8 @@ from bapps_gen.manifests.dataset import (
     INFO_NAME,
     DatasetInfo,
     read_info,
-    shard_faults,
     shard_path,
+    shard_problems,
     write_info,
     write_shard,
 )
@@ -49,8 +49,8 @@ class ShardContext:
 class ShardReport:
     """What a worker says of a shard.
 
-    `failures` has the reasons by name of images found unusable, `differing` the number of rows
-    whose pixels are not those of the recipe (0 but in a replay that allows it).
+    `failures` has the reasons by name of unusable images, `differing` the number of rows
+    whose pixels are not those of the recipe (always 0, except in a replay that allows it).
     """
 
     shard: int
@@ -171,14 +171,14 @@ def _rows_in(info: DatasetInfo, shard: int) -> int:
 
 
 def _missing_shards(folder: Location, info: DatasetInfo) -> Iterator[int]:
-    for shard, fault in shard_faults(folder, info):
-        if fault != "missing":
-            logger.warning("%s is %s; made again", shard_path(folder, shard), fault)
+    for shard, problem in shard_problems(folder, info):
+        if problem != "missing":
+            logger.warning("%s is %s; made again", shard_path(folder, shard), problem)
         yield shard
 
 
 def _check_landed(folder: Url, info: DatasetInfo) -> None:
-    """What stands in for a lock at a URL: all is there, and no other run has taken the place.
+    """What stands in for a lock at a URL: all is there, and no other run has taken the folder.
 
     Raises:
         WorkError: when a shard is missing, or `dataset.json` is of another run.

@@ -20,14 +20,14 @@ _BATCH_ROWS = 10_000
 def summarize(dataset: Dataset) -> dict[str, Any]:
     """Counts and origin of a dataset, complete or not, as plain values."""
     info = dataset.info
-    faults = dataset.faults()
+    problems = dataset.problems()
     sides = [f"distortion{side}" for side in range(len(info.patches) - 1)]
-    judgement = "judge" if info.unit == "triplets" else "same"
+    judgment = "judge" if info.unit == "triplets" else "same"
     used: Counter[str] = Counter()
     images: set[str] = set()
     rows = judged = 0
-    columns = [*sides, "source_sha256", judgement]
-    shards = [shard for shard in range(info.shards) if shard not in faults]
+    columns = [*sides, "source_sha256", judgment]
+    shards = [shard for shard in range(info.shards) if shard not in problems]
     remote = isinstance(dataset.folder, Url)
 
     def batches_of(shard: int) -> list[pa.RecordBatch]:
@@ -36,7 +36,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
     for batches in map_remote(batches_of, shards, remote):
         for batch in batches:
             rows += batch.num_rows
-            judged += batch.num_rows - batch.column(judgement).null_count
+            judged += batch.num_rows - batch.column(judgment).null_count
             images.update(batch.column("source_sha256").to_pylist())
             for name in sides:
                 used.update(batch.column(name).to_pylist())
@@ -57,7 +57,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "rows": rows,
         "rows_when_complete": info.rows,
         "shards": len(shards),
-        "shards_missing_or_damaged": len(faults),
+        "shards_missing_or_damaged": len(problems),
         "megabytes": round(size / 1e6, 1),
         "judged_rows": judged,
         "seed": info.spec["seed"] if kind_of(info).is_reproducible else "none: imported",

@@ -67,8 +67,8 @@ def replay(
         return ReplayContext(recipe, folder, info, images, allow_different, zoo)
 
     kind = kind_of(recipe.info)
-    place = None if zoo is None else zoo_location(zoo)
-    info = kind.relocated(replace(recipe.info, pictures=True, zoo=place), images)
+    location = None if zoo is None else zoo_location(zoo)
+    info = kind.relocated(replace(recipe.info, pictures=True, zoo=location), images)
     extra_files = partial(kind.copy_extra_files, recipe, folder)
     shared: tuple[str | Location, ...] = (
         recipe.folder / INFO_NAME,

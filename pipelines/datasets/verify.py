@@ -13,7 +13,7 @@ from bapps_gen.errors import BappsGenError, UserError, WorkError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import decode_png
-from bapps_gen.manifests.dataset import INFO_NAME, Dataset, shard_fault, shard_path
+from bapps_gen.manifests.dataset import INFO_NAME, Dataset, shard_path, shard_problem
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.manifests.schema import table_rows
 from bapps_gen.pipelines.datasets.kinds import RowImages, RowPlanner, RowRenderer, kind_of
@@ -45,7 +45,7 @@ class VerifyContext:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What was found.
+    """The result of a verification.
 
     Args:
         rows: how many were compared.
@@ -130,10 +130,10 @@ def prepare_verify(context: VerifyContext) -> Callable[[int], VerifyReport]:
 
     def verify_shard(shard: int) -> VerifyReport:
         path = shard_path(dataset.folder, shard)
-        fault = shard_fault(dataset.folder, info, shard)
-        if fault is not None:
-            return VerifyReport(0, 1, (f"{path} is {fault}",))
-        found: list[str] = []
+        problem = shard_problem(dataset.folder, info, shard)
+        if problem is not None:
+            return VerifyReport(0, 1, (f"{path} is {problem}",))
+        problems: list[str] = []
         rows = tolerated = largest = 0
         try:
             for group in grouped(stored_rows(dataset, shard), together):
@@ -141,23 +141,27 @@ def prepare_verify(context: VerifyContext) -> Callable[[int], VerifyReport]:
                 for row, pngs in group:
                     expected = info.shard_range(shard)[0] + rows
                     rows += 1
-                    found += [f"{path.name} row {expected}: {what}" for what in _stored(row, pngs)]
+                    problems += [
+                        f"{path.name} row {expected}: {what}" for what in _stored(row, pngs)
+                    ]
                     if row.row != expected:
-                        found.append(f"{path.name} row {expected}: holds row {row.row}")
+                        problems.append(f"{path.name} row {expected}: holds row {row.row}")
                         continue
                     if row.id != f"{info.digest[:8]}-{expected:08d}":
-                        found.append(f"{path.name} row {expected}: has the id {row.id}")
+                        problems.append(f"{path.name} row {expected}: has the id {row.id}")
                     sound.append((row, pngs))
                 if planner is None:
                     continue
                 compared = _compare(sound, planner, renderer, context.tolerance)
                 for (row, _), (differences, levels) in zip(sound, compared, strict=True):
-                    found += [f"{path.name} row {row.row}: {what}" for what in differences]
+                    problems += [f"{path.name} row {row.row}: {what}" for what in differences]
                     tolerated += levels > 0
                     largest = max(largest, levels)
         except WorkError as error:
-            found.append(str(error))
-        return VerifyReport(rows, len(found), tuple(found[:PROBLEMS_A_SHARD]), tolerated, largest)
+            problems.append(str(error))
+        return VerifyReport(
+            rows, len(problems), tuple(problems[:PROBLEMS_A_SHARD]), tolerated, largest
+        )
 
     return verify_shard
 
@@ -205,19 +209,19 @@ def _remade(
     plans: list[TripletPlan], renderer: RowRenderer
 ) -> Sequence[tuple[ManifestRow, Patches] | BappsGenError]:
     """Rows made again; for each that cannot be, why."""
-    # In the order of images, lest each be decoded for every row.
-    order = sorted(range(len(plans)), key=lambda place: plans[place].image)
+    # In the order of images, so that each is decoded once.
+    order = sorted(range(len(plans)), key=lambda index: plans[index].image)
     made: dict[int, tuple[ManifestRow, Patches] | BappsGenError] = {}
     try:
-        fresh = renderer.render_many([plans[place] for place in order])
+        fresh = renderer.render_many([plans[index] for index in order])
         made = dict(zip(order, fresh, strict=True))
     except BappsGenError:
-        for place in order:
+        for index in order:
             try:
-                made[place] = renderer.render(plans[place])
+                made[index] = renderer.render(plans[index])
             except BappsGenError as error:
-                made[place] = error
-    return [made[place] for place in range(len(plans))]
+                made[index] = error
+    return [made[index] for index in range(len(plans))]
 
 
 def _differences(
@@ -244,7 +248,7 @@ def _differences(
                 int(np.abs(decode_png(png).astype(np.int16) - patch).max())
                 for png, patch in zip(pngs, patches, strict=True)
             )
-        except WorkError:  # told of already: no picture
+        except WorkError:  # reported already: not a picture
             return [_differs(name) for name in names], 0
         if levels > tolerance:
             problem = f"its pictures differ from those made again by up to {levels} levels"

@@ -1,4 +1,4 @@
-"""Ground truth and the outputs of algorithms, aligned by file name; what does not fit is told."""
+"""Ground truth and the outputs of algorithms, aligned by file name."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class AlignedImages:
         """Absolute paths and URLs that the images are read from."""
         return (*self.reference.roots, *(root for part in self.outputs for root in part.roots))
 
-    def files(self, place: int) -> OutputFiles:
-        """(name, SHA-256) of every output of the algorithm at some place among `algorithms`."""
-        return [(entry.name, entry.sha256) for entry in self.outputs[place].entries]
+    def files(self, index: int) -> OutputFiles:
+        """(name, SHA-256) of every output of the algorithm at an index of `algorithms`."""
+        return [(entry.name, entry.sha256) for entry in self.outputs[index].entries]
 
 
 def outputs_digest(files: OutputFiles) -> str:
@@ -83,7 +83,7 @@ def algorithm_digests(images: AlignedImages) -> tuple[tuple[str, str], ...]:
 
 
 def alignment_keys(source: Source) -> list[str]:
-    """What images are aligned by: the name without its ending, relative to the source's root.
+    """What images are aligned by: the name without its extension, relative to the source's root.
 
     The name of a tar or Parquet file that is all of the source does not count.
     """
@@ -98,7 +98,7 @@ def alignment_keys(source: Source) -> list[str]:
 
 @dataclass(slots=True)
 class _Reasons:
-    """Why images cannot be used, by place in the reference and by kind."""
+    """Why images cannot be used, by index in the reference, and counts by kind."""
 
     by_image: dict[int, list[str]] = field(default_factory=dict)
     counts: dict[str, int] = field(
@@ -126,10 +126,10 @@ def align(
 ) -> tuple[AlignedImages, dict[str, str]]:
     """Pair every ground-truth image with its output of every algorithm.
 
-    Files belong together that have the same name relative to their root but for the ending. Sizes
-    are compared by the headers of the files. Files whose header cannot be read are let pass: like
-    those with damaged pixels they are told and left out when it is their turn. Outputs of no
-    ground-truth image are told and not used.
+    Files are matched by relative path, ignoring the extension. Sizes are compared by the headers of
+    the files. Files whose header cannot be read pass this check: like those with damaged pixels
+    they are reported and left out when they are used. Outputs that match no ground-truth image
+    are reported and not used.
 
     Args:
         reference: the ground truth.
@@ -148,69 +148,69 @@ def align(
     images = [entry.name for entry in reference.entries]
     keys = alignment_keys(reference)
     reasons = _Reasons()
-    wanted = _Places(keys)
+    wanted = _Indices(keys)
     for image, key in enumerate(keys):
         if several := wanted.several(key):
-            listed = ", ".join(images[place] for place in several)
+            listed = ", ".join(images[index] for index in several)
             reasons.add(image, _SEVERAL, f"the reference has several images of this name: {listed}")
-    places: list[list[int]] = []
+    indices: list[list[int]] = []
     for name in names:
-        found = alignment_keys(outputs[name])
-        _tell_unused(name, outputs[name], found, wanted)
-        places.append(_pair(name, outputs[name], keys, _Places(found), reasons))
-        if all(place < 0 for place in places[-1]):
+        given = alignment_keys(outputs[name])
+        _warn_unused(name, outputs[name], given, wanted)
+        indices.append(_pair(name, outputs[name], keys, _Indices(given), reasons))
+        if all(index < 0 for index in indices[-1]):
             raise SourceError(
                 f"no output of {name} has the name of a reference image: outputs are called "
-                f"'{found[0]}' and so on, reference images '{keys[0]}'; rename them to align them"
+                f"'{given[0]}' and so on, reference images '{keys[0]}'; rename them to align them"
             )
     kept = [image for image in range(len(images)) if image not in reasons.by_image]
-    sources = (reference.take(kept), *_taken([outputs[name] for name in names], places, kept))
+    sources = (reference.take(kept), *_take([outputs[name] for name in names], indices, kept))
     _compare_sizes(names, sources, kept, reasons, progress)
-    left_out = {images[place]: "; ".join(why) for place, why in sorted(reasons.by_image.items())}
+    left_out = {images[index]: "; ".join(why) for index, why in sorted(reasons.by_image.items())}
     if left_out:
         _report(left_out, reasons, len(images), skip)
         kept = [image for image in kept if image not in reasons.by_image]
-        sources = (reference.take(kept), *_taken([outputs[name] for name in names], places, kept))
+        sources = (reference.take(kept), *_take([outputs[name] for name in names], indices, kept))
     return AlignedImages(sources[0], names, sources[1:]), left_out
 
 
-class _Places:
+class _Indices:
     """Places of images by key."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self.first: dict[str, int] = {}
         self.more: dict[str, list[int]] = {}
-        for place, key in enumerate(keys):
-            first = self.first.setdefault(key, place)
-            if first != place:
-                self.more.setdefault(key, [first]).append(place)
+        for index, key in enumerate(keys):
+            first = self.first.setdefault(key, index)
+            if first != index:
+                self.more.setdefault(key, [first]).append(index)
 
     def several(self, key: str) -> list[int]:
-        """All places of a key that has more than one; else none."""
+        """All indices of a key that has more than one; else none."""
         return self.more.get(key, [])
 
 
 def _pair(
-    name: str, source: Source, keys: Sequence[str], found: _Places, reasons: _Reasons
+    name: str, source: Source, keys: Sequence[str], given: _Indices, reasons: _Reasons
 ) -> list[int]:
-    """The place of every image's output, -1 where there is none or no telling which."""
+    """The index of every image's output, -1 where there is none or there are several."""
     paired = []
     for image, key in enumerate(keys):
-        place = found.first.get(key, -1)
-        if place < 0:
+        index = given.first.get(key, -1)
+        if index < 0:
             reasons.add(image, _MISSING, f"no output of {name}")
-        elif several := found.several(key):
+        elif several := given.several(key):
             listed = ", ".join(source.entries[other].name for other in several)
             reasons.add(image, _SEVERAL, f"several outputs of {name}: {listed}")
-            place = -1
-        paired.append(place)
+            index = -1
+        paired.append(index)
     return paired
 
 
-def _tell_unused(name: str, source: Source, found: Sequence[str], wanted: _Places) -> None:
-    unused = [place for place, key in enumerate(found) if key not in wanted.first]
-    if unused and len(unused) < len(found):
-        listed = ", ".join(source.entries[place].name for place in unused[:_NAMED])
+def _warn_unused(name: str, source: Source, given: Sequence[str], wanted: _Indices) -> None:
+    unused = [index for index, key in enumerate(given) if key not in wanted.first]
+    if unused and len(unused) < len(given):
+        listed = ", ".join(source.entries[index].name for index in unused[:_NAMED])
         more = ", …" if len(unused) > _NAMED else ""
         logger.warning(
             "%d outputs of %s belong to no reference image and are not used: %s%s",
@@ -218,12 +218,12 @@ def _tell_unused(name: str, source: Source, found: Sequence[str], wanted: _Place
         )
 
 
-def _taken(
-    sources: Sequence[Source], places: Sequence[Sequence[int]], kept: Sequence[int]
+def _take(
+    sources: Sequence[Source], indices: Sequence[Sequence[int]], kept: Sequence[int]
 ) -> tuple[Source, ...]:
     return tuple(
         source.take([column[image] for image in kept])
-        for source, column in zip(sources, places, strict=True)
+        for source, column in zip(sources, indices, strict=True)
     )
 
 
@@ -243,7 +243,7 @@ def _compare_sizes(
 
 
 def size_difference(output: tuple[int, int], reference: tuple[int, int]) -> str:
-    """That an output's height and width are not the reference's, for people."""
+    """That an output's height and width differ from the reference's, in words."""
     return f"has {output[1]}×{output[0]} px, but the reference has {reference[1]}×{reference[0]} px"
 
 
@@ -257,19 +257,19 @@ def _sizes(sources: Sequence[Source], progress: Progress | None) -> list[list[_S
 
     def measure(source: Source) -> list[_Size]:
         nonlocal done
-        found: list[_Size] = []
+        measured: list[_Size] = []
         for index in range(len(source)):
             if stop.is_set():
                 break
             try:
-                found.append(image_size(source.read(index)))
+                measured.append(image_size(source.read(index)))
             except ImageError:
-                found.append(None)
+                measured.append(None)
             with lock:
                 done += 1
                 if progress is not None:
                     progress(done, total)
-        return found
+        return measured
 
     # One thread for each source, whose open files are no other's.
     with ThreadPoolExecutor(min(_MAX_THREADS, len(sources)), "size") as pool:
@@ -282,19 +282,19 @@ def _sizes(sources: Sequence[Source], progress: Progress | None) -> list[list[_S
 def _report(left_out: Mapping[str, str], reasons: _Reasons, total: int, skip: bool) -> None:
     """Log what is left out, or raise where that is not allowed or nothing remains."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in reasons.counts.items() if count)
-    told = [f"{name}: {reason}" for name, reason in left_out.items()]
+    lines = [f"{name}: {reason}" for name, reason in left_out.items()]
     head = (
-        f"{len(told)} of {total} reference images cannot be used ({kinds}): "
-        f"{'; '.join(told[:_NAMED])}{'; …' if len(told) > _NAMED else ''}"
+        f"{len(lines)} of {total} reference images cannot be used ({kinds}): "
+        f"{'; '.join(lines[:_NAMED])}{'; …' if len(lines) > _NAMED else ''}"
     )
     if not skip:
-        raise SourceError(f"{head}; put them right, or leave them out with --skip-misaligned")
-    if len(told) == total:
+        raise SourceError(f"{head}; correct them, or leave them out with --skip-misaligned")
+    if len(lines) == total:
         raise SourceError(f"{head}; none is left")
-    for line in told[:_WARNED]:
+    for line in lines[:_WARNED]:
         logger.warning("left out %s", line)
-    if len(told) > _WARNED:
-        logger.warning("left out %d more images; dataset.json names them all", len(told) - _WARNED)
+    if len(lines) > _WARNED:
+        logger.warning("left out %d more images; dataset.json names them all", len(lines) - _WARNED)
 
 
 def relocate_aligned(
@@ -314,11 +314,11 @@ def relocate_aligned(
     Raises:
         WorkError: naming the first image that is missing or has changed, and how many are.
     """
-    found = []
+    parts = []
     for name, files in recorded:
         source = outputs(name)
         remedy = f"--outputs {name}=DIR with those that it was made from"
-        found.append(source.take(relocated_indices(files, source, remedy, f"{name}: ")))
+        parts.append(source.take(relocated_indices(files, source, remedy, f"{name}: ")))
     remedy = "--source with the ground truth that it was made from"
     names = tuple(name for name, _ in recorded)
-    return AlignedImages(relocate_images(images, reference, remedy), names, tuple(found))
+    return AlignedImages(relocate_images(images, reference, remedy), names, tuple(parts))

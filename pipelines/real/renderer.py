@@ -1,4 +1,4 @@
-"""Triplets from real algorithms: the same place of the ground truth and of two outputs."""
+"""Triplets from real algorithms: the same crop of the ground truth and of two outputs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.pipelines.real.align import AlignedImages, size_difference
 from bapps_gen.pipelines.real.plan import RealPlanner
 from bapps_gen.pipelines.real.spec import step_name
-from bapps_gen.pipelines.rows.crop_search import find_crops
 from bapps_gen.pipelines.rows.plan import TripletPlan
 from bapps_gen.pipelines.rows.render import Image, check_size, cut_reference, pixel_hash
 from bapps_gen.pipelines.rows.renderer import Patches, manifest_row
+from bapps_gen.pipelines.rows.usable_crops import usable_crops
 from bapps_gen.pipelines.sources.cache import CACHE_BYTES, ImageCache
 
 CACHE_LAYERS_BYTES = 2 * CACHE_BYTES
@@ -28,7 +28,7 @@ class Layers:
         images: where they are.
         task: of the set.
 
-    `failures` has the reasons by name of those found unusable, an output's name after its
+    `failures` has the reasons by name of unusable ones, an output's name after its
     algorithm's.
     """
 
@@ -37,11 +37,11 @@ class Layers:
         self.failures: dict[str, str] = {}
         self._cache = ImageCache(_Flat(images), CACHE_LAYERS_BYTES)
         self._parts = {
-            step_name(task, name): place for place, name in enumerate(images.algorithms, 1)
+            step_name(task, name): part for part, name in enumerate(images.algorithms, 1)
         }
 
     def load(self, index: int, names: Sequence[str]) -> tuple[Image, ...] | None:
-        """An image and its outputs by the algorithms of some steps, uint8 (H, W, 3) alike.
+        """An image and its outputs by the algorithms of some steps, uint8 (H, W, 3) of one size.
 
         None where one of them cannot be used; the reason is kept.
         """
@@ -72,7 +72,7 @@ class Layers:
 
 @dataclass(frozen=True, slots=True)
 class _Flat:
-    """All files under one number: image × (algorithms + 1), plus 0 or the algorithm's place."""
+    """All files under one number: image × (algorithms + 1), plus 0 or the algorithm's, from 1."""
 
     images: AlignedImages
 
@@ -91,7 +91,7 @@ class _Flat:
 class RealRenderer:
     """Renders rows of one dataset; holds the caches of one process.
 
-    `failures` collects the reasons by name of the files found unusable.
+    `failures` collects the reasons by name of unusable files.
     """
 
     planner: RealPlanner
@@ -129,7 +129,7 @@ class RealRenderer:
             loaded = self._layers.load(index, names)
             return None if loaded is None else loaded[0]
 
-        crops = find_crops(
+        crops = usable_crops(
             self.planner,
             plan.row,
             plan.crops,

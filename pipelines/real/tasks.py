@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bapps_gen.pipelines.rows.options import SCALE_RANGE
+
 WHOLE = (1.0, 1.0)
-RESCALED = (0.25, 1.0)
-"""The default of the traditional sets; the paper does not say which scales it used."""
+RESCALED = SCALE_RANGE.default
+"""As in traditional sets; the paper does not say which scales it used."""
 
 DEMO_IMAGES = 24
 """Photos that a demo is made of at most, where nothing else is asked for (own choice)."""
@@ -18,7 +20,7 @@ class RealTask:
 
     Args:
         scale: smallest and largest scale at which ground truth and outputs are read by default.
-        summary: for people.
+        summary: in a word or two.
     """
 
     scale: tuple[float, float]

@@ -33,7 +33,7 @@ _END_STEP = _FIRST_STEP + 2 * MAX_STEPS * _STEP_WORDS
 _CNN_WORDS = 4  # form and order of a mixed row, and its two CNN distorters; after all else
 
 LEAST_SHARE = 0.25
-"""Of a pair's severity, what either of two steps has at least (own choice, lest one be nothing)."""
+"""The least share of a pair's severity that either of two steps has (own choice)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +59,17 @@ class Planner(CropPlanner):
     What the two sides of a row are, where p0 and p1 always differ (the paper names the kinds of
     sets, tables 2 and 3, and not how they are drawn; the mixed rule is our own):
 
-    - traditional: two of the spec's choices, drawn evenly or by the share of singles.
-    - CNN: two of the spec's distorters, drawn evenly.
+    - traditional: two of the spec's choices, sampled uniformly or by the share of singles.
+    - CNN: two of the spec's distorters, sampled uniformly.
     - mixed: with probability `1 - sequences`, one CNN distorter against one traditional
-      distortion, drawn as in the two other kinds, which of them is p0 drawn evenly. Else, two
-      CNN distorters drawn evenly, each followed by one atom drawn evenly from the choices' atoms,
-      so that the two sides of a triplet are about equally strong.
+      distortion, each sampled as in the two other kinds, in either order with equal probability.
+      Otherwise two CNN distorters, each followed by one atom, all sampled uniformly, so that the
+      two sides of a triplet are about equally strong.
 
-    A JND pair has one side, drawn like p0 of a traditional or a CNN triplet, and one severity for
-    it, drawn evenly: a single distortion has all of it. Two share it, the first from a quarter to
-    three quarters evenly, for the effects of two add up (measured in explanation/jnd.md; the rule
-    is our own). A CNN distorter has a strength that follows from its severity, where in triplets it
+    A JND pair has one side, sampled like p0 of a traditional or a CNN triplet, and one severity,
+    sampled uniformly. A single distortion has all of it. Two share it, the first having a quarter
+    to three quarters, since the effects of two add up (measured in explanation/jnd.md; the rule is
+    our own). A CNN distorter has a strength that follows from its severity, where in triplets it
     distorts as it was trained.
 
     Raises:
@@ -80,7 +80,7 @@ class Planner(CropPlanner):
         super().__init__(spec)
         self.spec = spec
         self._cnn = _Pool(cnn_name(name) for name, _ in spec.distorters)
-        # Unpacked once, for this is the inner loop: name, version, and how to draw each parameter.
+        # Unpacked once for the inner loop: name, version, and how to draw each parameter.
         self._members: dict[str, _Members] = {
             choice: tuple(
                 (atom.name, atom.version, tuple((part.name, part.at) for part in atom.parameters))
@@ -145,13 +145,13 @@ class Planner(CropPlanner):
         severities = self._severities(uniform[word + 1 :: _STEP_WORDS], len(members))
         steps = []
         for (name, version, parameters), severity in zip(members, severities, strict=True):
-            if name in self._cnn.places and not self.spec.is_jnd:
+            if name in self._cnn.indices and not self.spec.is_jnd:
                 # as trained: nothing to draw but the noise
                 steps.append(Step(name, version, (), seeds[slot], None))
             else:
                 params = tuple(
-                    (key, at(severity, uniform[place]))
-                    for place, (key, at) in enumerate(parameters, word + 2)
+                    (key, at(severity, uniform[number]))
+                    for number, (key, at) in enumerate(parameters, word + 2)
                 )
                 steps.append(Step(name, version, params, seeds[slot], severity))
             slot += 1
@@ -178,22 +178,22 @@ def check_version(atom: Distortion, version: int) -> None:
 
 
 class _Pool:
-    """Ids to draw from, and the place of each."""
+    """Ids to draw from, and the index of each."""
 
-    __slots__ = ("ids", "places")
+    __slots__ = ("ids", "indices")
 
     def __init__(self, ids: Iterable[str]) -> None:
         self.ids = tuple(ids)
-        self.places = {name: place for place, name in enumerate(self.ids)}
+        self.indices = {name: index for index, name in enumerate(self.ids)}
 
     def draw(self, uniform: float, taken: str | None = None) -> str:
         """One id, other than `taken` where another is to be had."""
         count = len(self.ids)
-        place = self.places.get(taken) if taken else None
-        if place is None or count == 1:
+        skipped = self.indices.get(taken) if taken else None
+        if skipped is None or count == 1:
             return self.ids[int(uniform * count)]
         index = int(uniform * (count - 1))
-        return self.ids[index + (index >= place)]
+        return self.ids[index + (index >= skipped)]
 
 
 _Members = tuple[tuple[str, int, tuple[tuple[str, Callable[[float, float], float]], ...]], ...]

@@ -26,14 +26,14 @@ def check_size(image: Image) -> None:
         raise ImageError(f"{width}×{height} px is smaller than a {PATCH_SIZE}×{PATCH_SIZE} patch")
 
 
-def resolve_crop(place: CropDraw, height: int, width: int) -> Crop:
-    """The crop that a place means in an image of a given size.
+def resolve_crop(draw: CropDraw, height: int, width: int) -> Crop:
+    """The crop that is drawn, in an image of a given size.
 
     A reduction at which the patch would not fit is lowered to the largest at which it does. Both
     sides of the image must be at least a patch's.
     """
-    side = PATCH_SIZE * min(place.reduction, height // PATCH_SIZE, width // PATCH_SIZE)
-    return Crop(int(place.left * (width - side + 1)), int(place.top * (height - side + 1)), side)
+    side = PATCH_SIZE * min(draw.reduction, height // PATCH_SIZE, width // PATCH_SIZE)
+    return Crop(int(draw.left * (width - side + 1)), int(draw.top * (height - side + 1)), side)
 
 
 def cut_reference(image: Image, crop: Crop) -> Image:

@@ -10,7 +10,6 @@ from typing import TypeVar
 from bapps_gen.distortions.definition import Distortion
 from bapps_gen.errors import ImageError
 from bapps_gen.manifests.rows import Crop, ManifestRow
-from bapps_gen.pipelines.rows.crop_search import Cut, find_crops
 from bapps_gen.pipelines.rows.plan import Planner, TripletPlan
 from bapps_gen.pipelines.rows.render import (
     Image,
@@ -19,6 +18,7 @@ from bapps_gen.pipelines.rows.render import (
     check_size,
     pixel_hash,
 )
+from bapps_gen.pipelines.rows.usable_crops import Cut, usable_crops
 from bapps_gen.pipelines.sources.cache import ImageCache
 from bapps_gen.pipelines.sources.relocate import Images
 from bapps_gen.pipelines.sources.source import ImageEntry
@@ -66,7 +66,7 @@ def manifest_row(
 class TripletRenderer:
     """Renders rows of one dataset; holds the caches of one process.
 
-    `failures` collects the reasons by name of the images found unusable.
+    `failures` collects the reasons by name of unusable images.
     """
 
     planner: Planner
@@ -94,16 +94,16 @@ class TripletRenderer:
             sides = [
                 apply_steps(reference, steps, self.atoms, self.streams) for steps in plan.sides
             ]
-            found = self._finish(plan, cut, sides)
-            if found is not None:
-                return found
+            rendered = self._finish(plan, cut, sides)
+            if rendered is not None:
+                return rendered
         raise AssertionError("crops end with an error")
 
     def render_many(self, plans: Sequence[TripletPlan]) -> list[tuple[ManifestRow, Patches]]:
         """As `render` for each, with the steps of each CNN distorter rendered together."""
         if len(plans) <= 1:
             return [self.render(plan) for plan in plans]
-        # A plan's crops are not kept for a second try, lest each keep its decoded image.
+        # A plan's crops are not kept for a second try, since each would keep its decoded image.
         cuts = [next(self._crops(plan)) for plan in plans]
         count = len(plans[0].sides)
         sides = apply_many(
@@ -115,7 +115,7 @@ class TripletRenderer:
         each = [sides[first : first + count] for first in range(0, len(sides), count)]
         made = map(self._finish, plans, cuts, each)
         # Rows whose first crop hides the difference are few: they are rendered from the start.
-        return [found or self.render(plan) for plan, found in zip(plans, made, strict=True)]
+        return [row or self.render(plan) for plan, row in zip(plans, made, strict=True)]
 
     def expect(self, plans: Iterable[TripletPlan]) -> None:
         """Say which rows come next, so that their images are fetched from URLs ahead of time."""
@@ -126,7 +126,7 @@ class TripletRenderer:
         remedy = "a lower --min-contrast"
         if self.planner.spec.is_jnd:
             remedy = f"a higher --severity, {remedy}"
-        return find_crops(
+        return usable_crops(
             self.planner,
             plan.row,
             plan.crops,

@@ -247,5 +247,5 @@ def choose_distortions(
 
 def atom_versions(registry: Registry, choices: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
     """(name, version) of every atom that occurs in the choices, by name."""
-    found = {atom.name: atom.version for choice in choices for atom in registry.members(choice)}
-    return tuple(sorted(found.items()))
+    versions = {atom.name: atom.version for choice in choices for atom in registry.members(choice)}
+    return tuple(sorted(versions.items()))

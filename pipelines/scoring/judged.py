@@ -14,7 +14,7 @@ from bapps_gen.manifests.dataset import INFO_NAME, Dataset, open_dataset
 from bapps_gen.manifests.rows import PAIR_PATCHES
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.metrics.agreement import Values
-from bapps_gen.pipelines.datasets.original import OriginalSet, find_sets, read_judgement, read_row
+from bapps_gen.pipelines.datasets.original import OriginalSet, find_sets, read_judgment, read_row
 from bapps_gen.pipelines.scoring.options import MetricOptions, check_metrics
 from bapps_gen.pipelines.scoring.score import (
     distances_of,
@@ -149,7 +149,7 @@ def judged_original(
     settings = {name: here.load(name).settings for name in metrics}
     total = len(original.stems)
     last = len(original.files) - 1
-    judgment = np.array([read_judgement(original.path(last, row)) for row in range(total)])
+    judgment = np.array([read_judgment(original.path(last, row)) for row in range(total)])
     ranges = [(first, min(first + _JOB_ROWS, total)) for first in range(0, total, _JOB_ROWS)]
     resolved, processes, threads = resolve_workers(metrics, options, workers, len(ranges))
     context = _Context(original, metrics, resolved, bilinear, threads)

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from bapps_gen.errors import ImageError, SourceError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.manifests.rows import PATCH_SIZE
-from bapps_gen.pipelines.rows.crop_search import cut_crops
 from bapps_gen.pipelines.rows.crops import ImageOrder, RandomCrops
 from bapps_gen.pipelines.rows.render import check_size, luma_contrast
+from bapps_gen.pipelines.rows.usable_crops import cut_crops
 from bapps_gen.pipelines.sources.cache import ImageCache
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.seeding import (

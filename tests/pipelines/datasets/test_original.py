@@ -205,7 +205,7 @@ def spoil_folder(folder: Path) -> None:
     [
         (spoil_not_exact, "p1/000001.png is 256×256 px and no nearest-neighbour enlargement"),
         (spoil_truncated, "ref/000002.png: damaged or cut short"),
-        (spoil_judge(1.5), "judge/000001.npy holds 1.5; a judgement is a fraction from 0 to 1"),
+        (spoil_judge(1.5), "judge/000001.npy holds 1.5; a judgment is a fraction from 0 to 1"),
         (spoil_judge(-0.1), "judge/000001.npy holds -0.1"),
         (spoil_judge(np.nan), "judge/000001.npy holds nan"),
         (spoil_judge([0.1, 0.2]), "judge/000001.npy does not hold one number"),

@@ -16,7 +16,7 @@ Cut = tuple[int, Crop, Image]
 """Index of an image, a crop of it, and the reference patch that it gives."""
 
 
-def find_crops(
+def usable_crops(
     planner: CropPlanner,
     row: int,
     crops: tuple[CropDraw, ...],

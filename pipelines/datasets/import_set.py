@@ -1,0 +1,167 @@
+"""Sets in the original folder layout of BAPPS, turned into datasets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bapps_gen.errors import UserError
+from bapps_gen.execution.jobs import Workers, run_jobs
+from bapps_gen.execution.progress import Progress
+from bapps_gen.imaging.encode import encode_png
+from bapps_gen.manifests.dataset import DatasetInfo, write_shard
+from bapps_gen.manifests.rows import PAIR_PATCHES, PATCH_SIZE, PATCHES, Crop, ManifestRow
+from bapps_gen.pipelines.datasets.generate import GenerateReport, ShardReport, fill_shards
+from bapps_gen.pipelines.datasets.original import TASKS, OriginalSet, read_judgment, read_row
+from bapps_gen.pipelines.rows.options import ROWS, SHARD_SIZE
+from bapps_gen.pipelines.rows.render import pixel_hash
+from bapps_gen.seeding import digest_of
+from bapps_gen.storage.locations import Location
+from bapps_gen.version import __version__
+
+_HASH_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _HashContext:
+    original: OriginalSet
+
+
+def _prepare_hashes(context: _HashContext) -> Callable[[tuple[int, int]], tuple[int, list[str]]]:
+    original = context.original
+
+    def hash_rows(rows: tuple[int, int]) -> tuple[int, list[str]]:
+        lines = []
+        for row in range(*rows):
+            for part in range(len(original.files)):
+                path = original.path(part, row)
+                try:
+                    with open(path, "rb") as file:
+                        digest = hashlib.file_digest(file, "sha256").hexdigest()
+                except OSError as error:
+                    raise UserError(f"cannot read {path}: {error.strerror}") from error
+                lines.append(f"{TASKS[original.task][part]}/{original.files[part][row]} {digest}")
+        return rows[0], lines
+
+    return hash_rows
+
+
+def files_digest(original: OriginalSet, workers: Workers, progress: Progress | None = None) -> str:
+    """32 hexadecimal digits of SHA-256 over the names and SHA-256 of all files of a set."""
+    total = len(original.stems)
+    ranges = [(first, min(first + _HASH_ROWS, total)) for first in range(0, total, _HASH_ROWS)]
+    parts: dict[int, list[str]] = {}
+    done = 0
+    jobs = run_jobs(_prepare_hashes, _HashContext(original), ranges, workers, (original.folder,))
+    for first, lines in jobs:
+        parts[first] = lines
+        done += len(lines) // len(original.files)
+        if progress:
+            progress(done, total)
+    digest = hashlib.sha256()
+    for first in sorted(parts):
+        for line in parts[first]:
+            digest.update(f"{line}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def describe_import(original: OriginalSet, digest: str, shard_rows: int) -> DatasetInfo:
+    """The `dataset.json` of an imported set, from the digest over its files.
+
+    Raises:
+        UserError: when `shard_rows` is out of range.
+    """
+    ROWS.check("n", len(original.stems))
+    SHARD_SIZE.check("shard-size", shard_rows)
+    spec = {
+        "imported": original.task,
+        "set": original.name,
+        "split": original.split,
+        "files_digest": digest,
+    }
+    return DatasetInfo(
+        kind=f"{original.task}-{original.name}",
+        version=__version__,
+        spec=spec,
+        digest=digest_of(spec),
+        rows=len(original.stems),
+        shard_rows=shard_rows,
+        distortions={},
+        units={},
+        plugins=(),
+        source_roots=(str(original.folder),),
+        source_digest=digest,
+        source_images=(),
+        source_failures={},
+        patches=PATCHES if original.task == "2afc" else PAIR_PATCHES,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ImportContext:
+    """What every worker needs; sent once to each."""
+
+    folder: Location
+    info: DatasetInfo
+    original: OriginalSet
+
+
+def import_set(
+    original: OriginalSet,
+    out: Location,
+    workers: Workers,
+    *,
+    shard_rows: int = SHARD_SIZE.default,
+    digest: str | None = None,
+    progress: Progress | None = None,
+) -> GenerateReport:
+    """Turn a set in the original layout into a dataset, or make what is missing; see `fill_shards`.
+
+    For JND, p0 becomes the reference and p1 the distorted patch. Rows are in the order of file
+    names, their source is the file's stem with the SHA-256 of the reference's file; there are no
+    steps. The number of people asked is not in the layout and stays empty.
+
+    Raises:
+        UserError: naming the first file that cannot be used, or as `fill_shards`.
+        WorkError: as `fill_shards`.
+    """
+    digest = digest or files_digest(original, workers)
+    info = describe_import(original, digest, shard_rows)
+
+    def context(resolved: DatasetInfo) -> ImportContext:
+        return ImportContext(out, resolved, original)
+
+    shared = (original.folder,)
+    return fill_shards(out, info, prepare_import, context, workers, progress, shared=shared)
+
+
+def prepare_import(context: ImportContext) -> Callable[[int], ShardReport]:
+    """A function that reads and writes one shard of an imported set."""
+    info, original = context.info, context.original
+
+    def make_shard(shard: int) -> ShardReport:
+        rows, pngs = [], []
+        for row in range(*info.shard_range(shard)):
+            patches, data = read_row(original, row)
+            judgment = read_judgment(original.path(len(patches), row))
+            paired = original.task == "jnd"
+            rows.append(
+                ManifestRow(
+                    id=f"{info.digest[:8]}-{row:08d}",
+                    row=row,
+                    source_path=original.stems[row],
+                    source_sha256=hashlib.sha256(data).hexdigest(),
+                    crop=Crop(0, 0, PATCH_SIZE),
+                    steps=((),) if paired else ((), ()),
+                    hashes=tuple(map(pixel_hash, patches)),
+                    spec_digest=info.digest,
+                    judge=None if paired else judgment,
+                    same=judgment if paired else None,
+                )
+            )
+            pngs.append(tuple(map(encode_png, patches)))
+        write_shard(context.folder, info, shard, rows, pngs)
+        return ShardReport(shard, len(rows))
+
+    return make_shard
