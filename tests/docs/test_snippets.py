@@ -36,6 +36,9 @@ SMALLER = {
 }
 """The most that an option may ask for here."""
 
+EASIER = {"--max-ks": "1", "--min-coverage": "5"}
+"""Thresholds for sets of so few rows."""
+
 COUNTS = {"photos": 48, "fivek": 4, "raise": 4, "truth": 3}
 """Photos in each folder that pages speak of."""
 
@@ -167,6 +170,7 @@ def smaller(words: list[str]) -> list[str]:
     """A command's arguments, asking for less."""
     words = list(words)
     for at, word in enumerate(words[:-1]):
+        words[at + 1] = EASIER.get(word, words[at + 1])
         most = SMALLER.get(word)
         if most is not None and words[at + 1].isdigit():
             words[at + 1] = str(min(most, int(words[at + 1])))
