@@ -4,7 +4,7 @@
     rows          spec -> plan -> pixels of one row; real: the same from outputs of algorithms
     datasets      rows -> shards -> dataset: make, verify, replay, export, import
     scoring       distances of rows by metrics, and metrics against human judgments
-    validation    is it good? reports on datasets, collections and zoos
+    validation    reports on datasets, collections and zoos
     collections   many datasets made with one command
     benchmarks    every distortion at every level
     training      zoos of CNN distorters
