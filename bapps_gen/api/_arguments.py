@@ -33,17 +33,22 @@ AnyWorkers = int | RayCluster | None
 """So many processes on this machine, a Ray cluster, or None for all cores."""
 
 MAX_WORKERS = 1024
+MAX_CLUSTER_WORKERS = 100_000
 
 
 def resolve_workers(workers: AnyWorkers) -> int | RayCluster:
     """The workers that an argument stands for. A Ray cluster is connected to.
 
     Raises:
-        UserError: when the number is not from 1 to 1024, or the cluster cannot be used.
+        UserError: when the number is not from 1 to 1024, or to 100,000 on a cluster, or the
+            cluster cannot be used.
+        WorkError: when a node of the cluster cannot do the work.
     """
     if workers is None:
         return available_cores()
     if isinstance(workers, RayCluster):
+        if workers.workers is not None:
+            check_range("workers", workers.workers, 1, MAX_CLUSTER_WORKERS, whole=True)
         from bapps_gen.execution.ray_cluster import connect
 
         connect(workers)
@@ -99,25 +104,41 @@ def open_photos(
 
 
 @contextlib.contextmanager
-def reporting(progress: AnyProgress, what: str, unit: str) -> Iterator[Progress | None]:
-    """The function that a run reports to: the one given, that of a bar, or None."""
-    if callable(progress):
-        yield progress
-        return
-    if not progress:
-        yield None
-        return
+def bar(what: str, unit: str, *, terminal_only: bool = False) -> Iterator[Progress]:
+    """A bar on stderr with rate and time left; gives the function that it listens to.
+
+    Args:
+        what: is being done.
+        unit: of what is counted.
+        terminal_only: draw nothing where stderr is not a terminal.
+    """
     from tqdm import tqdm
 
-    with tqdm(desc=what, unit=f" {unit}", file=sys.stderr, dynamic_ncols=True, leave=False) as bar:
+    with tqdm(
+        desc=what,
+        unit=f" {unit}",
+        disable=None if terminal_only else False,
+        file=sys.stderr,
+        dynamic_ncols=True,
+        leave=False,
+    ) as drawn:
 
         def report(done: int, total: int) -> None:
-            if bar.total is None:
-                bar.initial = done  # what was there already is no part of the rate
-            bar.total = total
-            bar.update(done - bar.n)
+            if drawn.total is None:
+                drawn.initial = done  # what was there already is no part of the rate
+            drawn.total = total
+            drawn.update(done - drawn.n)
 
         yield report
+
+
+def reporting(
+    progress: AnyProgress, what: str, unit: str
+) -> contextlib.AbstractContextManager[Progress | None]:
+    """The function that a run reports to: the one given, that of a bar, or None."""
+    if callable(progress):
+        return contextlib.nullcontext(progress)
+    return bar(what, unit) if progress else contextlib.nullcontext()
 
 
 def stage(

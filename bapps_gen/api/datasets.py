@@ -238,8 +238,10 @@ def export(
 
     if format not in ("bapps", "webdataset", "recipe"):
         raise UserError(f"format = {format} is not one of bapps, webdataset, recipe")
-    if format != "bapps" and (split is not None or name is not None or upscale != 64):
-        raise UserError(f"split, name and upscale go with the format bapps, not with {format}")
+    layout = {"split": split, "name": name, "upscale": None if upscale == 64 else upscale}
+    for option, value in layout.items():
+        if format != "bapps" and value is not None:
+            raise UserError(f"{option} = {value} goes with the format bapps alone; leave it out")
     opened, folder = stored.open_dataset(dataset), Path(out)
     with reporting(progress, "export", "rows") as report:
         if format == "bapps":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import MISSING, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from bapps_gen.storage.locations import Location, local_path, location_of
 
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
+    from bapps_gen.execution.progress import Progress
     from bapps_gen.manifests.dataset import Dataset
     from bapps_gen.pipelines.datasets.kinds import RowImages
     from bapps_gen.pipelines.sources.source import Source
@@ -195,21 +196,14 @@ def workers_of(options: argparse.Namespace) -> Workers:
             cluster cannot be used.
         WorkError: when a node of it cannot do the work.
     """
-    from bapps_gen.checks import check_range
-    from bapps_gen.execution.jobs import RayCluster, available_cores
+    from bapps_gen.api._arguments import resolve_workers
+    from bapps_gen.execution.jobs import RayCluster
 
-    on_ray = options.engine == "ray"
-    if options.workers is not None:
-        check_range("workers", options.workers, 1, 100_000 if on_ray else 1024, whole=True)
-    if on_ray:
-        from bapps_gen.execution.ray_cluster import connect
-
-        cluster = RayCluster(options.address, options.workers)
-        connect(cluster)
-        return cluster
+    if options.engine == "ray":
+        return resolve_workers(RayCluster(options.address, options.workers))
     if options.address is not None:
         raise UserError(f"address = {options.address} is for --engine ray; add that")
-    return available_cores() if options.workers is None else int(options.workers)
+    return resolve_workers(options.workers)
 
 
 def names_of(text: str) -> tuple[str, ...]:
@@ -247,28 +241,16 @@ _METAVARS = {
 }
 
 
-@contextlib.contextmanager
-def progress_bar(quiet: bool, what: str, unit: str) -> Iterator[Callable[[int, int], None] | None]:
+def progress_bar(quiet: bool, what: str, unit: str) -> AbstractContextManager[Progress | None]:
     """A bar on stderr with rate and time left; gives a function of (done, total).
 
     Nothing is drawn where stderr is not a terminal, so that logs stay short.
     """
     if quiet:
-        yield None
-        return
-    from tqdm import tqdm
+        return nullcontext()
+    from bapps_gen.api._arguments import bar
 
-    with tqdm(
-        desc=what, unit=f" {unit}", disable=None, file=sys.stderr, dynamic_ncols=True, leave=False
-    ) as bar:
-
-        def progress(done: int, total: int) -> None:
-            if bar.total is None:
-                bar.initial = done  # what was there already is no part of the rate
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield progress
+    return bar(what, unit, terminal_only=True)
 
 
 def print_resume(what: str, folder: Location | None = None) -> None:

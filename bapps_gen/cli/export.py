@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from bapps_gen.cli._options import add_dataset, progress_bar
-from bapps_gen.errors import UserError
 from bapps_gen.storage.locations import local_path
 
 
@@ -43,31 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Export."""
-    from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.pipelines.datasets.export import export_bapps, export_recipe, export_webdataset
+    from bapps_gen.api.datasets import export, open_dataset
 
-    for name in ("split", "name", "upscale"):
-        if options.format != "bapps" and getattr(options, name) is not None:
-            raise UserError(
-                f"{name} = {getattr(options, name)} goes with --format bapps alone; leave it out"
-            )
-    if options.name is not None and (not options.name or set(options.name) & set("/\\.")):
-        raise UserError(f"name = '{options.name}' is not a folder's name; use letters, digits, _")
+    layout = {name: getattr(options, name) for name in ("split", "name", "upscale")}
+    given = {name: value for name, value in layout.items() if value is not None}
     dataset = open_dataset(options.dataset)
     with progress_bar(options.quiet, "export", "rows") as progress:
-        if options.format == "bapps":
-            target = export_bapps(
-                dataset,
-                options.out,
-                split=options.split,
-                name=options.name,
-                upscale=64 if options.upscale is None else options.upscale,
-                progress=progress,
-            )
-        elif options.format == "webdataset":
-            target = export_webdataset(dataset, options.out, progress)
-        else:
-            target = export_recipe(dataset, options.out, progress)
+        folder = export(
+            dataset, options.out, format=options.format, **given, progress=progress or False
+        )
     if not options.quiet:
-        print(f"{dataset.info.rows} {dataset.info.unit} in {target}")
+        print(f"{dataset.info.rows} {dataset.info.unit} in {folder}")
     return 0

@@ -71,6 +71,8 @@ def export_bapps(
             f"a multiple of {PATCH_SIZE} up to {MAX_UPSCALE}",
             "use 64 (as stored) or 256 (the released form)",
         )
+    if name is not None and (not name or set(name) & set("/\\.")):
+        raise UserError(f"name = '{name}' is not a folder's name; use letters, digits, _")
     dataset.require_whole()
     patches = tuple(dataset.info.patches)
     task, splits, parts, judgment = _LAYOUTS[patches]

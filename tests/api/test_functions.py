@@ -233,8 +233,10 @@ def test_a_collection_names_what_it_could_not_make(photos, tmp_path):
 
 
 def test_an_export_refuses_options_of_another_format(train, tmp_path):
-    with pytest.raises(bapps_gen.UserError, match="go with the format bapps"):
+    with pytest.raises(bapps_gen.UserError, match="split = val goes with the format bapps alone"):
         bapps_gen.export(train, tmp_path / "out", format="recipe", split="val")
+    with pytest.raises(bapps_gen.UserError, match="is not a folder's name"):
+        bapps_gen.export(train, tmp_path / "out", format="bapps", name="../mine")
     with pytest.raises(bapps_gen.UserError, match="format = tar"):
         bapps_gen.export(train, tmp_path / "out", format="tar")
 

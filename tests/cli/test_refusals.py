@@ -117,7 +117,7 @@ WRONG_OPTIONS = [
     # exports
     ("export", "--format bapps --upscale 100", "upscale = 100"),
     ("export", "--format bapps --name ../up", "name = '../up'"),
-    ("export", "--format recipe --upscale 256", "goes with --format bapps"),
+    ("export", "--format recipe --upscale 256", "goes with the format bapps"),
     # metrics
     ("score", "--metric lpip-alex", "did you mean 'lpips-alex'"),
     ("score", "--metric ,", "names no metric"),
