@@ -20,6 +20,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # Weights may lie on a developer's machine; tests use those that come with the package.
 os.environ.pop("BAPPS_GEN_WEIGHTS", None)
 os.environ["TORCH_HOME"] = "/nonexistent"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Tests share the cores already: a command that takes all cores makes no processes of its own.
+    os.sched_getaffinity = lambda process: {0}
 
 
 @pytest.fixture(scope="session")

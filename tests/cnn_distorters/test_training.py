@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ EVERYTHING = DistorterSpec(
     gan_weight=0.05,
 )
 SETTINGS = TrainingSettings(
-    images=640,
+    images=320,
     batch=8,
     feature_share=0.25,
     feature_net="alex",
@@ -100,23 +100,46 @@ def train(
     )
 
 
+@dataclass(frozen=True)
+class Whole:
+    """A training in one go, and what it left."""
+
+    network: UNet
+    losses: bytes
+
+
+@pytest.fixture(scope="module")
+def everything(
+    crops: NDArray[np.uint8], features: FeatureLoss, tmp_path_factory: pytest.TempPathFactory
+) -> Whole:
+    """EVERYTHING."""
+    where = files(tmp_path_factory.mktemp("training") / "everything")
+    return Whole(train(EVERYTHING, crops, where, features), where.losses.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def plain(crops: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """PLAIN."""
+    where = files(tmp_path_factory.mktemp("training") / "plain")
+    return Whole(train(PLAIN, crops, where), where.losses.read_bytes())
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_training_lowers_the_loss(precision: str, crops: NDArray[np.uint8], tmp_path: Path) -> None:
     where = files(tmp_path)
-    train(PLAIN, crops, where, settings=replace(SETTINGS, precision=precision))
+    train(PLAIN, crops, where, settings=replace(SETTINGS, images=640, precision=precision))
     lines = [json.loads(line) for line in where.losses.read_text().splitlines()]
     assert [line["images"] for line in lines] == [160, 320, 480, 640]
     assert lines[-1]["l1"] < 0.7 * lines[0]["l1"]
 
 
 def test_two_runs_give_the_same_bytes(
-    crops: NDArray[np.uint8], features: FeatureLoss, tmp_path: Path
+    everything: Whole, crops: NDArray[np.uint8], features: FeatureLoss, tmp_path: Path
 ) -> None:
-    places = files(tmp_path / "a"), files(tmp_path / "b")
-    a, b = (train(EVERYTHING, crops, place, features) for place in places)
-    assert same(a, b)
-    assert places[0].losses.read_bytes() == places[1].losses.read_bytes()
-    losses = json.loads(places[0].losses.read_text().splitlines()[0])
+    where = files(tmp_path)
+    assert same(train(EVERYTHING, crops, where, features), everything.network)
+    assert where.losses.read_bytes() == everything.losses
+    losses = json.loads(everything.losses.splitlines()[0])
     assert set(losses) == {"step", "images", "l1", "feature", "gan", "discriminator"}
 
 
@@ -130,18 +153,20 @@ def test_another_seed_gives_another_network(crops: NDArray[np.uint8], tmp_path: 
     assert not same(b, c)
 
 
-@pytest.mark.parametrize("stop_at", [160, 400])
+@pytest.mark.parametrize("stop_at", [160, 240])
 def test_a_resumed_training_equals_an_uninterrupted_one_byte_for_byte(
-    stop_at: int, crops: NDArray[np.uint8], features: FeatureLoss, tmp_path: Path
+    stop_at: int,
+    everything: Whole,
+    crops: NDArray[np.uint8],
+    features: FeatureLoss,
+    tmp_path: Path,
 ) -> None:
-    whole = files(tmp_path / "whole")
-    wanted = train(EVERYTHING, crops, whole, features)
-    cut = files(tmp_path / "cut")
+    cut = files(tmp_path)
     with pytest.raises(Stop):
         train(EVERYTHING, crops, cut, features, stop_at=stop_at)
     assert cut.checkpoint.exists() == (stop_at > 160)
-    assert same(train(EVERYTHING, crops, cut, features), wanted)
-    assert cut.losses.read_bytes() == whole.losses.read_bytes()
+    assert same(train(EVERYTHING, crops, cut, features), everything.network)
+    assert cut.losses.read_bytes() == everything.losses
 
 
 @pytest.mark.parametrize("spec", [replace(PLAIN, seed=5), replace(PLAIN, learning_rate=2e-3)])
@@ -153,7 +178,7 @@ def test_a_checkpoint_of_another_training_is_not_taken_up(
 ) -> None:
     where = files(tmp_path / "cut")
     with pytest.raises(Stop):
-        train(PLAIN, crops, where, stop_at=400)
+        train(PLAIN, crops, where, stop_at=240)
     caplog.clear()
     network = train(spec, crops, where)
     assert "another training" in caplog.text
@@ -162,18 +187,22 @@ def test_a_checkpoint_of_another_training_is_not_taken_up(
 
 @pytest.mark.parametrize("damage", ["cut short", "empty", "other bytes"])
 def test_a_damaged_checkpoint_is_told_and_not_taken_up(
-    damage: str, crops: NDArray[np.uint8], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    damage: str,
+    plain: Whole,
+    crops: NDArray[np.uint8],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     where = files(tmp_path / "cut")
     with pytest.raises(Stop):
-        train(PLAIN, crops, where, stop_at=400)
+        train(PLAIN, crops, where, stop_at=240)
     content = where.checkpoint.read_bytes()
     where.checkpoint.write_bytes(
         {"cut short": content[:-100], "empty": b"", "other bytes": b"x" * 1000}[damage]
     )
     network = train(PLAIN, crops, where)
     assert "starts from the beginning" in caplog.text
-    assert same(network, train(PLAIN, crops, files(tmp_path / "again")))
+    assert same(network, plain.network)
 
 
 def test_an_absurd_learning_rate_is_reported_as_divergence(
@@ -185,7 +214,7 @@ def test_an_absurd_learning_rate_is_reported_as_divergence(
 
 
 def test_too_few_crops_are_refused(crops: NDArray[np.uint8], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="needs 640 crops, there are 100"):
+    with pytest.raises(UserError, match="needs 320 crops, there are 100"):
         train(PLAIN, crops[:100], files(tmp_path))
 
 
@@ -200,7 +229,7 @@ def test_bad_settings_are_refused(change: dict[str, object]) -> None:
 def test_each_setting_changes_the_digest() -> None:
     changes: tuple[dict[str, object], ...] = (
         {},
-        {"images": 648},
+        {"images": 328},
         {"batch": 16},
         {"feature_share": 0.5},
         {"feature_net": "vgg"},
