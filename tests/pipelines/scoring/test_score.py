@@ -66,6 +66,7 @@ def test_pyarrow_and_pandas_read_a_sidecar_and_join_it_by_id(copied):
     assert len(joined) == 70
 
 
+@pytest.mark.slow
 def test_workers_do_not_change_distances(copied, dataset, tmp_path):
     other = shutil.copytree(dataset, tmp_path / "other")
     names = "ssim,lpips-alex"
