@@ -79,11 +79,11 @@ def open_benchmark(folder: LocalPath) -> Benchmark:
         >>> bapps_gen.read_image(benchmark.folder / row["path"]).shape[2]
         3
     """
-    place = Path(folder)
-    info = read_benchmark_info(place)
+    path = Path(folder)
+    info = read_benchmark_info(path)
     if info.pictures is None:
-        raise UserError(f"the benchmark in {place} is not complete; make it again to go on")
-    return Benchmark(place, info)
+        raise UserError(f"the benchmark in {path} is not complete; make it again to go on")
+    return Benchmark(path, info)
 
 
 def make_benchmark(

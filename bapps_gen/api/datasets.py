@@ -296,12 +296,12 @@ def import_original(
     processes, target, above = resolve_workers(workers), location_of(out), Path(folder)
     imported = []
     for found in find_sets(above):
-        place = target / found.folder.relative_to(above)
+        set_folder = target / found.folder.relative_to(above)
         with reporting(progress is True, f"hashing {found.label}", "rows") as report:
             digest = files_digest(found, processes, report)
         with reporting(progress, f"importing {found.label}", "rows") as report:
             import_set(
-                found, place, processes, shard_rows=shard_size, digest=digest, progress=report
+                found, set_folder, processes, shard_rows=shard_size, digest=digest, progress=report
             )
-        imported.append(open_dataset(place))
+        imported.append(open_dataset(set_folder))
     return tuple(imported)

@@ -13,6 +13,7 @@ import bapps_gen
 from bapps_gen.api.make import SetOptions
 from bapps_gen.cli import main
 from support.datasets import contents, photo
+from support.original_layout import make_jnd
 
 
 @pytest.fixture(scope="module")
@@ -304,3 +305,14 @@ def test_every_option_of_validate_is_typed():
     assert set(get_type_hints(ValidateOptions)) == names
     for name in names:
         assert f"`{name}`" in bapps_gen.validate.__doc__
+
+
+def test_each_of_several_original_sets_goes_to_its_path(tmp_path):
+    for name in ("traditional", "cnn"):
+        make_jnd(tmp_path / "jnd" / "val" / name, [0.25, 0.75])
+    sets = bapps_gen.import_original(tmp_path / "jnd", tmp_path / "out", workers=1)
+    assert [made.folder.relative_to(tmp_path / "out").as_posix() for made in sets] == [
+        "val/cnn",
+        "val/traditional",
+    ]
+    assert [pair.same for pair in sets[0].pairs()] == [0.25, 0.75]
