@@ -136,5 +136,5 @@ def _log_to_stderr() -> None:
     logger.setLevel(logging.WARNING)
     logger.propagate = False
     for name in ("asyncio", "adlfs", "fsspec", "gcsfs", "s3fs"):
-        # What they log of failures, tracebacks among it, they also raise, and it is told once.
+        # What they log of failures, tracebacks among it, they also raise, and it is reported once.
         logging.getLogger(name).addHandler(logging.NullHandler())

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 
     workers = workers_of(options)
     if options.outputs and is_collection(options.dataset):
-        raise UserError("--outputs goes with one set of a collection; name its folder")
+        raise UserError("--outputs is for one set of a collection; name its folder")
     opened: dict[tuple[str, ...], Source] = {}
     return over_sets(options.dataset, lambda folder: _verify(folder, options, workers, opened))
 

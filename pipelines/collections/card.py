@@ -84,7 +84,7 @@ def configs_of(info: CollectionInfo) -> list[Config]:
 def write_card(folder: Path, info: CollectionInfo) -> Path:
     """Write the data card, and return where it is.
 
-    A card that somebody has edited is never overwritten: the new one goes beside it.
+    A card that somebody has edited is never overwritten: the new one is written next to it.
 
     Raises:
         WorkError: when it cannot be written.

@@ -39,7 +39,7 @@ class SetReport:
 
 @dataclass(frozen=True, slots=True)
 class CollectionReport:
-    """What a run did, and where the data card lies (beside one that a user has edited)."""
+    """What a run did, and where the data card lies (next to one that a user has edited)."""
 
     sets: tuple[SetReport, ...]
     info: CollectionInfo

@@ -231,7 +231,7 @@ def _differences(
     patches: Patches,
     tolerance: int,
 ) -> tuple[list[str], int]:
-    """Names of what differs, and the levels by which pictures differ that are let pass."""
+    """Names of what differs, and the levels by which pictures differ within the tolerance."""
     # What people said was added later and is no part of the plan.
     said = ("judge", "judge_count", "same", "same_count")
     fresh = replace(fresh, **{name: getattr(row, name) for name in said})

@@ -275,7 +275,7 @@ def test_an_address_without_a_cluster_is_reported(
 
 def test_an_address_without_the_engine_is_refused(photos: Path, tmp_path: Path, capsys) -> None:
     assert make(photos, tmp_path / "set", 40, "--address", "auto") == 2
-    assert "address = auto goes with --engine ray alone" in capsys.readouterr().err
+    assert "address = auto is for --engine ray" in capsys.readouterr().err
 
 
 def test_ray_is_asked_for_where_it_is_missing(

@@ -148,7 +148,7 @@ def test_pairs_and_sets_from_real_algorithms_are_made_at_a_url_too(
     assert main(["verify", f"{ROOT}/real"]) == 0
     assert "every pixel made again" in capsys.readouterr().out
     assert main(["real", "superres", "--demo", "--n", "5", "--out", f"{ROOT}/demo"]) == 2
-    assert "a demo is made beside --out" in said(capsys)
+    assert "a demo is made next to --out" in said(capsys)
 
 
 def test_a_second_run_reads_footers_and_makes_nothing(server, remote_photos, remote_set, capsys):
