@@ -264,8 +264,3 @@ def or_list(names: Collection[str]) -> str:
 def check_range(name: str, value: float, low: float, high: float, *, whole: bool = False) -> None:
     """Raise UserError unless low ≤ value ≤ high, and it is whole where that is asked."""
     Option("integer" if whole else "number", "", low=low, high=high).check(name, value)
-
-
-def check_pair(name: str, pair: tuple[float, float], low: float, high: float) -> None:
-    """Raise UserError unless low ≤ pair[0] ≤ pair[1] ≤ high."""
-    Option("range", "", low=low, high=high).check(name, pair)

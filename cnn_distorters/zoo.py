@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bapps_gen import lpips
 from bapps_gen.cnn_distorters.rendering import check_patches, render_network, rendering_network
 from bapps_gen.cnn_distorters.spec import DistorterSpec, spec_from_values
 from bapps_gen.errors import UserError, WorkError, unknown_name
@@ -217,15 +218,8 @@ def _damaged_index(path: Path, what: str) -> WorkError:
 
 
 def require_torch() -> None:
-    try:
-        import safetensors
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise UserError(
-            f"CNN distorters need {error.name}, which is not installed; "
-            "run: pip install 'bapps-gen[torch]'"
-        ) from error
-    del safetensors
+    """Raise UserError where it is missing."""
+    lpips.require_torch("CNN distorters need")
 
 
 def write_index(

@@ -137,8 +137,11 @@ def _apply(record: Distortion, image: Patch, params: dict[str, float], label: st
         raise UserError(f"{label}: failed on a trial image: {reason}") from error
     if not np.array_equal(given, image):
         raise UserError(f"{label}: writes into its input; work on a copy")
-    right = isinstance(result, np.ndarray) and result.dtype == np.uint8
-    if not isinstance(result, np.ndarray) or not right or result.shape != image.shape:
+    if (
+        not isinstance(result, np.ndarray)
+        or result.dtype != np.uint8
+        or result.shape != image.shape
+    ):
         raise UserError(
             f"{label}: returned {_describe(result)} for an image of shape {image.shape}; "
             "return a uint8 array of the input's shape"
@@ -158,14 +161,11 @@ def _reason(error: BaseException, path: Path | None) -> str:
     """An exception on one line, with the line of that file where it came from."""
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: {error.msg}"
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(error.__traceback__)
-        if path is not None and Path(frame.filename).resolve() == path.resolve()
-    ]
-    line = lines[-1] if lines else None
+    where = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        if path is not None and Path(frame.filename).resolve() == path.resolve():
+            where = f"line {frame.lineno}: "
     text = " ".join(str(error).split())
-    where = f"line {line}: " if line else ""
     if isinstance(error, UserError):
         return where + text
     return f"{where}{type(error).__name__}{': ' if text else ''}{text}"

@@ -167,7 +167,7 @@ def _warp_by_flow(
 def _basis(length: int, spacing: int, cubic: bool) -> NDArray[np.float32]:
     """Interpolation weights of control points at each pixel, float32 (length, points).
 
-    Points lie `spacing` px apart, with the lattice centerd on the image and reaching beyond it
+    Points lie `spacing` px apart, with the lattice centered on the image and reaching beyond it
     by what the interpolation needs. Cubic is the interpolating kernel of Keys (IEEE TASSP 1981),
     a = -1/2.
     """

@@ -80,7 +80,9 @@ def parse_step(text: str, registry: Registry, seed: int = 0) -> ParsedStep:
         elif key == "seed":
             seed = _seed(f"{name}:seed", value)
         elif not distortion.parameters:
-            raise _no_parameters(distortion, key)
+            raise UserError(
+                f"{name} has no parameter '{key}': it has none; write {_example(distortion)}"
+            )
         else:
             given[key] = _number(f"{name}:{key}", value)
     if severity is None:
@@ -99,12 +101,6 @@ def _distorter(name: str, registry: Registry) -> Distortion:
     ]
     remedy = "`bapps-gen distorters` lists them all"
     raise unknown_name("CNN distorter", name.removeprefix(CNN_PREFIX), known, remedy)
-
-
-def _no_parameters(distortion: Distortion, key: str) -> UserError:
-    return UserError(
-        f"{distortion.name} has no parameter '{key}': it has none; write {_example(distortion)}"
-    )
 
 
 def _example(distortion: Distortion) -> str:

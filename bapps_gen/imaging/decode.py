@@ -13,10 +13,11 @@ deflated TIFF).
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import cv2
@@ -79,10 +80,38 @@ def decode_image(data: bytes, *, reserve: Callable[[int], None] | None = None) -
         ImageError: for anything but a whole image of a supported kind; its text is the reason.
         WorkError: when memory runs out.
     """
+    with _decoding(data):
+        return _decode(data, reserve)
+
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """Height and width in px of the array that `decode_image` gives, from the header alone.
+
+    Raises:
+        ImageError: when the header is not one of a supported kind. Pixels are not looked at.
+        WorkError: when memory runs out.
+    """
+    with _decoding(data):
+        image, _ = _open(data)
+        width, height = image.size
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            # Some versions of Pillow turn the size at once, others when the pixels are read.
+            width, height = image.tag_v2[_WIDTH], image.tag_v2[_LENGTH]
+            orientation = image.tag_v2.get(_ORIENTATION, 1)
+        elif image.format == "PNG" and not any(mark in data for mark in _PNG_EXIF):
+            orientation = 1  # asking Pillow would decode all of it
+        else:
+            orientation = image.getexif().get(_ORIENTATION, 1)
+        return (width, height) if orientation in _TURNED else (height, width)
+
+
+@contextlib.contextmanager
+def _decoding(data: bytes) -> Iterator[None]:
+    """Ignore warnings of decoders, and turn their exceptions into one line."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _decode(data, reserve)
+            yield
     except (ImageError, WorkError):
         raise
     except MemoryError as error:
@@ -91,40 +120,7 @@ def decode_image(data: bytes, *, reserve: Callable[[int], None] | None = None) -
             f"not enough memory to decode an image of {len(data)} bytes; use fewer workers"
         ) from error
     except Exception as error:  # damaged files make decoders raise nearly every type there is
-        detail = one_line(error)
-        raise ImageError(f"damaged or cut short ({detail})") from error
-
-
-def image_size(data: bytes) -> tuple[int, int]:
-    """Height and width in px of the array that `decode_image` gives, from the header alone.
-
-    Raises:
-        ImageError: when the header is not one of a supported kind. Pixels are not looked at.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _size(data)
-    except ImageError:
-        raise
-    except Exception as error:  # as in `decode_image`
         raise ImageError(f"damaged or cut short ({one_line(error)})") from error
-
-
-def _size(data: bytes) -> tuple[int, int]:
-    if not data:
-        raise ImageError("empty, 0 bytes")
-    image, _ = _open(data)
-    width, height = image.size
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        # Some versions of Pillow turn the size at once, others when the pixels are read.
-        width, height = image.tag_v2[_WIDTH], image.tag_v2[_LENGTH]
-        orientation = image.tag_v2.get(_ORIENTATION, 1)
-    elif image.format == "PNG" and not any(mark in data for mark in _PNG_EXIF):
-        orientation = 1  # asking Pillow would decode all of it
-    else:
-        orientation = image.getexif().get(_ORIENTATION, 1)
-    return (width, height) if orientation in _TURNED else (height, width)
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
@@ -163,8 +159,6 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 
 
 def _decode(data: bytes, reserve: Callable[[int], None] | None) -> NDArray[np.uint8]:
-    if not data:
-        raise ImageError("empty, 0 bytes")
     image, deep = _open(data)
     width, height = image.size
     if width < 1 or height < 1:
@@ -218,6 +212,8 @@ def _open(data: bytes) -> tuple[ImageFile.ImageFile, bool]:
 
     The plugins are called by signature, not through `Image.open`, whose pixel limit is a global.
     """
+    if not data:
+        raise ImageError("empty, 0 bytes")
     stream = io.BytesIO(data)
     if data.startswith(b"\xff\xd8\xff"):
         return JpegImagePlugin.JpegImageFile(stream), False

@@ -12,6 +12,7 @@ Importing this package does not import torch; `load_lpips` and `load_trunk` do.
 
 from __future__ import annotations
 
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -80,15 +81,13 @@ def load_lpips(
         raise out_of_range("LPIPS version", version, "0.1 or 0.0", "use 0.1, the published metric")
     if dtype not in DTYPES:
         raise unknown_name("dtype", str(dtype), DTYPES, f"choose one of {', '.join(DTYPES)}")
-    _require_torch()
+    require_torch("LPIPS needs")
     from bapps_gen.lpips.metric import Lpips, find_device
-    from bapps_gen.lpips.trunks import build_trunk
-    from bapps_gen.lpips.weights import load_linear, load_trunk_weights
+    from bapps_gen.lpips.weights import load_linear
 
     target = find_device(device)
-    trunk = build_trunk(net, load_trunk_weights(net, weights, progress=progress))
     return Lpips(
-        trunk,
+        load_trunk(net, weights, progress=progress),
         load_linear(net, version) if lpips else None,
         scale_input=version == "0.1",
         device=target,
@@ -113,7 +112,7 @@ def load_trunk(
         UserError: for an unknown name, or weights that are missing, damaged or of another network.
     """
     _check_net(net)
-    _require_torch()
+    require_torch("LPIPS needs")
     from bapps_gen.lpips.trunks import build_trunk
     from bapps_gen.lpips.weights import load_trunk_weights
 
@@ -128,7 +127,7 @@ def find_trunk(net: str) -> Path | None:
             not a folder.
     """
     _check_net(net)
-    _require_torch()
+    require_torch("LPIPS needs")
     from bapps_gen.lpips.weights import find_local
 
     return find_local(net)
@@ -139,12 +138,12 @@ def _check_net(net: str) -> None:
         raise unknown_name("LPIPS network", str(net), NETS, f"choose one of {', '.join(NETS)}")
 
 
-def _require_torch() -> None:
+def require_torch(who: str) -> None:
+    """Raise UserError, beginning with `who` such as "LPIPS needs", where torch is missing."""
     try:
-        import safetensors
-        import torch  # noqa: F401
+        import_module("safetensors")
+        import_module("torch")
     except ImportError as error:
         raise UserError(
-            f"LPIPS needs {error.name}, which is not installed; run: pip install 'bapps-gen[torch]'"
+            f"{who} {error.name}, which is not installed; run: pip install 'bapps-gen[torch]'"
         ) from error
-    del safetensors

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bapps_gen.errors import UserError
-
 # On processors oneDNN is fastest channels last, but for maps of at most this many pixels: there
 # its blocked kernels, which it takes for plain NCHW, are 1.2 (float32) to 1.8 times (bfloat16)
 # as fast.
@@ -169,18 +167,9 @@ def trunk_shapes(net: str) -> dict[str, torch.Size]:
 
 
 def build_trunk(net: str, weights: Mapping[str, Tensor]) -> Trunk:
-    """A trunk with the given weights, frozen, in evaluation mode.
-
-    Raises:
-        UserError: when the weights are not exactly those of this trunk.
-    """
+    """A trunk with the weights of `load_trunk_weights`, frozen, in evaluation mode."""
     # On the meta device no random initial values are drawn from torch's global generator.
     with torch.device("meta"):
         trunk = Trunk(TRUNKS[net])
-    try:
-        trunk.load_state_dict(dict(weights), strict=True, assign=True)
-    except RuntimeError as error:
-        raise UserError(
-            f"the weights given are not those of {TRUNKS[net].stem}: {' '.join(str(error).split())}"
-        ) from error
+    trunk.load_state_dict(dict(weights), strict=True, assign=True)
     return trunk.eval().requires_grad_(False)

@@ -31,7 +31,7 @@ _BLUR /= _BLUR.sum()
 
 def ssim() -> Metric:
     """1 − SSIM, the mean over all whole 11×11 windows and over R, G and B; from 0 to 2."""
-    return PatchMetric(lambda patches: _moments(_planes(patches)), _ssim_distance, WINDOW)
+    return PatchMetric(lambda patches: _moments(patches.astype(np.float64)), _ssim_distance, WINDOW)
 
 
 def ms_ssim() -> Metric:
@@ -52,10 +52,6 @@ class _Moments:
     planes: NDArray[np.float64]
     mean: NDArray[np.float64]
     square: NDArray[np.float64]
-
-
-def _planes(patches: Patches) -> NDArray[np.float64]:
-    return patches.astype(np.float64)
 
 
 def _moments(planes: NDArray[np.float64]) -> _Moments:
@@ -102,7 +98,7 @@ def scale_weights(scales: int) -> NDArray[np.float64]:
 
 
 def _pyramid(patches: Patches) -> list[_Moments]:
-    planes = _planes(patches)
+    planes = patches.astype(np.float64)
     levels = [_moments(planes)]
     for _ in range(scale_count(*patches.shape[1:3]) - 1):
         planes = _halved(planes)
