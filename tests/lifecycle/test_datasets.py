@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bapps_gen.cli import main
 from bapps_gen.imaging.encode import decode_png, encode_png
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.pipelines.rows import renderer
-from support.datasets import contents, one_line
+from support.datasets import contents, one_line, put_values, values_of, verify
 from support.subjects import COUNTED, DATASETS, REPLAYED, ROWS, over
-
-
-def verify(folder: Path, *options: str) -> int:
-    return main(["verify", str(folder), "--quiet", "--workers", "1", *options])
-
-
-def change(folder: Path, shard: int, column: str, index: int, value: object) -> None:
-    """Put another value in one row of a shard."""
-    path = folder / "data" / f"part-{shard:05d}.parquet"
-    table = pq.read_table(path)
-    values = table.column(column).to_pylist()
-    values[index] = value
-    position = table.schema.get_field_index(column)
-    field = table.schema.field(position)
-    pq.write_table(table.set_column(position, field, pa.array(values, field.type)), path)
-
-
-def stored(folder: Path, column: str, index: int) -> object:
-    return pq.read_table(folder / "data" / "part-00001.parquet").column(column)[index].as_py()
 
 
 @over(COUNTED)
@@ -77,9 +55,9 @@ def test_a_whole_dataset_is_verified_with_its_photos_and_without(subject, made):
 
 @over(DATASETS)
 def test_one_changed_pixel_is_found(subject, copy, capsys):
-    patch = decode_png(stored(copy, "p0", 7)["bytes"]).copy()
+    patch = decode_png(values_of(copy, 1, "p0")[7]["bytes"]).copy()
     patch[3, 4, 1] ^= 1
-    change(copy, 1, "p0", 7, {"bytes": encode_png(patch), "path": None})
+    put_values(copy, 1, "p0", {7: {"bytes": encode_png(patch), "path": None}})
     for options in ((), ("--stored-only",), ("--tolerance", "3")):
         assert verify(copy, *options) == 1
         out = capsys.readouterr().out
@@ -89,9 +67,9 @@ def test_one_changed_pixel_is_found(subject, copy, capsys):
 
 @over(REPLAYED)
 def test_other_steps_than_those_of_the_plan_are_found(subject, copy, capsys):
-    steps = stored(copy, "steps0", 4)
+    steps = values_of(copy, 1, "steps0")[4]
     steps[0]["seed"] += 1
-    change(copy, 1, "steps0", 4, steps)
+    put_values(copy, 1, "steps0", {4: steps})
     assert verify(copy, "--stored-only") == 1
     assert "part-00001.parquet row 34: its steps are not those of the plan" in (
         capsys.readouterr().out
@@ -102,7 +80,7 @@ def test_other_steps_than_those_of_the_plan_are_found(subject, copy, capsys):
 
 @over(REPLAYED)
 def test_other_pixels_than_stored_are_found(subject, copy, capsys):
-    change(copy, 1, "p0_hash", 2, "0" * 32)
+    put_values(copy, 1, "p0_hash", {2: "0" * 32})
     assert verify(copy) == 1
     assert "row 32: hashes differs" in capsys.readouterr().out
 

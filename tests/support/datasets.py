@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bapps_gen.cli import main
@@ -43,6 +46,30 @@ def make(source: Path, out: Path, rows: int, *options: str, workers: int = 1) ->
 def contents(folder: Path) -> list[dict]:
     """Every column of every row, in row order."""
     return [row for batch in open_dataset(folder).batches() for row in batch.to_pylist()]
+
+
+def verify(folder: Path, *options: str) -> int:
+    """Run `bapps-gen verify` in this process."""
+    return main(["verify", str(folder), "--quiet", "--workers", "1", *options])
+
+
+def shard_file(folder: Path, shard: int) -> Path:
+    return folder / "data" / f"part-{shard:05d}.parquet"
+
+
+def values_of(folder: Path, shard: int, column: str) -> list[Any]:
+    """A column of a shard."""
+    return pq.read_table(shard_file(folder, shard)).column(column).to_pylist()
+
+
+def put_values(folder: Path, shard: int, column: str, values: Mapping[int, object]) -> None:
+    """Put other values in some rows of a shard, by their index in it; all else stays."""
+    table = pq.read_table(shard_file(folder, shard))
+    changed = [values.get(k, value) for k, value in enumerate(table.column(column).to_pylist())]
+    index = table.schema.get_field_index(column)
+    field = table.schema.field(index)
+    table = table.set_column(index, field, pa.array(changed, field.type))
+    pq.write_table(table, shard_file(folder, shard))
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:

@@ -506,19 +506,6 @@ def test_the_data_card_has_what_the_hub_reads_and_what_people_ask(preset):
 # Going on
 
 
-def test_the_same_command_again_makes_nothing_and_a_lost_shard_is_made_again(
-    small, photos, val_photos
-):
-    before = {path: path.stat().st_mtime_ns for path in small.rglob("*.parquet")}
-    toml = small.parent / "small.toml"
-    assert run(small, photos, val_photos, "--spec", toml) == 0
-    assert {path: path.stat().st_mtime_ns for path in small.rglob("*.parquet")} == before
-    rows = contents(small / "2afc/val/jpegs")
-    shard_path(small / "2afc/val/jpegs", 0).write_bytes(b"PAR1")
-    assert run(small, photos, val_photos, "--spec", toml) == 0
-    assert contents(small / "2afc/val/jpegs") == rows
-
-
 def test_a_larger_scale_adds_rows_and_a_smaller_one_is_refused(small, photos, val_photos, capsys):
     toml = small.parent / "small.toml"
     before = contents(small / "2afc/val/jpegs")

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from bapps_gen.cli import main
@@ -34,7 +32,7 @@ from bapps_gen.pipelines.rows.plan import Planner, plan_row, planning_registry
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
 from bapps_gen.pipelines.rows.spec import TripletSpec, atom_versions, spec_from_values
 from bapps_gen.seeding import Streams, generator, seed_of
-from support.datasets import contents, one_line, photo, save_photo
+from support.datasets import contents, one_line, photo, put_values, save_photo, values_of, verify
 from support.zoos import IDS, SMALL, SPECS, write_zoo
 
 REGISTRY = load_registry()
@@ -401,30 +399,11 @@ def test_other_commands_read_the_sets(sets, tmp_path, capsys):
 # Verifying and replaying
 
 
-def verify(folder: Path, *options: str) -> int:
-    return main(["verify", str(folder), "--quiet", "--workers", "1", *options])
-
-
-def alter(folder: Path, change: int, keep_hash: bool) -> None:
-    """Change one pixel of p1 of row 37 by some levels, and its hash unless that is kept."""
-    path = folder / "data" / "part-00001.parquet"
-    table = pq.read_table(path)
-    pictures = table.column("p1").to_pylist()
-    patch = decode_png(pictures[7]["bytes"]).copy()
-    patch[3, 4, 1] = patch[3, 4, 1] + change if patch[3, 4, 1] < 128 else patch[3, 4, 1] - change
-    pictures[7]["bytes"] = encode_png(patch)
-    hashes = table.column("p1_hash").to_pylist()
-    if not keep_hash:
-        hashes[7] = pixel_hash(patch)
-    for name, values in (("p1", pictures), ("p1_hash", hashes)):
-        place = table.schema.get_field_index(name)
-        field = table.schema.field(place)
-        table = table.set_column(place, field, pa.array(values, field.type))
-    pq.write_table(table, path)
-
-
 def test_pixels_of_another_machine_pass_within_the_tolerance_and_no_further(copy, capsys):
-    alter(copy, 2, keep_hash=False)
+    patch = decode_png(values_of(copy, 1, "p1")[7]["bytes"]).copy()
+    patch[3, 4, 1] += 2 if patch[3, 4, 1] < 128 else 254
+    put_values(copy, 1, "p1", {7: {"bytes": encode_png(patch), "path": None}})
+    put_values(copy, 1, "p1_hash", {7: pixel_hash(patch)})
     assert verify(copy) == 1
     assert "row 37: hashes differs" in capsys.readouterr().out
     assert verify(copy, "--tolerance", "1") == 1
@@ -506,22 +485,17 @@ def test_a_moved_zoo_is_asked_for_and_found(zoo, photos, tmp_path, capsys):
 def test_any_sequence_of_steps_replays(copy, zoo, photos, tmp_path):
     recipe = tmp_path / "recipe"
     assert main(["export", str(copy), "--format", "recipe", "--out", str(recipe)]) == 0
-    path = recipe / "data" / "part-00000.parquet"
-    table = pq.read_table(path)
-    steps = table.column("steps0").to_pylist()
     jpeg = parse_step("jpeg:quality=30", REGISTRY)
     params = [{"name": name, "value": value} for name, value in jpeg.params.items()]
     made = {"params": params, "version": 1, "seed": 5, "severity": None}
     plain = {**made, "params": []}
-    steps[0] = [
+    steps = [
         {**made, "distortion": "jpeg"},
         {**plain, "distortion": "cnn:002"},
         {**plain, "distortion": "cnn:000"},
         {**made, "distortion": "jpeg"},
     ]
-    place = table.schema.get_field_index("steps0")
-    field = table.schema.field(place)
-    pq.write_table(table.set_column(place, field, pa.array(steps, field.type)), path)
+    put_values(recipe, 0, "steps0", {0: steps})
     out = tmp_path / "again"
     given = ["--source", str(photos), "--workers", "1", "--out", str(out), "--allow-different"]
     assert main(["replay", str(recipe), *given]) == 0
@@ -534,13 +508,8 @@ def test_any_sequence_of_steps_replays(copy, zoo, photos, tmp_path):
 
 
 def test_an_unknown_distorter_in_a_recipe_is_one_line(copy, photos, tmp_path, capsys):
-    path = copy / "data" / "part-00000.parquet"
-    table = pq.read_table(path)
-    steps = table.column("steps1").to_pylist()
-    steps[4][0]["distortion"] = "cnn:01"
-    place = table.schema.get_field_index("steps1")
-    field = table.schema.field(place)
-    pq.write_table(table.set_column(place, field, pa.array(steps, field.type)), path)
+    step, *more = values_of(copy, 0, "steps1")[4]
+    put_values(copy, 0, "steps1", {4: [{**step, "distortion": "cnn:01"}, *more]})
     given = ["--source", str(photos), "--workers", "1", "--out", str(tmp_path / "again")]
     assert main(["replay", str(copy), "--quiet", *given]) == 2
     assert "unknown distortion 'cnn:01'; did you mean 'cnn:001'" in one_line(capsys)

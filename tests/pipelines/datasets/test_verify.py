@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,11 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bapps_gen.cli import main
-from support.datasets import photo, save_photo
-
-
-def run(folder: Path, *options: str) -> int:
-    return main(["verify", str(folder), "--quiet", "--workers", "1", *options])
+from support.datasets import photo, put_values, save_photo, values_of, verify
 
 
 @pytest.fixture
@@ -23,24 +18,9 @@ def copy(dataset, tmp_path):
     return tmp_path / "set"
 
 
-def alter(folder: Path, shard: int, column: str, row: int, change) -> None:
-    """Change one value of one column in a shard, keeping everything else."""
-    path = folder / "data" / f"part-{shard:05d}.parquet"
-    table = pq.read_table(path)
-    values = table.column(column).to_pylist()
-    values[row] = change(values[row])
-    place = table.schema.get_field_index(column)
-    field = table.schema.field(place)
-    pq.write_table(table.set_column(place, field, pa.array(values, field.type)), path)
-
-
 def test_a_whole_set_passes(dataset, capsys):
-    assert main(["verify", str(dataset), "--workers", "2"]) == 0
+    assert main(["verify", str(dataset), "--workers", "1"]) == 0
     assert "70 rows are as planned, every pixel made again" in capsys.readouterr().out
-
-
-def test_a_set_passes_without_its_photos_as_far_as_that_goes(dataset):
-    assert run(dataset, "--stored-only") == 0
 
 
 @pytest.mark.parametrize(
@@ -55,15 +35,15 @@ def test_a_set_passes_without_its_photos_as_far_as_that_goes(dataset):
     ],
 )
 def test_a_changed_value_is_found(copy, capsys, column, change, words):
-    alter(copy, 1, column, 0, change)
-    assert run(copy) == 1
+    put_values(copy, 1, column, {0: change(values_of(copy, 1, column)[0])})
+    assert verify(copy) == 1
     assert words in capsys.readouterr().out
 
 
 def test_judgements_added_later_are_no_difference(copy):
-    alter(copy, 0, "judge", 0, lambda judge: 0.75)
-    alter(copy, 0, "judge_count", 0, lambda count: 4)
-    assert run(copy) == 0
+    put_values(copy, 0, "judge", {0: 0.75})
+    put_values(copy, 0, "judge_count", {0: 4})
+    assert verify(copy) == 0
 
 
 def test_missing_truncated_and_strange_shards_are_named(copy, capsys):
@@ -71,7 +51,7 @@ def test_missing_truncated_and_strange_shards_are_named(copy, capsys):
     (data / "part-00000.parquet").unlink()
     (data / "part-00001.parquet").write_bytes((data / "part-00001.parquet").read_bytes()[:-50])
     pq.write_table(pa.table({"x": [1]}), data / "part-00002.parquet")
-    assert run(copy) == 1
+    assert verify(copy) == 1
     out = capsys.readouterr().out
     assert "part-00000.parquet is missing" in out
     assert "part-00001.parquet is damaged" in out
@@ -84,13 +64,13 @@ def test_photos_are_found_by_content_wherever_they_lie(dataset, photos, tmp_path
     for place, path in enumerate(sorted(photos.iterdir(), reverse=True)):
         shutil.copy(path, moved / f"renamed{place}.png")
     save_photo(moved / "extra.png", photo(99))
-    assert run(dataset, "--source", str(moved)) == 0
+    assert verify(dataset, "--source", str(moved)) == 0
 
 
 def test_a_changed_photo_is_named(dataset, photos, tmp_path, capsys):
     shutil.copytree(photos, tmp_path / "photos")
     save_photo(tmp_path / "photos" / "photo2.png", photo(99))
-    assert run(dataset, "--source", str(tmp_path / "photos")) == 1
+    assert verify(dataset, "--source", str(tmp_path / "photos")) == 1
     err = capsys.readouterr().err
     assert "photo2.png has changed since the dataset was made" in err
     assert len(err.splitlines()) == 1
@@ -99,7 +79,7 @@ def test_a_changed_photo_is_named(dataset, photos, tmp_path, capsys):
 def test_a_missing_photo_is_named(dataset, photos, tmp_path, capsys):
     shutil.copytree(photos, tmp_path / "photos")
     (tmp_path / "photos" / "photo0.png").unlink()
-    assert run(dataset, "--source", str(tmp_path / "photos")) == 1
+    assert verify(dataset, "--source", str(tmp_path / "photos")) == 1
     assert "photo0.png is not in the source" in capsys.readouterr().err
 
 
@@ -107,7 +87,7 @@ def test_another_version_of_an_atom_is_told(copy, capsys):
     info = json.loads((copy / "dataset.json").read_text())
     info["spec"]["versions"][0][1] += 1
     (copy / "dataset.json").write_text(json.dumps(info))
-    assert run(copy) == 2
+    assert verify(copy) == 2
     assert "is version 1 here" in capsys.readouterr().err
 
 

@@ -356,12 +356,6 @@ def test_no_usable_image_is_an_error(tmp_path, capsys):
 # -- other forms
 
 
-def test_verify_makes_every_pixel_again(made, capsys):
-    assert main(["verify", str(made), "--workers", "1"]) == 0
-    assert "70 rows are as planned, every pixel made again" in capsys.readouterr().out
-    assert main(["verify", str(made), "--quiet", "--stored-only", "--workers", "1"]) == 0
-
-
 def test_verify_finds_moved_and_renamed_files_by_content(task, made, tmp_path):
     moved = []
     for name in ("gt", *ALGORITHMS):
@@ -397,29 +391,6 @@ def test_verify_names_an_output_that_has_changed_or_gone(task, made, tmp_path, c
     assert len(err.splitlines()) == 1
 
 
-def test_verify_finds_a_changed_pixel_and_a_changed_algorithm(made, tmp_path, capsys):
-    import pyarrow as pa
-
-    shutil.copytree(made, tmp_path / "set")
-    path = tmp_path / "set" / "data" / "part-00001.parquet"
-    table = pq.read_table(path)
-    steps = table.column("steps0").to_pylist()
-    steps[4][0]["distortion"] = "color:other"
-    hashes = table.column("p1_hash").to_pylist()
-    hashes[2] = hashes[2][::-1]
-    for name, values in (("steps0", steps), ("p1_hash", hashes)):
-        place = table.schema.get_field_index(name)
-        field = table.schema.field(place)
-        table = table.set_column(place, field, pa.array(values, field.type))
-    pq.write_table(table, path)
-    assert main(["verify", str(tmp_path / "set"), "--quiet", "--workers", "1"]) == 1
-    out = capsys.readouterr().out
-    assert "row 34: steps differs" in out
-    assert "row 32: hashes differs" in out
-    assert main(["verify", str(tmp_path / "set"), "--stored-only", "--workers", "1"]) == 1
-    assert "row 34: its steps are not those of the plan" in capsys.readouterr().out
-
-
 def test_a_missing_or_strange_list_of_outputs_is_told(made, task, tmp_path, capsys):
     shutil.copytree(made, tmp_path / "set")
     listed = tmp_path / "set" / "outputs.parquet"
@@ -452,15 +423,9 @@ def test_the_list_of_outputs_has_every_file_in_order(task, made):
     assert info.outputs == {name: str(task / name) for name in sorted(ALGORITHMS)}
 
 
-def test_a_recipe_replays_to_the_same_files(task, made, tmp_path, capsys):
-    recipe, again = tmp_path / "recipe", tmp_path / "again"
+def test_a_replay_takes_outputs_from_other_folders(task, made, tmp_path, capsys):
+    recipe = tmp_path / "recipe"
     assert main(["export", str(made), "--format", "recipe", "--out", str(recipe), "--quiet"]) == 0
-    assert main(["replay", str(recipe), "--out", str(again), "--quiet", "--workers", "1"]) == 0
-    names = ["outputs.parquet", *(f"data/part-0000{shard}.parquet" for shard in range(3))]
-    for name in names:
-        assert (again / name).read_bytes() == (made / name).read_bytes()
-    assert main(["verify", str(again), "--quiet", "--workers", "1"]) == 0
-    assert main(["verify", str(recipe), "--quiet", "--workers", "1"]) == 0
     folder = copy_of(task, tmp_path / "task")
     given = ["--outputs", f"swap={folder / 'swap'}", f"halve={folder / 'halve'}"]
     command = ["replay", str(recipe), "--quiet", "--workers", "1", *given]

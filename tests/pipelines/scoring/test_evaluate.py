@@ -20,6 +20,7 @@ from bapps_gen.metrics.agreement import (
 from bapps_gen.pipelines.scoring.evaluate import evaluate
 from bapps_gen.pipelines.scoring.judged import Judged
 from bapps_gen.pipelines.scoring.options import EvaluationOptions
+from support.datasets import put_values
 from support.original_layout import make_2afc, make_jnd, patches_of
 
 
@@ -220,18 +221,12 @@ def test_a_set_that_nobody_judged_is_refused_before_any_work(dataset, capsys):
 
 
 def test_rows_without_judgment_are_left_out_and_counted(tmp_path, capsys):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
     folder = make_2afc(tmp_path / "2afc" / "val" / "cnn", [0.0, 0.2, 1.0, 0.6])
     out = tmp_path / "set"
     command = ["import", str(folder), "--out", str(out), "--workers", "1", "--quiet"]
     assert main(command) == 0
-    path = out / "data" / "part-00000.parquet"
-    table = pq.read_table(path)
-    index = table.schema.get_field_index("judge")
-    judge = pa.array([0.0, None, 1.0, None], pa.float32())
-    pq.write_table(table.set_column(index, table.schema.field("judge"), judge), path)
+    put_values(out, 0, "judge", {1: None, 3: None})
     (found,) = run_json(capsys, str(out), "--metric", "l2")["sets"]
     assert (found["rows"], found["rows_without_judgment"]) == (2, 2)
     assert found["human"]["score"] == 1.0

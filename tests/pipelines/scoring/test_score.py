@@ -16,7 +16,7 @@ from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import iter_triplets
 from bapps_gen.manifests.scores import read_scores, score_path, scored_batches
 from bapps_gen.metrics import load_metric
-from support.datasets import make
+from support.datasets import make, put_values
 
 
 @pytest.fixture
@@ -205,13 +205,7 @@ def test_a_recipe_has_no_pictures_to_score(dataset, tmp_path, capsys):
 
 
 def test_a_damaged_picture_is_the_datasets_fault(copied, capsys):
-    path = copied / "data" / "part-00001.parquet"
-    table = pq.read_table(path)
-    ref = table.column("ref").to_pylist()
-    ref[3] = {"bytes": b"no picture", "path": "x.png"}
-    field = table.schema.field("ref")
-    place = table.schema.get_field_index("ref")
-    pq.write_table(table.set_column(place, field, pa.array(ref, field.type)), path)
+    put_values(copied, 1, "ref", {3: {"bytes": b"no picture", "path": "x.png"}})
     assert run_score(copied) == 1
     err = capsys.readouterr().err
     assert "not a PNG image" in err
