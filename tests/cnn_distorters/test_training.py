@@ -153,7 +153,7 @@ def test_another_seed_gives_another_network(crops: NDArray[np.uint8], tmp_path: 
     assert not same(b, c)
 
 
-@pytest.mark.parametrize("stop_at", [160, 240])
+@pytest.mark.parametrize("stop_at", [pytest.param(160, marks=pytest.mark.slow), 240])
 def test_a_resumed_training_equals_an_uninterrupted_one_byte_for_byte(
     stop_at: int,
     everything: Whole,

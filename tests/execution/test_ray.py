@@ -210,6 +210,7 @@ def test_a_node_of_another_version_is_reported_before_the_work(
 
 
 @needs_ray
+@pytest.mark.slow
 def test_a_folder_that_a_node_does_not_see_is_named(
     cluster: Cluster, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:

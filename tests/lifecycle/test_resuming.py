@@ -203,7 +203,7 @@ def wait_for_pieces(subject: Subject, out: Path, running: subprocess.Popen, piec
         time.sleep(0.01)
 
 
-@over(SUBJECTS, quick=("traditional", "mix", "color", "benchmark"))
+@over(SUBJECTS, quick=("traditional", "mix"))
 def test_workers_make_the_same_files(subject, inputs, made, start, tmp_path):
     out = start(subject, tmp_path / "out")
     assert subject.make(inputs, out, "--workers", 2) == 0

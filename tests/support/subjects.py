@@ -22,8 +22,8 @@ from bapps_gen.pipelines.real.tasks import TASKS
 
 ROWS = 70
 SHARD_ROWS = 30
-SLOW = ("frameinterp", "deblur")
-"""Kinds that differ from others that are tested in the scales that they are drawn at alone."""
+SLOW = ("superres", "frameinterp", "deblur")
+"""Kinds that differ from `color` in the scales that they are drawn at alone."""
 
 
 @dataclass(frozen=True)
@@ -203,12 +203,12 @@ ZOO = Subject(
     "zoo",
     lambda inputs: [
         *("train-distorters", "--source", inputs.photographs, "--device", "cpu"),
-        *("--specs", inputs.tables / "distorters.toml", "--images", 160),
+        *("--specs", inputs.tables / "distorters.toml", "--images", 64),
     ],
     pieces=("*.safetensors",),
     lost="tiny.safetensors",
     kept="other.safetensors",
-    others=((("--seed", "1"), "seed"), (("--images", "176"), "length")),
+    others=((("--seed", "1"), "seed"), (("--images", "80"), "length")),
     limit=6000,
     forks=False,
 )

@@ -403,6 +403,8 @@ def test_pixels_of_another_machine_pass_within_the_tolerance_and_no_further(copy
     patch = decode_png(values_of(copy, 1, "p1")[7]["bytes"]).copy()
     patch[3, 4, 1] += 2 if patch[3, 4, 1] < 128 else 254
     put_values(copy, 1, "p1", {7: {"bytes": encode_png(patch), "path": None}})
+    assert verify(copy, "--tolerance", "3") == 1
+    assert "row 37: the stored p1 is not the picture of its hash" in capsys.readouterr().out
     put_values(copy, 1, "p1_hash", {7: pixel_hash(patch)})
     assert verify(copy) == 1
     assert "row 37: hashes differs" in capsys.readouterr().out

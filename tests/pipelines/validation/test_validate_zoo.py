@@ -184,11 +184,16 @@ def test_nearest_and_closest_agree_with_the_matrix(result):
     assert [name for group in pairs["groups"] for name in group] == pairs["order"]
 
 
-def test_the_result_depends_on_the_seed_and_not_on_the_workers(healthy, result, tmp_path):
+@pytest.mark.slow
+def test_the_result_does_not_depend_on_the_workers(healthy, result, tmp_path):
     out, found = result
     code, again = run(healthy, tmp_path, "--workers", "2")
     assert (code, again) == (0, found)
     assert (tmp_path / "z.html").read_bytes() == (out / "z.html").read_bytes()
+
+
+def test_the_result_depends_on_the_seed(healthy, result, tmp_path):
+    _, found = result
     _, other = run(healthy, tmp_path, "--seed", "1")
     assert other["distorters"][0]["lpips"] != found["distorters"][0]["lpips"]
 
