@@ -19,14 +19,14 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.rows import Crop, Step
-from bapps_gen.manifests.schema import CROP, STEPS
+from bapps_gen.manifests.schema import CROP, STEPS, described_fields
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.documents import read_json, write_json
 from bapps_gen.storage.workspace import Layout
@@ -46,28 +46,47 @@ BENCHMARK_FORMAT = 1
 
 _GROUP_ROWS = 10_000
 
-# name, type, unit or meaning; the order of the columns
-_COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
-    ("path", pa.string(), "distorted picture, PNG, relative to the benchmark's folder"),
-    ("reference", pa.string(), "its reference, PNG, relative to the benchmark's folder"),
-    ("distortion", pa.string(), "names of the steps joined by +"),
-    ("family", pa.string(), "families of the steps joined by +"),
-    ("level", pa.int32(), "1 for the lowest severity"),
-    ("severity", pa.float64(), "0 to 1; null where no parameter follows severity"),
-    ("steps", STEPS, "steps in the order applied, with parameters and the seed of their noise"),
-    ("source_path", pa.string(), "name of the source image in its source"),
-    ("source_sha256", pa.string(), "SHA-256 of the source image's encoded bytes"),
-    ("patch", pa.int32(), "number of the patch in its image, from 0; null for whole images"),
-    ("crop", CROP, "px of the source image after EXIF rotation; null for whole images"),
-    ("scale", pa.float64(), "picture px per px of the source image"),
-    ("width", pa.int32(), "px"),
-    ("height", pa.int32(), "px"),
-    ("bytes", pa.int64(), "size of the file in bytes"),
-    ("hash", pa.string(), "XXH3-128 of the raw RGB bytes"),
-    ("reference_bytes", pa.int64(), "size of the reference's file in bytes"),
-    ("reference_hash", pa.string(), "XXH3-128 of the reference's raw RGB bytes"),
-    ("spec_digest", pa.string(), "digest of the benchmark's spec"),
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkRow:
+    """One distorted picture; fields are the manifest's columns in order, each with its meaning."""
+
+    path: Annotated[str, pa.string(), "distorted picture, PNG, relative to the benchmark's folder"]
+    reference: Annotated[str, pa.string(), "its reference, PNG, relative to the benchmark's folder"]
+    distortion: Annotated[str, pa.string(), "names of the steps joined by +"]
+    family: Annotated[str, pa.string(), "families of the steps joined by +"]
+    level: Annotated[int, pa.int32(), "1 for the lowest severity"]
+    severity: Annotated[
+        float | None, pa.float64(), "0 to 1; null where no parameter follows severity"
+    ]
+    steps: Annotated[
+        tuple[Step, ...],
+        STEPS,
+        "steps in the order applied, with parameters and the seed of their noise",
+    ]
+    source_path: Annotated[str, pa.string(), "name of the source image in its source"]
+    source_sha256: Annotated[str, pa.string(), "SHA-256 of the source image's encoded bytes"]
+    patch: Annotated[
+        int | None, pa.int32(), "number of the patch in its image, from 0; null for whole images"
+    ]
+    crop: Annotated[
+        Crop | None, CROP, "px of the source image after EXIF rotation; null for whole images"
+    ]
+    scale: Annotated[float, pa.float64(), "picture px per px of the source image"]
+    width: Annotated[int, pa.int32(), "px"]
+    height: Annotated[int, pa.int32(), "px"]
+    bytes: Annotated[int, pa.int64(), "size of the file in bytes"]
+    hash: Annotated[str, pa.string(), "XXH3-128 of the raw RGB bytes"]
+    reference_bytes: Annotated[int, pa.int64(), "size of the reference's file in bytes"]
+    reference_hash: Annotated[str, pa.string(), "XXH3-128 of the reference's raw RGB bytes"]
+    spec_digest: Annotated[str, pa.string(), "digest of the benchmark's spec"]
+
+
+_COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = tuple(
+    (name, *hint.__metadata__)
+    for name, hint in get_type_hints(BenchmarkRow, include_extras=True).items()
 )
+"""Name, type, unit or meaning."""
 
 # In CSV the steps are three columns, and a crop is three numbers.
 _CSV_STEPS = ("parameters", "seed", "version")
@@ -78,31 +97,6 @@ _CSV_COLUMNS = tuple(
     for column in {"steps": _CSV_STEPS, "crop": _CSV_CROP}.get(name, (name,))
 )
 _PAIR_COLUMNS = ("ref_name", "dist_name", "severity", "level", "distortion")
-
-
-@dataclass(frozen=True, slots=True)
-class BenchmarkRow:
-    """One distorted picture; entries are the manifest's columns."""
-
-    path: str
-    reference: str
-    distortion: str
-    family: str
-    level: int
-    severity: float | None
-    steps: tuple[Step, ...]
-    source_path: str
-    source_sha256: str
-    patch: int | None
-    crop: Crop | None
-    scale: float
-    width: int
-    height: int
-    bytes: int
-    hash: str
-    reference_bytes: int
-    reference_hash: str
-    spec_digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +167,9 @@ def read_benchmark_info(folder: Path) -> BenchmarkInfo:
 
 def benchmark_schema(info: BenchmarkInfo) -> pa.Schema:
     """The schema of the manifest, with meanings and units in the metadata of its fields."""
-    parts = []
-    for name, kind, meaning in _COLUMNS:
-        notes = {"description": meaning}
-        if name == "steps":
-            notes["units"] = json.dumps(dict(sorted(info.units.items())))
-        parts.append(pa.field(name, kind, metadata=notes))
     own = {"format_version": info.format_version, "spec_digest": info.digest}
-    return pa.schema(parts, metadata={"bapps_gen": json.dumps(own, sort_keys=True)})
+    fields = described_fields(_COLUMNS, info.units)
+    return pa.schema(fields, metadata={"bapps_gen": json.dumps(own, sort_keys=True)})
 
 
 def benchmark_table(rows: Sequence[BenchmarkRow], schema: pa.Schema) -> pa.Table:

@@ -202,7 +202,7 @@ def shard_problems(folder: Location, info: DatasetInfo) -> Iterator[tuple[int, s
         path = shard_path(folder, shard)
         if remote and path.name not in paths:
             return "missing"
-        return _file_problem(paths.get(path.name, path), info, shard)
+        return shard_problem(paths.get(path.name, path), info, shard)
 
     shards = range(info.shards)
     for shard, text in zip(shards, map_remote(problem, shards, remote), strict=True):
@@ -210,12 +210,8 @@ def shard_problems(folder: Location, info: DatasetInfo) -> Iterator[tuple[int, s
             yield shard, text
 
 
-def shard_problem(folder: Location, info: DatasetInfo, shard: int) -> str | None:
-    """Why a shard is not one of this dataset, from its footer, or None where it is whole."""
-    return _file_problem(shard_path(folder, shard), info, shard)
-
-
-def _file_problem(path: Location, info: DatasetInfo, shard: int) -> str | None:
+def shard_problem(path: Location, info: DatasetInfo, shard: int) -> str | None:
+    """Why a file is not that shard of a dataset, by its footer, or None where it is, and whole."""
     try:
         with open_parquet(path) as file:
             metadata, schema = file.metadata, file.schema_arrow
@@ -247,9 +243,6 @@ class Dataset:
         """What is wrong with the shards, by shard: "missing", "damaged (…)" and so on."""
         return dict(shard_problems(self.folder, self.info))
 
-    def _shards(self) -> range:
-        return range(self.info.shards)
-
     def require_whole(self) -> None:
         """Raise WorkError unless every shard is there and whole."""
         problems = self.problems()
@@ -269,7 +262,7 @@ class Dataset:
         self, columns: Sequence[str] | None = None, size: int = ROW_GROUP_ROWS
     ) -> Iterator[pa.RecordBatch]:
         """All rows in order as Arrow batches of at most `size` rows, in flat memory."""
-        for shard in self._shards():
+        for shard in range(self.info.shards):
             yield from self.shard_batches(shard, columns, size)
 
     def shard_batches(

@@ -35,11 +35,6 @@ OutputFiles = Sequence[tuple[str, str]]
 """(name, SHA-256) of one algorithm's output of every image, in order."""
 
 
-def outputs_path(folder: Location) -> Location:
-    """Where the list lies."""
-    return folder / OUTPUTS_NAME
-
-
 def write_outputs(
     folder: Location,
     spec_digest: str,
@@ -60,7 +55,7 @@ def write_outputs(
     own = {"format_version": OUTPUTS_FORMAT, "spec_digest": spec_digest}
     schema = pa.schema(fields, metadata={_METADATA: json.dumps(own, sort_keys=True)})
     with (
-        whole_file(outputs_path(folder)) as path,
+        whole_file(folder / OUTPUTS_NAME) as path,
         pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer,
     ):
         for algorithm, files in outputs:
@@ -80,15 +75,15 @@ def copy_outputs(dataset: Dataset, folder: Location) -> None:
     if not dataset.info.outputs:
         return
     if not has_outputs(dataset.folder, dataset.info.digest):
-        raise WorkError(f"{outputs_path(dataset.folder)} is missing or damaged; {_REMEDY}")
-    with whole_file(outputs_path(folder)) as path:
-        path.write_bytes(outputs_path(dataset.folder).read_bytes())
+        raise WorkError(f"{dataset.folder / OUTPUTS_NAME} is missing or damaged; {_REMEDY}")
+    with whole_file(folder / OUTPUTS_NAME) as path:
+        path.write_bytes((dataset.folder / OUTPUTS_NAME).read_bytes())
 
 
 def has_outputs(folder: Location, spec_digest: str) -> bool:
     """Whether a folder has the list of a spec, by its footer."""
     try:
-        with open_parquet(outputs_path(folder)) as file:
+        with open_parquet(folder / OUTPUTS_NAME) as file:
             return _digest_of(file.schema_arrow) == spec_digest
     except (OSError, pa.ArrowInvalid):
         return False
@@ -102,7 +97,7 @@ def read_outputs(
     Raises:
         WorkError: when the list is missing, damaged or of another dataset.
     """
-    path = outputs_path(folder)
+    path = folder / OUTPUTS_NAME
     try:
         with open_parquet(path, page_checksum_verification=True) as file:
             if _digest_of(file.schema_arrow) != spec_digest:

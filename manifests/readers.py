@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -64,8 +63,6 @@ class Pair(NamedTuple):
 
 Row = TypeVar("Row", Triplet, Pair)
 
-_TRIPLET_COLUMNS = ("id", *PATCHES, "judge")
-_PAIR_COLUMNS = ("id", *PAIR_PATCHES, "same")
 _COMMANDS = {"triplets": "iter_triplets or TripletDataset", "pairs": "iter_pairs or PairDataset"}
 
 
@@ -92,7 +89,7 @@ def iter_triplets(dataset: AnyDataset, scores: Sequence[str] = ()) -> Iterator[T
         ((64, 64, 3), dtype('uint8'))
     """
     opened = _open(dataset, "triplets")
-    for row in _rows(opened, _TRIPLET_COLUMNS, scores):
+    for row in _rows(opened, ("id", *PATCHES, "judge"), scores):
         yield _triplet(row, _joined(row, scores))
 
 
@@ -117,17 +114,31 @@ def iter_pairs(dataset: AnyDataset, scores: Sequence[str] = ()) -> Iterator[Pair
         [(64, 64, 3), (64, 64, 3), (64, 64, 3), (64, 64, 3)]
     """
     opened = _open(dataset, "pairs")
-    for row in _rows(opened, _PAIR_COLUMNS, scores):
+    for row in _rows(opened, ("id", *PAIR_PATCHES, "same"), scores):
         yield _pair(row, _joined(row, scores))
 
 
-class _MapDataset(ABC, Generic[Row]):
+def _triplet(stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) -> Triplet:
+    ref, p0, p1 = (decode_png(stored[name]["bytes"]) for name in PATCHES)
+    both = {metric: (d0, d1) for metric, (d0, d1) in distances.items()}
+    return Triplet(stored["id"], ref, p0, p1, stored["judge"], both)
+
+
+def _pair(stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) -> Pair:
+    ref, p0 = (decode_png(stored[name]["bytes"]) for name in PAIR_PATCHES)
+    return Pair(
+        stored["id"], ref, p0, stored["same"], {metric: d0 for metric, (d0,) in distances.items()}
+    )
+
+
+class _MapDataset(Generic[Row]):
     """Rows by index. Reads one row group of about 100 rows at a time and keeps the last few."""
 
     _unit: str
-    _columns: tuple[str, ...]
     _patches: tuple[str, ...]
     _judgment: str
+    _row: Callable[[Mapping[str, Any], dict[str, tuple[float, ...]]], Row]
+    """A row from its columns and its distances by metric."""
 
     def __init__(
         self, dataset: AnyDataset, row_groups: int = 32, scores: Sequence[str] = ()
@@ -136,10 +147,6 @@ class _MapDataset(ABC, Generic[Row]):
         self._scores = {metric: read_scores(self.dataset, metric) for metric in scores}
         self._cache: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
         self._capacity = row_groups
-
-    @abstractmethod
-    def _row(self, stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) -> Row:
-        """A row from its columns and its distances by metric."""
 
     def __len__(self) -> int:
         return self.dataset.info.rows
@@ -171,8 +178,8 @@ class _MapDataset(ABC, Generic[Row]):
             self._judgment: torch.tensor(float("nan") if judgment is None else judgment),
         }
         item |= zip(self._patches, scaled, strict=True)
-        for metric, distances in self._distances(index % len(self), row.id).items():
-            for name, distance in zip(("d0", "d1"), distances, strict=False):
+        for metric, distances in row.distances.items():
+            for name, distance in zip(("d0", "d1"), np.atleast_1d(distances), strict=False):
                 item[joined_name(metric, name)] = torch.tensor(distance, dtype=torch.float64)
         return item
 
@@ -192,7 +199,8 @@ class _MapDataset(ABC, Generic[Row]):
     def _row_group(self, shard: int, group: int) -> pa.Table:
         key = (shard, group)
         if key not in self._cache:
-            self._cache[key] = read_row_group(self.dataset, shard, group, self._columns)
+            columns = ("id", *self._patches, self._judgment)
+            self._cache[key] = read_row_group(self.dataset, shard, group, columns)
             if len(self._cache) > self._capacity:
                 self._cache.popitem(last=False)
         self._cache.move_to_end(key)
@@ -232,12 +240,9 @@ class TripletDataset(_MapDataset[Triplet]):
     """
 
     _unit = "triplets"
-    _columns = _TRIPLET_COLUMNS
     _patches = PATCHES
     _judgment = "judge"
-
-    def _row(self, stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) -> Triplet:
-        return _triplet(stored, distances)
+    _row = staticmethod(_triplet)
 
 
 class PairDataset(_MapDataset[Pair]):
@@ -266,12 +271,9 @@ class PairDataset(_MapDataset[Pair]):
     """
 
     _unit = "pairs"
-    _columns = _PAIR_COLUMNS
     _patches = PAIR_PATCHES
     _judgment = "same"
-
-    def _row(self, stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) -> Pair:
-        return _pair(stored, distances)
+    _row = staticmethod(_pair)
 
 
 def _open(dataset: AnyDataset, unit: str) -> Dataset:
@@ -292,11 +294,7 @@ def _open(dataset: AnyDataset, unit: str) -> Dataset:
 def _rows(
     dataset: Dataset, columns: Sequence[str], scores: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    if scores:
-        batches = scored_batches(dataset, scores, columns, ROW_GROUP_ROWS)
-    else:
-        batches = dataset.batches(columns)
-    for batch in batches:
+    for batch in scored_batches(dataset, scores, columns, ROW_GROUP_ROWS):
         yield from batch.to_pylist()
 
 
@@ -306,16 +304,3 @@ def _joined(stored: Mapping[str, Any], scores: Sequence[str]) -> dict[str, tuple
         metric: tuple(stored[name] for name in both if name in stored)
         for metric, both in names.items()
     }
-
-
-def _triplet(stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) -> Triplet:
-    ref, p0, p1 = (decode_png(stored[name]["bytes"]) for name in PATCHES)
-    both = {metric: (d0, d1) for metric, (d0, d1) in distances.items()}
-    return Triplet(stored["id"], ref, p0, p1, stored["judge"], both)
-
-
-def _pair(stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) -> Pair:
-    ref, p0 = (decode_png(stored[name]["bytes"]) for name in PAIR_PATCHES)
-    return Pair(
-        stored["id"], ref, p0, stored["same"], {metric: d0 for metric, (d0,) in distances.items()}
-    )

@@ -53,6 +53,11 @@ _COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("same", pa.float32(), "fraction of judges that call ref and p0 the same"),
     ("same_count", pa.int32(), "number of judges"),
 )
+_PLAIN = (
+    *("id", "row", "source_path", "source_sha256", "spec_digest"),
+    *("judge", "judge_count", "same", "same_count"),
+)
+"""Columns that are fields of `ManifestRow` as they are."""
 _TRIPLETS_ONLY = ("p1", "distortion1", "steps1", "p1_hash", "judge", "judge_count")
 _PAIRS_ONLY = ("same", "same_count")
 
@@ -79,6 +84,19 @@ def _feature(kind: pa.DataType) -> Any:
     return {"dtype": names.get(str(kind), str(kind)), "_type": "Value"}
 
 
+def described_fields(
+    columns: Iterable[tuple[str, pa.DataType, str]], units: Mapping[str, str]
+) -> list[pa.Field]:
+    """Fields of (name, type, meaning), with units of parameters in those of steps."""
+    fields = []
+    for name, kind, meaning in columns:
+        notes = {"description": meaning}
+        if kind == STEPS:
+            notes["units"] = json.dumps(dict(sorted(units.items())))
+        fields.append(pa.field(name, kind, metadata=notes))
+    return fields
+
+
 def manifest_schema(
     units: Mapping[str, str],
     metadata: Mapping[str, str],
@@ -93,15 +111,8 @@ def manifest_schema(
         patches: PATCHES for triplets, PAIR_PATCHES for JND pairs.
         pictures: whether the patches are columns.
     """
-    fields = []
     names = column_names(patches, pictures)
-    for name, kind, meaning in _COLUMNS:
-        if name not in names:
-            continue
-        notes = {"description": meaning}
-        if kind == STEPS:
-            notes["units"] = json.dumps(dict(sorted(units.items())))
-        fields.append(pa.field(name, kind, metadata=notes))
+    fields = described_fields((column for column in _COLUMNS if column[0] in names), units)
     features = {field.name: _feature(field.type) for field in fields}
     own = {"format_version": FORMAT_VERSION, **metadata}
     return pa.schema(
@@ -172,24 +183,18 @@ def rows_table(
 ) -> pa.Table:
     """An Arrow table of rows; `pngs` holds the PNG files of each row, or None in a recipe."""
     columns: dict[str, pa.Array] = {
-        "id": pa.array([row.id for row in rows], pa.string()),
-        "row": pa.array([row.row for row in rows], pa.int64()),
-        "source_path": pa.array([row.source_path for row in rows], pa.string()),
-        "source_sha256": pa.array([row.source_sha256 for row in rows], pa.string()),
-        "scale": pa.array([row.crop.scale for row in rows], pa.float64()),
-        "crop": pa.StructArray.from_arrays(
-            [
-                pa.array([getattr(row.crop, name) for row in rows], pa.int32())
-                for name in ("x", "y", "side")
-            ],
-            fields=list(CROP),
-        ),
-        "spec_digest": pa.array([row.spec_digest for row in rows], pa.string()),
-        "judge": pa.array([row.judge for row in rows], pa.float32()),
-        "judge_count": pa.array([row.judge_count for row in rows], pa.int32()),
-        "same": pa.array([row.same for row in rows], pa.float32()),
-        "same_count": pa.array([row.same_count for row in rows], pa.int32()),
+        name: pa.array([getattr(row, name) for row in rows], schema.field(name).type)
+        for name in _PLAIN
+        if name in schema.names
     }
+    columns["scale"] = pa.array([row.crop.scale for row in rows], pa.float64())
+    columns["crop"] = pa.StructArray.from_arrays(
+        [
+            pa.array([getattr(row.crop, name) for row in rows], pa.int32())
+            for name in ("x", "y", "side")
+        ],
+        fields=list(CROP),
+    )
     patches = [name for name in PATCHES if f"{name}_hash" in schema.names]
     for side in range(len(patches) - 1):
         ids = [distortion_id(row.steps[side]) for row in rows]
@@ -204,13 +209,7 @@ def rows_table(
 
 def _steps(stored: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]:
     return tuple(
-        Step(
-            distortion=step["distortion"],
-            version=step["version"],
-            params=tuple((pair["name"], pair["value"]) for pair in step["params"]),
-            seed=step["seed"],
-            severity=step["severity"],
-        )
+        Step(**{**step, "params": tuple((pair["name"], pair["value"]) for pair in step["params"])})
         for step in stored
     )
 
@@ -218,21 +217,14 @@ def _steps(stored: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]:
 def table_rows(table: pa.Table | pa.RecordBatch) -> list[ManifestRow]:
     """The rows of a table or batch that has at least all columns but the pictures."""
     patches = [name for name in PATCHES if f"{name}_hash" in table.schema.names]
-    plain = [name for name in table.schema.names if name not in PATCHES]
+    plain = [name for name in _PLAIN if name in table.schema.names]
+    stored_names = [name for name in table.schema.names if name not in PATCHES]
     return [
         ManifestRow(
-            id=stored["id"],
-            row=stored["row"],
-            source_path=stored["source_path"],
-            source_sha256=stored["source_sha256"],
+            **{name: stored[name] for name in plain},
             crop=Crop(**stored["crop"]),
             steps=tuple(_steps(stored[f"steps{side}"]) for side in range(len(patches) - 1)),
             hashes=tuple(stored[f"{name}_hash"] for name in patches),
-            spec_digest=stored["spec_digest"],
-            judge=stored.get("judge"),
-            judge_count=stored.get("judge_count"),
-            same=stored.get("same"),
-            same_count=stored.get("same_count"),
         )
-        for stored in table.select(plain).to_pylist()
+        for stored in table.select(stored_names).to_pylist()
     ]

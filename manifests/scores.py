@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -84,13 +84,7 @@ def write_scores(
         pa.field(f"d{side}", pa.float64(), metadata={"description": meanings[side]})
         for side in range(len(distances))
     ]
-    own = {
-        "format_version": SCORES_FORMAT,
-        "metric": info.metric,
-        "version": info.version,
-        "settings": dict(info.settings),
-        "spec_digest": info.spec_digest,
-    }
+    own = {"format_version": SCORES_FORMAT, **asdict(info)}
     schema = pa.schema(fields, metadata={_METADATA: json.dumps(own, sort_keys=True)})
     columns = [pa.array(ids, pa.string()), *(pa.array(values) for values in distances)]
     with whole_file(score_path(folder, info.metric, shard)) as path:
@@ -116,9 +110,7 @@ def score_info(folder: Location, metric: str, shard: int = 0) -> ScoreInfo | Non
 def _info_of(schema: pa.Schema) -> ScoreInfo | None:
     try:
         own = json.loads((schema.metadata or {})[_METADATA])
-        if own["format_version"] != SCORES_FORMAT:
-            return None
-        return ScoreInfo(own["metric"], own["version"], own["settings"], own["spec_digest"])
+        return ScoreInfo(**own) if own.pop("format_version") == SCORES_FORMAT else None
     except (KeyError, TypeError, ValueError):
         return None
 

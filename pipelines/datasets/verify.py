@@ -130,7 +130,7 @@ def prepare_verify(context: VerifyContext) -> Callable[[int], VerifyReport]:
 
     def verify_shard(shard: int) -> VerifyReport:
         path = shard_path(dataset.folder, shard)
-        problem = shard_problem(dataset.folder, info, shard)
+        problem = shard_problem(path, info, shard)
         if problem is not None:
             return VerifyReport(0, 1, (f"{path} is {problem}",))
         problems: list[str] = []
