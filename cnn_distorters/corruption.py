@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.cnn_distorters.spec import DistorterSpec
+from bapps_gen.distortions.definition import Patch
 from bapps_gen.distortions.noise import add_gaussian, add_pink
 from bapps_gen.seeding import SLOT_STEP, Streams
 
-Patch = NDArray[np.uint8]
 _Corrupt = Callable[[Patch, float, np.random.Generator], Patch]
 
 
@@ -41,18 +41,6 @@ def corrupt(
     return corrupted
 
 
-def _null(patch: Patch, strength: float, rng: np.random.Generator) -> Patch:
-    return patch
-
-
-def _pink(patch: Patch, strength: float, rng: np.random.Generator) -> Patch:
-    return add_pink(patch, {"sigma": strength}, rng)
-
-
-def _white(patch: Patch, strength: float, rng: np.random.Generator) -> Patch:
-    return add_gaussian(patch, {"sigma": strength}, rng)
-
-
 def _remove_color(patch: Patch, strength: float, rng: np.random.Generator) -> Patch:
     """Blend toward luma (ITU-R BT.601); at 1 the three channels are equal."""
     luma = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)
@@ -74,9 +62,9 @@ def _downsample(patch: Patch, strength: float, rng: np.random.Generator) -> Patc
 
 
 _CORRUPTIONS: Mapping[str, _Corrupt] = {
-    "null": _null,
-    "pink_noise": _pink,
-    "white_noise": _white,
+    "null": lambda patch, strength, rng: patch,
+    "pink_noise": lambda patch, strength, rng: add_pink(patch, {"sigma": strength}, rng),
+    "white_noise": lambda patch, strength, rng: add_gaussian(patch, {"sigma": strength}, rng),
     "color_removal": _remove_color,
     "downsampling": _downsample,
 }

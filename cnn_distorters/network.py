@@ -52,14 +52,14 @@ class InstanceNorm(nn.Module):
         """(N, C, H, W) to the same, float32 whatever the precision of convolutions."""
         size = x.shape[2:]
         with torch.autocast(x.device.type, enabled=False):
-            places = x.float().permute(0, 2, 3, 1).flatten(1, 2)
-            count = places.shape[1]
-            average = places.new_full((places.shape[0], 1, count), 1 / count)
-            centered = places - torch.bmm(average, places)
+            pixels = x.float().permute(0, 2, 3, 1).flatten(1, 2)
+            count = pixels.shape[1]
+            average = pixels.new_full((pixels.shape[0], 1, count), 1 / count)
+            centered = pixels - torch.bmm(average, pixels)
             variance = torch.bmm(average, centered * centered)
             gain = self.weight * torch.rsqrt(variance + EPSILON)
-            found = torch.addcmul(self.bias, centered, gain)
-            return found.view(-1, *size, x.shape[1]).permute(0, 3, 1, 2)
+            normalized = torch.addcmul(self.bias, centered, gain)
+            return normalized.view(-1, *size, x.shape[1]).permute(0, 3, 1, 2)
 
 
 class Block(nn.Module):
@@ -288,9 +288,3 @@ def count_flops(spec: DistorterSpec, side: int = 64) -> int:
             shuffled = stride == 2 and spec.upsampling == "subpixel"
             total += (places * 4 if shuffled else above) * inner * outer * 9
     return 2 * total
-
-
-def count_weights(spec: DistorterSpec) -> int:
-    """Number of trained weights of a spec's network."""
-    with torch.device("meta"):
-        return sum(weight.numel() for weight in UNet(spec).parameters())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from bapps_gen.cnn_distorters.rendering import check_patches, render_network, re
 from bapps_gen.cnn_distorters.spec import DistorterSpec, spec_from_values
 from bapps_gen.errors import UserError, WorkError, unknown_name
 from bapps_gen.seeding import Streams
-from bapps_gen.storage.atomic import whole_file
+from bapps_gen.storage.documents import write_json
 
 if TYPE_CHECKING:
     from bapps_gen.cnn_distorters.network import UNet
@@ -66,15 +66,13 @@ class Zoo:
     folder: Path
     entries: Mapping[str, ZooEntry]
     table_version: int | None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_networks", {})
-        object.__setattr__(self, "_streams", Streams())
+    _networks: dict[str, UNet] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _streams: Streams = field(default_factory=Streams, init=False, repr=False, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The shipped zoo is in the package, which may be elsewhere on another machine.
         folder = None if self.folder == SHIPPED else self.folder
-        return _reopened, (folder, dict(self.entries), self.table_version)
+        return _reopened, (type(self), folder, dict(self.entries), self.table_version)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -126,7 +124,7 @@ class Zoo:
         """
         check_patches(patches, seeds)
         network = self._network(name)
-        return render_network(network, self.spec(name), patches, seeds, self._streams)  # type: ignore[attr-defined]
+        return render_network(network, self.spec(name), patches, seeds, self._streams)
 
     def _entry(self, name: str) -> ZooEntry:
         if name not in self.entries:
@@ -136,8 +134,7 @@ class Zoo:
     def _network(self, name: str) -> UNet:
         from bapps_gen.cnn_distorters.checkpoint import read_distorter
 
-        loaded: dict[str, UNet] = self._networks  # type: ignore[attr-defined]
-        if name not in loaded:
+        if name not in self._networks:
             entry = self._entry(name)
             path = distorter_path(self.folder, name)
             spec, _, tensors = read_distorter(path)
@@ -146,14 +143,14 @@ class Zoo:
                     f"{path} is not the file that {self.folder / ZOO_NAME} lists; "
                     "restore it, or train it again"
                 )
-            loaded[name] = rendering_network(spec, tensors)
-        return loaded[name]
+            self._networks[name] = rendering_network(spec, tensors)
+        return self._networks[name]
 
 
 def _reopened(
-    folder: Path | None, entries: Mapping[str, ZooEntry], table_version: int | None
+    kind: type[Zoo], folder: Path | None, entries: Mapping[str, ZooEntry], table_version: int | None
 ) -> Zoo:
-    return Zoo(SHIPPED if folder is None else folder, entries, table_version)
+    return kind(SHIPPED if folder is None else folder, entries, table_version)
 
 
 def open_zoo(folder: Path | None = None) -> Zoo:
@@ -222,13 +219,8 @@ def require_torch() -> None:
     lpips.require_torch("CNN distorters need")
 
 
-def write_index(
-    folder: Path, specs: Sequence[DistorterSpec], table_version: int | None
-) -> tuple[str, ...]:
+def write_index(folder: Path, specs: Sequence[DistorterSpec], table_version: int | None) -> None:
     """Write `zoo.json`, which lists the finished distorters of a folder in the order of `specs`.
-
-    Returns:
-        their ids.
 
     Raises:
         WorkError: when a file is damaged or `zoo.json` cannot be written.
@@ -254,9 +246,7 @@ def write_index(
         "table_version": table_version,
         "distorters": listed,
     }
-    with whole_file(folder / ZOO_NAME) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
-    return tuple(str(item["spec"]["id"]) for item in listed)  # type: ignore[index]
+    write_json(folder / ZOO_NAME, content)
 
 
 def distorter_path(folder: Path, name: str) -> Path:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from bapps_gen.errors import SourceError
 from bapps_gen.execution.progress import Progress
 from bapps_gen.pipelines.sources.listing import find_files, unreadable
 from bapps_gen.pipelines.sources.parquet import ParquetIndex, hash_group, index_parquet
-from bapps_gen.pipelines.sources.tar import index_tar, read_part
+from bapps_gen.pipelines.sources.tar import index_tar
 from bapps_gen.storage.locations import map_remote, open_file
 from bapps_gen.storage.url import is_url, url_at
 
@@ -152,9 +153,8 @@ class ImageListing:
             container = self.containers[numbers[begin]]
             end = begin + 1
             if isinstance(container, ParquetIndex):
-                yield from (
-                    _group_task(container, group) for group in range(len(container.starts) - 1)
-                )
+                for group in range(len(container.starts) - 1):
+                    yield partial(hash_group, container, group)
                 begin += container.starts[-1]
                 continue
             while end < min(len(self.keys), begin + _HASH_RUN) and numbers[end] == numbers[begin]:
@@ -162,43 +162,28 @@ class ImageListing:
             run = slice(begin, end)
             if isinstance(container, Files):
                 paths = [container.locate(key) for key in self.keys[run]]
-                yield _files_task(paths, sizes[run].tolist())
+                yield partial(_hash_files, paths, sizes[run].tolist())
             else:
-                yield _tar_task(container.path, offsets[run].tolist(), sizes[run].tolist())
+                parts = offsets[run].tolist(), sizes[run].tolist()
+                yield partial(_hash_parts, container.path, *parts)
             begin = end
 
 
-def _group_task(index: ParquetIndex, group: int) -> Callable[[], list[bytes]]:
-    return lambda: hash_group(index, group)
-
-
-def _tar_task(path: str, offsets: list[int], sizes: list[int]) -> Callable[[], list[bytes]]:
-    def hash_members() -> list[bytes]:
-        try:
-            if is_url(path):
-                return _hash_parts(path, offsets, sizes)
-            return [
-                hashlib.sha256(read_part(path, offset, size)).digest()
-                for offset, size in zip(offsets, sizes, strict=True)
-            ]
-        except OSError as error:
-            raise unreadable(path, error) from error
-
-    return hash_members
-
-
 def _hash_parts(path: str, offsets: list[int], sizes: list[int]) -> list[bytes]:
-    """SHA-256 of parts of a URL, read in the file's order, many small ones in one request."""
+    """SHA-256 of parts of a file, read in its order; at a URL, many small ones in one request."""
     digests = [b""] * len(offsets)
-    with open_file(path, _REQUEST_BYTES) as file:
-        for index in sorted(range(len(offsets)), key=offsets.__getitem__):
-            file.seek(offsets[index])
-            digests[index] = hashlib.sha256(file.read(sizes[index])).digest()
+    try:
+        with open_file(path, _REQUEST_BYTES) as file:
+            for index in sorted(range(len(offsets)), key=offsets.__getitem__):
+                file.seek(offsets[index])
+                digests[index] = hashlib.sha256(file.read(sizes[index])).digest()
+    except OSError as error:
+        raise unreadable(path, error) from error
     return digests
 
 
-def _files_task(paths: list[str], sizes: list[int]) -> Callable[[], list[bytes]]:
-    return lambda: [_hash_file(path, size) for path, size in zip(paths, sizes, strict=True)]
+def _hash_files(paths: list[str], sizes: list[int]) -> list[bytes]:
+    return [_hash_file(path, size) for path, size in zip(paths, sizes, strict=True)]
 
 
 def _hash_file(path: str, size: int) -> bytes:

@@ -123,12 +123,18 @@ def hash_group(index: ParquetIndex, group: int) -> list[bytes]:
 
 
 class RowReader:
-    """Reads single rows; keeps the last file open and its position there."""
+    """Reads single rows; keeps the last file open and its position there.
+
+    It travels to another process without them.
+    """
 
     def __init__(self) -> None:
         self._index: ParquetIndex | None = None
         self._file: Any = None
         self._seek(0, 0, iter(()))
+
+    def __reduce__(self) -> tuple[type[RowReader], tuple[()]]:
+        return RowReader, ()
 
     def _seek(self, first: int, end: int, batches: Iterator[Any]) -> None:
         self._first = first  # row of the first of `_values`

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, overload
@@ -49,16 +49,6 @@ class ImageEntry:
     sha256: str
 
 
-class _Reader:
-    """Open handles of one process; travels to another process empty."""
-
-    def __init__(self) -> None:
-        self.rows = RowReader()
-
-    def __reduce__(self) -> tuple[type[_Reader], tuple[()]]:
-        return _Reader, ()
-
-
 @dataclass(frozen=True)
 class Source:
     """An ordered list of images.
@@ -78,7 +68,7 @@ class Source:
     roots: tuple[str, ...]
     containers: tuple[Container, ...]
     table: Any = field(repr=False)
-    _reader: _Reader = field(default_factory=_Reader, repr=False, compare=False)
+    _rows: RowReader = field(default_factory=RowReader, repr=False, compare=False)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -129,7 +119,7 @@ class Source:
             elif isinstance(container, Tar):
                 data = read_part(container.path, offset, size)
             else:
-                data = self._reader.rows.read(container, offset)
+                data = self._rows.read(container, offset)
         except (OSError, ValueError, pa.ArrowException) as error:
             detail = getattr(error, "strerror", None) or " ".join(str(error).split())
             raise WorkError(
@@ -169,13 +159,11 @@ class Source:
 class Entries(Sequence[ImageEntry]):
     """The entries of a source, made on demand."""
 
-    __slots__ = ("_keys", "_offsets", "_rows", "_sha256", "_source")
-
     def __init__(self, source: Source) -> None:
         table = source.table
-        self._source = source
+        self._containers = source.containers
         self._keys, self._sha256 = table["key"], table["sha256"]
-        self._offsets, self._rows = table["offset"], table["container"]
+        self._offsets, self._numbers = table["offset"], table["container"]
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -188,12 +176,9 @@ class Entries(Sequence[ImageEntry]):
         if isinstance(index, slice):
             return tuple(self[each] for each in range(*index.indices(len(self))))
         name = self._keys[index].as_py()
-        if isinstance(self._source.containers[self._rows[index].as_py()], ParquetIndex):
+        if isinstance(self._containers[self._numbers[index].as_py()], ParquetIndex):
             name = f"{name}#{self._offsets[index].as_py()}"
         return ImageEntry(name, self._sha256[index].as_py().hex())
-
-    def __iter__(self) -> Iterator[ImageEntry]:
-        return (self[index] for index in range(len(self)))
 
 
 def open_source(

@@ -78,13 +78,9 @@ def read_part(path: str, offset: int, size: int) -> bytes:
     """
     if is_url(path):
         return url_at(path).read_range(offset, size)
-    with open(path, "rb", buffering=0) as file:
+    with open(path, "rb") as file:
         file.seek(offset)
-        parts = []
-        while size > 0 and (part := file.read(size)):
-            parts.append(part)
-            size -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        return file.read(size)
 
 
 def damaged_tar(path: str, detail: str) -> SourceError:

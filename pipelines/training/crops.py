@@ -31,6 +31,7 @@ from bapps_gen.seeding import (
     digest_of,
 )
 from bapps_gen.storage.atomic import whole_file
+from bapps_gen.storage.documents import write_json
 from bapps_gen.storage.workspace import make_folder
 
 logger = logging.getLogger(__name__)
@@ -178,15 +179,6 @@ def write_crops(
     return failures
 
 
-def cut_held_out(source: Source, images: tuple[int, ...], plan: CropPlan) -> NDArray[np.uint8]:
-    """Patches of held-out images, uint8 (64, 64, 64, 3), of some contrast.
-
-    Raises:
-        SourceError: when the images give none.
-    """
-    return cut_patches(source, images, plan, HELD_OUT_PATCHES).patches
-
-
 @dataclass(frozen=True, slots=True)
 class CutPatches:
     """Patches to evaluate distorters on.
@@ -308,6 +300,4 @@ def _read_info(path: Path) -> tuple[str, dict[str, str]] | None:
 
 
 def _write_info(path: Path, plan: CropPlan, failures: dict[str, str]) -> None:
-    with whole_file(path) as temporary:
-        content = {"digest": plan.digest, "failures": failures}
-        temporary.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    write_json(path, {"digest": plan.digest, "failures": failures})

@@ -25,7 +25,13 @@ from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.files import write_image
 from bapps_gen.pipelines.sources.source import Source
-from bapps_gen.pipelines.training.crops import Crops, cut_held_out, part_images, write_crops
+from bapps_gen.pipelines.training.crops import (
+    HELD_OUT_PATCHES,
+    Crops,
+    cut_patches,
+    part_images,
+    write_crops,
+)
 from bapps_gen.pipelines.training.folder import (
     CROPS_FOLDER,
     TRAINING_FOLDER,
@@ -112,7 +118,7 @@ def train_zoo(
             replace(workers, num_gpus=0.0) if isinstance(workers, RayCluster) else workers,
             crops_progress,
         )
-        held_out = cut_held_out(source, held_images, plan.crops)
+        held_out = cut_patches(source, held_images, plan.crops, HELD_OUT_PATCHES).patches
         context = _Context(folder, plan, images, held_out, source.digest, checkpoint_steps)
         seen = SeenImages.create(traces / _PROGRESS_NAME, len(plan.specs))
         reports: list[DistorterReport] = []

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bapps_gen.cnn_distorters.spec import DistorterSpec
-from bapps_gen.cnn_distorters.table import TABLE_VERSION, shipped_specs
 from bapps_gen.cnn_distorters.trainer import TrainingSettings
 from bapps_gen.cnn_distorters.training import native_bfloat16
 from bapps_gen.errors import UserError
@@ -26,7 +25,6 @@ class ZooPlan:
     Args:
         specs: the distorters, in the zoo's order.
         settings: of each, by id.
-        table_version: TABLE_VERSION if they are all of this package's table.
         device: "cpu" or a CUDA device.
         vgg: file of vgg16 weights for the feature loss; None for AlexNet's features.
         crops: what crops are cut.
@@ -34,7 +32,6 @@ class ZooPlan:
 
     specs: tuple[DistorterSpec, ...]
     settings: Mapping[str, TrainingSettings]
-    table_version: int | None
     device: str
     vgg: Path | None
     crops: CropPlan
@@ -122,7 +119,6 @@ def plan_zoo(
     return ZooPlan(
         specs=tuple(specs),
         settings={spec.id: settings(spec) for spec in specs},
-        table_version=TABLE_VERSION if set(shipped_specs()).issuperset(specs) else None,
         device=device,
         vgg=vgg,
         crops=crops,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from typing import get_type_hints
@@ -216,6 +217,14 @@ def test_a_distorter_of_a_zoo_is_a_function_of_images(zoo, image):
         opened["none"]
     with pytest.raises(bapps_gen.UserError, match="strength"):
         opened[name](image, strength=1.5)
+
+
+def test_a_zoo_of_distorters_travels_to_another_process(zoo, image):
+    opened = bapps_gen.open_zoo(zoo)
+    name = opened.ids[0]
+    again = pickle.loads(pickle.dumps(opened))
+    assert list(again) == list(opened)
+    assert np.array_equal(again[name](image), opened[name](image))
 
 
 def test_a_collection_names_what_it_could_not_make(photos, tmp_path):

@@ -31,14 +31,15 @@ from bapps_gen.pipelines.training import crops as crops_module
 from bapps_gen.pipelines.training import distorters as train_module
 from bapps_gen.pipelines.training import held_out as held_out_module
 from bapps_gen.pipelines.training.crops import (
+    HELD_OUT_PATCHES,
     CropPlan,
     Crops,
-    cut_held_out,
+    cut_patches,
     part_images,
     write_crops,
 )
 from bapps_gen.pipelines.training.distorters import train_zoo
-from bapps_gen.pipelines.training.folder import CROPS_FOLDER, losses_of, sheet_path
+from bapps_gen.pipelines.training.folder import CROPS_FOLDER, sheet_path, training_files
 from bapps_gen.pipelines.training.options import TrainingOptions
 from bapps_gen.pipelines.training.plan import ZooPlan, plan_zoo, seconds_per_image
 from bapps_gen.pipelines.training.reports import ZooProgress
@@ -69,7 +70,8 @@ def train(
 def test_a_zoo_has_weights_losses_and_a_contact_sheet_of_each(trained: Path) -> None:
     for name in open_zoo(trained).ids:
         assert distorter_path(trained, name).exists()
-        lines = losses_of(trained, name)
+        log = training_files(trained, name).losses.read_text()
+        lines = [json.loads(line) for line in log.splitlines()]
         assert [line["images"] for line in lines] == [320, 640]
         assert all(np.isfinite(line["l1"]) for line in lines)
         assert cv2.imread(str(sheet_path(trained, name))).std() > 10
@@ -358,7 +360,7 @@ class TestCrops:
         source = open_source([tmp_path])
         _, held = part_images(source)
         with pytest.raises(SourceError, match="too flat"):
-            cut_held_out(source, held, CropPlan(source.digest, 0))
+            cut_patches(source, held, CropPlan(source.digest, 0), HELD_OUT_PATCHES)
 
 
 def command(out: Path, photographs: Path, *more: str) -> list[str]:
