@@ -103,6 +103,13 @@ def open_photos(
         )
 
 
+def check_writable(folder: Location) -> None:
+    """Raise UserError for a URL that cannot be written to, before anything is loaded."""
+    if isinstance(folder, Url):
+        folder.check_writable()
+        folder.exists()  # raises where there is no bucket, no right or no connection
+
+
 @contextlib.contextmanager
 def bar(what: str, unit: str, *, terminal_only: bool = False) -> Iterator[Progress]:
     """A bar on stderr with rate and time left; gives the function that it listens to.

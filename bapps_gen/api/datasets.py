@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -15,8 +15,10 @@ from bapps_gen.api._arguments import (
     AnyProgress,
     AnyWorkers,
     LocalPath,
+    check_writable,
     reporting,
     resolve_workers,
+    stage,
 )
 from bapps_gen.errors import UserError
 from bapps_gen.manifests import dataset as stored
@@ -288,20 +290,18 @@ def import_original(
         >>> dataset.info.kind, round(dataset[0].judge, 2)
         ('2afc-traditional', 0.8)
     """
-    from bapps_gen.pipelines.datasets.import_set import files_digest, import_set
-    from bapps_gen.pipelines.datasets.original import find_sets
+    from bapps_gen.pipelines.datasets.import_set import import_sets
     from bapps_gen.pipelines.rows.options import SHARD_SIZE
 
     SHARD_SIZE.check("shard_size", shard_size)
-    processes, target, above = resolve_workers(workers), location_of(out), Path(folder)
-    imported = []
-    for found in find_sets(above):
-        set_folder = target / found.folder.relative_to(above)
-        with reporting(progress is True, f"hashing {found.label}", "rows") as report:
-            digest = files_digest(found, processes, report)
-        with reporting(progress, f"importing {found.label}", "rows") as report:
-            import_set(
-                found, set_folder, processes, shard_rows=shard_size, digest=digest, progress=report
-            )
-        imported.append(open_dataset(set_folder))
-    return tuple(imported)
+    processes, target = resolve_workers(workers), location_of(out)
+    check_writable(target)
+    imported = import_sets(
+        Path(folder),
+        target,
+        processes,
+        shard_rows=shard_size,
+        hashing=partial(stage, progress),
+        importing=partial(reporting, progress),
+    )
+    return tuple(open_dataset(set_folder) for _, set_folder, _ in imported)

@@ -14,7 +14,7 @@ from bapps_gen.checks import check_range
 from bapps_gen.cnn_distorters import zoo as zoos
 from bapps_gen.cnn_distorters.as_distortions import ZooFunction, with_zoo
 from bapps_gen.distortions.definition import MIN_SIDE, Distortion
-from bapps_gen.distortions.registry import load_registry
+from bapps_gen.distortions.registry import Registry, load_registry
 from bapps_gen.distortions.steps import CNN_PREFIX, parse_step
 from bapps_gen.errors import UserError
 from bapps_gen.seeding import MAX_SEED
@@ -102,9 +102,7 @@ def distort(
     """
     batch = _batch(image)
     check_range("seed", seed, 0, MAX_SEED - max(1, len(batch)) * len(steps), whole=True)
-    registry = load_registry(tuple(plugins))
-    if any(step.startswith(CNN_PREFIX) for step in steps):
-        registry = with_zoo(registry, open_zoo(zoo))
+    registry = load_distortions(steps, plugins, zoo)
     distorted = np.empty_like(batch, order="C")
     for index, picture in enumerate(batch):
         first = seed + index * len(steps)
@@ -112,6 +110,16 @@ def distort(
             picture = parse_step(text, registry, first + offset).apply(picture)
         distorted[index] = picture
     return distorted.reshape(image.shape)
+
+
+def load_distortions(
+    steps: Sequence[str], plugins: Sequence[str], zoo: LocalPath | zoos.Zoo | None
+) -> Registry:
+    """All distortions that steps can name; a zoo is opened where one of them names a distorter."""
+    registry = load_registry(tuple(plugins))
+    if any(step.startswith(CNN_PREFIX) for step in steps):
+        registry = with_zoo(registry, open_zoo(zoo))
+    return registry
 
 
 def list_distorters(zoo: LocalPath | zoos.Zoo | None = None) -> tuple[DistorterSpec, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from bapps_gen.api._arguments import (
@@ -13,6 +12,7 @@ from bapps_gen.api._arguments import (
     AnyWorkers,
     LocalPath,
     Photos,
+    check_writable,
     local,
     locations,
     open_photos,
@@ -24,7 +24,6 @@ from bapps_gen.api._arguments import (
 from bapps_gen.api.datasets import AnyDataset, Dataset, open_dataset
 from bapps_gen.errors import UserError, unknown_name
 from bapps_gen.storage.locations import location_of
-from bapps_gen.storage.url import Url
 
 if TYPE_CHECKING:
     from bapps_gen.manifests import dataset as stored
@@ -131,7 +130,7 @@ def make_dataset(
     if locations(source) and not request.needs_photos:
         raise UserError("source is for demos; leave it out, or add demo=True")
     processes, folder = resolve_workers(workers), location_of(out)
-    _check_writable(folder)
+    check_writable(folder)
     inputs = Inputs(
         partial(open_photos, source, progress, split=split, val_fraction=val_fraction),
         demo_folder_of(folder) if request.demo else None,
@@ -189,7 +188,7 @@ def replay(
     from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
 
     processes, folder = resolve_workers(workers), location_of(out)
-    _check_writable(folder)
+    check_writable(folder)
     opened = open_dataset(recipe)
     distorters = open_dataset_zoo(opened.info, local(zoo))
     check_recipe(opened, distorters)
@@ -277,10 +276,3 @@ def _open_images(
         plain(outputs or {}),
         lambda paths: open_photos(paths, progress),
     )
-
-
-def _check_writable(folder: Path | Url) -> None:
-    """Raise UserError for a URL that cannot be written to, before anything is loaded."""
-    if isinstance(folder, Url):
-        folder.check_writable()
-        folder.exists()  # raises where there is no bucket, no right or no connection

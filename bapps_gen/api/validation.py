@@ -14,6 +14,7 @@ from bapps_gen.api._arguments import (
     AnyWorkers,
     LocalPath,
     Photos,
+    local,
     open_photos,
     reporting,
     resolve_workers,
@@ -23,6 +24,7 @@ from bapps_gen.cnn_distorters.zoo import ZOO_NAME, Zoo
 from bapps_gen.errors import UserError, unknown_name
 from bapps_gen.manifests.collection import Collection, is_collection, open_collection
 from bapps_gen.manifests.dataset import Dataset, open_dataset
+from bapps_gen.pipelines.scoring.options import MetricOptions
 from bapps_gen.pipelines.validation.options import (
     Limits,
     Thresholds,
@@ -34,6 +36,8 @@ from bapps_gen.storage.locations import location_of
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
     from bapps_gen.execution.progress import ProgressBars
+    from bapps_gen.pipelines.sources.source import Source
+    from bapps_gen.pipelines.validation.dataset import SetReport
     from bapps_gen.pipelines.validation.html import Report
 
 
@@ -131,31 +135,40 @@ def validate(
         >>> found.values["rows"], 0 < found.values["lpips"]["p50"] < 1, found.passed
         (6, True, True)
     """
-    for path in (out, sheet):
-        if path is not None and not Path(path).parent.is_dir():
-            raise UserError(f"the folder {Path(path).parent} does not exist; create it first")
-    opened = _opened(dataset)
-    processes, bars = resolve_workers(workers), partial(reporting, progress)
+    opened = open_any(dataset)
     values: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    requested: ValidationOptions | ZooOptions
     if isinstance(opened, Zoo):
         if against is not None:
             raise UserError("against applies to datasets, not to zoos; leave it out")
-        requested = ZooOptions(**_options_of(ZooOptions, values, "zoo"))
-        return _validate_zoo(opened, requested, source, out, sheet, processes, progress)
-    if source or sheet is not None:
-        raise UserError(f"source and sheet apply to zoos; {opened.folder} is none, leave them out")
-    wanted = _dataset_options(values, device, dtype, weights)
-    other = None if against is None else _opened(against)
-    if other is not None and isinstance(other, Collection) != isinstance(opened, Collection):
-        raise UserError("against compares a dataset with one, or a collection with one")
-    if isinstance(opened, Collection):
-        assert other is None or isinstance(other, Collection)
-        return _validate_collection(opened, other, wanted, out, processes, bars)
-    assert other is None or isinstance(other, Dataset)
-    return _validate_dataset(opened, other, wanted, out, processes, bars)
+        requested = ZooOptions(**_sorted_options(values, "zoo", ZooOptions)[ZooOptions])
+    else:
+        if source or sheet is not None:
+            raise UserError(
+                f"source and sheet apply to zoos; {opened.folder} is none, leave them out"
+            )
+        parts = _sorted_options(values, "dataset", Limits, Thresholds, ValidationOptions)
+        requested = ValidationOptions(
+            **parts[ValidationOptions],
+            limits=Limits(**parts[Limits]),
+            thresholds=Thresholds(**parts[Thresholds]),
+            metric=MetricOptions(device, dtype, None if weights is None else str(weights)),
+        )
+    report = run_validation(
+        opened,
+        requested,
+        resolve_workers(workers),
+        partial(reporting, progress),
+        other=None if against is None else open_any(against),
+        photos=partial(open_photos, source, progress),
+        out=local(out),
+        sheet=local(sheet),
+    )
+    return Validation(report.values(), report.missed, report.summary())
 
 
-def _opened(given: AnyPath | Dataset | Collection | Zoo) -> Dataset | Collection | Zoo:
+def open_any(given: AnyPath | Dataset | Collection | Zoo) -> Dataset | Collection | Zoo:
+    """The dataset, collection or zoo in a folder; one that is open is returned as it is."""
     if isinstance(given, Dataset | Collection | Zoo):
         return given
     folder = location_of(given)
@@ -168,96 +181,105 @@ def _opened(given: AnyPath | Dataset | Collection | Zoo) -> Dataset | Collection
     return open_dataset(folder)
 
 
-def _options_of(record: type[Any], values: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """The values, where they are all options of a record.
+def _sorted_options(
+    values: Mapping[str, Any], what: str, *records: type[Any]
+) -> dict[type[Any], dict[str, Any]]:
+    """The values by the record that each is an option of.
 
     Raises:
-        UserError: for another.
+        UserError: for one of none of the records.
     """
-    known = [entry.name for entry, _ in options_of(record)]
-    for name in values:
-        if name not in known:
-            raise unknown_name(f"option of a {what}:", name, known, f"use {or_list(known)}")
-    return dict(values)
-
-
-def _dataset_options(
-    values: Mapping[str, Any], device: str, dtype: str, weights: LocalPath | None
-) -> ValidationOptions:
-    from bapps_gen.pipelines.scoring.options import MetricOptions
-
-    parts: dict[type[Any], dict[str, Any]] = {Limits: {}, Thresholds: {}, ValidationOptions: {}}
-    known = {entry.name: record for record in parts for entry, _ in options_of(record)}
+    parts: dict[type[Any], dict[str, Any]] = {record: {} for record in records}
+    known = {entry.name: record for record in records for entry, _ in options_of(record)}
     for name, value in values.items():
         if name not in known:
-            raise unknown_name("option of a dataset:", name, known, f"use {or_list(known)}")
+            raise unknown_name(f"option of a {what}:", name, known, f"use {or_list(known)}")
         parts[known[name]][name] = value
-    metric = MetricOptions(device, dtype, None if weights is None else str(weights))
-    return ValidationOptions(
-        **parts[ValidationOptions],
-        limits=Limits(**parts[Limits]),
-        thresholds=Thresholds(**parts[Thresholds]),
-        metric=metric,
-    )
+    return parts
 
 
-def _validate_dataset(
-    dataset: Dataset,
-    other: Dataset | None,
-    options: ValidationOptions,
-    out: LocalPath | None,
+def run_validation(
+    opened: Dataset | Collection | Zoo,
+    options: ValidationOptions | ZooOptions,
     workers: Workers,
     progress: ProgressBars,
-) -> Validation:
-    from bapps_gen.pipelines.validation.dataset import validate_dataset
-    from bapps_gen.pipelines.validation.dataset_page import set_page
+    *,
+    photos: Callable[[], Source],
+    other: Dataset | Collection | Zoo | None = None,
+    out: Path | None = None,
+    sheet: Path | None = None,
+    on_report: Callable[[SetReport], None] = lambda report: None,
+) -> Report:
+    """Validate what is open, and write the page, and the sheet of a zoo, where they are asked for.
 
-    report = validate_dataset(dataset, options, workers, other=other, progress=progress)
-    return _finished(report, lambda: set_page(report), out)
+    Args:
+        opened: what to validate.
+        options: of its kind.
+        workers: worker processes, or a Ray cluster.
+        progress: opens a progress bar for a step of the work.
+        photos: opens those that a zoo is validated on.
+        other: what to compare with.
+        out: HTML page.
+        sheet: picture of a zoo's distorters.
+        on_report: called with the report of each set of a collection.
+    """
+    _check_files(out, sheet)
+    report: Report
+    page: Callable[[], str]
+    if isinstance(opened, Zoo):
+        from bapps_gen.pipelines.validation.zoo import validate_zoo
+        from bapps_gen.pipelines.validation.zoo_page import zoo_page
+        from bapps_gen.pipelines.validation.zoo_sheet import write_zoo_sheet
 
+        assert isinstance(options, ZooOptions)
+        report = validate_zoo(opened, options, photos(), workers, progress)
+        page = partial(zoo_page, report)
+        if sheet is not None:
+            write_zoo_sheet(sheet, report)
+    elif isinstance(opened, Collection):
+        from bapps_gen.pipelines.validation.collection import collection_page, validate_collection
 
-def _validate_collection(
-    collection: Collection,
-    other: Collection | None,
-    options: ValidationOptions,
-    out: LocalPath | None,
-    workers: Workers,
-    progress: ProgressBars,
-) -> Validation:
-    from bapps_gen.pipelines.validation.collection import collection_page, validate_collection
+        assert isinstance(options, ValidationOptions)
+        if not (other is None or isinstance(other, Collection)):
+            raise UserError(_OTHER_KIND)
+        report = validate_collection(
+            opened, options, workers, against=other, progress=progress, on_report=on_report
+        )
+        page = partial(collection_page, report)
+    else:
+        from bapps_gen.pipelines.validation.dataset import validate_dataset
+        from bapps_gen.pipelines.validation.dataset_page import set_page
 
-    report = validate_collection(collection, options, workers, against=other, progress=progress)
-    return _finished(report, lambda: collection_page(report), out)
-
-
-def _validate_zoo(
-    zoo: Zoo,
-    options: ZooOptions,
-    source: Photos,
-    out: LocalPath | None,
-    sheet: LocalPath | None,
-    workers: Workers,
-    progress: AnyProgress,
-) -> Validation:
-    from bapps_gen.imaging.files import check_image_name
-    from bapps_gen.pipelines.validation.zoo import validate_zoo
-    from bapps_gen.pipelines.validation.zoo_page import zoo_page
-    from bapps_gen.pipelines.validation.zoo_sheet import write_zoo_sheet
-
-    if sheet is not None:
-        check_image_name(Path(sheet))
-    photos = open_photos(source, progress)
-    report = validate_zoo(zoo, options, photos, workers, partial(reporting, progress))
-    if sheet is not None:
-        write_zoo_sheet(Path(sheet), report)
-    return _finished(report, lambda: zoo_page(report), out)
-
-
-def _finished(report: Report, page: Callable[[], str], out: LocalPath | None) -> Validation:
-    """What `validate` returns, with the page written where one is asked for."""
+        assert isinstance(options, ValidationOptions)
+        if not (other is None or isinstance(other, Dataset)):
+            raise UserError(_OTHER_KIND)
+        report = validate_dataset(opened, options, workers, other=other, progress=progress)
+        page = partial(set_page, report)
     if out is not None:
         from bapps_gen.storage.atomic import whole_file
 
-        with whole_file(Path(out)) as path:
+        with whole_file(out) as path:
             path.write_text(page(), encoding="utf-8")
-    return Validation(report.values(), report.missed, report.summary())
+    return report
+
+
+_OTHER_KIND = "against compares a dataset with one, or a collection with one"
+
+
+def _check_files(out: Path | None, sheet: Path | None) -> None:
+    """Raise UserError, before anything is computed, for files that could not be written."""
+    if out is not None:
+        from bapps_gen.pipelines.validation.html import environment
+
+        environment()
+        check_parent(out)
+    if sheet is not None:
+        from bapps_gen.imaging.files import check_image_name
+
+        check_image_name(sheet)
+
+
+def check_parent(path: Path) -> None:
+    """Raise UserError unless a file's folder exists."""
+    if not path.parent.is_dir():
+        raise UserError(f"the folder {path.parent} does not exist; create it first")

@@ -22,7 +22,6 @@ from bapps_gen.cli._options import (
 from bapps_gen.errors import UserError
 from bapps_gen.pipelines.datasets.request import DatasetPlan, Inputs, Request, demo_folder_of
 from bapps_gen.storage.locations import Location
-from bapps_gen.storage.url import Url
 
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from bapps_gen.pipelines.datasets.generate import GenerateReport
 
 CROPS = ("scale_range", "min_contrast", "rows_per_image")
-BUILTIN_PHOTOS = "the color photographs that come with scikit-image"
 
 
 def add_size(parser: argparse.ArgumentParser, unit: str = "triplets") -> None:
@@ -45,7 +43,7 @@ def add_size(parser: argparse.ArgumentParser, unit: str = "triplets") -> None:
 def add_photos(parser: argparse.ArgumentParser) -> None:
     """Add --source, how patches are cut from the photos, and --split."""
     photos = parser.add_argument_group("photos")
-    add_source(photos, BUILTIN_PHOTOS)
+    add_source(photos)
     add_options(photos, Request, *CROPS)
     photos.add_argument(
         "--split",
@@ -82,13 +80,14 @@ def make_dataset(kind: str, options: argparse.Namespace) -> int:
         kind: name of one of `datasets.kinds.KINDS`.
         options: parsed options, those of `Request` among them.
     """
+    from bapps_gen.api._arguments import check_writable
     from bapps_gen.pipelines.datasets.generate import generate
 
     request = Request(kind, **values_of(options, Request))
     if options.source and not request.needs_photos:
         raise UserError("source is for demos; leave it out, or add --demo")
     workers = workers_of(options)
-    check_out(options.out)
+    check_writable(options.out)
     plan = _resolve(request, options, workers)
     began = time.monotonic()
     try:
@@ -118,13 +117,6 @@ def _resolve(request: Request, options: argparse.Namespace, workers: Workers) ->
     if not options.quiet:
         print(f"bapps-gen: ground truth and outputs are in {folder}", file=sys.stderr)
     return plan
-
-
-def check_out(out: Location) -> None:
-    """Raise UserError for a URL that cannot be written to, before anything is loaded."""
-    if isinstance(out, Url):
-        out.check_writable()
-        out.exists()  # raises where there is no bucket, no right or no connection
 
 
 def summary(report: GenerateReport, out: Location, info: DatasetInfo, seconds: float) -> str:

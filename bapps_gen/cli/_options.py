@@ -5,22 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import MISSING, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bapps_gen.checks import Option, flag_of, options_of
 from bapps_gen.errors import UserError
-from bapps_gen.pipelines.rows.options import PLUGINS, ZOO
 from bapps_gen.storage.locations import Location, local_path, location_of
 
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
     from bapps_gen.execution.progress import Progress
-    from bapps_gen.manifests.dataset import Dataset
-    from bapps_gen.pipelines.datasets.kinds import RowImages
     from bapps_gen.pipelines.sources.source import Source
 
 
@@ -109,7 +107,10 @@ def values_of(options: argparse.Namespace, record: type[Any]) -> dict[str, Any]:
     return values
 
 
-def add_source(parser: argparse._ActionsContainer, fallback: str) -> None:
+def add_source(
+    parser: argparse._ActionsContainer,
+    fallback: str = "the color photographs that come with scikit-image",
+) -> None:
     """Add --source; `fallback` says what happens without it."""
     parser.add_argument(
         "--source",
@@ -141,6 +142,17 @@ def add_out(parser: argparse._ActionsContainer, default: str = "triplets") -> No
     )
 
 
+def add_local_out(parser: argparse._ActionsContainer, default: str, metavar: str = "DIR") -> None:
+    """Add --out, a local folder of what is to be made."""
+    parser.add_argument(
+        "--out",
+        type=local_path,
+        default=Path(default),
+        metavar=metavar,
+        help="folder to create or resume (default: %(default)s)",
+    )
+
+
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add --workers, --engine, --address and --quiet."""
     parser.add_argument(
@@ -163,27 +175,6 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         "on it (default: RAY_ADDRESS where it is set, otherwise auto or local)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
-
-
-def add_plugin(parser: argparse._ActionsContainer) -> None:
-    """Add --plugin."""
-    parser.add_argument(
-        "--plugin",
-        action="append",
-        default=[],
-        metavar=PLUGINS.metavar,
-        help=_help(PLUGINS),
-    )
-
-
-def add_zoo(parser: argparse._ActionsContainer, fallback: str) -> None:
-    """Add --zoo; `fallback` says what happens without it."""
-    parser.add_argument(
-        "--zoo",
-        type=local_path,
-        metavar=ZOO.metavar,
-        help=_help(replace(ZOO, default_text=fallback)),
-    )
 
 
 def workers_of(options: argparse.Namespace) -> Workers:
@@ -277,20 +268,16 @@ def open_source_with_bar(
         return open_source(roots, split=split, val_fraction=val_fraction, progress=progress)
 
 
-def add_outputs(parser: argparse._ActionsContainer, help: str) -> None:
-    """Add --outputs NAME=DIR."""
-    parser.add_argument(
-        "--outputs", action="extend", nargs="+", default=[], metavar="NAME=DIR", help=help
-    )
+def image_opener(quiet: bool) -> Callable[[tuple[str, ...]], Source]:
+    """A function that opens the images at some paths with a bar, each once."""
+    from bapps_gen.pipelines.sources.source import open_source
 
+    @cache
+    def opener(paths: tuple[str, ...]) -> Source:
+        with progress_bar(quiet, "reading the source", "images") as progress:
+            return open_source(paths, progress=progress)
 
-def outputs_of(options: argparse.Namespace) -> dict[str, str]:
-    """Name and folder of each algorithm's outputs, as given.
-
-    Raises:
-        UserError: for one that is not NAME=DIR, or a name that is given twice.
-    """
-    return table_of("outputs", options.outputs)
+    return opener
 
 
 def table_of(option: str, words: list[str]) -> dict[str, str]:
@@ -318,32 +305,3 @@ def table_of(option: str, words: list[str]) -> dict[str, str]:
             )
         table[name] = os.path.expanduser(folder)
     return table
-
-
-def open_images(
-    dataset: Dataset,
-    source: list[str],
-    outputs: dict[str, str],
-    quiet: bool,
-    opened: dict[tuple[str, ...], Source] | None = None,
-) -> RowImages:
-    """What a dataset was made from: where it is now as given, or where the dataset says it was.
-
-    `opened` keeps sources by their paths, for other datasets from the same photos.
-
-    Raises:
-        UserError: when outputs are given that the dataset does not have.
-        WorkError: when something is missing or has changed.
-    """
-    from bapps_gen.pipelines.datasets.kinds import kind_of
-    from bapps_gen.pipelines.sources.source import open_source
-
-    known = {} if opened is None else opened
-
-    def opener(paths: Sequence[str]) -> Source:
-        if tuple(paths) not in known:
-            with progress_bar(quiet, "reading the source", "images") as progress:
-                known[tuple(paths)] = open_source(paths, progress=progress)
-        return known[tuple(paths)]
-
-    return kind_of(dataset.info).relocate_images(dataset, source, outputs, opener)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bapps_gen.cli._options import (
+    add_local_out,
     add_options,
     add_source,
     add_workers,
@@ -19,7 +20,6 @@ from bapps_gen.cli._options import (
     workers_of,
 )
 from bapps_gen.pipelines.benchmarks.request import BenchmarkRequest
-from bapps_gen.storage.locations import local_path
 
 if TYPE_CHECKING:
     from bapps_gen.pipelines.benchmarks.make import BenchmarkReport, Estimate
@@ -34,14 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "picture and distortion and held over the levels. Severities are calibrated on 64×64 "
         "patches, and lengths are in px of the picture: on large photos give --max-side 512 or so."
     )
-    parser.add_argument(
-        "--out",
-        type=local_path,
-        default=Path("benchmark"),
-        metavar="DIR",
-        help="folder to create or resume (default: %(default)s)",
-    )
-    add_source(parser, "the color photographs that come with scikit-image")
+    add_local_out(parser, "benchmark")
+    add_source(parser)
     add_options(parser, BenchmarkRequest, "seed")
     add_workers(parser)
     levels = parser.add_argument_group("levels").add_mutually_exclusive_group()

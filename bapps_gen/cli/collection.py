@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bapps_gen.cli._collections import by_reason, left_out_lines, table_text
 from bapps_gen.cli._options import (
+    add_local_out,
     add_options,
     add_workers,
     names_of,
@@ -24,7 +25,6 @@ from bapps_gen.cli._options import (
 from bapps_gen.errors import UserError
 from bapps_gen.pipelines.collections.request import CollectionRequest
 from bapps_gen.pipelines.real.tasks import TASKS
-from bapps_gen.storage.locations import local_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,13 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only these sets: paths, or parts of paths; for example 2afc/val,jnd",
     )
     add_options(what, CollectionRequest, "seed")
-    what.add_argument(
-        "--out",
-        type=local_path,
-        default=Path("bapps"),
-        metavar="DIR",
-        help="folder to create or resume (default: %(default)s)",
-    )
+    add_local_out(what, "bapps")
     photos = parser.add_argument_group("photos")
     add_options(photos, CollectionRequest, "train", "val", "source", "val_fraction")
     photos.add_argument(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from bapps_gen.cli._options import add_plugin, add_zoo
+from bapps_gen.cli._options import add_options
+from bapps_gen.pipelines.datasets.request import Request
 from bapps_gen.storage.locations import local_path
 
 
@@ -34,16 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="seed of noise and random parameters (default: %(default)s)",
     )
-    add_plugin(parser)
-    add_zoo(parser, "the one that comes with this package")
+    add_options(parser, Request, "plugins", "zoo")
 
 
 def run(options: argparse.Namespace) -> int:
     """Distort, and print the parameters."""
+    from bapps_gen.api.distortions import load_distortions
     from bapps_gen.checks import check_range
     from bapps_gen.distortions.definition import MIN_SIDE
-    from bapps_gen.distortions.registry import load_registry
-    from bapps_gen.distortions.steps import CNN_PREFIX, parse_step
+    from bapps_gen.distortions.steps import parse_step
     from bapps_gen.errors import UserError
     from bapps_gen.imaging.decode import read_image
     from bapps_gen.imaging.files import check_image_name, write_image
@@ -51,12 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
     check_range("seed", options.seed, 0, MAX_SEED - len(options.steps), whole=True)
     check_image_name(options.out)
-    registry = load_registry(tuple(options.plugin))
-    if any(text.startswith(CNN_PREFIX) for text in options.steps):
-        from bapps_gen.cnn_distorters.as_distortions import with_zoo
-        from bapps_gen.cnn_distorters.zoo import open_zoo
-
-        registry = with_zoo(registry, open_zoo(options.zoo))
+    registry = load_distortions(options.steps, options.plugins or (), options.zoo)
     # Each step has its own seed, so that two noises differ.
     steps = [
         parse_step(text, registry, options.seed + index) for index, text in enumerate(options.steps)

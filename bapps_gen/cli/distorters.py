@@ -7,7 +7,9 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from bapps_gen.cli._options import add_zoo
+from bapps_gen.cli._collections import table_text
+from bapps_gen.cli._options import add_options
+from bapps_gen.pipelines.datasets.request import Request
 
 if TYPE_CHECKING:
     from bapps_gen.cnn_distorters.spec import DistorterSpec
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    add_zoo(parser, "the one that comes with this package")
+    add_options(parser, Request, "zoo")
     parser.add_argument(
         "--specs", action="store_true", help="list the 96 specs of this package, trained or not"
     )
@@ -37,11 +39,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(_content(zoo, specs, version), indent=1))
         return 0
-    rows = [_HEADER, *(_cells(spec, zoo) for spec in specs)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    print(table_text(_HEADER, [_cells(spec, zoo) for spec in specs]))
     where = "specs of this package" if zoo is None else f"distorters in {zoo.folder}"
     print(f"\n{len(specs)} {where}" + (f", table version {version}" if version else ""))
     return 0

@@ -6,7 +6,9 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from bapps_gen.cli._options import add_plugin
+from bapps_gen.cli._collections import table_text
+from bapps_gen.cli._options import add_options
+from bapps_gen.pipelines.datasets.request import Request
 
 if TYPE_CHECKING:
     from bapps_gen.distortions.definition import Parameter
@@ -16,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--json", action="store_true", help="as JSON, including compositions")
     parser.add_argument("--compositions", action="store_true", help="also list the compositions")
-    add_plugin(parser)
+    add_options(parser, Request, "plugins")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -24,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.distortions.compositions import COMPOSITIONS_VERSION
     from bapps_gen.distortions.registry import load_registry
 
-    registry = load_registry(tuple(options.plugin))
+    registry = load_registry(tuple(options.plugins or ()))
     if options.json:
         table = {
             "atoms": [
@@ -44,16 +46,13 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(table, indent=1))
         return 0
     header = ("distortion", "v", "family", "parameter", "unit", "mild → strong")
-    rows = [header]
+    rows = []
     for atom in registry.atoms.values():
         lead = (atom.name, str(atom.version), atom.family)
         for parameter in atom.parameters:
             rows.append((*lead, parameter.name, parameter.unit, _span(parameter)))
             lead = ("", "", "")
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    print(table_text(header, rows))
     pairs = [choice for choice in registry.ids if "+" in choice]
     print(f"\n{len(registry.atoms)} atoms and {len(pairs)} compositions of two")
     if options.compositions:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
-from bapps_gen.cli._make import check_out
 from bapps_gen.cli._options import add_workers, print_resume, progress_bar, workers_of
 from bapps_gen.storage.locations import local_path, location_of
 
@@ -36,28 +36,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Import every set."""
-    from bapps_gen.pipelines.datasets.import_set import files_digest, import_set
-    from bapps_gen.pipelines.datasets.original import find_sets
+    from bapps_gen.api._arguments import check_writable
+    from bapps_gen.pipelines.datasets.import_set import import_sets
     from bapps_gen.pipelines.rows.options import SHARD_SIZE
 
     SHARD_SIZE.check("shard-size", options.shard_size)
-    workers = workers_of(options)
-    check_out(options.out)
-    sets = find_sets(options.folder)
+    workers, bars = workers_of(options), partial(progress_bar, options.quiet)
+    check_writable(options.out)
     try:
-        for original in sets:
-            out = options.out / original.folder.relative_to(options.folder)
-            with progress_bar(options.quiet, f"hashing {original.label}", "rows") as progress:
-                digest = files_digest(original, workers, progress)
-            with progress_bar(options.quiet, f"importing {original.label}", "rows") as progress:
-                report = import_set(
-                    original,
-                    out,
-                    workers,
-                    shard_rows=options.shard_size,
-                    digest=digest,
-                    progress=progress,
-                )
+        for original, out, report in import_sets(
+            options.folder,
+            options.out,
+            workers,
+            shard_rows=options.shard_size,
+            hashing=bars,
+            importing=bars,
+        ):
             if not options.quiet:
                 kept = f", {report.kept} of them kept from before" if report.kept else ""
                 print(f"{len(original.stems)} rows of {original.label} in {out}{kept}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bapps_gen.cli._make import BUILTIN_PHOTOS, CROPS, add_size, make_dataset
+from bapps_gen.cli._make import CROPS, add_size, make_dataset
 from bapps_gen.cli._options import add_options, add_source
 from bapps_gen.pipelines.datasets.request import Request
 from bapps_gen.pipelines.real.tasks import TASKS
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     demo = parser.add_argument_group("demo, instead of --reference and --outputs")
     add_options(demo, Request, "demo")
-    add_source(demo, BUILTIN_PHOTOS)
+    add_source(demo)
     add_options(demo, Request, "demo_images")
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import time
 
-from bapps_gen.cli._make import check_out, summary
+from bapps_gen.cli._make import summary
 from bapps_gen.cli._options import (
+    add_options,
     add_out,
-    add_outputs,
     add_source,
     add_workers,
-    add_zoo,
-    open_images,
-    outputs_of,
+    image_opener,
     print_resume,
     progress_bar,
+    values_of,
     workers_of,
 )
+from bapps_gen.pipelines.datasets.request import Request
 from bapps_gen.storage.locations import location_of
 
 
@@ -27,12 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "recipe", type=location_of, metavar="RECIPE", help="folder or URL of a recipe or dataset"
     )
     add_source(parser, "where the recipe says its photos were")
-    add_outputs(
+    add_options(
         parser,
-        "where the outputs of an algorithm are now, in a set from real algorithms (default: where "
-        "the recipe says they were)",
+        Request,
+        *("outputs", "zoo"),
+        outputs={
+            "help": "where the outputs of an algorithm are now, in a set from real algorithms",
+            "default_text": "where the recipe says they were",
+        },
+        zoo={"default_text": "where the recipe says its zoo was, if it has CNN distorters"},
     )
-    add_zoo(parser, "where the recipe says its zoo was, if it has CNN distorters")
     add_out(parser)
     parser.add_argument(
         "--allow-different",
@@ -44,16 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Replay."""
+    from bapps_gen.api._arguments import check_writable
     from bapps_gen.manifests.dataset import open_dataset
+    from bapps_gen.pipelines.datasets.kinds import kind_of
     from bapps_gen.pipelines.datasets.replay import check_recipe, replay
     from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
 
-    workers, outputs = workers_of(options), outputs_of(options)
-    check_out(options.out)
+    workers, outputs = workers_of(options), dict(values_of(options, Request).get("outputs", ()))
+    check_writable(options.out)
     recipe = open_dataset(options.recipe)
     zoo = open_dataset_zoo(recipe.info, options.zoo)
     check_recipe(recipe, zoo)
-    source = open_images(recipe, options.source, outputs, options.quiet)
+    opener = image_opener(options.quiet)
+    source = kind_of(recipe.info).relocate_images(recipe, options.source, outputs, opener)
     began = time.monotonic()
     try:
         with progress_bar(options.quiet, "replay", recipe.info.unit) as progress:

@@ -35,22 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw the sheet."""
-    from bapps_gen.checks import check_range
+    from bapps_gen.api.datasets import contact_sheet, open_dataset
     from bapps_gen.imaging.files import check_image_name, write_image
-    from bapps_gen.imaging.sheet import draw_sheet
-    from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.pipelines.datasets.sheet import pick_rows, read_sheet_rows
 
     check_image_name(options.out)
-    check_range("zoom", options.zoom, 1, 16, whole=True)
     dataset = open_dataset(options.dataset)
-    if options.rows is None:
-        rows = pick_rows(dataset.info.rows, options.count)
-    else:
-        rows = _rows(options.rows)
-    sheet = draw_sheet(read_sheet_rows(dataset, rows), zoom=options.zoom)
+    rows = None if options.rows is None else _rows(options.rows)
+    sheet = contact_sheet(dataset, rows=rows, count=options.count, zoom=options.zoom)
     write_image(options.out, sheet)
-    print(f"{len(rows)} of {dataset.info.rows} {dataset.info.unit} drawn in {options.out}")
+    count = min(options.count, len(dataset)) if rows is None else len(rows)
+    print(f"{count} of {len(dataset)} {dataset.info.unit} drawn in {options.out}")
     return 0
 
 

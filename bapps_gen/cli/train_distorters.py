@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bapps_gen.cli._options import (
+    add_local_out,
     add_options,
     add_source,
     add_workers,
@@ -33,14 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from bapps_gen.pipelines.training.options import TrainingOptions
 
-    parser.add_argument(
-        "--out",
-        type=local_path,
-        default=Path("zoo"),
-        metavar="ZOO",
-        help="folder to create or resume (default: %(default)s)",
-    )
-    add_source(parser, "the color photographs that come with scikit-image")
+    add_local_out(parser, "zoo", "ZOO")
+    add_source(parser)
     add_workers(parser)
     which = parser.add_argument_group("distorters")
     which.add_argument(

@@ -11,21 +11,20 @@ from bapps_gen.cli._options import (
     add_dataset,
     add_options,
     add_workers,
+    image_opener,
     print_resume,
     progress_bar,
     values_of,
     workers_of,
 )
-from bapps_gen.cli._reports import check_report, finish
 from bapps_gen.cli.score import add_metric_options, metric_options
-from bapps_gen.cli.validate_zoo import add_zoo_arguments, names_zoo, run_zoo
+from bapps_gen.cli.validate_zoo import add_zoo_arguments, names_zoo
+from bapps_gen.storage.documents import write_json
 from bapps_gen.storage.locations import local_path, location_of
 
 if TYPE_CHECKING:
-    from bapps_gen.execution.jobs import Workers
-    from bapps_gen.execution.progress import ProgressBars
     from bapps_gen.pipelines.validation.dataset import SetReport
-    from bapps_gen.pipelines.validation.options import ValidationOptions
+    from bapps_gen.pipelines.validation.options import ValidationOptions, ZooOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,68 +65,70 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Validate; 1 when a threshold is missed."""
-    if names_zoo(options):
-        return run_zoo(options)
-    from bapps_gen.manifests.collection import is_collection
+    """Validate; 1 when a threshold is missed or a rule broken."""
+    is_zoo = names_zoo(options)
+    workers = workers_of(options)
+    requested = _zoo_options(options) if is_zoo else _dataset_options(options)
+
+    from bapps_gen.api.validation import check_parent, open_any, run_validation
+    from bapps_gen.manifests.collection import Collection
+
+    if is_zoo:
+        from bapps_gen.api.distortions import open_zoo
+
+        folder = options.dataset if options.zoo is None else options.zoo
+        opened = open_zoo(None if folder is True else folder)
+    else:
+        opened = open_any(options.dataset)
+    if options.json is not None:
+        check_parent(options.json)
+
+    def print_set(report: SetReport) -> None:
+        if not options.quiet:
+            print(f"{report.name}: {report.summary()}")
+
+    try:
+        report = run_validation(
+            opened,
+            requested,
+            workers,
+            partial(progress_bar, options.quiet),
+            photos=lambda: image_opener(options.quiet)(tuple(options.source)),
+            other=None if options.against is None else open_any(options.against),
+            out=options.out,
+            sheet=options.sheet,
+            on_report=print_set,
+        )
+    except KeyboardInterrupt:
+        if not is_zoo:
+            print_resume("finished distances")
+        raise
+    if options.json is not None:
+        write_json(options.json, report.values())
+    if isinstance(opened, Collection) and not options.quiet:
+        for record in opened.refreshed().info.sets:
+            if not record.made:
+                print(f"{record.path}: {record.state}")
+    for line in report.missed:
+        print(f"{opened.folder}{'/' if isinstance(opened, Collection) else ': '}{line}")
+    if not options.quiet:
+        print(report.summary())
+        print(f"report: {options.out}")
+    return 1 if report.missed else 0
+
+
+def _dataset_options(options: argparse.Namespace) -> ValidationOptions:
     from bapps_gen.pipelines.validation.options import Limits, Thresholds, ValidationOptions
 
-    workers = workers_of(options)
-    requested = ValidationOptions(
+    return ValidationOptions(
         **values_of(options, ValidationOptions),
         limits=Limits(**values_of(options, Limits)),
         thresholds=Thresholds(**values_of(options, Thresholds)),
         metric=metric_options(options),
     )
-    check_report(options)
-    validate = _validate_collection if is_collection(options.dataset) else _validate_dataset
-    try:
-        return validate(options, requested, workers, partial(progress_bar, options.quiet))
-    except KeyboardInterrupt:
-        print_resume("finished distances")
-        raise
 
 
-def _validate_dataset(
-    options: argparse.Namespace,
-    requested: ValidationOptions,
-    workers: Workers,
-    progress: ProgressBars,
-) -> int:
-    from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.pipelines.validation.dataset import validate_dataset
-    from bapps_gen.pipelines.validation.dataset_page import set_page
+def _zoo_options(options: argparse.Namespace) -> ZooOptions:
+    from bapps_gen.pipelines.validation.options import ZooOptions
 
-    dataset = open_dataset(options.dataset)
-    other = open_dataset(options.against) if options.against else None
-    report = validate_dataset(dataset, requested, workers, other=other, progress=progress)
-    return finish(options, report, set_page(report), f"{options.dataset}: ")
-
-
-def _validate_collection(
-    options: argparse.Namespace,
-    requested: ValidationOptions,
-    workers: Workers,
-    progress: ProgressBars,
-) -> int:
-    """Validate every set of a collection; 1 when one misses a threshold or is not whole."""
-    from bapps_gen.manifests.collection import open_collection
-    from bapps_gen.pipelines.validation.collection import collection_page, validate_collection
-
-    def print_summary(report: SetReport) -> None:
-        if not options.quiet:
-            print(f"{report.name}: {report.summary()}")
-
-    report = validate_collection(
-        open_collection(options.dataset),
-        requested,
-        workers,
-        against=open_collection(options.against) if options.against else None,
-        progress=progress,
-        on_report=print_summary,
-    )
-    if not options.quiet:
-        for record in report.collection.info.sets:
-            if not record.made:
-                print(f"{record.path}: {record.state}")
-    return finish(options, report, collection_page(report), f"{options.dataset}/")
+    return ZooOptions(**values_of(options, ZooOptions))

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from typing import TYPE_CHECKING
 
-from bapps_gen.cli._options import (
-    add_options,
-    add_source,
-    progress_bar,
-    values_of,
-    workers_of,
-)
-from bapps_gen.cli._reports import check_report, finish
+from bapps_gen.cli._options import add_options, add_source
 from bapps_gen.errors import UserError
 from bapps_gen.storage.locations import local_path
 
@@ -89,32 +81,3 @@ def _given(options: argparse.Namespace, *, zoo: bool) -> Iterator[str]:
     for name, flag in flags.items():
         if getattr(options, name) not in (None, []):
             yield flag
-
-
-def run_zoo(options: argparse.Namespace) -> int:
-    """Validate a zoo; 1 when a rule is broken."""
-    from bapps_gen.cnn_distorters.zoo import open_zoo
-    from bapps_gen.pipelines.validation.options import ZooOptions
-
-    workers = workers_of(options)
-    requested = ZooOptions(**values_of(options, ZooOptions))
-    given = options.dataset if options.zoo is None else options.zoo
-    zoo = open_zoo(None if given is True else given)
-    check_report(options)
-
-    # After open_zoo, which says in one line if torch is missing.
-    from bapps_gen.imaging.files import check_image_name
-    from bapps_gen.pipelines.sources.source import open_source
-    from bapps_gen.pipelines.validation.zoo import validate_zoo
-    from bapps_gen.pipelines.validation.zoo_page import zoo_page
-    from bapps_gen.pipelines.validation.zoo_sheet import write_zoo_sheet
-
-    if options.sheet is not None:
-        check_image_name(options.sheet)
-    progress = partial(progress_bar, options.quiet)
-    with progress("reading the source", "images") as reading:
-        source = open_source(options.source, progress=reading)
-    report = validate_zoo(zoo, requested, source, workers, progress)
-    if options.sheet is not None:
-        write_zoo_sheet(options.sheet, report)
-    return finish(options, report, zoo_page(report), f"{zoo.folder}: ")

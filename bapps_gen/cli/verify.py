@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 from bapps_gen.cli._collections import over_sets
 from bapps_gen.cli._options import (
     add_dataset,
-    add_outputs,
+    add_options,
     add_source,
     add_workers,
-    add_zoo,
-    open_images,
-    outputs_of,
+    image_opener,
     progress_bar,
+    values_of,
     workers_of,
 )
 from bapps_gen.errors import UserError
+from bapps_gen.pipelines.datasets.request import Request
 
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
-    from bapps_gen.pipelines.sources.source import Source
+    from bapps_gen.pipelines.datasets.kinds import Opener
     from bapps_gen.storage.locations import Location
 
 _LISTED = 20
@@ -31,12 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_dataset(parser, "folder or URL of a dataset, or folder of a collection for all its sets")
     add_source(parser, "where the dataset says its photos were")
-    add_outputs(
+    add_options(
         parser,
-        "where the outputs of an algorithm are now, in a set from real algorithms (default: where "
-        "the dataset says they were)",
+        Request,
+        *("outputs", "zoo"),
+        outputs={
+            "help": "where the outputs of an algorithm are now, in a set from real algorithms",
+            "default_text": "where the dataset says they were",
+        },
+        zoo={"default_text": "where the dataset says its zoo was, if it has CNN distorters"},
     )
-    add_zoo(parser, "where the dataset says its zoo was, if it has CNN distorters")
     parser.add_argument(
         "--tolerance",
         type=int,
@@ -61,22 +65,22 @@ def run(options: argparse.Namespace) -> int:
     workers = workers_of(options)
     if options.outputs and is_collection(options.dataset):
         raise UserError("--outputs is for one set of a collection; name its folder")
-    opened: dict[tuple[str, ...], Source] = {}
-    return over_sets(options.dataset, lambda folder: _verify(folder, options, workers, opened))
+    opener = image_opener(options.quiet)
+    return over_sets(options.dataset, lambda folder: _verify(folder, options, workers, opener))
 
 
 def _verify(
     folder: Location,
     options: argparse.Namespace,
     workers: Workers,
-    opened: dict[tuple[str, ...], Source],
+    opener: Opener,
 ) -> int:
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.datasets.kinds import kind_of
     from bapps_gen.pipelines.datasets.verify import verify
     from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
 
-    outputs = outputs_of(options)
+    outputs = dict(values_of(options, Request).get("outputs", ()))
     dataset = open_dataset(folder, incomplete=True)
     kind = kind_of(dataset.info)
     # The photos of a collection are no ground truth of its sets from real algorithms.
@@ -86,7 +90,7 @@ def _verify(
         print(f"{folder} was imported: its pictures are checked, but cannot be made again")
     if kind.is_reproducible and not options.stored_only:
         zoo = open_dataset_zoo(dataset.info, options.zoo)
-        source = open_images(dataset, photos, outputs, options.quiet, opened)
+        source = kind.relocate_images(dataset, photos, outputs, opener)
     with progress_bar(options.quiet, "verify", "rows") as progress:
         report = verify(dataset, source, workers, progress, zoo=zoo, tolerance=options.tolerance)
     for problem in report.problems[:_LISTED]:

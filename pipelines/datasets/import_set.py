@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import Workers, run_jobs
-from bapps_gen.execution.progress import Progress
+from bapps_gen.execution.progress import Progress, ProgressBars
 from bapps_gen.imaging.encode import encode_png
 from bapps_gen.manifests.dataset import DatasetInfo, write_shard
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCH_SIZE, PATCHES, Crop, ManifestRow
 from bapps_gen.pipelines.datasets.generate import GenerateReport, ShardReport, fill_shards
-from bapps_gen.pipelines.datasets.original import TASKS, OriginalSet, read_judgment, read_row
+from bapps_gen.pipelines.datasets.original import (
+    TASKS,
+    OriginalSet,
+    find_sets,
+    read_judgment,
+    read_row,
+)
 from bapps_gen.pipelines.rows.options import ROWS, SHARD_SIZE
 from bapps_gen.pipelines.rows.render import pixel_hash
 from bapps_gen.seeding import digest_of
@@ -23,14 +30,7 @@ from bapps_gen.version import __version__
 _HASH_ROWS = 500
 
 
-@dataclass(frozen=True, slots=True)
-class _HashContext:
-    original: OriginalSet
-
-
-def _prepare_hashes(context: _HashContext) -> Callable[[tuple[int, int]], tuple[int, list[str]]]:
-    original = context.original
-
+def _prepare_hashes(original: OriginalSet) -> Callable[[tuple[int, int]], tuple[int, list[str]]]:
     def hash_rows(rows: tuple[int, int]) -> tuple[int, list[str]]:
         lines = []
         for row in range(*rows):
@@ -53,7 +53,7 @@ def files_digest(original: OriginalSet, workers: Workers, progress: Progress | N
     ranges = [(first, min(first + _HASH_ROWS, total)) for first in range(0, total, _HASH_ROWS)]
     parts: dict[int, list[str]] = {}
     done = 0
-    jobs = run_jobs(_prepare_hashes, _HashContext(original), ranges, workers, (original.folder,))
+    jobs = run_jobs(_prepare_hashes, original, ranges, workers, (original.folder,))
     for first, lines in jobs:
         parts[first] = lines
         done += len(lines) // len(original.files)
@@ -107,13 +107,42 @@ class ImportContext:
     original: OriginalSet
 
 
+def import_sets(
+    folder: Path,
+    out: Location,
+    workers: Workers,
+    *,
+    shard_rows: int,
+    hashing: ProgressBars,
+    importing: ProgressBars,
+) -> Iterator[tuple[OriginalSet, Location, GenerateReport]]:
+    """Import the set in a folder, or all sets in folders below it; gives each once it is there.
+
+    Args:
+        folder: of one set or several.
+        out: where the dataset goes; of several sets, each goes to its path below.
+        workers: worker processes, or a Ray cluster.
+        shard_rows: rows in a shard.
+        hashing, importing: open progress bars for the two steps of each set.
+
+    Raises:
+        UserError, WorkError: as `find_sets` and `import_set`.
+    """
+    for original in find_sets(folder):
+        target = out / original.folder.relative_to(folder)
+        with hashing(f"hashing {original.label}", "rows") as progress:
+            digest = files_digest(original, workers, progress)
+        with importing(f"importing {original.label}", "rows") as progress:
+            report = import_set(original, target, workers, digest, shard_rows, progress)
+        yield original, target, report
+
+
 def import_set(
     original: OriginalSet,
     out: Location,
     workers: Workers,
-    *,
-    shard_rows: int = SHARD_SIZE.default,
-    digest: str | None = None,
+    digest: str,
+    shard_rows: int,
     progress: Progress | None = None,
 ) -> GenerateReport:
     """Turn a set in the original layout into a dataset, or make what is missing; see `fill_shards`.
@@ -126,7 +155,6 @@ def import_set(
         UserError: naming the first file that cannot be used, or as `fill_shards`.
         WorkError: as `fill_shards`.
     """
-    digest = digest or files_digest(original, workers)
     info = describe_import(original, digest, shard_rows)
 
     def context(resolved: DatasetInfo) -> ImportContext:

@@ -36,7 +36,7 @@ RowPlanner = Planner | RealPlanner
 RowRenderer = TripletRenderer | RealRenderer
 RowReplayer = TripletReplayer | RealReplayer
 
-Opener = Callable[[Sequence[str]], Source]
+Opener = Callable[[tuple[str, ...]], Source]
 """Opens the images at some paths or URLs."""
 
 
@@ -176,7 +176,7 @@ class DistortionKind(Kind):
     ) -> RowImages:
         """See `Kind`."""
         _check_outputs(dataset, outputs)
-        photos = opener(source or dataset.info.source_roots)
+        photos = opener(tuple(source) or dataset.info.source_roots)
         return relocate_images(dataset.info.source_images, photos)
 
     def describe(self, info: DatasetInfo) -> str:
@@ -242,8 +242,8 @@ class RealKind(Kind):
         return relocate_aligned(
             info.source_images,
             tuple(zip(names, files, strict=True)),
-            opener(source or info.source_roots),
-            lambda name: opener([roots[name]]),
+            opener(tuple(source) or info.source_roots),
+            lambda name: opener((roots[name],)),
         )
 
     def describe(self, info: DatasetInfo) -> str:
