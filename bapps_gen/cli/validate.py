@@ -23,6 +23,7 @@ from bapps_gen.storage.documents import write_json
 from bapps_gen.storage.locations import local_path, location_of
 
 if TYPE_CHECKING:
+    from bapps_gen.cnn_distorters.zoo import Zoo
     from bapps_gen.pipelines.validation.dataset import SetReport
     from bapps_gen.pipelines.validation.options import ValidationOptions, ZooOptions
 
@@ -73,13 +74,7 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.api.validation import check_parent, open_any, run_validation
     from bapps_gen.manifests.collection import Collection
 
-    if is_zoo:
-        from bapps_gen.api.distortions import open_zoo
-
-        folder = options.dataset if options.zoo is None else options.zoo
-        opened = open_zoo(None if folder is True else folder)
-    else:
-        opened = open_any(options.dataset)
+    opened = _open_zoo(options) if is_zoo else open_any(options.dataset)
     if options.json is not None:
         check_parent(options.json)
 
@@ -132,3 +127,10 @@ def _zoo_options(options: argparse.Namespace) -> ZooOptions:
     from bapps_gen.pipelines.validation.options import ZooOptions
 
     return ZooOptions(**values_of(options, ZooOptions))
+
+
+def _open_zoo(options: argparse.Namespace) -> Zoo:
+    from bapps_gen.cnn_distorters.zoo import open_zoo
+
+    folder = options.dataset if options.zoo is None else options.zoo
+    return open_zoo(None if folder is True else folder)
