@@ -138,7 +138,7 @@ def test_pairs_and_sets_from_real_algorithms_are_made_at_a_url_too(
     outputs = [f"{name}={roots[name]}" for name in ALGORITHMS]
     remote = ("--reference", roots["gt"], "--outputs", *outputs, "--out", f"{ROOT}/real")
     shared = ("real", "superres", "--quiet", "--n", "40", "--shard-size", "30")
-    assert main([*shared, *remote, "--workers", "2"]) == 0
+    assert main([*shared, *remote, "--workers", "1"]) == 0
     assert make_real(folder, tmp_path / "real", 40) == 0
     assert_same_shards(bucket, "real", tmp_path / "real")
     listed = (tmp_path / "real" / "outputs.parquet").read_bytes()
@@ -451,7 +451,10 @@ def test_a_store_that_refuses_is_one_line(server, bucket, remote_set, photos, ca
 
 @pytest.mark.parametrize(
     ("number", "workers", "code"),
-    [(signal.SIGKILL, 2, -signal.SIGKILL), (signal.SIGINT, 1, 130)],
+    [
+        pytest.param(signal.SIGKILL, 2, -signal.SIGKILL, marks=pytest.mark.slow),
+        (signal.SIGINT, 1, 130),
+    ],
 )
 def test_an_upload_cut_off_leaves_no_shard_and_a_rerun_completes(
     server, bucket, photos, tmp_path, number, workers, code

@@ -374,7 +374,8 @@ def test_a_demo_has_pictures_of_one_name_and_size_in_every_folder(task, some, tm
             assert min(reference.shape[:2]) >= 64
 
 
-def test_a_demo_is_the_same_with_two_workers_and_after_an_interruption(some, tmp_path):
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_demo_is_the_same_with_more_workers_and_after_an_interruption(workers, some, tmp_path):
     source = open_source([some])
     make_demo("superres", source, tmp_path / "one")
 
@@ -387,7 +388,9 @@ def test_a_demo_is_the_same_with_two_workers_and_after_an_interruption(some, tmp
     held = contents(tmp_path / "two")
     assert 0 < len(held) < len(contents(tmp_path / "one"))
     seen: list[tuple[int, int]] = []
-    make_demo("superres", source, tmp_path / "two", workers=2, progress=lambda *n: seen.append(n))
+    make_demo(
+        "superres", source, tmp_path / "two", workers=workers, progress=lambda *n: seen.append(n)
+    )
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
     assert seen[0] == (40, 102)
     assert seen[-1] == (102, 102)
