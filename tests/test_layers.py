@@ -113,10 +113,4 @@ def test_every_package_is_shipped():
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_a_module_has_at_most_400_lines(module):
     lines = len(MODULES[module].read_text().splitlines())
-    assert lines <= 400 or module in LONG, lines
-
-
-# Modules that are still to be cut.
-LONG = {
-    "bapps_gen.pipelines.real.demos.frameinterp",
-}
+    assert lines <= 400, lines

@@ -3,7 +3,7 @@
 The paper's outputs are of networks that know the gray photo alone (section 2.1). Algorithms
 without training need more: a few colored points (hints), the chroma at a sixteenth of the
 resolution, or other photos (donors) to learn from. All keep the photo's luma (BT.601).
-Numbers of hints, neighbours and features are this project's own choices.
+Numbers of hints, neighbors and features are this project's own choices.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SPARSE, DENSE = 6, 20
 REDUCTION = 16
 
 _SOLVED_SIDE = 128  # hints are propagated at this resolution at most
-_LEARNT_SIDE = 64  # and chroma is predicted at this
+_LEARNED_SIDE = 64  # and chroma is predicted at this
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def gray(given: Gray) -> Image:
 def levin(given: Gray, cells: int) -> Image:
     """Hints spread where luma is similar (Levin, Lischinski and Weiss, SIGGRAPH 2004).
 
-    Each pixel's chroma is the mean of its eight neighbours', weighted by likeness of luma; the
+    Each pixel's chroma is the mean of its eight neighbors', weighted by likeness of luma; the
     sparse linear system is solved at a resolution of at most 128 px and enlarged by luma.
     """
     from scipy.sparse import coo_array
@@ -125,7 +125,7 @@ def levin(given: Gray, cells: int) -> Image:
 def _affinities(
     luma: Plane,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """Pixel, neighbour and weight for all eight neighbours; a pixel's weights sum to 1.
+    """Pixel, neighbor and weight for all eight neighbors; a pixel's weights sum to 1.
 
     Weights are exp(-(difference of luma)² / (0.6 × variance in the 3×3 window)): equation 2 of
     the paper with the constant of its authors' program, which holds edges better than the
@@ -201,9 +201,9 @@ def luma_rank(given: Gray) -> Image:
     """A donor's mean chroma at the same rank of luma: a palette laid over the gray scale.
 
     As histogram matching in the transfer of colors between images (Reinhard et al. 2001 match
-    mean and deviation), in 32 steps of rank, from the donor whose luma is distributed likest.
+    mean and deviation), in 32 steps of rank, from the donor of the most similar luma.
     """
-    luma, chroma = split_luma(_likest(given))
+    luma, chroma = split_luma(_most_similar(given))
     order = np.argsort(luma, axis=None, kind="stable")
     parts = np.array_split(chroma.reshape(-1, 2)[order], 32)
     palette = np.array([part.mean(axis=0) for part in parts])
@@ -220,11 +220,11 @@ def welsh(given: Gray) -> Image:
 
     Likeness is of luma, brought to the donor's mean and deviation first, and of its deviation in
     a window of 5×5 px, half each, among about 1,600 pixels in a grid over the donor whose luma is
-    distributed likest.
+    distributed most similarly.
     """
     from scipy.spatial import cKDTree
 
-    donor_luma, donor_chroma = split_luma(_likest(given))
+    donor_luma, donor_chroma = split_luma(_most_similar(given))
     luma = given.unit
     spread = max(float(luma.std()), 1e-3)
     matched = (luma - luma.mean()) / spread * donor_luma.std() + donor_luma.mean()
@@ -238,21 +238,21 @@ def welsh(given: Gray) -> Image:
     return join_luma(luma, donor_chroma[at].reshape(-1, 2)[nearest].reshape(*luma.shape, 2))
 
 
-def neighbours(given: Gray) -> Image:
+def neighbors(given: Gray) -> Image:
     """The mean chroma of the 40 pixels of all donors nearest in six features.
 
-    Nearest-neighbour regression. Features are luma, its means over 5 and 17 px, its deviations
+    Nearest-neighbor regression. Features are luma, its means over 5 and 17 px, its deviations
     over 3 and 9 px, and (at half the weight) height in the picture, each by its deviation in the
     donors. At a resolution of at most 64 px, enlarged by luma. Means over many are pale, as
     those of networks trained with a squared loss.
     """
     from scipy.spatial import cKDTree
 
-    small = reduced(given.unit, _LEARNT_SIDE)
+    small = reduced(given.unit, _LEARNED_SIDE)
     parts, colors = [], []
     for donor in given.donors:
         luma, chroma = split_luma(donor)
-        donor_luma = reduced(luma, _LEARNT_SIDE)
+        donor_luma = reduced(luma, _LEARNED_SIDE)
         donor_chroma = cv2.resize(chroma, donor_luma.shape[::-1], interpolation=cv2.INTER_AREA)
         parts.append(_features(donor_luma))
         colors.append(np.asarray(donor_chroma, np.float32).reshape(-1, 2))
@@ -263,7 +263,7 @@ def neighbours(given: Gray) -> Image:
     return _join_guided(given, small, mean.reshape(*small.shape, 2))
 
 
-def _likest(given: Gray) -> Image:
+def _most_similar(given: Gray) -> Image:
     """The donor whose quantiles of luma are nearest, in the mean of absolute differences."""
     steps = np.linspace(0, 1, 33)
     wanted = np.quantile(given.unit, steps)
@@ -335,7 +335,7 @@ TASK = DemoTask(
         "guided-filter": guided,
         "luma-rank": luma_rank,
         "welsh": welsh,
-        "nearest-neighbours": neighbours,
+        "nearest-neighbours": neighbors,
     },
     donors=6,
 )

@@ -72,9 +72,9 @@ def motion_kernel(length: float, angle: float) -> Plane:
     count = math.ceil(length * _FINE)
     along = ((np.arange(count) + 0.5) / count - 0.5) * length
     kernel = np.zeros(x.shape)
-    for place in along:
-        right = place * math.cos(math.radians(angle))
-        down = place * math.sin(math.radians(angle))
+    for offset in along:
+        right = offset * math.cos(math.radians(angle))
+        down = offset * math.sin(math.radians(angle))
         kernel += np.exp(-((x - right) ** 2 + (y - down) ** 2) / (2 * _SOFTNESS**2))
     return np.asarray(kernel / kernel.sum(), np.float32)
 
@@ -152,8 +152,7 @@ def total_variation(blurred: Blurred, fidelity: float) -> Image:
     """Total-variation deconvolution by half-quadratic splitting (FTVd).
 
     Wang, Yang, Yin and Zhang, SIAM J. Imaging Sciences 2008: gradients are shrunk, then the image
-    solved for by a Fourier transform, with a penalty that doubles eight
-    times.
+    solved for by a Fourier transform, with a penalty that doubles eight times.
 
     Args:
         blurred: the image and its blur.
@@ -166,8 +165,8 @@ def _ftvd(plane: Plane, kernel: Plane, fidelity: float) -> Plane:
     from scipy.fft import irfft2, rfft2
 
     shape = plane.shape
-    blur = rfft2(_centred(kernel, shape))
-    steps = [rfft2(_centred(step, shape)) for step in _STEPS]
+    blur = rfft2(_centerd(kernel, shape))
+    steps = [rfft2(_centerd(step, shape)) for step in _STEPS]
     data = fidelity * np.conj(blur) * rfft2(plane)
     power = fidelity * np.abs(blur) ** 2
     rough = sum(np.abs(step) ** 2 for step in steps)
@@ -190,7 +189,7 @@ _STEPS = (
 )
 
 
-def _centred(kernel: Plane, shape: tuple[int, ...]) -> Plane:
+def _centerd(kernel: Plane, shape: tuple[int, ...]) -> Plane:
     """A kernel with its middle at the origin of an image that wraps around."""
     full = np.zeros(shape, np.float32)
     full[: kernel.shape[0], : kernel.shape[1]] = kernel
@@ -222,7 +221,7 @@ def _wrapping(image: Plane, pad: int, axis: int) -> Plane:
 
     By `pad` px before and at least so many after, to a length that is quickly transformed.
 
-    What Fourier transforms take for the neighbour of the border then continues it: a mirror image
+    What Fourier transforms take for the neighbor of the border then continues it: a mirror image
     of each end that fades into that of the other (as Liu and Jia, ICIP 2008, in simple form).
     """
     from scipy.fft import next_fast_len

@@ -17,7 +17,7 @@ from bapps_gen.errors import ImageError, SourceError, out_of_range
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import encode_png
-from bapps_gen.pipelines.real.demos.catalogue import DEMO_VERSION, find_task
+from bapps_gen.pipelines.real.demos.catalog import DEMO_VERSION, find_task
 from bapps_gen.pipelines.real.demos.pixels import reduced
 from bapps_gen.pipelines.real.demos.records import Image
 from bapps_gen.pipelines.real.tasks import DEMO_IMAGES

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -26,6 +27,7 @@ Flow = NDArray[np.float32]
 _MARGIN = 1 / 16  # cut off each side, so that no border comes into the frames
 _SHARPNESS = 1.0  # of an object's outline, 1/px
 _BLOCK = 16
+_FINEST = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,13 @@ class Motion:
         shift: displacement (x, y), px.
         turn: degrees.
         zoom: 0.01 enlarges by 1 %.
-        centre: (x, y) about which it turns and zooms, px.
+        center: (x, y) about which it turns and zooms, px.
     """
 
     shift: tuple[float, float]
     turn: float
     zoom: float
-    centre: tuple[float, float]
+    center: tuple[float, float]
 
     def matrix(self, time: float) -> NDArray[np.float64]:
         """The affine 2×3 matrix that moves points of the middle frame to their place at a time.
@@ -59,7 +61,7 @@ class Motion:
             time: -1/2 for the frame before, +1/2 for the one after.
         """
         scale = (1.0 + self.zoom) ** time
-        turned = cv2.getRotationMatrix2D(self.centre, self.turn * time, scale)
+        turned = cv2.getRotationMatrix2D(self.center, self.turn * time, scale)
         matrix = np.array(turned, np.float64)
         matrix[:, 2] += np.multiply(self.shift, time)
         return matrix
@@ -69,46 +71,39 @@ def prepare(photo: Image, donors: tuple[Image, ...], rng: np.random.Generator) -
     """Two objects before a background, all in motion; the middle frame is the ground truth."""
     height, width = photo.shape[:2]
     side = min(height, width)
-    still = Motion((0.0, 0.0), 0.0, 0.0, (0.0, 0.0))
     background = _draw_motion(rng, (width / 2, height / 2), 0.01 * side, 0.03 * side)
     objects = []
     for part in (0.28, 0.72):  # one in each half, so that most patches are near an outline
-        centre = (width * part, height * uniform(rng, 0.25, 0.75))
+        center = (width * part, height * uniform(rng, 0.25, 0.75))
         if width < height:
-            centre = (width * uniform(rng, 0.25, 0.75), height * part)
-        outline = _draw_outline(rng, height, width, centre, 0.16 * side, 0.24 * side)
-        objects.append((outline, _draw_motion(rng, centre, 0.02 * side, 0.05 * side)))
-    frames = [
-        _compose(
-            photo,
-            [(outline, motion if time else still) for outline, motion in objects],
-            background if time else still,
-            time,
-        )
-        for time in (-0.5, 0.0, 0.5)
-    ]
-    return Scene(frames[1], Frames(frames[0], frames[2]))
+            center = (width * uniform(rng, 0.25, 0.75), height * part)
+        outline = _draw_outline(rng, height, width, center, 0.16 * side, 0.24 * side)
+        objects.append((outline, _draw_motion(rng, center, 0.02 * side, 0.05 * side)))
+    before, middle, after = (
+        _compose(photo, objects, background, time) for time in (-0.5, 0.0, 0.5)
+    )
+    return Scene(middle, Frames(before, after))
 
 
 def _draw_motion(
-    rng: np.random.Generator, centre: tuple[float, float], slow: float, fast: float
+    rng: np.random.Generator, center: tuple[float, float], slow: float, fast: float
 ) -> Motion:
     speed, direction = uniform(rng, slow, fast), uniform(rng, 0.0, 2 * np.pi)
     shift = (speed * float(np.cos(direction)), speed * float(np.sin(direction)))
-    return Motion(shift, uniform(rng, -2.0, 2.0), uniform(rng, -0.02, 0.02), centre)
+    return Motion(shift, uniform(rng, -2.0, 2.0), uniform(rng, -0.02, 0.02), center)
 
 
 def _draw_outline(
     rng: np.random.Generator,
     height: int,
     width: int,
-    centre: tuple[float, float],
+    center: tuple[float, float],
     smallest: float,
     largest: float,
 ) -> Plane:
     """A smooth round shape as opacity in [0, 1], float32 (H, W)."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    y, x = y - centre[1], x - centre[0]
+    y, x = y - center[1], x - center[0]
     angle = np.arctan2(y, x)
     radius = np.full_like(angle, uniform(rng, smallest, largest))
     for wave in (2, 3, 5):
@@ -121,7 +116,7 @@ def _draw_outline(
 def _compose(
     photo: Image, objects: list[tuple[Plane, Motion]], background: Motion, time: float
 ) -> Image:
-    """The frame at a time, without the margin."""
+    """The frame at a time, without the margin; at 0 nothing has moved."""
     height, width = photo.shape[:2]
     ground = photo.astype(np.float32)
     mirrored = np.ascontiguousarray(ground[:, ::-1])
@@ -158,7 +153,7 @@ def blend(frames: Frames) -> Image:
 
 def phase_correlation(frames: Frames) -> Image:
     """The mean of both frames moved halfway by one shift (Kuglin and Hines 1975)."""
-    before, after = _float_grey(frames)
+    before, after = (gray.astype(np.float32) for gray in _gray(frames))
     window = cv2.createHanningWindow(before.shape[::-1], cv2.CV_32F)
     (x, y), _ = cv2.phaseCorrelate(before, after, window)
     shift = np.array([x, y]) if np.isfinite([x, y]).all() else np.zeros(2)
@@ -174,7 +169,7 @@ def ecc_affine(frames: Frames) -> Image:
     """
     from scipy.linalg import sqrtm
 
-    before, after = _float_grey(frames)
+    before, after = (gray.astype(np.float32) for gray in _gray(frames))
     found: NDArray[np.float32] = np.eye(2, 3, dtype=np.float32)
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
     try:
@@ -197,7 +192,7 @@ def block_matching(frames: Frames) -> Image:
     of the shorter side are tried; the least absolute difference of gray, plus a little for
     length, wins.
     """
-    before, after = _grey(frames)
+    before, after = _gray(frames)
     height, width = before.shape
     blocks = (-(-height // _BLOCK), -(-width // _BLOCK))
     reach = max(2, round(min(height, width) / 28))
@@ -239,32 +234,26 @@ def farneback(frames: Frames) -> Image:
     return _both_ways(frames, flow)
 
 
-def dis_ultrafast(frames: Frames) -> Image:
-    """Both frames warped halfway by DIS flow of the coarsest preset (Kroeger et al., ECCV 2016)."""
-    return _both_ways(frames, _dis(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST))
-
-
-def dis_medium(frames: Frames) -> Image:
-    """Both frames warped halfway by DIS flow of the finest preset (Kroeger et al., ECCV 2016)."""
-    return _both_ways(frames, _dis(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM))
+def dis(frames: Frames, preset: int) -> Image:
+    """Both frames warped halfway by DIS flow of a preset (Kroeger et al., ECCV 2016)."""
+    return _both_ways(frames, partial(_dis, preset=preset))
 
 
 def dis_one_way(frames: Frames) -> Image:
     """The frame before alone, warped halfway by DIS flow: what was hidden in it is smeared."""
-    before, after = _grey(frames)
-    flow = _dis(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)(before, after)
+    before, after = _gray(frames)
+    flow = _dis(before, after, _FINEST)
     return _sample(frames.before, -0.5 * flow)
 
 
 def dis_checked(frames: Frames) -> Image:
-    """As `dis_medium`, each pixel mostly from the frame whose flow is consistent there.
+    """As `dis` at its finest, each pixel mostly from the frame whose flow is consistent there.
 
     Where following one direction's flow and the other's back ends far from the start, a pixel is
     occluded (Baker et al. 2011, section 3.3): weights fall off as a Gaussian of 1 px.
     """
-    before, after = _grey(frames)
-    dis = _dis(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    forward, backward = dis(before, after), dis(after, before)
+    before, after = _gray(frames)
+    forward, backward = _dis(before, after, _FINEST), _dis(after, before, _FINEST)
     weights = []
     for flow, opposite in ((forward, backward), (backward, forward)):
         away = np.linalg.norm(flow + _sample_flow(opposite, flow), axis=-1)
@@ -280,12 +269,8 @@ def tvl1(frames: Frames) -> Image:
     """Both frames warped halfway by TV-L1 flow (Zach, Pock and Bischof 2007) at half resolution."""
     from skimage.registration import optical_flow_tvl1
 
-    return _both_ways(
-        frames,
-        lambda first, second: _at_half_size(
-            lambda a, b: optical_flow_tvl1(a, b, num_warp=3, num_iter=6), first, second
-        ),
-    )
+    tvl1 = partial(optical_flow_tvl1, num_warp=3, num_iter=6)
+    return _both_ways(frames, partial(_at_half_size, estimate=tvl1))
 
 
 def lucas_kanade(frames: Frames) -> Image:
@@ -295,16 +280,12 @@ def lucas_kanade(frames: Frames) -> Image:
     """
     from skimage.registration import optical_flow_ilk
 
-    return _both_ways(
-        frames,
-        lambda first, second: _at_half_size(
-            lambda a, b: optical_flow_ilk(a, b, radius=7, num_warp=4), first, second
-        ),
-    )
+    ilk = partial(optical_flow_ilk, radius=7, num_warp=4)
+    return _both_ways(frames, partial(_at_half_size, estimate=ilk))
 
 
 def _at_half_size(
-    estimate: Callable[[Plane, Plane], NDArray[np.float32]], first: Image, second: Image
+    first: Image, second: Image, estimate: Callable[[Plane, Plane], NDArray[np.float32]]
 ) -> Flow:
     """scikit-image's flow (rows, columns) of halved frames as a flow (x, y) of the frames."""
     height, width = first.shape
@@ -318,18 +299,15 @@ def _at_half_size(
     return np.asarray(cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
-def _dis(preset: int) -> Callable[[Image, Image], Flow]:
-    def flow(first: Image, second: Image) -> Flow:
-        start = np.zeros((*first.shape, 2), np.float32)
-        # an object of its own for every flow: one keeps state from call to call
-        estimator = cv2.DISOpticalFlow.create(preset)
-        return np.asarray(estimator.calc(first, second, start), np.float32)
-
-    return flow
+def _dis(first: Image, second: Image, preset: int) -> Flow:
+    start = np.zeros((*first.shape, 2), np.float32)
+    # an object of its own for every flow: one keeps state from call to call
+    estimator = cv2.DISOpticalFlow.create(preset)
+    return np.asarray(estimator.calc(first, second, start), np.float32)
 
 
 def _both_ways(frames: Frames, flow: Callable[[Image, Image], Flow]) -> Image:
-    before, after = _grey(frames)
+    before, after = _gray(frames)
     return _halfway(frames, flow(before, after), flow(after, before))
 
 
@@ -383,17 +361,12 @@ def _mean(first: Image, second: Image) -> Image:
     return ((first.astype(np.uint16) + second + 1) // 2).astype(np.uint8)
 
 
-def _grey(frames: Frames) -> tuple[Image, Image]:
+def _gray(frames: Frames) -> tuple[Image, Image]:
     first, second = (
         np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
         for frame in (frames.before, frames.after)
     )
     return first, second
-
-
-def _float_grey(frames: Frames) -> tuple[Plane, Plane]:
-    first, second = _grey(frames)
-    return first.astype(np.float32), second.astype(np.float32)
 
 
 TASK = DemoTask(
@@ -408,8 +381,8 @@ TASK = DemoTask(
         "ecc-affine": ecc_affine,
         "block-matching": block_matching,
         "farneback": farneback,
-        "dis-ultrafast": dis_ultrafast,
-        "dis-medium": dis_medium,
+        "dis-ultrafast": partial(dis, preset=cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST),
+        "dis-medium": partial(dis, preset=_FINEST),
         "dis-one-way": dis_one_way,
         "dis-checked": dis_checked,
         "tv-l1": tvl1,

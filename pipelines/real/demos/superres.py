@@ -49,24 +49,9 @@ def prepare(photo: Image, donors: tuple[Image, ...], rng: np.random.Generator) -
     )
 
 
-def nearest(small: Image, factor: int) -> Image:
-    """Repeat every pixel."""
-    return _enlarge(small, factor, Resampling.NEAREST)
-
-
-def bilinear(small: Image, factor: int) -> Image:
-    """Bilinear interpolation."""
-    return _enlarge(small, factor, Resampling.BILINEAR)
-
-
 def bicubic(small: Image, factor: int) -> Image:
     """Cubic convolution with a = -1/2 (Keys, IEEE TASSP 1981)."""
     return _enlarge(small, factor, Resampling.BICUBIC)
-
-
-def lanczos(small: Image, factor: int) -> Image:
-    """Lanczos-windowed sinc of three lobes (Duchon, J. Appl. Meteorology 1979)."""
-    return _enlarge(small, factor, Resampling.LANCZOS)
 
 
 def spline(small: Image, factor: int) -> Image:
@@ -147,7 +132,7 @@ def _copy_detail(luma: Plane, factor: int) -> Plane:
     details = sliding_window_view(luma - blurred, (_PATCH, _PATCH)).reshape(-1, _PATCH**2)
     rows, columns = (_starts(side) for side in large.shape)
     wanted = sliding_window_view(large, (_PATCH, _PATCH))[rows][:, columns]
-    # eps: a neighbour up to half as far again as the nearest will do, in a fraction of the time
+    # eps: a neighbor up to half as far again as the nearest will do, in a fraction of the time
     tree = cKDTree(_features(known))
     _, found = tree.query(_features(wanted.reshape(-1, _PATCH**2)), eps=0.5)
     taken = details[found].reshape(len(rows), len(columns), _PATCH, _PATCH)
@@ -156,9 +141,9 @@ def _copy_detail(luma: Plane, factor: int) -> Plane:
     count = np.zeros_like(large)
     for down in range(_PATCH):
         for right in range(_PATCH):
-            place = np.ix_(rows + down, columns + right)
-            total[place] += taken[:, :, down, right]
-            count[place] += 1
+            window = np.ix_(rows + down, columns + right)
+            total[window] += taken[:, :, down, right]
+            count[window] += 1
     return _back_project(luma, factor, large + total / count, iterations=3)
 
 
@@ -170,8 +155,8 @@ def _starts(side: int) -> NDArray[np.intp]:
 
 def _features(patches: NDArray[np.float32]) -> NDArray[np.float32]:
     """The lowest coefficients of a cosine transform of flattened patches, without the mean."""
-    place = (np.arange(_PATCH) + 0.5) * np.pi / _PATCH
-    line = np.cos(np.outer(np.arange(_PATCH), place)).astype(np.float32)
+    phase = (np.arange(_PATCH) + 0.5) * np.pi / _PATCH
+    line = np.cos(np.outer(np.arange(_PATCH), phase)).astype(np.float32)
     basis = [
         np.outer(line[i], line[j]).ravel()
         for i in range(_PATCH)
@@ -222,10 +207,11 @@ def _bgr(image: NDArray[np.integer] | cv2.typing.MatLike) -> Image:
 
 
 METHODS: Mapping[str, Method] = {
-    "nearest": nearest,
-    "bilinear": bilinear,
+    "nearest": partial(_enlarge, kind=Resampling.NEAREST),
+    "bilinear": partial(_enlarge, kind=Resampling.BILINEAR),
     "bicubic": bicubic,
-    "lanczos": lanczos,
+    # Lanczos-windowed sinc of three lobes (Duchon, J. Appl. Meteorology 1979)
+    "lanczos": partial(_enlarge, kind=Resampling.LANCZOS),
     "spline": spline,
     "unsharp": unsharp,
     "detail": detail,

@@ -19,7 +19,7 @@ from bapps_gen.errors import SourceError, UserError, WorkError
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.pipelines.real.demos import (
     TASKS,
-    catalogue,
+    catalog,
     color,
     deblur,
     demo_algorithms,
@@ -344,7 +344,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     """The three cheapest algorithms of deblurring stand for all, where folders are looked at."""
     task = TASKS["deblur"]
     cheap = {name: task.algorithms[name] for name in ("blurred", "unsharp-mask", "wiener")}
-    monkeypatch.setitem(catalogue.TASKS, "deblur", replace(task, algorithms=cheap))
+    monkeypatch.setitem(catalog.TASKS, "deblur", replace(task, algorithms=cheap))
     return tuple(cheap)
 
 
@@ -457,7 +457,7 @@ def test_photos_that_cannot_be_used_are_left_out_with_the_reason(
 ):
     least = TASKS[task].least
     first = dict([*TASKS[task].algorithms.items()][:2])
-    monkeypatch.setitem(catalogue.TASKS, task, replace(TASKS[task], algorithms=first))
+    monkeypatch.setitem(catalog.TASKS, task, replace(TASKS[task], algorithms=first))
     save_photo(some / "small.png", photo(8, least - 1, 200))
     (some / "broken.png").write_bytes((some / "a b.png").read_bytes()[:500])
     with caplog.at_level(logging.WARNING):
@@ -472,7 +472,7 @@ def test_coloring_leaves_out_photos_without_color(few, some, tmp_path, caplog, m
     save_photo(some / "grey.png", grey)
     source = open_source([some])
     cheap = {"grey": color.gray, "guided-filter": color.guided}
-    monkeypatch.setitem(catalogue.TASKS, "color", replace(TASKS["color"], algorithms=cheap))
+    monkeypatch.setitem(catalog.TASKS, "color", replace(TASKS["color"], algorithms=cheap))
     assert len(list(make_demo("deblur", source, tmp_path / "x").reference.iterdir())) == 4
     with caplog.at_level(logging.WARNING):
         made = make_demo("color", source, tmp_path / "demo")
