@@ -68,7 +68,7 @@ def main() -> None:
         plan = request.resolve(Inputs(lambda: source))
         reductions = reductions_of(plan.info.spec["scale"])
         (folder / "data").mkdir()
-        make_shard = prepare_shards(ShardContext(folder, plan))
+        make_shards = prepare_shards(ShardContext(folder, plan))
 
         def loop(name: str, turn: int) -> None:
             distort, read, write = operations[name]
@@ -76,7 +76,9 @@ def main() -> None:
             photos = cycle(decoded) if decoded else map(read, cycle(paths))
             peers.run_loop(photos, place, options.rows, distort, write, reductions, rng)
 
-        contenders: dict[str, Callable[[int], object]] = {"bapps-gen": make_shard}
+        contenders: dict[str, Callable[[int], object]] = {
+            "bapps-gen": lambda turn: make_shards((turn,))
+        }
         for name in operations:
             contenders[name] = lambda turn, name=name: loop(name, turn)
         rates: dict[str, list[float]] = {name: [] for name in contenders}

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from bapps_gen.execution.progress import listening
 from bapps_gen.execution.workers import (
     RayCluster,
     Workers,
@@ -28,6 +29,7 @@ def run_jobs(
     jobs: Sequence[Job],
     workers: Workers,
     shared: Iterable[str | Location] = (),
+    advanced: Callable[[float], None] | None = None,
 ) -> Iterator[Result]:
     """Yield `prepare(context)(job)` for every job, in the order of completion.
 
@@ -42,6 +44,8 @@ def run_jobs(
 
     Args:
         shared: files and folders that the jobs use; on a Ray cluster every node has to see them.
+        advanced: called now and then with the sum of what jobs have reported by `advance`; never
+            on a Ray cluster, where only results come back.
 
     Raises:
         WorkError: when a worker process is killed, for example for lack of memory, or a node
@@ -56,11 +60,30 @@ def run_jobs(
         yield from run_on_cluster(prepare, context, jobs, workers, shared)
     elif workers == 1:
         prepare_libraries()
-        yield from map(prepare(context), jobs)
+        yield from _run_here(prepare(context), jobs, advanced)
     else:
         from bapps_gen.execution.local import run_in_processes
 
-        yield from run_in_processes(prepare, context, jobs, workers)
+        yield from run_in_processes(prepare, context, jobs, workers, advanced)
+
+
+def _run_here(
+    work: Callable[[Job], Result],
+    jobs: Iterable[Job],
+    advanced: Callable[[float], None] | None,
+) -> Iterator[Result]:
+    total = 0.0
+
+    def add(amount: float) -> None:
+        nonlocal total
+        total += amount
+        if advanced:
+            advanced(total)
+
+    for job in jobs:
+        with listening(add):  # not while a caller has the result
+            result = work(job)
+        yield result
 
 
 def disconnect() -> None:

@@ -15,8 +15,10 @@ from itertools import islice
 from typing import Any
 
 from bapps_gen.errors import WorkError
+from bapps_gen.execution.progress import listen
 from bapps_gen.execution.workers import begin_worker, do_job
 
+_LOOK_SECONDS = 0.2  # between looks at how far jobs are
 _QUEUED = 2  # jobs queued for each worker, so that none waits and few are lost on Ctrl-C
 
 
@@ -25,21 +27,30 @@ def run_in_processes(
     context: Any,
     jobs: Sequence[Any],
     workers: int,
+    advanced: Callable[[float], None] | None = None,
 ) -> Iterator[Any]:
     """As `run_jobs`, over `workers` processes.
 
     Raises:
         WorkError: when a worker process is killed, for example for lack of memory.
     """
+    spawn = multiprocessing.get_context("spawn")
+    done = spawn.Value("d", 0.0)
     pool = _Processes(
         workers,
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=spawn,
         initializer=_start_worker,
-        initargs=(prepare, context),
+        initargs=(prepare, context, done),
     )
+
+    def look() -> None:
+        if advanced:
+            # Without its lock, which a worker may have held when it was killed.
+            advanced(done.get_obj().value)
+
     processes: list[Any] = []
     try:
-        for result in _completed(pool, jobs, workers * _QUEUED):
+        for result in _completed(pool, jobs, workers * _QUEUED, look):
             processes = list((pool._processes or {}).values())
             yield result
     except BrokenProcessPool:
@@ -56,11 +67,14 @@ def run_in_processes(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _completed(pool: ProcessPoolExecutor, jobs: Iterable[Any], ahead: int) -> Iterator[Any]:
+def _completed(
+    pool: ProcessPoolExecutor, jobs: Iterable[Any], ahead: int, look: Callable[[], None]
+) -> Iterator[Any]:
     waiting = iter(jobs)
     running: set[Future[Any]] = {pool.submit(do_job, job) for job in islice(waiting, ahead)}
     while running:
-        done, running = wait(running, return_when=FIRST_COMPLETED)
+        done, running = wait(running, _LOOK_SECONDS, return_when=FIRST_COMPLETED)
+        look()
         running |= {pool.submit(do_job, job) for job in islice(waiting, len(done))}
         for future in done:
             yield future.result()
@@ -106,8 +120,13 @@ def _without_program() -> Iterator[None]:
             program.update(hidden)
 
 
-def _start_worker(prepare: Callable[[Any], Callable[[Any], Any]], context: Any) -> None:
+def _start_worker(prepare: Callable[[Any], Callable[[Any], Any]], context: Any, done: Any) -> None:
+    def add(amount: float) -> None:
+        with done.get_lock():
+            done.value += amount
+
     begin_worker(prepare, context)
+    listen(add)
     # The parent alone answers Ctrl-C; it then ends its workers. Blocked until now (_Processes).
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TypeVar
 
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.execution.jobs import Workers, run_jobs
-from bapps_gen.execution.progress import Progress
+from bapps_gen.execution.progress import Progress, Rows
 from bapps_gen.imaging.encode import encode_png
 from bapps_gen.manifests.dataset import (
     DATA_FOLDER,
@@ -22,8 +23,10 @@ from bapps_gen.manifests.dataset import (
     write_info,
     write_shard,
 )
+from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.request import DatasetPlan
+from bapps_gen.pipelines.datasets.runs import Run, shard_runs
 from bapps_gen.pipelines.datasets.zoo import (
     recipe_files,
 )
@@ -46,14 +49,13 @@ class ShardContext:
 
 
 @dataclass(frozen=True, slots=True)
-class ShardReport:
-    """What a worker says of a shard.
+class RunReport:
+    """What a worker says of the shards that it made together.
 
     `failures` has the reasons by name of unusable images, `differing` the number of rows
     whose pixels are not those of the recipe (always 0, except in a replay that allows it).
     """
 
-    shard: int
     rows: int
     failures: dict[str, str] = field(default_factory=dict)
     differing: int = 0
@@ -61,7 +63,7 @@ class ShardReport:
 
 @dataclass(frozen=True, slots=True)
 class GenerateReport:
-    """What a run did: rows made now, rows that were there, and the sums over ShardReports."""
+    """What a run did: rows made now, rows that were there, and the sums over RunReports."""
 
     made: int
     kept: int
@@ -69,26 +71,38 @@ class GenerateReport:
     differing: int
 
 
-def prepare_shards(context: ShardContext) -> Callable[[int], ShardReport]:
-    """A function that renders and writes one shard, with caches of its own."""
+def prepare_shards(context: ShardContext) -> Callable[[Run], RunReport]:
+    """A function that renders and writes some shards, with caches of its own."""
     info, kind = context.plan.info, kind_of(context.plan.info)
     renderer = kind.renderer(info, context.plan.images, context.plan.zoo)
     planner = renderer.planner
 
-    def make_shard(shard: int) -> ShardReport:
-        first, end = info.shard_range(shard)
-        plans = sorted(map(planner.row, range(first, end)), key=lambda plan: plan.image)
+    def make_shards(run: Run) -> RunReport:
+        rows = [row for shard in run for row in range(*info.shard_range(shard))]
+        plans = sorted(map(planner.row, rows), key=lambda plan: plan.image)
         renderer.expect(plans)
         made = []
         for group in grouped(plans, kind.has_distorters):
             for row, patches in renderer.render_many(group):
                 made.append((row, tuple(map(encode_png, patches))))
-        made.sort(key=lambda item: item[0].row)
-        rows, pngs = zip(*made, strict=True)
-        write_shard(context.folder, info, shard, rows, pngs)
-        return ShardReport(shard, len(rows), dict(renderer.failures))
+        write_run(context.folder, info, run, made)
+        return RunReport(len(made), dict(renderer.failures))
 
-    return make_shard
+    return make_shards
+
+
+def write_run(
+    folder: Location,
+    info: DatasetInfo,
+    run: Run,
+    made: Sequence[tuple[ManifestRow, tuple[bytes, ...]]],
+) -> None:
+    """Write the shards of a run, each whole or not at all; `made` has their rows in any order."""
+    waiting = iter(sorted(made, key=lambda item: item[0].row))
+    for shard in run:
+        first, end = info.shard_range(shard)
+        rows, pngs = zip(*islice(waiting, end - first), strict=True)
+        write_shard(folder, info, shard, rows, pngs)
 
 
 def generate(
@@ -115,7 +129,7 @@ def generate(
 def fill_shards(
     folder: Location,
     info: DatasetInfo,
-    prepare: Callable[[Context], Callable[[int], ShardReport]],
+    prepare: Callable[[Context], Callable[[Run], RunReport]],
     context: Callable[[DatasetInfo], Context],
     workers: Workers,
     progress: Progress | None = None,
@@ -124,9 +138,10 @@ def fill_shards(
 ) -> GenerateReport:
     """Have workers write the shards that a dataset's folder lacks.
 
-    `prepare(context(info))` gives each worker its function that writes one shard. Whole shards of
-    the same spec are kept; a longer dataset begins with the rows of a shorter one, so asking for
-    more rows adds to it. Nothing that a reader could take for whole is written before it is.
+    `prepare(context(info))` gives each worker its function that writes a run of shards. Whole
+    shards of the same spec are kept; a longer dataset begins with the rows of a shorter one, so
+    asking for more rows adds to it. Nothing that a reader could take for whole is written before
+    it is.
     `write_extra_files` is called before the work, to write what is not in the shards.
 
     Args:
@@ -144,20 +159,19 @@ def fill_shards(
             write_extra_files()
         todo = list(_missing_shards(folder, info))
         kept = info.rows - sum(_rows_in(info, shard) for shard in todo)
-        done, differing, failures = kept, 0, dict(info.source_failures)
-        if progress:
-            progress(done, info.rows)
+        made, differing, failures = 0, 0, dict(info.source_failures)
+        done = Rows(info.rows, progress, kept)
         if todo:
             seen = (folder / INFO_NAME, *shared)
-            for report in run_jobs(prepare, context(info), todo, workers, seen):
-                done += report.rows
+            runs = shard_runs(kind_of(info), info, todo, workers)
+            for report in run_jobs(prepare, context(info), runs, workers, seen, done.reach):
+                made += report.rows
+                done.reach(made)
                 differing += report.differing
                 for name, reason in report.failures.items():
                     if name not in failures:
                         logger.warning("skipped %s: %s", name, reason)
                 failures |= report.failures
-                if progress:
-                    progress(done, info.rows)
         if failures != info.source_failures:
             write_info(folder, replace(info, source_failures=dict(sorted(failures.items()))))
         if isinstance(folder, Url):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import Workers, run_jobs
-from bapps_gen.execution.progress import Progress, ProgressBars
+from bapps_gen.execution.progress import Progress, ProgressBars, advance
 from bapps_gen.imaging.encode import encode_png
-from bapps_gen.manifests.dataset import DatasetInfo, write_shard
+from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCH_SIZE, PATCHES, Crop, ManifestRow
-from bapps_gen.pipelines.datasets.generate import GenerateReport, ShardReport, fill_shards
+from bapps_gen.pipelines.datasets.generate import GenerateReport, RunReport, fill_shards, write_run
 from bapps_gen.pipelines.datasets.original import (
     TASKS,
     OriginalSet,
@@ -21,6 +21,7 @@ from bapps_gen.pipelines.datasets.original import (
     read_judgment,
     read_row,
 )
+from bapps_gen.pipelines.datasets.runs import Run
 from bapps_gen.pipelines.rows.options import ROWS, SHARD_SIZE
 from bapps_gen.pipelines.rows.render import pixel_hash
 from bapps_gen.seeding import digest_of
@@ -164,32 +165,33 @@ def import_set(
     return fill_shards(out, info, prepare_import, context, workers, progress, shared=shared)
 
 
-def prepare_import(context: ImportContext) -> Callable[[int], ShardReport]:
-    """A function that reads and writes one shard of an imported set."""
+def prepare_import(context: ImportContext) -> Callable[[Run], RunReport]:
+    """A function that reads and writes some shards of an imported set."""
     info, original = context.info, context.original
 
-    def make_shard(shard: int) -> ShardReport:
-        rows, pngs = [], []
-        for row in range(*info.shard_range(shard)):
-            patches, data = read_row(original, row)
-            judgment = read_judgment(original.path(len(patches), row))
-            paired = original.task == "jnd"
-            rows.append(
-                ManifestRow(
-                    id=f"{info.digest[:8]}-{row:08d}",
-                    row=row,
-                    source_path=original.stems[row],
-                    source_sha256=hashlib.sha256(data).hexdigest(),
-                    crop=Crop(0, 0, PATCH_SIZE),
-                    steps=((),) if paired else ((), ()),
-                    hashes=tuple(map(pixel_hash, patches)),
-                    spec_digest=info.digest,
-                    judge=None if paired else judgment,
-                    same=judgment if paired else None,
-                )
-            )
-            pngs.append(tuple(map(encode_png, patches)))
-        write_shard(context.folder, info, shard, rows, pngs)
-        return ShardReport(shard, len(rows))
+    def make_row(row: int) -> tuple[ManifestRow, tuple[bytes, ...]]:
+        patches, data = read_row(original, row)
+        judgment = read_judgment(original.path(len(patches), row))
+        paired = original.task == "jnd"
+        made = ManifestRow(
+            id=f"{info.digest[:8]}-{row:08d}",
+            row=row,
+            source_path=original.stems[row],
+            source_sha256=hashlib.sha256(data).hexdigest(),
+            crop=Crop(0, 0, PATCH_SIZE),
+            steps=((),) if paired else ((), ()),
+            hashes=tuple(map(pixel_hash, patches)),
+            spec_digest=info.digest,
+            judge=None if paired else judgment,
+            same=judgment if paired else None,
+        )
+        pngs = tuple(map(encode_png, patches))
+        advance(1)
+        return made, pngs
 
-    return make_shard
+    def make_shards(run: Run) -> RunReport:
+        made = [make_row(row) for shard in run for row in range(*info.shard_range(shard))]
+        write_run(context.folder, info, run, made)
+        return RunReport(len(made))
+
+    return make_shards

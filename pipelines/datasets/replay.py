@@ -11,10 +11,11 @@ from bapps_gen.errors import WorkError
 from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import encode_png
-from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo, write_shard
+from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
-from bapps_gen.pipelines.datasets.generate import GenerateReport, ShardReport, fill_shards
+from bapps_gen.pipelines.datasets.generate import GenerateReport, RunReport, fill_shards, write_run
 from bapps_gen.pipelines.datasets.kinds import RowImages, kind_of
+from bapps_gen.pipelines.datasets.runs import Run
 from bapps_gen.pipelines.datasets.zoo import (
     open_dataset_zoo,
     recipe_files,
@@ -85,15 +86,16 @@ def check_recipe(recipe: Dataset, zoo: Zoo | None = None) -> None:
     kind_of(recipe.info).check_versions(recipe.info, zoo)
 
 
-def prepare_replay(context: ReplayContext) -> Callable[[int], ShardReport]:
-    """A function that replays one shard."""
+def prepare_replay(context: ReplayContext) -> Callable[[Run], RunReport]:
+    """A function that replays some shards."""
     info, kind = context.info, kind_of(context.info)
     replayer = kind.replayer(info, context.images, context.zoo)
 
-    def replay_shard(shard: int) -> ShardReport:
+    def replay_shards(run: Run) -> RunReport:
         differing = 0
         made = []
-        stored = sorted(context.recipe.read_rows(shard), key=lambda row: row.source_path)
+        rows = (row for shard in run for row in context.recipe.read_rows(shard))
+        stored = sorted(rows, key=lambda row: row.source_path)
         replayer.expect(stored)
         for group in grouped(stored, kind.has_distorters):
             for row, patches in zip(group, replayer.patches(group), strict=True):
@@ -104,12 +106,10 @@ def prepare_replay(context: ReplayContext) -> Callable[[int], ShardReport]:
                     differing += 1
                     row = replace(row, hashes=hashes)
                 made.append((row, tuple(map(encode_png, patches))))
-        made.sort(key=lambda item: item[0].row)
-        rows, pngs = zip(*made, strict=True)
-        write_shard(context.folder, context.info, shard, rows, pngs)
-        return ShardReport(shard, len(rows), differing=differing)
+        write_run(context.folder, context.info, run, made)
+        return RunReport(len(made), differing=differing)
 
-    return replay_shard
+    return replay_shards
 
 
 def _different(row: ManifestRow, hashes: tuple[str, ...]) -> WorkError:

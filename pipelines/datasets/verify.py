@@ -11,12 +11,13 @@ from bapps_gen.checks import check_range
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.errors import BappsGenError, UserError, WorkError
 from bapps_gen.execution.jobs import Workers, run_jobs
-from bapps_gen.execution.progress import Progress
+from bapps_gen.execution.progress import Progress, Rows
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, shard_path, shard_problem
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.manifests.schema import table_rows
 from bapps_gen.pipelines.datasets.kinds import RowImages, RowPlanner, RowRenderer, kind_of
+from bapps_gen.pipelines.datasets.runs import Run, shard_runs
 from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, recipe_files
 from bapps_gen.pipelines.rows.plan import TripletPlan
 from bapps_gen.pipelines.rows.render import pixel_hash
@@ -97,26 +98,27 @@ def verify(
     rows = count = tolerated = largest = 0
     problems: list[str] = []
     context = VerifyContext(dataset, images, zoo, tolerance)
-    shards = range(dataset.info.shards)
+    kind = kind_of(dataset.info)
+    runs = shard_runs(kind, dataset.info, range(dataset.info.shards), workers)
     shared: tuple[str | Location, ...] = (
         dataset.folder / INFO_NAME,
         *(() if images is None else images.roots),
         *recipe_files(dataset.info.plugins, zoo),
     )
-    reports = run_jobs(prepare_verify, context, shards, workers, shared)
-    for done, report in enumerate(reports, 1):
+    done, seen = Rows(dataset.info.rows, progress), 0
+    for run, report in run_jobs(prepare_verify, context, runs, workers, shared, done.reach):
         rows += report.rows
         count += report.count
         problems += report.problems
         tolerated += report.tolerated
         largest = max(largest, report.largest)
-        if progress:
-            progress(min(done * dataset.info.shard_rows, dataset.info.rows), dataset.info.rows)
+        seen += len(run) * dataset.info.shard_rows
+        done.reach(seen)
     return VerifyReport(rows, count, tuple(sorted(problems)), tolerated, largest)
 
 
-def prepare_verify(context: VerifyContext) -> Callable[[int], VerifyReport]:
-    """A function that verifies one shard."""
+def prepare_verify(context: VerifyContext) -> Callable[[Run], tuple[Run, VerifyReport]]:
+    """A function that verifies some shards."""
     dataset, info, kind = context.dataset, context.dataset.info, kind_of(context.dataset.info)
     planner: RowPlanner | None = None
     renderer: RowRenderer | None = None
@@ -128,42 +130,59 @@ def prepare_verify(context: VerifyContext) -> Callable[[int], VerifyReport]:
     # The rows of an image lie apart: in large groups, it and its outputs are decoded once.
     together = kind.has_distorters or kind.has_outputs
 
-    def verify_shard(shard: int) -> VerifyReport:
-        path = shard_path(dataset.folder, shard)
-        problem = shard_problem(path, info, shard)
-        if problem is not None:
-            return VerifyReport(0, 1, (f"{path} is {problem}",))
-        problems: list[str] = []
+    def verify_shards(run: Run) -> tuple[Run, VerifyReport]:
+        problems: dict[int, list[str]] = {shard: [] for shard in run}
         rows = tolerated = largest = 0
-        try:
-            for group in grouped(stored_rows(dataset, shard), together):
-                sound = []
-                for row, pngs in group:
-                    expected = info.shard_range(shard)[0] + rows
-                    rows += 1
-                    problems += [
-                        f"{path.name} row {expected}: {what}" for what in _stored(row, pngs)
-                    ]
-                    if row.row != expected:
-                        problems.append(f"{path.name} row {expected}: holds row {row.row}")
-                        continue
-                    if row.id != f"{info.digest[:8]}-{expected:08d}":
-                        problems.append(f"{path.name} row {expected}: has the id {row.id}")
-                    sound.append((row, pngs))
-                if planner is None:
-                    continue
-                compared = _compare(sound, planner, renderer, context.tolerance)
-                for (row, _), (differences, levels) in zip(sound, compared, strict=True):
-                    problems += [f"{path.name} row {row.row}: {what}" for what in differences]
-                    tolerated += levels > 0
-                    largest = max(largest, levels)
-        except WorkError as error:
-            problems.append(str(error))
-        return VerifyReport(
-            rows, len(problems), tuple(problems[:PROBLEMS_A_SHARD]), tolerated, largest
-        )
 
-    return verify_shard
+        def read() -> Iterator[tuple[int, int, Stored]]:
+            for shard in run:
+                try:
+                    yield from ((shard, *row) for row in _shard_rows(dataset, shard))
+                except WorkError as error:
+                    problems[shard].append(str(error))
+
+        for group in grouped(read(), together):
+            sound = []
+            rows += len(group)
+            for shard, expected, (row, pngs) in group:
+                found = list(_stored(row, pngs))
+                if row.row != expected:
+                    found.append(f"holds row {row.row}")
+                else:
+                    if row.id != f"{info.digest[:8]}-{expected:08d}":
+                        found.append(f"has the id {row.id}")
+                    sound.append((shard, (row, pngs)))
+                problems[shard] += [_of_row(dataset, shard, expected, what) for what in found]
+            if planner is None:
+                continue
+            stored = [row for _, row in sound]
+            compared = _compare(stored, planner, renderer, context.tolerance)
+            for (shard, (row, _)), (found, levels) in zip(sound, compared, strict=True):
+                problems[shard] += [_of_row(dataset, shard, row.row, what) for what in found]
+                tolerated += levels > 0
+                largest = max(largest, levels)
+        count = sum(map(len, problems.values()))
+        first = [line for lines in problems.values() for line in lines[:PROBLEMS_A_SHARD]]
+        return run, VerifyReport(rows, count, tuple(first), tolerated, largest)
+
+    return verify_shards
+
+
+def _of_row(dataset: Dataset, shard: int, row: int, problem: str) -> str:
+    return f"{shard_path(dataset.folder, shard).name} row {row}: {problem}"
+
+
+def _shard_rows(dataset: Dataset, shard: int) -> Iterator[tuple[int, Stored]]:
+    """Rows of one shard, each with the number that it has to have.
+
+    Raises:
+        WorkError: when the shard is not one of the dataset's, or is damaged.
+    """
+    path = shard_path(dataset.folder, shard)
+    problem = shard_problem(path, dataset.info, shard)
+    if problem is not None:
+        raise WorkError(f"{path} is {problem}")
+    yield from enumerate(stored_rows(dataset, shard), dataset.info.shard_range(shard)[0])
 
 
 def stored_rows(dataset: Dataset, shard: int) -> Iterator[Stored]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bapps_gen.errors import ImageError, WorkError
+from bapps_gen.execution.progress import advance
 from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.pipelines.real.align import AlignedImages, size_difference
 from bapps_gen.pipelines.real.plan import RealPlanner
@@ -152,7 +153,11 @@ class RealRenderer:
 
     def render_many(self, plans: Sequence[TripletPlan]) -> list[tuple[ManifestRow, Patches]]:
         """As `render` for each."""
-        return [self.render(plan) for plan in plans]
+        made = []
+        for plan in plans:
+            made.append(self.render(plan))
+            advance(1)
+        return made
 
 
 class RealReplayer:
@@ -191,4 +196,5 @@ class RealReplayer:
             if loaded is None:
                 name, reason = list(self._layers.failures.items())[-1]
                 raise WorkError(f"row {row.row}: {name}: {reason}")
+            advance(1)
             yield tuple(cut_reference(image, row.crop) for image in loaded)

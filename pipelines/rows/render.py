@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -66,12 +66,16 @@ def apply_many(
     sequences: Sequence[Sequence[Step]],
     atoms: Mapping[str, Distortion],
     streams: Streams,
+    finished: Callable[[int], None] | None = None,
 ) -> list[Image]:
     """Every patch after its own steps, the same bytes as by `apply_steps` for each.
 
     Steps of one CNN distorter are rendered together, wherever they stand in their sequences: all
     patches are taken as far as they get without one, then those that wait for the same distorter
     pass it at once, and so on. All patches must be of one size.
+
+    Args:
+        finished: called with numbers of patches that are done, which add up to all of them.
     """
     current = list(patches)
     done = [0] * len(current)
@@ -85,6 +89,8 @@ def apply_many(
                     break
                 current[index] = apply_steps(current[index], (step,), atoms, streams)
                 done[index] += 1
+        if finished:
+            finished(len(pending) - sum(map(len, waiting.values())))
         pending = []
         for name, indices in waiting.items():
             function = atoms[name].function
@@ -97,7 +103,10 @@ def apply_many(
             for index, patch in zip(indices, rendered, strict=True):
                 current[index] = patch
                 done[index] += 1
-                pending.append(index)
+            further = [index for index in indices if done[index] < len(sequences[index])]
+            pending += further
+            if finished:
+                finished(len(indices) - len(further))
     return current
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from bapps_gen.distortions.definition import Distortion
 from bapps_gen.errors import ImageError
+from bapps_gen.execution.progress import advance
 from bapps_gen.manifests.rows import Crop, ManifestRow
 from bapps_gen.pipelines.rows.plan import Planner, TripletPlan
 from bapps_gen.pipelines.rows.render import (
@@ -102,7 +103,9 @@ class TripletRenderer:
     def render_many(self, plans: Sequence[TripletPlan]) -> list[tuple[ManifestRow, Patches]]:
         """As `render` for each, with the steps of each CNN distorter rendered together."""
         if len(plans) <= 1:
-            return [self.render(plan) for plan in plans]
+            made_alone = [self.render(plan) for plan in plans]
+            advance(len(plans))
+            return made_alone
         # A plan's crops are not kept for a second try, since each would keep its decoded image.
         cuts = [next(self._crops(plan)) for plan in plans]
         count = len(plans[0].sides)
@@ -111,6 +114,7 @@ class TripletRenderer:
             [steps for plan in plans for steps in plan.sides],
             self.atoms,
             self.streams,
+            lambda patches: advance(patches / count),
         )
         each = [sides[first : first + count] for first in range(0, len(sides), count)]
         made = map(self._finish, plans, cuts, each)

@@ -7,6 +7,7 @@ from itertools import islice
 
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import ImageError, WorkError
+from bapps_gen.execution.progress import advance
 from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.pipelines.rows.render import Image, apply_many, cut_reference
 from bapps_gen.pipelines.rows.renderer import Patches
@@ -46,7 +47,15 @@ class TripletReplayer:
             for _ in range(len(row.steps))
         ]
         steps = [steps for row in rows for steps in row.steps]
-        sides = iter(apply_many(repeated, steps, self._registry.atoms, self._streams))
+        share = len(rows) / max(1, len(steps))
+        rendered = apply_many(
+            repeated,
+            steps,
+            self._registry.atoms,
+            self._streams,
+            lambda patches: advance(patches * share),
+        )
+        sides = iter(rendered)
         for reference, row in zip(references, rows, strict=True):
             yield reference, *islice(sides, len(row.steps))
 

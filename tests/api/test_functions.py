@@ -78,6 +78,31 @@ def test_a_dataset_grows_and_reports_its_progress(photos, tmp_path, capfd):
     assert "verify" in err
 
 
+@pytest.mark.parametrize("kind", ["traditional", "cnn"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_progress_moves_within_shards_and_knows_the_total_from_the_start(
+    kind, workers, photos, zoo, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("bapps_gen.execution.local._LOOK_SECONDS", 1e-3)
+    calls: list[tuple[int, int]] = []
+    options = {"zoo": zoo} if kind == "cnn" else {}
+    bapps_gen.make_dataset(
+        kind,
+        rows=1200,
+        source=photos,
+        out=tmp_path / "set",
+        shard_size=600,
+        workers=workers,
+        progress=lambda done, total: calls.append((done, total)),
+        **options,
+    )
+    done = [rows for rows, _ in calls]
+    assert {total for _, total in calls} == {1200}
+    assert done == sorted(set(done))
+    assert (done[0], done[-1]) == (0, 1200)
+    assert any(0 < rows < 600 for rows in done)
+
+
 def test_a_program_needs_no_guard_to_use_several_workers(photos, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from bapps_gen.cli import main
+from bapps_gen.cnn_distorters import rendering
 from bapps_gen.cnn_distorters import zoo as zoo_module
 from bapps_gen.cnn_distorters.as_distortions import distorter_versions, with_zoo
 from bapps_gen.cnn_distorters.spec import DistorterSpec
@@ -27,12 +28,23 @@ from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import iter_triplets
 from bapps_gen.manifests.rows import Step, distortion_id
 from bapps_gen.pipelines.datasets import zoo as dataset_zoo
+from bapps_gen.pipelines.datasets.kinds import KINDS, kind_of
+from bapps_gen.pipelines.datasets.runs import shard_runs
 from bapps_gen.pipelines.datasets.zoo import recipe_files
 from bapps_gen.pipelines.rows.plan import Planner, plan_row, planning_registry
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
 from bapps_gen.pipelines.rows.spec import TripletSpec, atom_versions, spec_from_values
 from bapps_gen.seeding import Streams, generator, seed_of
-from support.datasets import contents, one_line, photo, put_values, save_photo, values_of, verify
+from support.datasets import (
+    contents,
+    one_line,
+    photo,
+    put_values,
+    save_photo,
+    shard_file,
+    values_of,
+    verify,
+)
 from support.zoos import IDS, SMALL, SPECS, write_zoo
 
 REGISTRY = load_registry()
@@ -361,6 +373,54 @@ def test_the_sides_differ_and_the_rows_say_how_they_were_made(kind, sets, zoo):
     assert dict(info.spec["distorters"]) == {name: opened.digest(name) for name in IDS}
     assert info.distortions["cnn:mine-4"] == 1
     assert ("jpeg" in info.distortions) == (kind == "mix")
+
+
+def test_small_shards_are_rendered_together(zoo, photos, tmp_path, monkeypatch):
+    """A pass of a network takes eight patches, padded where there are fewer."""
+    passes: list[int] = []
+    render = rendering.render_network
+
+    def counted(network, spec, patches, seeds, streams):
+        if len(patches):  # none are rendered to load a network
+            passes.append(-(-len(patches) // 8))
+        return render(network, spec, patches, seeds, streams)
+
+    monkeypatch.setattr(zoo_module, "render_network", counted)
+    counts = {}
+    for size in ("5", "70"):
+        passes.clear()
+        assert make_set("cnn", zoo, photos, tmp_path / size, 70, "--shard-size", size) == 0
+        counts["make", size] = sum(passes)
+        passes.clear()
+        assert verify(tmp_path / size) == 0
+        counts["verify", size] = sum(passes)
+    assert contents(tmp_path / "5") == contents(tmp_path / "70")
+    assert counts["make", "5"] == counts["make", "70"] <= 2 * 70 // 8 + len(IDS)
+    assert counts["verify", "5"] == counts["verify", "70"]
+
+
+def test_lost_shards_that_do_not_follow_each_other_are_made_again(zoo, photos, tmp_path):
+    for name in ("whole", "holes"):
+        assert make_set("cnn", zoo, photos, tmp_path / name, 70, "--shard-size", "7") == 0
+    expected = contents(tmp_path / "whole")
+    for shard in (0, 3, 4, 9):
+        shard_file(tmp_path / "holes", shard).unlink()
+    assert make_set("cnn", zoo, photos, tmp_path / "holes", 70, "--shard-size", "7") == 0
+    assert contents(tmp_path / "holes") == expected
+
+
+@pytest.mark.parametrize("rows", [1, 100, 5000])
+@pytest.mark.parametrize("shard_rows", [1, 100, 1000, 3000])
+@pytest.mark.parametrize("workers", [1, 2, 16])
+def test_runs_have_every_shard_once_and_leave_no_worker_without(sets, rows, shard_rows, workers):
+    info = replace(open_dataset(sets["cnn"]).info, rows=rows, shard_rows=shard_rows)
+    shards = range(info.shards)
+    runs = shard_runs(kind_of(info), info, shards, workers)
+    assert [shard for run in runs for shard in run] == list(shards)
+    assert len(runs) >= min(workers, len(shards))
+    assert all(len(run) == 1 or len(run) * shard_rows <= 2000 for run in runs)
+    traditional = shard_runs(KINDS["traditional"], info, shards, workers)
+    assert traditional == [(shard,) for shard in shards]
 
 
 def test_chosen_distorters_are_the_only_ones(zoo, photos, tmp_path):
