@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from bapps_gen.cnn_distorters.network import UNet
 from bapps_gen.cnn_distorters.spec import DistorterSpec, spec_from_values
 from bapps_gen.errors import UserError, WorkError, one_line
 from bapps_gen.storage.atomic import whole_file
+from bapps_gen.storage.documents import parse_json
+from bapps_gen.storage.records import parse_record, shown
 
 DISTORTER_KIND = "CNN distorter"
 FORMAT_VERSION = 1
@@ -27,6 +29,15 @@ FORMAT_VERSION = 1
 
 # One entry only: safetensors writes several in an order that changes from run to run.
 _KEY = "bapps_gen"
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What the header of a distorter's file holds beside kind and version."""
+
+    spec: Mapping[str, Any]
+    spec_digest: str
+    record: Mapping[str, Any]
 
 
 class VersionError(WorkError):
@@ -90,16 +101,16 @@ def _opened(path: Path) -> Any:
 
 def _checked_header(path: Path, kind: str, metadata: Mapping[str, str] | None) -> dict[str, Any]:
     try:
-        header = json.loads((metadata or {})[_KEY])
+        header = parse_json((metadata or {})[_KEY])
         actual, version = header.pop("kind"), header.pop("format_version")
-    except (KeyError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(path, f"it has no header of a {kind}") from error
     if actual != kind:
-        raise WorkError(f"{path} is a {actual}, not a {kind}; give the right file")
+        raise WorkError(f"{path} is a {shown(actual)}, not a {kind}; give the right file")
     if version != FORMAT_VERSION:
         raise VersionError(
-            f"{path} is of format version {version}, this program reads {FORMAT_VERSION}; use the "
-            "version of bapps-gen that wrote it, or train again"
+            f"{path} is of format version {shown(version)}, this program reads {FORMAT_VERSION}; "
+            "use the version of bapps-gen that wrote it, or train again"
         )
     return header  # type: ignore[no-any-return]
 
@@ -157,16 +168,16 @@ def read_distorter(path: Path) -> tuple[DistorterSpec, dict[str, Any], dict[str,
 
 def _parse_header(path: Path, header: dict[str, Any]) -> tuple[DistorterSpec, dict[str, Any]]:
     try:
-        spec, digest = spec_from_values(header["spec"]), header["spec_digest"]
-        record = dict(header["record"])
-    except (KeyError, TypeError, ValueError, UserError) as error:
+        stored = parse_record(_Header, header)
+        spec, digest, record = spec_from_values(stored.spec), stored.spec_digest, stored.record
+    except UserError as error:
         raise damaged(path, f"its header is not a distorter's ({error})") from error
     if spec.digest != digest:
         raise VersionError(
-            f"{path} has a spec of digest {digest}, which this program reads as {spec.digest}; use "
-            "the version of bapps-gen that wrote it, or train it again"
+            f"{path} has a spec of digest {shown(digest)}, which this program reads as "
+            f"{spec.digest}; use the version of bapps-gen that wrote it, or train it again"
         )
-    return spec, record
+    return spec, dict(record)
 
 
 def _shapes(spec: DistorterSpec) -> dict[str, torch.Size]:

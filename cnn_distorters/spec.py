@@ -12,6 +12,7 @@ from typing import Any
 from bapps_gen.errors import UserError, out_of_range, unknown_name
 from bapps_gen.seeding import MAX_SEED, digest_of
 from bapps_gen.storage.documents import read_toml
+from bapps_gen.storage.records import parse_record, shown
 
 SPEC_VERSION = 1
 """Raised whenever the same spec and weights give another function; part of every digest."""
@@ -198,20 +199,9 @@ def spec_from_values(values: Mapping[str, Any]) -> DistorterSpec:
     Raises:
         UserError: for an unknown or missing key, or a bad value.
     """
-    known = [field.name for field in fields(DistorterSpec)]
-    name = values.get("id", "?")
-    for key in values:
-        if key not in known:
-            raise unknown_name(
-                f"key of distorter '{name}':", str(key), known, f"keys are {', '.join(known)}"
-            )
-    for key in ("id", "corruption"):
-        if key not in values:
-            raise UserError(f"distorter '{name}' has no {key}; add it, for example {_EXAMPLE[key]}")
-    return DistorterSpec(**values)
-
-
-_EXAMPLE = {"id": 'id = "my-denoiser"', "corruption": 'corruption = "white_noise"'}
+    if not isinstance(values, dict):
+        raise UserError(f"distorter = {shown(values)} is not allowed: it must be a table of keys")
+    return parse_record(DistorterSpec, values, f"distorter '{shown(values.get('id', '?'))}'")
 
 
 def read_specs(path: Path) -> tuple[DistorterSpec, ...]:

@@ -7,11 +7,10 @@ is; `zoo.json` lists the files with their SHA-256, so that one replaced by anoth
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,8 @@ from bapps_gen.cnn_distorters.spec import DistorterSpec, spec_from_values
 from bapps_gen.errors import UserError, WorkError, unknown_name
 from bapps_gen.seeding import Streams
 from bapps_gen.storage.documents import write_json
+from bapps_gen.storage.locations import open_regular
+from bapps_gen.storage.records import OneOf, Sha256, read_record
 
 if TYPE_CHECKING:
     from bapps_gen.cnn_distorters.network import UNet
@@ -49,6 +50,26 @@ class ZooEntry:
     spec: DistorterSpec
     sha256: str
     record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A distorter in `zoo.json`."""
+
+    spec: Mapping[str, Any]
+    spec_digest: str
+    sha256: Sha256
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """What `zoo.json` holds."""
+
+    kind: Annotated[str, OneOf((ZOO_KIND,))]
+    zoo_version: int
+    table_version: int | None
+    distorters: tuple[_Listed, ...]
 
 
 @dataclass(frozen=True)
@@ -167,7 +188,7 @@ def open_zoo(folder: Path | None = None) -> Zoo:
     folder = SHIPPED if folder is None else folder
     path = folder / ZOO_NAME
     try:
-        content = json.loads(path.read_text("utf-8"))
+        stored = read_record(path, _Index, ZOO_VERSION, version_key="zoo_version")
     except FileNotFoundError:
         if shipped:
             raise UserError(
@@ -180,34 +201,16 @@ def open_zoo(folder: Path | None = None) -> Zoo:
         ) from None
     except NotADirectoryError:
         raise UserError(f"{folder} is a file; name the folder of a zoo") from None
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path}: {error.strerror}; name the folder of a zoo"
-        ) from error
-    except ValueError as error:
-        raise _damaged_index(path, str(error)) from error
-    return Zoo(folder, *_parse_index(path, content))
-
-
-def _parse_index(path: Path, content: Any) -> tuple[dict[str, ZooEntry], int | None]:
-    try:
-        if content["kind"] != ZOO_KIND:
-            raise _damaged_index(path, f"it is a {content['kind']}, not a {ZOO_KIND}")
-        version = content["zoo_version"]
-        if version != ZOO_VERSION:
-            raise WorkError(
-                f"{path} is of zoo version {version}, this program reads {ZOO_VERSION}; use the "
-                "version of bapps-gen that wrote it, or train again"
-            )
-        entries = {}
-        for item in content["distorters"]:
-            spec = spec_from_values(item["spec"])
-            if spec.digest != item["spec_digest"]:
-                raise _damaged_index(path, f"the spec of '{spec.id}' does not have its digest")
-            entries[spec.id] = ZooEntry(spec, str(item["sha256"]), dict(item["record"]))
-        return entries, content["table_version"]
-    except (KeyError, TypeError, ValueError, UserError) as error:
-        raise _damaged_index(path, f"{type(error).__name__}: {error}") from error
+    entries = {}
+    for number, item in enumerate(stored.distorters):
+        try:
+            spec = spec_from_values(item.spec)
+        except UserError as error:
+            raise _damaged_index(path, f"distorters.{number}: {error}") from None
+        if spec.digest != item.spec_digest:
+            raise _damaged_index(path, f"the spec of '{spec.id}' does not have its digest")
+        entries[spec.id] = ZooEntry(spec, item.sha256, item.record)
+    return Zoo(folder, entries, stored.table_version)
 
 
 def _damaged_index(path: Path, what: str) -> WorkError:
@@ -256,7 +259,7 @@ def distorter_path(folder: Path, name: str) -> Path:
 
 def _sha256(path: Path) -> str:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise WorkError(f"cannot read {path}: {error.strerror}; make it readable") from error

@@ -16,19 +16,23 @@ import contextlib
 import csv
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bapps_gen.errors import UserError, WorkError
+from bapps_gen.errors import UserError
+from bapps_gen.manifests.parquet import open_parquet
 from bapps_gen.manifests.rows import Crop, Step
 from bapps_gen.manifests.schema import CROP, STEPS, described_fields
 from bapps_gen.storage.atomic import whole_file
-from bapps_gen.storage.documents import read_json, write_json
+from bapps_gen.storage.documents import write_json
+from bapps_gen.storage.locations import require_regular
+from bapps_gen.storage.records import Count, Digest, read_record
 from bapps_gen.storage.workspace import Layout
 
 BENCHMARK_NAME = "benchmark.json"
@@ -121,15 +125,15 @@ class BenchmarkInfo:
 
     version: str
     spec: Mapping[str, Any]
-    digest: str
+    digest: Digest
     distortions: Mapping[str, int]
     units: Mapping[str, str]
     plugins: tuple[str, ...]
     zoo: str | None
     source_roots: tuple[str, ...]
     source_failures: Mapping[str, str]
-    images: int | None = None
-    pictures: int | None = None
+    images: Count | None = None
+    pictures: Count | None = None
     format_version: int = BENCHMARK_FORMAT
 
 
@@ -147,22 +151,12 @@ def read_benchmark_info(folder: Path) -> BenchmarkInfo:
     """
     path = folder / BENCHMARK_NAME
     try:
-        stored = read_json(path)
+        return read_record(path, BenchmarkInfo, BENCHMARK_FORMAT)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(
             f"{folder} is not a benchmark: it has no {BENCHMARK_NAME}; give the folder that --out "
             "named"
         ) from None
-    names = {field.name for field in fields(BenchmarkInfo)}
-    whole = isinstance(stored, dict) and set(stored) == names
-    if not whole or stored["format_version"] != BENCHMARK_FORMAT:
-        raise WorkError(
-            f"{path} is not of format {BENCHMARK_FORMAT}; "
-            "read it with the version of bapps-gen that made it"
-        )
-    for name in ("plugins", "source_roots"):
-        stored[name] = tuple(stored[name])
-    return BenchmarkInfo(**stored)
 
 
 def benchmark_schema(info: BenchmarkInfo) -> pa.Schema:
@@ -192,14 +186,17 @@ def write_image_rows(folder: Path, image: int, table: pa.Table) -> None:
 def read_image_rows(folder: Path, image: int) -> pa.Table | None:
     """The rows of an image, or None where they are not (wholly) there."""
     try:
-        return pq.read_table(_rows_path(folder, image), partitioning=None)
+        path = _rows_path(folder, image)
+        require_regular(path)
+        return pq.read_table(path, partitioning=None)
     except (OSError, pa.ArrowInvalid):
         return None
 
 
 def pending_images(folder: Path) -> list[int]:
     """Indices of the images whose rows are not in the manifest yet, in order."""
-    return sorted(int(path.stem) for path in (folder / ROWS_FOLDER).glob("*.parquet"))
+    names = (path.stem for path in (folder / ROWS_FOLDER).glob("*.parquet"))
+    return sorted(int(name) for name in names if re.fullmatch(r"[0-9]{8,10}", name))
 
 
 def _rows_path(folder: Path, image: int) -> Path:
@@ -213,7 +210,7 @@ def manifest_tables(folder: Path, rows: int) -> Iterator[pa.Table]:
         FileNotFoundError: when there is none.
         pa.ArrowInvalid: when it is damaged.
     """
-    with pq.ParquetFile(folder / MANIFEST_NAME) as file:
+    with open_parquet(folder / MANIFEST_NAME) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             for first in range(0, table.num_rows, rows):

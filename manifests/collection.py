@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any
 
-from bapps_gen.errors import BappsGenError, UserError, WorkError, one_line
-from bapps_gen.manifests.dataset import INFO_NAME, Dataset, read_info, shard_path
-from bapps_gen.storage.documents import read_json, write_json
+from bapps_gen.errors import BappsGenError, UserError
+from bapps_gen.manifests.dataset import INFO_NAME, MAX_ROWS, Dataset, read_info, shard_path
+from bapps_gen.storage.documents import write_json
 from bapps_gen.storage.locations import Location
+from bapps_gen.storage.records import Count, Digest, Matching, Within, read_record
 from bapps_gen.storage.workspace import Layout
 
 COLLECTION_NAME = "collection.json"
 COLLECTION = Layout("collection", COLLECTION_NAME, ignored=("README",))
 COLLECTION_VERSION = 1
 """Raised when entries of `collection.json` change their meaning."""
+
+_PATH = r"[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*){2}"
+SetPath = Annotated[str, Matching(_PATH, "TASK/SPLIT/NAME")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +39,15 @@ class SetRecord:
         problem: why the last run could not finish it, or None.
     """
 
-    path: str
+    path: SetPath
     kind: str
-    rows: int
-    seed: int
+    rows: Annotated[int, Within(1, MAX_ROWS)]
+    seed: Count
     source: str | None
     options: Mapping[str, Any]
-    made: int = 0
-    bytes: int = 0
-    spec_digest: str | None = None
+    made: Count = 0
+    bytes: Count = 0
+    spec_digest: Digest | None = None
     problem: str | None = None
 
     @property
@@ -68,7 +72,7 @@ class SourceRecord:
     roots: tuple[str, ...]
     split: str | None
     val_fraction: float | None
-    images: int
+    images: Count
     digest: str
 
 
@@ -93,13 +97,13 @@ class CollectionInfo:
     name: str
     seed: int
     scale: float
-    digest: str
+    digest: Digest
     version: str
     command: str
     sets: tuple[SetRecord, ...]
     left_out: Mapping[str, str]
     sources: Mapping[str, SourceRecord]
-    shared_photos: int
+    shared_photos: Count
     format_version: int = COLLECTION_VERSION
 
 
@@ -151,30 +155,11 @@ def open_collection(folder: Location) -> Collection:
     """
     path = folder / COLLECTION_NAME
     try:
-        stored = read_json(path)
+        return Collection(folder, read_record(path, CollectionInfo, COLLECTION_VERSION))
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(
             f"{folder} is not a collection: it has no {COLLECTION_NAME}; give the folder that "
             "`bapps-gen collection --out` named"
-        ) from None
-    try:
-        if stored["format_version"] != COLLECTION_VERSION:
-            raise WorkError(
-                f"{path}: format_version = {stored['format_version']} is not "
-                f"{COLLECTION_VERSION}; use the version of bapps-gen that made it"
-            )
-        stored["sets"] = tuple(SetRecord(**record) for record in stored["sets"])
-        stored["sources"] = {
-            name: SourceRecord(**{**record, "roots": tuple(record["roots"])})
-            for name, record in stored["sources"].items()
-        }
-        missing = {field.name for field in fields(CollectionInfo)} - set(stored)
-        if missing:
-            raise KeyError(", ".join(sorted(missing)))
-        return Collection(folder, CollectionInfo(**stored))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise WorkError(
-            f"{path} is not this version's ({one_line(error)}); restore it from a copy"
         ) from None
 
 
@@ -194,11 +179,9 @@ def set_state(folder: Location) -> tuple[int, int, str | None]:
         info = read_info(folder)
     except BappsGenError:
         return 0, 0, None
-    faults = Dataset(folder, info).problems()
     rows = size = 0
-    for shard in range(info.shards):
-        if shard not in faults:
-            first, end = info.shard_range(shard)
-            rows += end - first
-            size += shard_path(folder, shard).stat().st_size
+    for shard in Dataset(folder, info).whole_shards():
+        first, end = info.shard_range(shard)
+        rows += end - first
+        size += shard_path(folder, shard).stat().st_size
     return rows, size, info.digest

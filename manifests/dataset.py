@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bapps_gen.errors import UserError, WorkError, first_line
-from bapps_gen.manifests.parquet import file_batches, open_parquet
-from bapps_gen.manifests.rows import PATCHES, ManifestRow
+from bapps_gen.manifests.parquet import FileInfo, file_batches, open_parquet, read_metadata
+from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES, ManifestRow
 from bapps_gen.manifests.schema import (
     FORMAT_VERSION,
     column_names,
     manifest_schema,
     rows_table,
-    schema_metadata,
     table_rows,
 )
 from bapps_gen.storage.atomic import whole_file
-from bapps_gen.storage.documents import read_json, write_json
+from bapps_gen.storage.documents import write_json
 from bapps_gen.storage.locations import Location, location_of, map_remote
+from bapps_gen.storage.records import Digest, FileName, OneOf, Sha256, Within, read_record
 from bapps_gen.storage.url import Url
 from bapps_gen.storage.workspace import Layout
 
@@ -34,6 +35,12 @@ DATA_FOLDER = "data"
 DATASET = Layout("dataset", INFO_NAME, folders=(DATA_FOLDER,))
 ROW_GROUP_ROWS = 100
 """Rows in a row group: about 2.4 MB of pictures, what one random access reads."""
+
+MAX_ROWS = 10**10
+MAX_SHARD_ROWS = 100_000
+"""A shard is held in memory while it is made: 2.5 GB at this size."""
+
+_SHARD_NAME = re.compile(r"part-(\d{5,12})\.parquet")
 
 _REFILL = "run the command that made the dataset again to fill in what is missing"
 
@@ -65,20 +72,20 @@ class DatasetInfo:
             files are in `outputs.parquet`.
     """
 
-    kind: str
+    kind: FileName
     version: str
     spec: Mapping[str, Any]
-    digest: str
-    rows: int
-    shard_rows: int
+    digest: Digest
+    rows: Annotated[int, Within(1, MAX_ROWS)]
+    shard_rows: Annotated[int, Within(1, MAX_SHARD_ROWS)]
     distortions: Mapping[str, int]
     units: Mapping[str, str]
     plugins: tuple[str, ...]
     source_roots: tuple[str, ...]
     source_digest: str
-    source_images: tuple[tuple[str, str], ...]
+    source_images: tuple[tuple[str, Sha256], ...]
     source_failures: Mapping[str, str]
-    patches: tuple[str, ...] = PATCHES
+    patches: Annotated[tuple[str, ...], OneOf((PATCHES, PAIR_PATCHES))] = PATCHES
     pictures: bool = True
     format_version: int = FORMAT_VERSION
     zoo: str | None = None
@@ -119,7 +126,8 @@ def read_info(folder: Location) -> DatasetInfo:
     """
     path = folder / INFO_NAME
     try:
-        stored = read_json(path)
+        # Sets from before there were CNN distorters and real algorithms lack these.
+        return read_record(path, DatasetInfo, FORMAT_VERSION, missing={"zoo": None, "outputs": {}})
     except (FileNotFoundError, NotADirectoryError):
         inner = (
             sorted(found.parent for found in folder.glob(f"*/*/*/{INFO_NAME}"))
@@ -132,25 +140,6 @@ def read_info(folder: Location) -> DatasetInfo:
         gone = isinstance(folder, Path) and not folder.exists()
         lacking = "there is nothing of that name" if gone else f"it has no {INFO_NAME}"
         raise UserError(f"{folder} is not a dataset: {lacking}; give {remedy}") from None
-    names = {entry.name for entry in fields(DatasetInfo)}
-    if isinstance(stored, dict):
-        stored.setdefault("zoo", None)  # missing in sets from before there were CNN distorters
-        stored.setdefault("outputs", {})  # … and real algorithms
-    if not isinstance(stored, dict) or set(stored) != names:
-        odd = sorted(names ^ set(stored)) if isinstance(stored, dict) else []
-        raise WorkError(
-            f"{path} is not this version's (entries missing or unknown: {', '.join(odd)}); "
-            "read it with the version of bapps-gen that made it"
-        )
-    if stored["format_version"] != FORMAT_VERSION:
-        raise WorkError(
-            f"{path}: format_version = {stored['format_version']} is not {FORMAT_VERSION}; "
-            "read it with the version of bapps-gen that made it"
-        )
-    for name in ("plugins", "source_roots", "patches"):
-        stored[name] = tuple(stored[name])
-    stored["source_images"] = tuple((path, digest) for path, digest in stored["source_images"])
-    return DatasetInfo(**stored)
 
 
 def shard_path(folder: Location, shard: int) -> Location:
@@ -188,26 +177,41 @@ def write_shard(
         )
 
 
+def shards_on_disk(folder: Location, info: DatasetInfo) -> dict[int, Location]:
+    """The files of a dataset's shards by number, in order, whole or damaged; in one listing.
+
+    What `dataset.json` says is taken for nothing but an upper bound.
+    """
+    found: dict[int, Location] = {}
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for path in (folder / DATA_FOLDER).iterdir():
+            name = _SHARD_NAME.fullmatch(path.name)
+            shard = int(name[1]) if name else info.shards
+            if shard < info.shards and path.name == shard_path(folder, shard).name:
+                found[shard] = path
+    return dict(sorted(found.items()))
+
+
 def shard_problems(folder: Location, info: DatasetInfo) -> Iterator[tuple[int, str]]:
     """Every shard with something wrong, in order, with what it is; see `shard_problem`.
 
     At a URL that takes one listing and one request for each shard that is there.
     """
-    remote = isinstance(folder, Url)
-    paths: dict[str, Location] = {}
-    if remote:
-        paths = {path.name: path for path in (folder / DATA_FOLDER).iterdir()}
+    found = _checked_shards(folder, info)
+    for shard in range(info.shards):
+        problem = found.get(shard, "missing")
+        if problem is not None:
+            yield shard, problem
+
+
+def _checked_shards(folder: Location, info: DatasetInfo) -> dict[int, str | None]:
+    """What is wrong with each shard that is there; None where it is whole."""
+    paths = shards_on_disk(folder, info)
 
     def problem(shard: int) -> str | None:
-        path = shard_path(folder, shard)
-        if remote and path.name not in paths:
-            return "missing"
-        return shard_problem(paths.get(path.name, path), info, shard)
+        return shard_problem(paths[shard], info, shard)
 
-    shards = range(info.shards)
-    for shard, text in zip(shards, map_remote(problem, shards, remote), strict=True):
-        if text is not None:
-            yield shard, text
+    return dict(zip(paths, map_remote(problem, paths, isinstance(folder, Url)), strict=True))
 
 
 def shard_problem(path: Location, info: DatasetInfo, shard: int) -> str | None:
@@ -220,11 +224,11 @@ def shard_problem(path: Location, info: DatasetInfo, shard: int) -> str | None:
     except (OSError, pa.ArrowInvalid) as error:
         return f"damaged ({first_line(error)})"
     first, end = info.shard_range(shard)
-    own = schema_metadata(schema)
-    if own.get("spec_digest") != info.digest:
+    own = read_metadata(schema, b"bapps_gen", FileInfo)
+    if own is None or own.spec_digest != info.digest:
         return "of another spec"
-    if own.get("format_version") != info.format_version:
-        return f"of format version {own.get('format_version')}"
+    if own.format_version != info.format_version:
+        return f"of format version {own.format_version}"
     if not schema.equals(info.schema(), check_metadata=False):
         return "of another schema"
     if metadata.num_rows != end - first:
@@ -239,17 +243,19 @@ class Dataset:
     folder: Location
     info: DatasetInfo
 
-    def problems(self) -> dict[int, str]:
-        """What is wrong with the shards, by shard: "missing", "damaged (…)" and so on."""
-        return dict(shard_problems(self.folder, self.info))
+    def whole_shards(self) -> list[int]:
+        """The shards that are there and whole, in order."""
+        found = _checked_shards(self.folder, self.info)
+        return [shard for shard, problem in found.items() if problem is None]
 
     def require_whole(self) -> None:
         """Raise WorkError unless every shard is there and whole."""
-        problems = self.problems()
-        if not problems:
+        found = _checked_shards(self.folder, self.info)
+        bad = self.info.shards - sum(problem is None for problem in found.values())
+        if not bad:
             return
-        shard, problem = next(iter(problems.items()))
-        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        shard, problem = next(shard_problems(self.folder, self.info))
+        more = f" and {bad - 1} more" if bad > 1 else ""
         raise WorkError(f"{shard_path(self.folder, shard)} is {problem}{more}; {_REFILL}")
 
     def read_rows(self, shard: int) -> list[ManifestRow]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from bapps_gen.errors import WorkError, first_line
 from bapps_gen.manifests.dataset import Dataset
-from bapps_gen.manifests.parquet import open_parquet
+from bapps_gen.manifests.parquet import FileInfo, open_parquet, read_metadata
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.locations import Location
 
@@ -117,8 +117,5 @@ def _read_group(file: pq.ParquetFile, group: int) -> OutputFiles:
 
 
 def _digest_of(schema: pa.Schema) -> str | None:
-    try:
-        own = json.loads((schema.metadata or {})[_METADATA])
-        return own["spec_digest"] if own["format_version"] == OUTPUTS_FORMAT else None
-    except (KeyError, TypeError, ValueError):
-        return None
+    own = read_metadata(schema, _METADATA, FileInfo)
+    return own.spec_digest if own is not None and own.format_version == OUTPUTS_FORMAT else None

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bapps_gen.storage.locations import Location
+from bapps_gen.errors import UserError
+from bapps_gen.storage.documents import parse_json
+from bapps_gen.storage.locations import Location, require_regular
+from bapps_gen.storage.records import Record, parse_record
 from bapps_gen.storage.url import Url
 
 _GROUPS_AHEAD = 10
 """Row groups that are fetched together at a URL: about 25 MB of pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """What the metadata of a Parquet file say: its format, and the spec that its rows are of."""
+
+    format_version: int
+    spec_digest: str
 
 
 def open_parquet(path: Location, **options: Any) -> pq.ParquetFile:
@@ -26,7 +38,19 @@ def open_parquet(path: Location, **options: Any) -> pq.ParquetFile:
     if isinstance(path, Url):
         # Neighboring column chunks in one request each instead of one for every chunk.
         return pq.ParquetFile(path.open(), pre_buffer=True, **options)
+    require_regular(path)
     return pq.ParquetFile(path, **options)
+
+
+def read_metadata(schema: pa.Schema, name: bytes, record: type[Record]) -> Record | None:
+    """What a file's schema says under a name, as JSON; None where it says nothing usable."""
+    stored = (schema.metadata or {}).get(name)
+    if stored is None:
+        return None
+    try:
+        return parse_record(record, parse_json(stored))
+    except (ValueError, UserError):
+        return None
 
 
 def file_batches(

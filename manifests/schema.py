@@ -124,12 +124,6 @@ def manifest_schema(
     )
 
 
-def schema_metadata(schema: pa.Schema) -> dict[str, Any]:
-    """This package's own entries in a shard's metadata; empty where it has none."""
-    stored = (schema.metadata or {}).get(b"bapps_gen")
-    return dict(json.loads(stored)) if stored else {}
-
-
 def _steps_array(sides: Sequence[tuple[Step, ...]]) -> pa.Array:
     """Steps as nested Arrow arrays, built flat because `pa.array` of dicts costs ten times more."""
     steps = [step for side in sides for step in side]

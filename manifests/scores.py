@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bapps_gen.errors import UserError, WorkError, first_line
 from bapps_gen.manifests.dataset import Dataset
-from bapps_gen.manifests.parquet import open_parquet
+from bapps_gen.manifests.parquet import open_parquet, read_metadata
 from bapps_gen.manifests.rows import PAIR_PATCHES
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.locations import Location
@@ -37,12 +37,14 @@ class ScoreInfo:
         version: of the metric.
         settings: what the values depend on beside these, such as the dtype of a network.
         spec_digest: digest of the dataset.
+        format_version: SCORES_FORMAT.
     """
 
     metric: str
     version: int
     settings: Mapping[str, str]
     spec_digest: str
+    format_version: int = SCORES_FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,7 @@ def write_scores(
         pa.field(f"d{side}", pa.float64(), metadata={"description": meanings[side]})
         for side in range(len(distances))
     ]
-    own = {"format_version": SCORES_FORMAT, **asdict(info)}
-    schema = pa.schema(fields, metadata={_METADATA: json.dumps(own, sort_keys=True)})
+    schema = pa.schema(fields, metadata={_METADATA: json.dumps(asdict(info), sort_keys=True)})
     columns = [pa.array(ids, pa.string()), *(pa.array(values) for values in distances)]
     with whole_file(score_path(folder, info.metric, shard)) as path:
         pq.write_table(
@@ -108,11 +109,8 @@ def score_info(folder: Location, metric: str, shard: int = 0) -> ScoreInfo | Non
 
 
 def _info_of(schema: pa.Schema) -> ScoreInfo | None:
-    try:
-        own = json.loads((schema.metadata or {})[_METADATA])
-        return ScoreInfo(**own) if own.pop("format_version") == SCORES_FORMAT else None
-    except (KeyError, TypeError, ValueError):
-        return None
+    info = read_metadata(schema, _METADATA, ScoreInfo)
+    return info if info is not None and info.format_version == SCORES_FORMAT else None
 
 
 def score_fault(dataset: Dataset, info: ScoreInfo, shard: int) -> str | None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from bapps_gen.errors import BappsGenError
+from bapps_gen.errors import BappsGenError, one_line
 from bapps_gen.version import __version__
 
 # name, module (imported only when the command is called, so that help starts fast), help
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BappsGenError as error:
-        print(f"bapps-gen: error: {error}", file=sys.stderr)
+        print(f"bapps-gen: error: {one_line(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("bapps-gen: stopped", file=sys.stderr)

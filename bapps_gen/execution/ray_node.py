@@ -14,7 +14,7 @@ from typing import Any
 
 from bapps_gen.errors import BappsGenError, WorkError, one_line
 from bapps_gen.execution.workers import begin_worker, do_job
-from bapps_gen.storage.locations import Location
+from bapps_gen.storage.locations import Location, open_regular
 from bapps_gen.version import __version__
 
 # Distributions whose versions decide what pixels and distances come out.
@@ -135,7 +135,7 @@ def _look(path: Path) -> tuple[str, int, str]:
     try:
         if path.is_dir():
             return "folder", 0, ""
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             head = hashlib.sha256(file.read(_HEAD_BYTES)).hexdigest()
         return "file", path.stat().st_size, head
     except OSError:

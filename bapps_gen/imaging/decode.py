@@ -35,7 +35,7 @@ from PIL import (
 )
 
 from bapps_gen.errors import ImageError, UserError, WorkError, one_line
-from bapps_gen.storage.locations import missing_path
+from bapps_gen.storage.locations import missing_path, open_regular
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
 """Endings of files that are taken for images, in lower case."""
@@ -142,7 +142,7 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """
     path = os.fspath(path)
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             data = file.read()
     except FileNotFoundError:
         raise UserError(f"image {missing_path(path)}") from None

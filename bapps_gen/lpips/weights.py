@@ -18,6 +18,7 @@ from torch import Tensor
 
 from bapps_gen.errors import UserError, one_line
 from bapps_gen.lpips.trunks import TRUNKS, TrunkSpec, trunk_shapes
+from bapps_gen.storage.locations import open_regular
 
 WEIGHTS_VARIABLE = "BAPPS_GEN_WEIGHTS"
 """Names a folder with trunk weights, for example vgg16.safetensors or vgg16-397923af.pth."""
@@ -155,7 +156,7 @@ def _check_hash_in_name(path: Path) -> None:
 
 
 def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

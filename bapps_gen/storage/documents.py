@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from bapps_gen.errors import UserError, WorkError
+from bapps_gen.errors import UserError, WorkError, one_line
 from bapps_gen.storage.atomic import whole_file
-from bapps_gen.storage.locations import Location
+from bapps_gen.storage.locations import Location, open_regular, require_regular
 
 
 def write_json(path: Location, values: Any) -> None:
@@ -34,13 +34,31 @@ def read_json(path: Location) -> Any:
         WorkError: when it is damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(path, Path):
+            require_regular(path)
+        return parse_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from error
     except ValueError as error:
         raise WorkError(f"{path} is damaged ({error}); restore it from a copy") from None
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What a text in JSON says.
+
+    Raises:
+        ValueError: when it is not JSON, has numbers that JSON cannot say, or is nested too deeply.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number")
 
 
 def read_toml(path: Path, what: str) -> dict[str, Any]:
@@ -54,9 +72,11 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         UserError: when it cannot be read, or is not TOML.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return tomllib.load(file)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; name a TOML file {what}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid TOML: {error}; correct it there") from error
+    except RecursionError:
+        raise UserError(f"{path} is nested too deeply; write it flatter") from None
+    except ValueError as error:
+        raise UserError(f"{path} is not valid TOML: {one_line(error)}; correct it there") from error

@@ -7,13 +7,15 @@ A `Url` has the part of pathlib's interface that this project uses, so that most
 from __future__ import annotations
 
 import difflib
+import errno
 import io
 import os
 import re
+import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from bapps_gen.errors import UserError
@@ -92,7 +94,26 @@ def local_path(text: str) -> Path:
 
 def open_file(path: str, buffer: int) -> io.RawIOBase | io.BufferedIOBase:
     """A file for reading by its path or full URL; of a URL, `buffer` bytes are read at a time."""
-    return url_at(path).open(buffer) if is_url(path) else open(path, "rb")
+    return url_at(path).open(buffer) if is_url(path) else open_regular(path)
+
+
+def require_regular(path: str | os.PathLike[str]) -> None:
+    """Raise OSError unless a path is a file: to open a FIFO or a device may wait forever.
+
+    Links are followed. A folder is an IsADirectoryError, as when it is opened.
+    """
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not stat.S_ISREG(mode):
+        kind = "a FIFO, a socket or a device, not a regular file"
+        raise OSError(errno.EINVAL, kind, os.fspath(path))
+
+
+def open_regular(path: str | os.PathLike[str], buffering: int = -1) -> BinaryIO:
+    """A local file for reading bytes; raises as `require_regular` and `open` do."""
+    require_regular(path)
+    return open(path, "rb", buffering)
 
 
 def missing_path(path: str) -> str:

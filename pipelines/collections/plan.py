@@ -278,8 +278,7 @@ def _kept_rows(planned: PlannedSet) -> int:
         return set_state(folder)[0]
     info = planned.plan.info
     resolve_info(folder, info)
-    problems = Dataset(folder, info).problems()
-    ranges = (info.shard_range(shard) for shard in range(info.shards) if shard not in problems)
+    ranges = map(info.shard_range, Dataset(folder, info).whole_shards())
     return sum(end - first for first, end in ranges)
 
 

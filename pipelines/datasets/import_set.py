@@ -25,7 +25,7 @@ from bapps_gen.pipelines.datasets.runs import Run
 from bapps_gen.pipelines.rows.options import ROWS, SHARD_SIZE
 from bapps_gen.pipelines.rows.render import pixel_hash
 from bapps_gen.seeding import digest_of
-from bapps_gen.storage.locations import Location
+from bapps_gen.storage.locations import Location, open_regular
 from bapps_gen.version import __version__
 
 _HASH_ROWS = 500
@@ -38,7 +38,7 @@ def _prepare_hashes(original: OriginalSet) -> Callable[[tuple[int, int]], tuple[
             for part in range(len(original.files)):
                 path = original.path(part, row)
                 try:
-                    with open(path, "rb") as file:
+                    with open_regular(path) as file:
                         digest = hashlib.file_digest(file, "sha256").hexdigest()
                 except OSError as error:
                     raise UserError(f"cannot read {path}: {error.strerror}") from error

@@ -20,14 +20,13 @@ _BATCH_ROWS = 10_000
 def summarize(dataset: Dataset) -> dict[str, Any]:
     """Counts and origin of a dataset, complete or not, as plain values."""
     info = dataset.info
-    problems = dataset.problems()
     sides = [f"distortion{side}" for side in range(len(info.patches) - 1)]
     judgment = "judge" if info.unit == "triplets" else "same"
     used: Counter[str] = Counter()
     images: set[str] = set()
     rows = judged = 0
     columns = [*sides, "source_sha256", judgment]
-    shards = [shard for shard in range(info.shards) if shard not in problems]
+    shards = dataset.whole_shards()
     remote = isinstance(dataset.folder, Url)
 
     def batches_of(shard: int) -> list[pa.RecordBatch]:
@@ -57,7 +56,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "rows": rows,
         "rows_when_complete": info.rows,
         "shards": len(shards),
-        "shards_missing_or_damaged": len(problems),
+        "shards_missing_or_damaged": info.shards - len(shards),
         "megabytes": round(size / 1e6, 1),
         "judged_rows": judged,
         "seed": info.spec["seed"] if kind_of(info).is_reproducible else "none: imported",

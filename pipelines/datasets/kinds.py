@@ -17,17 +17,18 @@ from bapps_gen.pipelines.datasets.zoo import dataset_registry, worker_registry
 from bapps_gen.pipelines.real.align import AlignedImages, relocate_aligned
 from bapps_gen.pipelines.real.plan import RealPlanner
 from bapps_gen.pipelines.real.renderer import RealRenderer, RealReplayer
-from bapps_gen.pipelines.real.spec import STEP_VERSION, real_spec_from_values
+from bapps_gen.pipelines.real.spec import STEP_VERSION, RealSpec, real_spec_from_values
 from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.rows.options import JND_SEVERITY
 from bapps_gen.pipelines.rows.plan import Planner, check_version, planning_registry
 from bapps_gen.pipelines.rows.renderer import TripletRenderer
 from bapps_gen.pipelines.rows.replayer import TripletReplayer
-from bapps_gen.pipelines.rows.spec import spec_from_values
+from bapps_gen.pipelines.rows.spec import TripletSpec, spec_from_values
 from bapps_gen.pipelines.sources.cache import ImageCache
 from bapps_gen.pipelines.sources.relocate import Images, relocate_images
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.storage.locations import Location
+from bapps_gen.storage.records import shown
 
 RowImages = Images | AlignedImages
 """What rows are made from: photos, or ground truth with the outputs of algorithms."""
@@ -71,6 +72,14 @@ class Kind:
     def has_distorters(self) -> bool:
         """Whether CNN distorters are applied, which is quickest for many rows together."""
         return "distorters" in self.options
+
+    def spec(self, info: DatasetInfo) -> TripletSpec | RealSpec:
+        """A dataset's spec.
+
+        Raises:
+            UserError: when it is not one of this kind.
+        """
+        raise self._irreproducible(info)
 
     def planner(self, info: DatasetInfo) -> RowPlanner:
         """Plans a dataset's rows; needs neither its images nor its zoo."""
@@ -146,15 +155,19 @@ class DistortionKind(Kind):
         """Whether rows are JND pairs."""
         return self.task == "jnd"
 
+    def spec(self, info: DatasetInfo) -> TripletSpec:
+        """See `Kind`."""
+        return spec_from_values(info.spec)
+
     def planner(self, info: DatasetInfo) -> RowPlanner:
         """See `Kind`."""
-        spec = spec_from_values(info.spec)
+        spec = self.spec(info)
         return Planner(spec, planning_registry(spec, info.plugins))
 
     def renderer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowRenderer:
         """See `Kind`."""
         photos, registry = cast(Images, images), worker_registry(info, zoo)
-        planner = Planner(spec_from_values(info.spec), registry)
+        planner = Planner(self.spec(info), registry)
         return TripletRenderer(planner, registry.atoms, photos, ImageCache(photos), info.digest)
 
     def replayer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowReplayer:
@@ -181,7 +194,7 @@ class DistortionKind(Kind):
 
     def describe(self, info: DatasetInfo) -> str:
         """See `Kind`."""
-        spec, parts = spec_from_values(info.spec), []
+        spec, parts = self.spec(info), []
         if spec.choices:
             compositions = sum("+" in choice for choice in spec.choices)
             low, high = spec.severity
@@ -204,13 +217,17 @@ class RealKind(Kind):
     is_reproducible: ClassVar[bool] = True
     has_outputs: ClassVar[bool] = True
 
+    def spec(self, info: DatasetInfo) -> RealSpec:
+        """See `Kind`."""
+        return real_spec_from_values(info.spec)
+
     def planner(self, info: DatasetInfo) -> RowPlanner:
         """See `Kind`."""
-        return RealPlanner(real_spec_from_values(info.spec))
+        return RealPlanner(self.spec(info))
 
     def renderer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowRenderer:
         """See `Kind`."""
-        planner = RealPlanner(real_spec_from_values(info.spec))
+        planner = RealPlanner(self.spec(info))
         return RealRenderer(planner, cast(AlignedImages, images), info.digest)
 
     def replayer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowReplayer:
@@ -248,7 +265,7 @@ class RealKind(Kind):
 
     def describe(self, info: DatasetInfo) -> str:
         """See `Kind`."""
-        return f"outputs of {', '.join(real_spec_from_values(info.spec).names)}"
+        return f"outputs of {', '.join(self.spec(info).names)}"
 
     def relocated(self, info: DatasetInfo, images: RowImages) -> DatasetInfo:
         """See `Kind`."""
@@ -324,7 +341,17 @@ def kind_of(info: DatasetInfo) -> Kind:
         return IMPORTED
     if info.kind not in KINDS:
         raise WorkError(
-            f"{INFO_NAME}: kind = {info.kind} is not known; "
+            f"{INFO_NAME}: kind = {shown(info.kind)} is not known; "
             "read it with the version of bapps-gen that made it"
         )
-    return KINDS[info.kind]
+    kind = KINDS[info.kind]
+    try:
+        images = kind.spec(info).images
+    except UserError as error:
+        raise WorkError(f"{INFO_NAME} is damaged: {error}; restore it from a copy") from None
+    if images != len(info.source_images):
+        raise WorkError(
+            f"{INFO_NAME} is damaged: spec.images = {images}, but source_images lists "
+            f"{len(info.source_images)}; restore it from a copy"
+        )
+    return kind

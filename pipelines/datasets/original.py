@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bapps_gen.errors import ImageError, UserError
 from bapps_gen.imaging.decode import decode_image
 from bapps_gen.manifests.rows import PATCH_SIZE
+from bapps_gen.storage.locations import open_regular
 
 TASKS = {"2afc": ("ref", "p0", "p1", "judge"), "jnd": ("p0", "p1", "same")}
 """The folders of a set by task: pictures, the first of which is the reference, and judgments."""
@@ -137,7 +138,7 @@ def read_judgment(path: Path) -> float:
         UserError: for a damaged file, pickled objects (never loaded), or anything but one fraction.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             stored = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         reason = " ".join(str(error).split())[:100]
@@ -162,7 +163,8 @@ def read_patch(path: Path, *, bilinear: bool = False) -> tuple[NDArray[np.uint8]
         UserError: naming the file when it is damaged or is no exact enlargement.
     """
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            data = file.read()
         image = decode_image(data)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check its permissions") from error

@@ -12,6 +12,7 @@ from bapps_gen.cnn_distorters.zoo import SHIPPED, ZOO_NAME, Zoo, open_zoo
 from bapps_gen.distortions.registry import Registry, load_registry
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.dataset import DatasetInfo
+from bapps_gen.storage.records import parse_value
 
 
 def zoo_location(zoo: Zoo) -> str | None:
@@ -21,7 +22,10 @@ def zoo_location(zoo: Zoo) -> str | None:
 
 def pinned_distorters(info: DatasetInfo) -> tuple[tuple[str, str], ...]:
     """(id, digest) of the CNN distorters that a dataset was made with; none in most kinds."""
-    return tuple((str(name), str(digest)) for name, digest in info.spec.get("distorters", ()))
+    pinned: tuple[tuple[str, str], ...] = parse_value(
+        tuple[tuple[str, str], ...], info.spec.get("distorters", []), "spec.distorters"
+    )
+    return pinned
 
 
 def open_dataset_zoo(info: DatasetInfo, folder: Path | None = None) -> Zoo | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bapps_gen.checks import check_options, check_range
@@ -19,8 +19,8 @@ from bapps_gen.pipelines.rows.options import (
     check_scale,
     reductions_of,
 )
-from bapps_gen.pipelines.rows.spec import check_entries
 from bapps_gen.seeding import digest_of
+from bapps_gen.storage.records import parse_record
 
 REAL_PLAN_VERSION = 1
 """Raised whenever the same spec and row give another plan."""
@@ -99,11 +99,7 @@ def real_spec_from_values(values: Mapping[str, Any]) -> RealSpec:
     Raises:
         UserError: for unknown or missing keys and for values out of range.
     """
-    check_entries(values, {field.name for field in fields(RealSpec)})
-    given = dict(values)
-    given["scale"] = tuple(given["scale"])
-    given["algorithms"] = tuple((str(name), str(digest)) for name, digest in given["algorithms"])
-    return RealSpec(**given)
+    return parse_record(RealSpec, dict(values), "spec", optional=())
 
 
 def step_name(task: str, algorithm: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bapps_gen.checks import check_options, check_range
@@ -22,6 +22,7 @@ from bapps_gen.pipelines.rows.options import (
     reductions_of,
 )
 from bapps_gen.seeding import digest_of
+from bapps_gen.storage.records import parse_record
 
 PLAN_VERSION = 1
 """Raised whenever the same spec and row give another plan."""
@@ -131,9 +132,9 @@ def spec_from_values(values: Mapping[str, Any]) -> TripletSpec:
     Raises:
         UserError: for unknown or missing keys and for values out of range.
     """
-    names = {_STORED.get(field.name, field.name): field.name for field in fields(TripletSpec)}
-    check_entries(values, names, [key for key, name in names.items() if name in _OPTIONAL])
-    return TripletSpec(**{names[key]: _frozen(value) for key, value in values.items()})
+    names = {stored: name for name, stored in _STORED.items()}
+    given = {names.get(key, key): value for key, value in values.items() if key not in _STORED}
+    return parse_record(TripletSpec, given, "spec", optional=_OPTIONAL)
 
 
 def check_choices(
@@ -177,28 +178,6 @@ def check_choices(
             "sequences > 0, but the choice has no single atom to follow a CNN distorter; "
             "widen the choice or give --sequences 0"
         )
-
-
-def check_entries(
-    values: Mapping[str, Any], names: Collection[str], optional: Collection[str] = ()
-) -> None:
-    """Raise UserError unless a spec's plain values have the entries `names`, and no others.
-
-    Args:
-        values: as `dataset.json` holds them.
-        names: of all entries.
-        optional: those of them that may be missing.
-    """
-    for name in values:
-        if name not in names:
-            raise unknown_name("spec entry", name, names, f"a spec has {', '.join(sorted(names))}")
-    if missing := set(names) - set(values) - set(optional):
-        raise UserError(f"the spec lacks {', '.join(sorted(missing))}; restore it from a copy")
-
-
-def _frozen(value: Any) -> Any:
-    """JSON's lists as the tuples they were."""
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
 def choose_distortions(

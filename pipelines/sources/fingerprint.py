@@ -19,7 +19,7 @@ from bapps_gen.execution.progress import Progress
 from bapps_gen.pipelines.sources.listing import find_files, unreadable
 from bapps_gen.pipelines.sources.parquet import ParquetIndex, hash_group, index_parquet
 from bapps_gen.pipelines.sources.tar import index_tar
-from bapps_gen.storage.locations import map_remote, open_file
+from bapps_gen.storage.locations import map_remote, open_file, open_regular
 from bapps_gen.storage.url import is_url, url_at
 
 _HASH_RUN = 32
@@ -190,7 +190,7 @@ def _hash_file(path: str, size: int) -> bytes:
     try:
         if is_url(path):
             return hashlib.sha256(read_file(path, size)).digest()
-        with open(path, "rb", buffering=0) as file:
+        with open_regular(path, 0) as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
         raise unreadable(path, error) from error
@@ -201,5 +201,5 @@ def read_file(path: str, size: int) -> bytes:
     if is_url(path):
         url = url_at(path)
         return url.read_bytes() if size < 0 else url.read_range(0, size)
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return file.read()

@@ -123,8 +123,8 @@ def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...], found: F
         try:
             if entry.is_dir():
                 _walk(entry.path, f"{name}/", (*above, key), found)
-            elif entry.is_file() or entry.is_symlink():  # a broken link is reported when opened
-                found.add(name)
+            else:
+                found.add(name)  # a broken link or a FIFO is reported when it is opened
         except OSError as error:
             raise unreadable(entry.path, error) from error
 

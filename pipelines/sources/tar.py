@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bapps_gen.errors import SourceError
 from bapps_gen.imaging.decode import IMAGE_SUFFIXES
 from bapps_gen.pipelines.sources.listing import checked_name, unreadable
-from bapps_gen.storage.locations import open_file
+from bapps_gen.storage.locations import open_file, open_regular
 from bapps_gen.storage.url import is_url, redacted, url_at
 
 _HEADER_BYTES = 1 << 16
@@ -78,7 +78,7 @@ def read_part(path: str, offset: int, size: int) -> bytes:
     """
     if is_url(path):
         return url_at(path).read_range(offset, size)
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         file.seek(offset)
         return file.read(size)
 

@@ -7,16 +7,15 @@ arrays of 12,288 bytes a crop: 16 GB for the paper's 1.3 million.
 from __future__ import annotations
 
 import io
-import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bapps_gen.errors import ImageError, SourceError
+from bapps_gen.errors import BappsGenError, ImageError, SourceError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.pipelines.rows.crops import ImageOrder, RandomCrops
@@ -31,7 +30,9 @@ from bapps_gen.seeding import (
     digest_of,
 )
 from bapps_gen.storage.atomic import whole_file
-from bapps_gen.storage.documents import write_json
+from bapps_gen.storage.documents import read_json, write_json
+from bapps_gen.storage.locations import require_regular
+from bapps_gen.storage.records import parse_record
 from bapps_gen.storage.workspace import make_folder
 
 logger = logging.getLogger(__name__)
@@ -285,18 +286,27 @@ def _rows_of(part: int, count: int) -> int:
 def _is_whole(folder: Path, part: int, rows: int) -> bool:
     path = _part_path(folder, part)
     try:
+        require_regular(path)
         shape = np.load(path, mmap_mode="r").shape
     except (OSError, ValueError):
         return False
     return bool(shape[1:] == (PATCH_SIZE, PATCH_SIZE, 3) and shape[0] >= rows)
 
 
+@dataclass(frozen=True, slots=True)
+class _CropInfo:
+    """What the description of a folder of crops holds."""
+
+    digest: str
+    failures: Mapping[str, str]
+
+
 def _read_info(path: Path) -> tuple[str, dict[str, str]] | None:
     try:
-        content = json.loads(path.read_text("utf-8"))
-        return str(content["digest"]), dict(content["failures"])
-    except (OSError, ValueError, KeyError, TypeError):
+        held = parse_record(_CropInfo, read_json(path))
+    except (OSError, BappsGenError):
         return None
+    return held.digest, dict(held.failures)
 
 
 def _write_info(path: Path, plan: CropPlan, failures: dict[str, str]) -> None:

@@ -170,8 +170,8 @@ def test_a_missing_zoo_is_told(tmp_path: Path) -> None:
         ("", "is damaged"),
         ("{", "is damaged"),
         ("[]", "is damaged"),
-        ('{"kind": "a zoo"}', "not a bapps-gen zoo"),
-        ('{"kind": "bapps-gen zoo", "zoo_version": 99}', "is of zoo version 99"),
+        ('{"kind": "a zoo"}', "kind = a zoo"),
+        ('{"kind": "bapps-gen zoo", "zoo_version": 99}', "zoo_version = 99 is not 1"),
         ('{"kind": "bapps-gen zoo", "zoo_version": 1}', "is damaged"),
     ],
 )
