@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 
 import numpy as np
 
@@ -13,7 +14,13 @@ from bapps_gen.errors import BappsGenError, UserError, WorkError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress, Rows
 from bapps_gen.imaging.encode import decode_png
-from bapps_gen.manifests.dataset import INFO_NAME, Dataset, shard_path, shard_problem
+from bapps_gen.manifests.dataset import (
+    INFO_NAME,
+    Dataset,
+    shard_path,
+    shard_problem,
+    shards_on_disk,
+)
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.manifests.schema import table_rows
 from bapps_gen.pipelines.datasets.kinds import RowImages, RowPlanner, RowRenderer, kind_of
@@ -95,11 +102,15 @@ def verify(
         )
     if images is not None:
         zoo = zoo or open_dataset_zoo(dataset.info)
-    rows = count = tolerated = largest = 0
-    problems: list[str] = []
+    rows = tolerated = largest = 0
     context = VerifyContext(dataset, images, zoo, tolerance)
     kind = kind_of(dataset.info)
-    runs = shard_runs(kind, dataset.info, range(dataset.info.shards), workers)
+    there = shards_on_disk(dataset.folder, dataset.info)
+    missing = (shard for shard in range(dataset.info.shards) if shard not in there)
+    listed = islice(missing, PROBLEMS_A_SHARD)
+    problems = [f"{shard_path(dataset.folder, shard)} is missing" for shard in listed]
+    count = dataset.info.shards - len(there)
+    runs = shard_runs(kind, dataset.info, list(there), workers)
     shared: tuple[str | Location, ...] = (
         dataset.folder / INFO_NAME,
         *(() if images is None else images.roots),
