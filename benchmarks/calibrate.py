@@ -18,19 +18,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import skimage
 import skimage.color
-import skimage.data
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from bapps_gen.distortions.definition import Distortion, Patch, SeverityParameter
 from bapps_gen.distortions.registry import load_registry
 from bapps_gen.lpips import load_lpips
+from bapps_gen.pipelines.sources.source import open_source
 from bapps_gen.seeding import Streams
 
-WHEEL_PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
 SEVERITIES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 SIZE = 64
 FLAT = 8.0
@@ -59,8 +56,9 @@ def main() -> None:
     args = parser.parse_args()
 
     cv2.setNumThreads(0)
-    photos = _wheel_photos() if args.source is None else _photos(args.source)
-    patches = _patches(list(photos.values()), args.patches, args.seed)
+    photos = open_source(args.source or [])
+    loaded = list(map(photos.load, range(len(photos))))
+    patches = _patches(loaded, args.patches, args.seed)
     atoms = load_registry().atoms
     table = {name: _measure(atom, patches, args.seed) for name, atom in atoms.items()}
     args.out.mkdir(parents=True, exist_ok=True)
@@ -78,30 +76,6 @@ def main() -> None:
     (args.out / "calibration.md").write_text(page)
     _sheet(list(atoms.values())).save(args.out / "calibration.png", optimize=True)
     print(page)
-
-
-def _read(path: Path) -> Patch:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise SystemExit(f"{path}: not an image that OpenCV reads")
-    return image  # type: ignore[return-value]
-
-
-def _wheel_photos() -> dict[str, Patch]:
-    folder = Path(skimage.data.__file__).parent
-    return {name: _read(folder / name) for name in WHEEL_PHOTOS}
-
-
-def _photos(folders: list[Path]) -> dict[str, Patch]:
-    paths = [
-        path
-        for folder in folders
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-    ]
-    if not paths:
-        raise SystemExit(f"no images in {', '.join(map(str, folders))}")
-    return {str(path): _read(path) for path in paths}
 
 
 def _patches(photos: list[Patch], count: int, seed: int) -> NDArray[np.uint8]:
@@ -140,12 +114,7 @@ def _measure(atom: Distortion, patches: NDArray[np.uint8], seed: int) -> dict[st
                 for index, (patch, draw) in enumerate(zip(patches, uniforms, strict=True))
             ]
         )
-        distance = np.concatenate(
-            [
-                np.asarray(metric.distance(patches[at : at + 100], distorted[at : at + 100]))
-                for at in range(0, len(patches), 100)
-            ]
-        )
+        distance = np.asarray(metric.distance(patches, distorted))
         # CIEDE2000 is slow; one pixel in 16 is enough for a mean.
         lab = [skimage.color.rgb2lab(each[:, ::4, ::4]) for each in (patches, distorted)]
         difference = skimage.color.deltaE_ciede2000(*lab).mean(axis=(1, 2))  # type: ignore[no-untyped-call]
@@ -245,7 +214,8 @@ def _ranges(atom: Distortion) -> str:
 
 
 def _sheet(atoms: list[Distortion]) -> Image.Image:
-    photos = _wheel_photos()
+    wheel = open_source([])
+    photos = {entry.name: wheel.load(index) for index, entry in enumerate(wheel.entries)}
     patches = [
         _reduce(photos[name][top : top + SHEET_SIDE, left : left + SHEET_SIDE])
         for name, top, left in SHEET_PATCHES

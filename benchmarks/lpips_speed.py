@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bapps_gen.cnn_distorters.training import native_bfloat16
 from bapps_gen.lpips import NETS, load_lpips, load_trunk
 from bapps_gen.lpips.trunks import TRUNKS
 
@@ -73,16 +74,6 @@ def photo_triplets(count: int) -> list[NDArray[np.uint8]]:
 
 def can_compile() -> bool:
     return shutil.which(os.environ.get("CXX", "g++")) is not None
-
-
-def native_bfloat16() -> bool:
-    """Whether the processor says that it multiplies bfloat16 itself (Linux only)."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            flags = file.read()
-    except OSError:
-        return False
-    return any(flag in flags for flag in ("avx512_bf16", "amx_bf16", " bf16"))
 
 
 def compare(net: str, weights: str | None, batch: int, rounds: int, compile: bool) -> float:
@@ -144,7 +135,7 @@ def main() -> None:
     compile = can_compile() and not options.no_compile
     print(
         f"torch {torch.__version__}, {options.threads} threads, {TRUNKS[options.net].stem};"
-        f" native bfloat16: {'yes' if native_bfloat16() else 'no'};"
+        f" native bfloat16: {'yes' if native_bfloat16(torch.device('cpu')) else 'no'};"
         f" torch.compile: {'yes' if compile else 'no'}"
     )
     ratios = [

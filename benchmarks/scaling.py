@@ -45,11 +45,11 @@ def _run(source: str, out: Path, rows: int, workers: int) -> tuple[float, float,
 def large_photos(folder: Path) -> None:
     """Six 24-megapixel JPEG photos, enlarged from those that come with scikit-image."""
     builtin = open_source([])
-    for place in range(6):
-        photo = builtin.load(place % len(builtin))[..., ::-1]
+    for index in range(6):
+        photo = builtin.load(index % len(builtin))[..., ::-1]
         large = cv2.resize(photo, (6000, 4000), interpolation=cv2.INTER_CUBIC)
-        large[:, place] = 0  # no two alike
-        cv2.imwrite(str(folder / f"large{place}.jpg"), large)
+        large[:, index] = 0  # no two are the same
+        cv2.imwrite(str(folder / f"large{index}.jpg"), large)
 
 
 def main() -> None:

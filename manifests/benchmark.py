@@ -259,11 +259,7 @@ def write_manifest(folder: Path, schema: pa.Schema, tables: Iterable[pa.Table]) 
             for row in table.to_pylist():
                 lists[0].writerow(_csv_values(row))
                 lists[1].writerow(
-                    [
-                        row["reference"],
-                        row["path"],
-                        *(_csv_value(row[name]) for name in _PAIR_COLUMNS[2:]),
-                    ]
+                    [row["reference"], row["path"], *(row[name] for name in _PAIR_COLUMNS[2:])]
                 )
             # A row group holds whole images, so that it can be taken apart by them.
             waiting.append(table)
@@ -284,14 +280,10 @@ def _csv_values(row: Mapping[str, Any]) -> list[Any]:
             values += _csv_steps(row["steps"])
         elif name == "crop":
             crop = row["crop"] or {}
-            values += [crop.get(part, "") for part in ("x", "y", "side")]
+            values += [crop.get(part) for part in ("x", "y", "side")]
         else:
-            values.append(_csv_value(row[name]))
+            values.append(row[name])
     return values
-
-
-def _csv_value(value: Any) -> Any:
-    return "" if value is None else value
 
 
 def _csv_steps(steps: Sequence[Mapping[str, Any]]) -> tuple[str, str, str]:
