@@ -36,7 +36,6 @@ class FeatureLoss:
     def __init__(
         self, net: str, weights: Path | None, device: torch.device, dtype: torch.dtype
     ) -> None:
-        self.net = net
         trunk = load_trunk(net, weights)
         self._taps = trunk.spec.taps[: VGG_TAPS if net == "vgg" else None]
         layers = list(trunk.features)[: self._taps[-1] + 1]

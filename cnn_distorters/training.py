@@ -61,11 +61,7 @@ def train_distorter(
     """Train one distorter, from its checkpoint if there is one of the same training.
 
     Args:
-        spec: the distorter.
-        settings: length, batch, precision.
         crops: at least `settings.images` images.
-        files: where to keep the checkpoint and the loss log.
-        device: where to train.
         features: the feature loss; may be None if the spec's weight of it is 0.
         progress: called with the number of images seen.
         checkpoint_steps: steps between checkpoints; a multiple of LOG_STEPS.

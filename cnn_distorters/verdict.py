@@ -65,7 +65,6 @@ def classify(
         distances: LPIPS between inputs and outputs, (N,).
         variation: the lesser deviation of its outputs, over pixels or from patch to patch, in
             levels of 255.
-        limits: of identities and ruins.
     """
     if np.median(distances) < limits.identity:
         return "identity"
@@ -91,7 +90,6 @@ def find_twins(
     Args:
         between: median LPIPS between the outputs of each pair, (P,).
         own: median LPIPS to the input of the pair's member nearer to it, (P,).
-        limits: of twins.
 
     Returns:
         two masks, (P,); no pair is in both.

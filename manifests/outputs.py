@@ -44,8 +44,6 @@ def write_outputs(
     """Write the list, whole or not at all.
 
     Args:
-        folder: of the dataset.
-        spec_digest: digest of the dataset's spec.
         images: names of the ground-truth images.
         outputs: by algorithm, taken one after another.
     """

@@ -190,7 +190,6 @@ def scored_batches(
     one batch and one shard's distances.
 
     Args:
-        dataset: an opened dataset.
         metrics: names of metrics that it was scored by.
         columns: columns of the dataset, all by default.
 

@@ -45,7 +45,7 @@ def write_image(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
         image: uint8 RGB of shape (H, W, 3).
 
     Raises:
-        UserError: for another ending, or when the folder does not exist.
+        UserError: for another ending or array, or when the folder does not exist.
         WorkError: when the file cannot be written.
 
     Example:
@@ -57,6 +57,10 @@ def write_image(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
     """
     path = Path(path)
     check_image_name(path)
+    if not isinstance(image, np.ndarray):
+        raise UserError(f"image is a {type(image).__name__}; give a uint8 array (H, W, 3)")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise UserError(f"image is {image.dtype} {image.shape}; give uint8 RGB (H, W, 3)")
     kind = _KINDS[path.suffix.lower()]
     with whole_file(path) as temporary:
         Image.fromarray(image).save(temporary, kind, **_OPTIONS.get(kind, {}))

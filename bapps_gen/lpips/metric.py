@@ -124,8 +124,6 @@ class Lpips:
         with torch.no_grad(), _exact_float32(self.device):
             for start in range(0, max(count, 1), step):
                 part = batch[start : start + step].to(self.device)
-                if part.dtype != torch.uint8:
-                    part = part.to(self._result_dtype)
                 x = self._scaled(part, gain, offset).to(self.dtype)
                 taps = []
                 for features, weight in zip(self.trunk(x), self._linear, strict=True):
@@ -151,8 +149,6 @@ class Lpips:
         with torch.set_grad_enabled(attached):
             for start in range(0, count, step):
                 parts = [image[start : start + step].to(self.device) for image in images]
-                if parts[0].dtype != torch.uint8:
-                    parts = [part.to(self._result_dtype) for part in parts]
                 rows = parts[0].shape[0]
                 if self._compiled and not attached and rows < step:
                     # One compiled shape serves every batch: fill up with copies of the last row.

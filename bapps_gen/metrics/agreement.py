@@ -84,13 +84,7 @@ def bootstrap_intervals(
 ) -> NDArray[np.float64]:
     """Percentile intervals of 95 % from rows drawn with replacement.
 
-    All statistics see the same draws, so that metrics can be compared.
-
-    Args:
-        statistics: of the rows, such as `weighted_means`.
-        rows: number of rows.
-        resamples: how many times they are drawn.
-        seed: of the Philox generator.
+    All statistics, such as `weighted_means`, see the same draws, so that metrics can be compared.
 
     Returns:
         float64 (K, 2), low and high; NaN where the statistic is undefined in every resample.

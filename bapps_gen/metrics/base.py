@@ -74,6 +74,11 @@ class PatchMetric(Metric):
 
 def check_patches(patches: Mapping[str, Patches], smallest: int) -> None:
     """Raise UserError unless all are uint8 (N, H, W, 3) of one shape, at least `smallest` px."""
+    for name, each in patches.items():
+        if not isinstance(each, np.ndarray):
+            raise UserError(
+                f"{name} is a {type(each).__name__}; give NumPy arrays of uint8 (N, H, W, 3)"
+            )
     (first, reference), *others = patches.items()
     if reference.dtype != np.uint8 or reference.ndim != 4 or reference.shape[3] != 3:
         raise UserError(

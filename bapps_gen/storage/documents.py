@@ -65,7 +65,6 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
     """The content of a TOML file that a user wrote.
 
     Args:
-        path: the file.
         what: completes "a TOML file …" in the error, such as "that describes a collection".
 
     Raises:

@@ -72,7 +72,6 @@ def remote_error(url: str, root: str, error: Exception, doing: str) -> Exception
     Args:
         url: the location, without secrets.
         root: its protocol and authority, without secrets.
-        error: what was raised.
         doing: "read" or "write".
 
     Returns:

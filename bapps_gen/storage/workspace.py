@@ -70,7 +70,6 @@ class Layout:
         """Raise UserError, naming what differs, unless a folder's description is the wanted one.
 
         Args:
-            folder: where it is.
             held: what its description says, as read from JSON.
             wanted: the same of what is to be made.
         """

@@ -76,9 +76,7 @@ def relocated_indices(
     """The index in a source of each image of a dataset, by content alone.
 
     Args:
-        images: (name, SHA-256) of every image to look for.
-        source: where.
-        remedy: what to give instead, for the error.
+        images, source, remedy: as `relocate_images`.
         prefix: before names in the error.
 
     Raises:

@@ -86,13 +86,11 @@ def train_zoo(
     Args:
         folder: the zoo's, made where it is missing.
         plan: of `plan_zoo`, with the same source.
-        source: photos.
         workers: parallel worker processes, each with one thread on the CPU; 1 works in this one.
             Or a Ray cluster, of `resolve_workers`.
         on_report: called with each report as it comes.
         progress: called about twice a second while there is something to train.
         crops_progress: called with crops cut and crops in all.
-        checkpoint_steps: steps between checkpoints.
 
     Raises:
         UserError: when the folder holds something else, or a distorter trained differently.

@@ -39,8 +39,7 @@ def evaluate(
     """Distort held-out patches with rounded weights, as every user will have them.
 
     Args:
-        spec: of the distorter.
-        tensors: its weights, of `finite_tensors`.
+        tensors: the distorter's weights, of `finite_tensors`.
         patches: uint8 (N, 64, 64, 3).
 
     Returns:

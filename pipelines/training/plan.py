@@ -74,7 +74,6 @@ def plan_zoo(
     """Decide how a zoo is trained.
 
     Args:
-        specs: the distorters.
         source: photos; some are held out.
         options: None for the defaults. Without `vgg`, weights are looked for where `load_lpips`
             does, without downloading; where there are none, AlexNet's features are used.

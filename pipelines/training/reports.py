@@ -111,11 +111,9 @@ def reporting(
     reports: Sequence[DistorterReport],
     seen: SeenImages,
 ) -> Iterator[None]:
-    """Call `progress` from a thread: in one process, training leaves no time between.
+    """Call `progress` twice a second, from a thread: training in this process leaves it no time.
 
     Args:
-        progress: called about twice a second.
-        plan: of the zoo.
         kept: ids of distorters that were there before.
         reports: of those done now; it grows meanwhile.
         seen: of the plan's distorters, in order.

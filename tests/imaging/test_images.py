@@ -7,6 +7,7 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,9 +17,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from bapps_gen.errors import ImageError, UserError
+from bapps_gen.errors import ImageError, UserError, WorkError
 from bapps_gen.imaging import decode as images
 from bapps_gen.imaging.decode import decode_image, image_size, read_image
+from bapps_gen.imaging.files import write_image
 
 tifffile = pytest.importorskip("tifffile")
 
@@ -430,6 +432,31 @@ def test_a_path_that_cannot_be_read_is_named_with_a_remedy(tmp_path: Path) -> No
     ):
         with pytest.raises(UserError, match=text):
             read_image(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (NOISE / 255.0, "image is float64"),
+        (NOISE[..., 0], "image is uint8"),
+        (NOISE[None], "image is uint8"),
+        (NOISE.tolist(), "image is a list"),
+    ],
+)
+def test_only_rgb_arrays_are_written(tmp_path: Path, image: Any, reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        write_image(tmp_path / "photo.png", image)
+    assert not list(tmp_path.iterdir())
+
+
+def test_lack_of_memory_is_not_taken_for_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(data: bytes) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(images, "_open", full)
+    for function in (decode_image, image_size):
+        with pytest.raises(WorkError, match="not enough memory"):
+            function(LOSSLESS["png"])
 
 
 @pytest.mark.parametrize("kind", EVERY)

@@ -26,6 +26,12 @@ def patches() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("name", LOCAL)
 class TestEveryMetric:
+    def test_takes_nothing_but_arrays(self, name, patches):
+        ref, dist = patches
+        for wrong in (dist.tolist(), None, "patch.png"):
+            with pytest.raises(UserError, match=r"^dist is a .*; give NumPy arrays"):
+                load_metric(name).distance(ref, wrong)
+
     def test_gives_float64_of_one_dimension(self, name, patches):
         ref, dist = patches
         for count in (0, 1, 3):

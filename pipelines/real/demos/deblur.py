@@ -61,12 +61,7 @@ def prepare(photo: Image, donors: tuple[Image, ...], rng: np.random.Generator) -
 
 
 def motion_kernel(length: float, angle: float) -> Plane:
-    """A line through the middle, convolved with a Gaussian, float32 of odd side and sum 1.
-
-    Args:
-        length: of the line, px.
-        angle: degrees.
-    """
+    """A line (px, degrees) through the middle, softened, float32 of odd side and sum 1."""
     radius = math.ceil(length / 2 + 3 * _SOFTNESS)
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     count = math.ceil(length * _FINE)
@@ -155,7 +150,6 @@ def total_variation(blurred: Blurred, fidelity: float) -> Image:
     solved for by a Fourier transform, with a penalty that doubles eight times.
 
     Args:
-        blurred: the image and its blur.
         fidelity: weight of the data against total variation; smaller is smoother.
     """
     return _by_channel(blurred, partial(_ftvd, fidelity=fidelity))

@@ -56,7 +56,6 @@ def sharpen(image: Plane, radius: float, amount: float) -> Image:
     """An unsharp mask on every channel: float32 (H, W, 3) in [0, 1] to uint8.
 
     Args:
-        image: the image.
         radius: σ of the Gaussian in px.
         amount: how much of the difference from the blurred image is added.
     """
