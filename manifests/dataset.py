@@ -280,23 +280,12 @@ class Dataset:
             WorkError: when the shard is missing or damaged.
         """
         path = shard_path(self.folder, shard)
-        with _readable(path):
+        with readable(path):
             yield from file_batches(path, size, list(columns) if columns else None)
 
 
-def read_row_group(dataset: Dataset, shard: int, group: int, columns: Sequence[str]) -> pa.Table:
-    """Some columns of one row group of ROW_GROUP_ROWS rows.
-
-    Raises:
-        WorkError: when the shard is missing or damaged.
-    """
-    path = shard_path(dataset.folder, shard)
-    with _readable(path), open_parquet(path) as file:
-        return file.read_row_group(group, columns=list(columns))
-
-
 @contextlib.contextmanager
-def _readable(path: Location) -> Iterator[None]:
+def readable(path: Location) -> Iterator[None]:
     """Say in one line that a shard is missing or damaged."""
     try:
         yield

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
+from bapps_gen.checks import check_range
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import (
@@ -17,8 +16,8 @@ from bapps_gen.manifests.dataset import (
     AnyDataset,
     Dataset,
     open_dataset,
-    read_row_group,
 )
+from bapps_gen.manifests.row_reader import RowReader
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
 from bapps_gen.manifests.scores import joined_name, read_scores, scored_batches
 
@@ -132,7 +131,7 @@ def _pair(stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) ->
 
 
 class _MapDataset(Generic[Row]):
-    """Rows by index. Reads one row group of about 100 rows at a time and keeps the last few."""
+    """Rows by index."""
 
     _unit: str
     _patches: tuple[str, ...]
@@ -141,12 +140,13 @@ class _MapDataset(Generic[Row]):
     """A row from its columns and its distances by metric."""
 
     def __init__(
-        self, dataset: AnyDataset, row_groups: int = 32, scores: Sequence[str] = ()
+        self, dataset: AnyDataset, cache_mb: int = 1000, scores: Sequence[str] = ()
     ) -> None:
+        check_range("cache_mb", cache_mb, 1, 10**9, whole=True)
         self.dataset = _open(dataset, self._unit)
         self._scores = {metric: read_scores(self.dataset, metric) for metric in scores}
-        self._cache: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
-        self._capacity = row_groups
+        columns = ("id", *self._patches, self._judgment)
+        self._rows = RowReader(self.dataset, columns, cache_mb * 1_000_000)
 
     def __len__(self) -> int:
         return self.dataset.info.rows
@@ -161,9 +161,7 @@ class _MapDataset(Generic[Row]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"row {index} of a dataset of {len(self)} rows")
         index %= len(self)
-        shard, within = divmod(index, self.dataset.info.shard_rows)
-        group, offset = divmod(within, ROW_GROUP_ROWS)
-        (stored,) = self._row_group(shard, group).slice(offset, 1).to_pylist()
+        stored = self._rows.read(index)
         return self._row(stored, self._distances(index, stored["id"]))
 
     def __getitem__(self, index: int) -> dict[str, Any]:
@@ -196,19 +194,6 @@ class _MapDataset(Generic[Row]):
             distances[metric] = tuple(float(column[index]) for column in columns)
         return distances
 
-    def _row_group(self, shard: int, group: int) -> pa.Table:
-        key = (shard, group)
-        if key not in self._cache:
-            columns = ("id", *self._patches, self._judgment)
-            self._cache[key] = read_row_group(self.dataset, shard, group, columns)
-            if len(self._cache) > self._capacity:
-                self._cache.popitem(last=False)
-        self._cache.move_to_end(key)
-        return self._cache[key]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cache": OrderedDict()}
-
 
 class TripletDataset(_MapDataset[Triplet]):
     """A dataset's triplets by index, for `torch.utils.data.DataLoader` (map style).
@@ -216,12 +201,13 @@ class TripletDataset(_MapDataset[Triplet]):
     `data[i]` is a dict with "id", "ref", "p0", "p1" (float32 tensors of shape (3, 64, 64) in
     [-1, 1], what LPIPS takes), "judge" (float32, NaN where nobody was asked) and, for each metric
     in `scores`, "d0_<metric>" and "d1_<metric>" (float64, "-" written as "_"). `data.row(i)` is a
-    `Triplet` of NumPy arrays. A shuffled read costs about 2 ms a row; works with any number of
-    loader workers, forked or spawned.
+    `Triplet` of NumPy arrays. Only the row's own pictures are read, in any order, by any number
+    of loader workers, forked or spawned.
 
     Args:
         dataset: its folder, its URL, or the open dataset.
-        row_groups: how many row groups to keep in memory (about 2.4 MB each).
+        cache_mb: most memory that each process keeps, in MB. Of a local set it keeps where pictures
+            lie (80 bytes a row), of one at a URL the row groups read last (2.4 MB each).
         scores: names of metrics that it was scored by (see `score`), to join their distances.
 
     Raises:
@@ -255,7 +241,7 @@ class PairDataset(_MapDataset[Pair]):
 
     Args:
         dataset: its folder, its URL, or the open dataset.
-        row_groups: how many row groups to keep in memory (about 1.6 MB each).
+        cache_mb: most memory that each process keeps, in MB; see `TripletDataset`.
         scores: names of metrics that it was scored by (see `score`), to join their distances.
 
     Raises:

@@ -15,6 +15,8 @@ from bapps_gen.cli import main
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import PairDataset, TripletDataset, iter_pairs, iter_triplets
+from bapps_gen.manifests.row_reader import RowReader
+from bapps_gen.manifests.rows import PATCHES
 from bapps_gen.metrics import load_metric
 from support.datasets import make
 from support.original_layout import make_jnd
@@ -99,7 +101,7 @@ def test_torch_loaders_give_what_lpips_takes(dataset, triplets):
 
 
 def test_rows_are_had_in_any_order_and_from_the_end(dataset, triplets):
-    data = TripletDataset(dataset, row_groups=1)
+    data = TripletDataset(dataset, cache_mb=1)
     for row in (69, 0, 31, 30, -1):
         assert data.row(row).id == triplets[row].id
         assert np.array_equal(data.row(row).ref, triplets[row].ref)
@@ -111,6 +113,72 @@ def test_a_shard_of_several_row_groups_is_read_by_row(photos, tmp_path):
     assert make(photos, tmp_path / "set", 230, "--shard-size", "230") == 0
     data = TripletDataset(tmp_path / "set")
     assert [data.row(row).id[-3:] for row in (0, 99, 100, 229)] == ["000", "099", "100", "229"]
+
+
+@pytest.mark.parametrize(
+    ("options", "single"),
+    [
+        ({}, True),
+        ({"data_page_size": 20_000}, True),  # several pages in a column chunk
+        ({"write_page_checksum": True}, True),
+        ({"compression": "zstd"}, False),
+        ({"use_dictionary": True}, False),
+        ({"data_page_version": "2.0"}, False),
+    ],
+)
+def test_rows_are_read_however_their_shard_is_stored(dataset, triplets, tmp_path, options, single):
+    """Pictures that lie in the file as they are are read one by one."""
+    shutil.copytree(dataset, tmp_path / "set")
+    stored = {"compression": "none", "use_dictionary": False, "row_group_size": 100, **options}
+    for path in (tmp_path / "set" / "data").iterdir():
+        pq.write_table(pq.read_table(path), path, **stored)
+    data = TripletDataset(tmp_path / "set")
+    for row in np.random.default_rng(0).permutation(70):
+        found = data.row(int(row))
+        assert found.id == triplets[row].id
+        assert all(map(np.array_equal, found[1:4], triplets[row][1:4]))
+    pictures = sum(path.stat().st_size for path in (dataset / "data").iterdir())
+    assert (data._rows.nbytes < 100 * 70) == single
+    assert data._rows.nbytes < 1.5 * pictures
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_readers_keep_no_more_than_they_may(dataset, triplets, tmp_path, compression):
+    shutil.copytree(dataset, tmp_path / "set")
+    for path in (tmp_path / "set" / "data").iterdir():
+        table = pq.read_table(path)
+        pq.write_table(table, path, compression=compression, use_dictionary=False)
+    whole = TripletDataset(tmp_path / "set")
+    for row in range(70):
+        whole.row(row)
+    capacity = whole._rows.nbytes * 3 // 4
+    reader = RowReader(whole.dataset, ("id", *PATCHES, "judge"), capacity)
+    for row in (0, 30, 60, 5, 35, 65):
+        assert reader.read(row)["id"] == triplets[row].id
+        assert 0 < reader.nbytes <= capacity
+
+
+def test_a_damaged_page_of_pictures_is_named(dataset, tmp_path):
+    shutil.copytree(dataset, tmp_path / "set")
+    path = tmp_path / "set" / "data" / "part-00001.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_page_checksum=True)
+    data = path.read_bytes()
+    png = table.column("p1")[7]["bytes"].as_py()
+    start = data.index(png) + len(png) // 2
+    path.write_bytes(data[:start] + bytes([data[start] ^ 1]) + data[start + 1 :])
+    with pytest.raises(WorkError, match=r"part-00001\.parquet is damaged \(the checksum"):
+        TripletDataset(tmp_path / "set").row(31)
+
+
+def test_a_shard_that_is_cut_short_meanwhile_is_named(dataset, tmp_path):
+    shutil.copytree(dataset, tmp_path / "set")
+    data = TripletDataset(tmp_path / "set")
+    data.row(31)
+    path = tmp_path / "set" / "data" / "part-00001.parquet"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(WorkError, match=r"part-00001\.parquet is shorter than it was"):
+        data.row(50)
 
 
 def test_a_loader_travels_to_another_process(dataset):

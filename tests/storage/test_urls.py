@@ -244,7 +244,7 @@ def test_distances_are_stored_and_kept_beside_a_set_at_a_url(
 
 
 def test_readers_take_a_url(remote_set, dataset):
-    here, there = TripletDataset(dataset), TripletDataset(remote_set, row_groups=1)
+    here, there = TripletDataset(dataset), TripletDataset(remote_set, cache_mb=1)
     assert len(there) == 70
     for row in (69, 0, 31):
         assert np.array_equal(there.row(row).p1, here.row(row).p1)

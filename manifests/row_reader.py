@@ -1,0 +1,111 @@
+"""Single rows of a dataset in any order, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bapps_gen.errors import WorkError
+from bapps_gen.manifests.dataset import ROW_GROUP_ROWS, Dataset, readable, shard_path
+from bapps_gen.manifests.pages import picture_spans
+from bapps_gen.manifests.parquet import open_parquet
+from bapps_gen.manifests.rows import PATCHES
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A row group: its columns, of which those with pictures may stay in the file."""
+
+    columns: pa.Table
+    pictures: tuple[str, ...] = ()
+    spans: NDArray[np.int64] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        return self.columns.nbytes + (0 if self.spans is None else self.spans.nbytes)
+
+
+class RowReader:
+    """Reads rows by index.
+
+    Of local shards it keeps where each picture lies and reads only a row's own. Of shards at URLs,
+    where every request takes long, it keeps whole row groups.
+
+    Args:
+        dataset: the dataset, whole.
+        columns: that rows have.
+        capacity: most bytes to keep; what was used last stays.
+    """
+
+    def __init__(self, dataset: Dataset, columns: Sequence[str], capacity: int) -> None:
+        self._dataset = dataset
+        self._columns = tuple(columns)
+        self._capacity = capacity
+        self._groups: OrderedDict[tuple[int, int], _Group] = OrderedDict()
+        self.nbytes = 0
+        """Bytes that are kept."""
+
+    def read(self, index: int) -> dict[str, Any]:
+        """The columns of a row, as Arrow gives them; pictures have their "bytes" alone.
+
+        Raises:
+            WorkError: when its shard is missing or damaged.
+        """
+        shard, within = divmod(index, self._dataset.info.shard_rows)
+        number, offset = divmod(within, ROW_GROUP_ROWS)
+        group = self._group(shard, number)
+        row: dict[str, Any]
+        (row,) = group.columns.slice(offset, 1).to_pylist()
+        if group.spans is not None:
+            path = shard_path(self._dataset.folder, shard)
+            assert isinstance(path, Path)
+            pngs = _read_spans(path, group.spans[:, offset])
+            row |= {name: {"bytes": png} for name, png in zip(group.pictures, pngs, strict=True)}
+        return row
+
+    def _group(self, shard: int, number: int) -> _Group:
+        key = (shard, number)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = self._load(shard, number)
+            self.nbytes += group.nbytes
+            while self.nbytes > self._capacity and len(self._groups) > 1:
+                _, dropped = self._groups.popitem(last=False)
+                self.nbytes -= dropped.nbytes
+        self._groups.move_to_end(key)
+        return group
+
+    def _load(self, shard: int, number: int) -> _Group:
+        path = shard_path(self._dataset.folder, shard)
+        pictures = tuple(name for name in self._columns if name in PATCHES)
+        with readable(path), open_parquet(path) as file:
+            if isinstance(path, Path):
+                spans = picture_spans(path, file, number, pictures)
+                if spans is not None:
+                    plain = [name for name in self._columns if name not in pictures]
+                    return _Group(file.read_row_group(number, columns=plain), pictures, spans)
+            return _Group(file.read_row_group(number, columns=list(self._columns)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_groups": OrderedDict(), "nbytes": 0}
+
+
+def _read_spans(path: Path, spans: NDArray[np.int64]) -> list[bytes]:
+    """Parts of a file, (count, 2): first byte and length of each."""
+    with readable(path):
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            parts = [os.pread(file, length, first) for first, length in spans.tolist()]
+        finally:
+            os.close(file)
+    if any(len(part) != length for part, length in zip(parts, spans[:, 1], strict=True)):
+        raise WorkError(f"{path} is shorter than it was; verify the dataset")
+    return parts
