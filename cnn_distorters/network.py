@@ -273,18 +273,18 @@ def to_channels_last(module: nn.Module) -> None:
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def count_flops(spec: DistorterSpec, side: int = 64) -> int:
-    """Floating-point operations of the convolutions of one forward pass on side × side pixels."""
-    channels, places, total = spec.channels, side * side, 0
+def count_flops(spec: DistorterSpec) -> int:
+    """Floating-point operations of the convolutions of one forward pass on 64×64 pixels."""
+    channels, pixels, total = spec.channels, 64 * 64, 0
     for level in range(spec.layers):
         stride = 2 if level else spec.first_stride
         outer = channels[level - 1] if level else 3
         inner = channels[level] * (2 if level in spec.skip_levels else 1)
-        above, places = places, places // stride**2
-        total += places * outer * channels[level] * 9
+        above, pixels = pixels, pixels // stride**2
+        total += pixels * outer * channels[level] * 9
         if stride == 2 and spec.upsampling in ("transposed", "nearest"):
-            total += places * inner * outer * 16
+            total += pixels * inner * outer * 16
         else:
             shuffled = stride == 2 and spec.upsampling == "subpixel"
-            total += (places * 4 if shuffled else above) * inner * outer * 9
+            total += (pixels * 4 if shuffled else above) * inner * outer * 9
     return 2 * total

@@ -205,21 +205,17 @@ def scored_batches(
         for batch in dataset.shard_batches(shard, wanted, size):
             joined = batch
             for info, table in zip(infos, tables, strict=True):
-                part = table.slice(start, batch.num_rows).combine_chunks()
-                if not part.column("id").combine_chunks().equals(_whole(batch.column("id"))):
+                part = table.slice(start, batch.num_rows)
+                if not part.column("id").combine_chunks().equals(batch.column("id")):
                     raise _unusable(dataset, info, shard, "of rows with other ids")
                 for name in distance_names(dataset.info.patches):
                     joined = joined.append_column(
-                        joined_name(info.metric, name), _whole(part.column(name).combine_chunks())
+                        joined_name(info.metric, name), part.column(name).combine_chunks()
                     )
             if columns is not None and "id" not in columns:
                 joined = joined.drop_columns(["id"])
             yield joined
             start += batch.num_rows
-
-
-def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _first_info(dataset: Dataset, metric: str) -> ScoreInfo:

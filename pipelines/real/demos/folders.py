@@ -6,7 +6,8 @@ import logging
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -248,45 +249,34 @@ def _run(
 
 
 def _prepare(context: _Context) -> Callable[[_Job], Iterator[int]]:
-    maker = _Maker(context)
-    return maker.make
+    """A function that writes what is missing of a photo, and yields 1 after each picture."""
+    demo, load = find_task(context.task), context.images.load
 
+    @cache
+    def donor(index: int) -> Image:
+        return reduced(load(index), _DONOR_SIDE)
 
-def _prepare_many(context: _Context) -> Callable[[_Job], int]:
-    maker = _Maker(context)
-    return lambda job: sum(maker.make(job))
-
-
-@dataclass(slots=True)
-class _Maker:
-    """Makes the pictures of photos; keeps the donors of one process."""
-
-    context: _Context
-    donors: dict[int, Image] = field(default_factory=dict)
-
-    def make(self, job: _Job) -> Iterator[int]:
-        """Write what is missing of a photo, the ground truth last; yields 1 after each picture."""
-        context, photo = self.context, job.photo
-        missing = context.missing(photo)
+    def make(job: _Job) -> Iterator[int]:
+        photo, missing = job.photo, context.missing(job.photo)
         if not missing:
             return
-        demo = find_task(context.task)
         rng = generator(context.seed, int(photo.sha256[:16], 16), SLOT_DEMO)
-        part = _draw_part(context.images.load(photo.index), rng)
-        donors = tuple(self._donor(index) for index in job.donors)
-        scene = demo.prepare(part, donors, rng)
+        part = _draw_part(load(photo.index), rng)
+        scene = demo.prepare(part, tuple(map(donor, job.donors)), rng)
         for name, algorithm in demo.algorithms.items():
             if name in missing:
                 _write(context.folders.outputs[name] / photo.file, algorithm(scene.given))
                 yield 1
-        if "" in missing:
+        if "" in missing:  # the ground truth last: where it is, the photo can be used
             _write(context.folders.reference / photo.file, scene.reference)
             yield 1
 
-    def _donor(self, index: int) -> Image:
-        if index not in self.donors:
-            self.donors[index] = reduced(self.context.images.load(index), _DONOR_SIDE)
-        return self.donors[index]
+    return make
+
+
+def _prepare_many(context: _Context) -> Callable[[_Job], int]:
+    make = _prepare(context)
+    return lambda job: sum(make(job))
 
 
 def _draw_part(image: Image, rng: np.random.Generator) -> Image:
