@@ -15,7 +15,7 @@ import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 from bapps_gen.errors import UserError
@@ -110,10 +110,10 @@ def require_regular(path: str | os.PathLike[str]) -> None:
         raise OSError(errno.EINVAL, kind, os.fspath(path))
 
 
-def open_regular(path: str | os.PathLike[str], buffering: int = -1) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
     """A local file for reading bytes; raises as `require_regular` and `open` do."""
     require_regular(path)
-    return open(path, "rb", buffering)
+    return open(path, "rb")
 
 
 def missing_path(path: str) -> str:

@@ -114,7 +114,7 @@ def parse_record(
     """
     if not isinstance(values, dict):
         raise _bad(key or "the whole", values, "a table of keys and values")
-    converters, required = _fields_of(record)
+    converters, required = _fields_of(record)  # type: ignore[arg-type]  # a class can be hashed
     for name in values:
         if name not in converters:
             remedy = f"keys are {', '.join(sorted(converters))}"

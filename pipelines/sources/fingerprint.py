@@ -190,7 +190,7 @@ def _hash_file(path: str, size: int) -> bytes:
     try:
         if is_url(path):
             return hashlib.sha256(read_file(path, size)).digest()
-        with open_regular(path, 0) as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError as error:
         raise unreadable(path, error) from error
