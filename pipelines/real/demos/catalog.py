@@ -28,12 +28,3 @@ def find_task(name: str) -> DemoTask:
     if name not in TASKS:
         raise unknown_name("task", name, TASKS, f"tasks are {', '.join(TASKS)}")
     return TASKS[name]
-
-
-def demo_algorithms(task: str) -> tuple[str, ...]:
-    """The names of a task's algorithms, such as "bicubic-x4".
-
-    Raises:
-        UserError: for an unknown task.
-    """
-    return tuple(find_task(task).algorithms)

@@ -322,7 +322,6 @@ def _join_guided(given: Gray, small: Plane, chroma: Plane, side: int = 5) -> Ima
 
 
 TASK = DemoTask(
-    summary="gray photos colored",
     least=64,
     colored=True,
     prepare=prepare,

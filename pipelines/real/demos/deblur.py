@@ -231,7 +231,6 @@ def _wrapping(image: Plane, pad: int, axis: int) -> Plane:
 
 
 TASK = DemoTask(
-    summary="photos blurred by motion and restored",
     least=64 + 2 * _MARGIN,
     colored=False,
     prepare=prepare,

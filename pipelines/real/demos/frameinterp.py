@@ -370,7 +370,6 @@ def _gray(frames: Frames) -> tuple[Image, Image]:
 
 
 TASK = DemoTask(
-    summary="the frame between two frames of a photo set in motion",
     least=80,
     colored=False,
     prepare=prepare,

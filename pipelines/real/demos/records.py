@@ -34,7 +34,6 @@ class DemoTask:
     """A task with its algorithms.
 
     Args:
-        summary: one line that describes it.
         least: smallest height and width in px that `prepare` takes; the ground truth then has at
             least 64×64 px.
         colored: whether gray photos cannot be used.
@@ -44,7 +43,6 @@ class DemoTask:
         donors: how many donors it wants at most.
     """
 
-    summary: str
     least: int
     colored: bool
     prepare: Callable[[Image, tuple[Image, ...], np.random.Generator], Scene]

@@ -230,7 +230,6 @@ def _at_factor(method: Method, factor: int) -> Algorithm:
 
 
 TASK = DemoTask(
-    summary="photos reduced 2, 3 and 4 times and enlarged again",
     least=6 * _MULTIPLE,
     colored=False,
     prepare=prepare,

@@ -22,7 +22,6 @@ from bapps_gen.pipelines.real.demos import (
     catalog,
     color,
     deblur,
-    demo_algorithms,
     folders,
     make_demo,
 )
@@ -32,7 +31,7 @@ from bapps_gen.pipelines.sources.source import open_source
 from bapps_gen.seeding import MAX_SEED, generator
 from support.datasets import photo, save_photo
 
-ALGORITHMS = [(task, name) for task in TASKS for name in demo_algorithms(task)]
+ALGORITHMS = [(task, name) for task in TASKS for name in TASKS[task].algorithms]
 
 
 @cache
@@ -94,7 +93,7 @@ def test_an_output_resembles_the_ground_truth_but_is_not_it(task, name):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_no_two_algorithms_of_a_task_make_the_same_picture(task):
-    names = demo_algorithms(task)
+    names = tuple(TASKS[task].algorithms)
     for place, one in enumerate(names):
         for other in names[:place]:
             difference = np.abs(output(task, one).astype(int) - output(task, other)).mean()
@@ -161,7 +160,7 @@ def test_the_page_of_the_demos_names_every_task_and_algorithm_and_the_least_size
 # What algorithms are good for
 
 
-@pytest.mark.parametrize("name", demo_algorithms("superres"))
+@pytest.mark.parametrize("name", TASKS["superres"].algorithms)
 def test_enlarging_recovers_a_smooth_photo(name):
     made = TASKS["superres"].prepare(smooth_photo(1, 144, 144), (), generator(0))
     assert psnr(run("superres", name, made.given), made.reference) > 20
@@ -224,7 +223,7 @@ def translated(x: float, y: float) -> tuple[Frames, np.ndarray]:
     return Frames(before, after), wide[inner]
 
 
-MOTION_COMPENSATED = sorted(set(demo_algorithms("frameinterp")) - {"nearest-frame", "blend"})
+MOTION_COMPENSATED = sorted(set(TASKS["frameinterp"].algorithms) - {"nearest-frame", "blend"})
 
 
 @pytest.mark.parametrize("name", MOTION_COMPENSATED)
@@ -246,7 +245,7 @@ def test_a_motion_is_undone_by_its_opposite_time():
 
 def test_still_frames_are_repeated_by_every_interpolation():
     still = smooth_photo(2, 96, 96)
-    for name in demo_algorithms("frameinterp"):
+    for name in TASKS["frameinterp"].algorithms:
         assert psnr(run("frameinterp", name, Frames(still, still)), still) > 45, name
 
 
@@ -319,7 +318,7 @@ def test_a_donor_like_the_photo_gives_the_photos_colors(name):
     assert psnr(run("color", name, made.given), made.reference) > 25
 
 
-@pytest.mark.parametrize("name", demo_algorithms("color"))
+@pytest.mark.parametrize("name", TASKS["color"].algorithms)
 def test_coloring_keeps_luma(name):
     # of a photo whose colors are pale, so that none is clipped
     pale = (96 + photo(3, 100, 100) / 4).astype(np.uint8)
@@ -364,7 +363,7 @@ def test_a_demo_has_pictures_of_one_name_and_size_in_every_folder(task, some, tm
     assert len(names) == 3
     assert sum(name.startswith("same-") for name in names) == 2
     assert made.reference == tmp_path / "demo" / "reference"
-    assert tuple(made.outputs) == demo_algorithms(task)
+    assert tuple(made.outputs) == tuple(TASKS[task].algorithms)
     for algorithm, place in made.outputs.items():
         assert place == tmp_path / "demo" / "outputs" / algorithm
         assert sorted(path.name for path in place.iterdir()) == names
