@@ -37,9 +37,17 @@ def out_of_range(name: str, value: object, allowed: str, remedy: str) -> UserErr
 
 def unknown_name(kind: str, name: str, known: Iterable[str], remedy: str) -> UserError:
     """An unknown name, with the nearest known one where there is any."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    guess = f"did you mean '{near[0]}'? " if near else ""
+    near = nearest(name, known)
+    guess = f"did you mean '{near}'? " if near else ""
     return UserError(f"unknown {kind} '{name}'; {guess}{remedy}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant: one that goes on where `name` ends, or is like it."""
+    names = list(known)
+    longer = [other for other in names if len(name) > 2 and other.startswith(f"{name}-")]
+    near = longer or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return near[0] if near else None
 
 
 def first_line(error: BaseException) -> str:

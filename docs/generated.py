@@ -34,10 +34,7 @@ def command_page(name: str) -> str:
     parser = _command_parser(name)
     parts = [f"# bapps-gen {name}", _sentences(parser.description)]
     parts.append(f"```text\n{parser.format_usage().removeprefix('usage: ').rstrip()}\n```")
-    arguments, options, *others = parser._action_groups
-    if others:
-        options.title = "Other options"
-    for group in (arguments, *others, options):
+    for group in parser._action_groups:
         actions = [action for action in group._group_actions if action.dest != "help"]
         if not actions:
             continue
@@ -56,12 +53,7 @@ def command_page(name: str) -> str:
 
 
 def _command_parser(name: str) -> argparse.ArgumentParser:
-    commands = next(
-        action
-        for action in build_parser(name)._actions
-        if isinstance(action, argparse._SubParsersAction)
-    )
-    parser: argparse.ArgumentParser = commands.choices[name]
+    parser = build_parser(name).commands[name]
     # The width of the page, not of the terminal that the site happens to be built in.
     parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=78)  # type: ignore
     return parser

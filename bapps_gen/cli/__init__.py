@@ -9,10 +9,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
-from bapps_gen.errors import BappsGenError, one_line
+from bapps_gen.errors import BappsGenError, nearest, one_line, unknown_name
 from bapps_gen.version import __version__
 
 # name, module (imported only when the command is called, so that help starts fast), help
@@ -42,20 +42,48 @@ COMMANDS = (
 ALIASES = {"dataset": "collection"}
 """Former names of commands, which still work."""
 
+EVERY = "*"
+"""In place of a command's name: every command, with its options."""
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it (128 + SIGINT)."""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser whose errors are one line.
+
+    Args:
+        commands: of the whole command line: the parsers of its commands by name and alias.
+    """
+
+    commands: Mapping[str, Parser]
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
-        self.exit(2, f"{self.prog}: error: {message}; see `{self.prog} --help`\n")
+        end = "" if message.endswith("?") else ";"
+        self.exit(2, f"{self.prog}: error: {message}{end} see `{self.prog} --help`\n")
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """Refuse arguments that the parser does not know, with the nearest option."""
+        option = next((word.partition("=")[0] for word in unknown if word.startswith("--")), "")
+        near = nearest(option[2:], [name[2:] for name in self._option_string_actions])
+        guess = f"; did you mean '--{near}'?" if near else ""
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{guess}")
+
+
+class _PrintCompletion(argparse.Action):
+    """Prints a script for a shell, and ends."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *arguments: Any) -> NoReturn:
+        from bapps_gen.cli._completion import completion_script
+
+        every = build_parser(EVERY)
+        print(completion_script(every, every.commands, arguments[1]))
+        parser.exit()
 
 
 def build_parser(chosen: str | None) -> Parser:
-    """The parser; of the commands only the chosen one gets its arguments."""
+    """The parser; of the commands only the chosen one, or EVERY one, gets its arguments."""
     chosen = ALIASES.get(chosen or "", chosen)
     parser = Parser(
         prog="bapps-gen",
@@ -64,6 +92,12 @@ def build_parser(chosen: str | None) -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument(
+        "--print-completion",
+        action=_PrintCompletion,
+        choices=("bash", "zsh", "tcsh"),
+        help="print a script that completes commands and options in this shell",
+    )
     commands = parser.add_subparsers(
         title="commands", dest="command", metavar="COMMAND", required=True
     )
@@ -75,10 +109,11 @@ def build_parser(chosen: str | None) -> Parser:
             description=f"{summary[0].upper()}{summary[1:]}.",
             allow_abbrev=False,
         )
-        if name == chosen:
+        if chosen in (name, EVERY):
             loaded = importlib.import_module(f"bapps_gen.cli.{module}")
             loaded.add_arguments(command)
-            command.set_defaults(run=loaded.run)
+            command.set_defaults(run=loaded.run, parser=command)
+    parser.commands = commands.choices
     return parser
 
 
@@ -90,7 +125,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with contextlib.suppress(ValueError):  # not in the main thread, when called from a program
         signal.signal(signal.SIGTERM, _terminated)
     try:
-        options = build_parser(chosen).parse_args(given)
+        parser = build_parser(chosen)
+        if not given:
+            parser.print_help()
+            return 0
+        if chosen == given[0] and chosen not in parser.commands:
+            remedy = "`bapps-gen --help` lists the commands"
+            raise unknown_name("command", chosen, parser.commands, remedy)
+        options, unknown = parser.parse_known_args(given)
+        if unknown:
+            options.parser.refuse(unknown)
         code = int(options.run(options))
         sys.stdout.flush()
         return code

@@ -12,7 +12,6 @@ from bapps_gen.cli._options import (
     add_options,
     add_out,
     add_source,
-    add_workers,
     open_source_with_bar,
     print_resume,
     progress_bar,
@@ -32,11 +31,10 @@ CROPS = ("scale_range", "min_contrast", "rows_per_image")
 
 
 def add_size(parser: argparse.ArgumentParser, unit: str = "triplets") -> None:
-    """Add --n, --out, --seed, --workers, --quiet and --shard-size."""
+    """Add --n, --out, --seed and --shard-size."""
     add_options(parser, Request, "rows", rows={"help": f"number of {unit}"})
     add_out(parser, unit)
     add_options(parser, Request, "seed")
-    add_workers(parser)
     add_options(parser, Request, "shard_size")
 
 

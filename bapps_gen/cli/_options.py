@@ -47,8 +47,10 @@ def add_options(
         default = option.default if entry.default is None else entry.default
         shown = {"default": None if required else default, **changes.get(name, {})}
         option = replace(option, **shown)
+        flag = flag_of(entry, option)
         group.add_argument(
-            f"--{flag_of(entry, option)}",
+            *([f"-{flag}"] if len(flag) == 1 else []),
+            f"--{flag}",
             dest=name,
             required=required,
             help=_help(option).replace("%", "%%"),
@@ -154,27 +156,28 @@ def add_local_out(parser: argparse._ActionsContainer, default: str, metavar: str
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
-    """Add --workers, --engine, --address and --quiet."""
-    parser.add_argument(
+    """Add --workers, --engine, --address and --quiet, the last group of a command's options."""
+    group = parser.add_argument_group("execution")
+    group.add_argument(
         "--workers",
         type=int,
         metavar="W",
         help="parallel worker processes (default: all cores, of the cluster with Ray)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--engine",
         choices=("local", "ray"),
         default="local",
         help="where workers run: on this machine, or on a Ray cluster that it is part of "
         "(default: %(default)s)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--address",
         metavar="HOST:PORT",
         help="head of the Ray cluster; auto for the cluster of this machine, local for a new one "
         "on it (default: RAY_ADDRESS where it is set, otherwise auto or local)",
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+    group.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
 
 def workers_of(options: argparse.Namespace) -> Workers:

@@ -37,7 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_local_out(parser, "benchmark")
     add_source(parser)
     add_options(parser, BenchmarkRequest, "seed")
-    add_workers(parser)
     levels = parser.add_argument_group("levels").add_mutually_exclusive_group()
     add_options(levels, BenchmarkRequest, "levels", "severities")
     pictures = parser.add_argument_group("pictures (default: whole images)")
@@ -50,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         BenchmarkRequest,
         *("families", "atoms", "compositions", "distorters", "zoo", "plugins"),
     )
+    add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> int:

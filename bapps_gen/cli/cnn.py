@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bapps_gen.cli._make import add_distorters, add_photos, add_size, make_dataset
+from bapps_gen.cli._options import add_workers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_size(parser)
     add_photos(parser)
     add_distorters(parser)
+    add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> int:

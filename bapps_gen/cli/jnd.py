@@ -11,7 +11,7 @@ from bapps_gen.cli._make import (
     add_size,
     make_dataset,
 )
-from bapps_gen.cli._options import add_options
+from bapps_gen.cli._options import add_options, add_workers
 from bapps_gen.pipelines.datasets.request import Request
 from bapps_gen.pipelines.rows.options import JND_SEVERITY
 
@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         "CNN distorters, with --family cnn (default: sampled uniformly from all of the zoo)",
     )
+    add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from bapps_gen.cli._make import (
     add_size,
     make_dataset,
 )
-from bapps_gen.cli._options import add_options
+from bapps_gen.cli._options import add_options, add_workers
 from bapps_gen.pipelines.datasets.request import Request
 
 
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_distortions(
         parser, "traditional distortions (default: sampled uniformly from all 328)", "severity"
     )
+    add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bapps_gen.cli._make import CROPS, add_size, make_dataset
-from bapps_gen.cli._options import add_options, add_source
+from bapps_gen.cli._options import add_options, add_source, add_workers
 from bapps_gen.pipelines.datasets.request import Request
 from bapps_gen.pipelines.real.tasks import TASKS
 
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(demo, Request, "demo")
     add_source(demo)
     add_options(demo, Request, "demo_images")
+    add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> int:

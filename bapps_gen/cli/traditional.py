@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bapps_gen.cli._make import add_distortions, add_photos, add_size, make_dataset
+from bapps_gen.cli._options import add_workers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_size(parser)
     add_photos(parser)
     add_distortions(parser, "distortions (default: sampled uniformly from all 328)", "severity")
+    add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> int:

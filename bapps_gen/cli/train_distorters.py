@@ -36,7 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_local_out(parser, "zoo", "ZOO")
     add_source(parser)
-    add_workers(parser)
     which = parser.add_argument_group("distorters")
     which.add_argument(
         "--only",
@@ -55,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(length, TrainingOptions, "preset", "images", "epochs")
     how = parser.add_argument_group("how")
     add_options(how, TrainingOptions, "seed", "device", "precision", "gpus_per_distorter", "vgg")
+    add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from pathlib import Path
@@ -73,12 +72,7 @@ def test_the_tables_name_every_column_metric_and_atom():
 @pytest.mark.parametrize("name", [name for name, *_ in COMMANDS])
 def test_the_page_of_a_command_has_every_option(name):
     page = generated.command_page(name)
-    commands = next(
-        action
-        for action in build_parser(name)._actions
-        if isinstance(action, argparse._SubParsersAction)
-    )
-    for action in commands.choices[name]._actions:
+    for action in build_parser(name).commands[name]._actions:
         if action.dest != "help":
             first = (*action.option_strings, action.metavar or action.dest.upper())[0]
             assert re.search(rf"^\| `{re.escape(first)}\b[^|]*\| .{{5,}}\|$", page, re.M), first
