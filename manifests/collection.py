@@ -181,7 +181,6 @@ def set_state(folder: Location) -> tuple[int, int, str | None]:
         return 0, 0, None
     rows = size = 0
     for shard in Dataset(folder, info).whole_shards():
-        first, end = info.shard_range(shard)
-        rows += end - first
+        rows += info.rows_in(shard)
         size += shard_path(folder, shard).stat().st_size
     return rows, size, info.digest

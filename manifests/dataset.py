@@ -106,6 +106,11 @@ class DatasetInfo:
         first = shard * self.shard_rows
         return first, min(first + self.shard_rows, self.rows)
 
+    def rows_in(self, shard: int) -> int:
+        """Rows of a shard when complete."""
+        first, end = self.shard_range(shard)
+        return end - first
+
     def schema(self) -> pa.Schema:
         """The schema of the shards."""
         metadata = {"spec_digest": self.digest}
@@ -223,7 +228,7 @@ def shard_problem(path: Location, info: DatasetInfo, shard: int) -> str | None:
         return "missing"
     except (OSError, pa.ArrowInvalid) as error:
         return f"damaged ({first_line(error)})"
-    first, end = info.shard_range(shard)
+    expected = info.rows_in(shard)
     own = read_metadata(schema, b"bapps_gen", FileInfo)
     if own is None or own.spec_digest != info.digest:
         return "of another spec"
@@ -231,8 +236,8 @@ def shard_problem(path: Location, info: DatasetInfo, shard: int) -> str | None:
         return f"of format version {own.format_version}"
     if not schema.equals(info.schema(), check_metadata=False):
         return "of another schema"
-    if metadata.num_rows != end - first:
-        return f"of {metadata.num_rows} rows where {end - first} are expected"
+    if metadata.num_rows != expected:
+        return f"of {metadata.num_rows} rows where {expected} are expected"
     return None
 
 

@@ -42,8 +42,8 @@ from bapps_gen.pipelines.benchmarks.images import (
 from bapps_gen.pipelines.benchmarks.names import default_name, picture_names
 from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner
 from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
-from bapps_gen.pipelines.datasets.describe import parameter_units
 from bapps_gen.pipelines.datasets.zoo import recipe_files, zoo_location
+from bapps_gen.pipelines.rows.spec import parameter_units
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.storage.workspace import claim, make_folder
 from bapps_gen.version import __version__

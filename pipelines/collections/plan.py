@@ -278,8 +278,7 @@ def _kept_rows(planned: PlannedSet) -> int:
         return set_state(folder)[0]
     info = planned.plan.info
     resolve_info(folder, info)
-    ranges = map(info.shard_range, Dataset(folder, info).whole_shards())
-    return sum(end - first for first, end in ranges)
+    return sum(map(info.rows_in, Dataset(folder, info).whole_shards()))
 
 
 def _shared_photos(planned: Sequence[PlannedSet], folder: Path) -> int:

@@ -27,9 +27,7 @@ from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.request import DatasetPlan
 from bapps_gen.pipelines.datasets.runs import Run, shard_runs
-from bapps_gen.pipelines.datasets.zoo import (
-    recipe_files,
-)
+from bapps_gen.pipelines.datasets.zoo import recipe_files
 from bapps_gen.pipelines.rows.renderer import grouped
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.url import Url
@@ -158,7 +156,7 @@ def fill_shards(
         if write_extra_files is not None:
             write_extra_files()
         todo = list(_missing_shards(folder, info))
-        kept = info.rows - sum(_rows_in(info, shard) for shard in todo)
+        kept = info.rows - sum(map(info.rows_in, todo))
         made, differing, failures = 0, 0, dict(info.source_failures)
         done = Rows(info.rows, progress, kept)
         if todo:
@@ -177,11 +175,6 @@ def fill_shards(
         if isinstance(folder, Url):
             _check_landed(folder, info)
     return GenerateReport(info.rows - kept, kept, failures, differing)
-
-
-def _rows_in(info: DatasetInfo, shard: int) -> int:
-    first, end = info.shard_range(shard)
-    return end - first
 
 
 def _missing_shards(folder: Location, info: DatasetInfo) -> Iterator[int]:

@@ -150,32 +150,22 @@ class DistortionKind(Kind):
 
     is_reproducible: ClassVar[bool] = True
 
-    @property
-    def is_jnd(self) -> bool:
-        """Whether rows are JND pairs."""
-        return self.task == "jnd"
-
     def spec(self, info: DatasetInfo) -> TripletSpec:
-        """See `Kind`."""
         return spec_from_values(info.spec)
 
     def planner(self, info: DatasetInfo) -> RowPlanner:
-        """See `Kind`."""
         spec = self.spec(info)
         return Planner(spec, planning_registry(spec, info.plugins))
 
     def renderer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowRenderer:
-        """See `Kind`."""
         photos, registry = cast(Images, images), worker_registry(info, zoo)
         planner = Planner(self.spec(info), registry)
         return TripletRenderer(planner, registry.atoms, photos, ImageCache(photos), info.digest)
 
     def replayer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowReplayer:
-        """See `Kind`."""
         return TripletReplayer(worker_registry(info, zoo), cast(Images, images))
 
     def check_versions(self, info: DatasetInfo, zoo: Zoo | None) -> None:
-        """See `Kind`."""
         registry = dataset_registry(info, zoo)
         for name, version in info.distortions.items():
             check_version(registry.atom(name), version)
@@ -187,13 +177,11 @@ class DistortionKind(Kind):
         outputs: Mapping[str, str],
         opener: Opener,
     ) -> RowImages:
-        """See `Kind`."""
         _check_outputs(dataset, outputs)
         photos = opener(tuple(source) or dataset.info.source_roots)
         return relocate_images(dataset.info.source_images, photos)
 
     def describe(self, info: DatasetInfo) -> str:
-        """See `Kind`."""
         spec, parts = self.spec(info), []
         if spec.choices:
             compositions = sum("+" in choice for choice in spec.choices)
@@ -218,24 +206,19 @@ class RealKind(Kind):
     has_outputs: ClassVar[bool] = True
 
     def spec(self, info: DatasetInfo) -> RealSpec:
-        """See `Kind`."""
         return real_spec_from_values(info.spec)
 
     def planner(self, info: DatasetInfo) -> RowPlanner:
-        """See `Kind`."""
         return RealPlanner(self.spec(info))
 
     def renderer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowRenderer:
-        """See `Kind`."""
         planner = RealPlanner(self.spec(info))
         return RealRenderer(planner, cast(AlignedImages, images), info.digest)
 
     def replayer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowReplayer:
-        """See `Kind`."""
         return RealReplayer(cast(AlignedImages, images), self.name)
 
     def check_versions(self, info: DatasetInfo, zoo: Zoo | None) -> None:
-        """See `Kind`."""
         for name, version in info.distortions.items():
             if version != STEP_VERSION:
                 raise UserError(
@@ -250,7 +233,6 @@ class RealKind(Kind):
         outputs: Mapping[str, str],
         opener: Opener,
     ) -> RowImages:
-        """See `Kind`."""
         _check_outputs(dataset, outputs)
         info = dataset.info
         names = tuple(info.outputs)
@@ -264,11 +246,9 @@ class RealKind(Kind):
         )
 
     def describe(self, info: DatasetInfo) -> str:
-        """See `Kind`."""
         return f"outputs of {', '.join(self.spec(info).names)}"
 
     def relocated(self, info: DatasetInfo, images: RowImages) -> DatasetInfo:
-        """See `Kind`."""
         aligned = cast(AlignedImages, images)
         parts = zip(aligned.algorithms, aligned.outputs, strict=True)
         outputs = {name: part.roots[0] for name, part in parts}

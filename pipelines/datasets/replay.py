@@ -16,11 +16,7 @@ from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.pipelines.datasets.generate import GenerateReport, RunReport, fill_shards, write_run
 from bapps_gen.pipelines.datasets.kinds import RowImages, kind_of
 from bapps_gen.pipelines.datasets.runs import Run
-from bapps_gen.pipelines.datasets.zoo import (
-    open_dataset_zoo,
-    recipe_files,
-    zoo_location,
-)
+from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, recipe_files, zoo_location
 from bapps_gen.pipelines.rows.render import pixel_hash
 from bapps_gen.pipelines.rows.renderer import grouped
 from bapps_gen.storage.locations import Location

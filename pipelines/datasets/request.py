@@ -41,6 +41,7 @@ from bapps_gen.pipelines.rows.options import (
     check_rows_per_image,
     check_scale,
 )
+from bapps_gen.version import __version__
 
 if TYPE_CHECKING:
     from bapps_gen.cnn_distorters.zoo import Zoo
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
     from bapps_gen.manifests.dataset import DatasetInfo
     from bapps_gen.pipelines.datasets.kinds import Kind, RowImages
+    from bapps_gen.pipelines.real.spec import RealSpec
+    from bapps_gen.pipelines.rows.spec import TripletSpec
     from bapps_gen.pipelines.sources.source import Source
     from bapps_gen.storage.locations import Location
 
@@ -260,8 +263,10 @@ class Request:
         return values, registry, zoo
 
     def _from_photos(self, kind: Kind, inputs: Inputs) -> DatasetPlan:
-        from bapps_gen.pipelines.datasets.describe import describe_distorted
-        from bapps_gen.pipelines.rows.spec import TripletSpec
+        from bapps_gen.cnn_distorters.as_distortions import cnn_name
+        from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
+        from bapps_gen.pipelines.datasets.zoo import zoo_location
+        from bapps_gen.pipelines.rows.spec import TripletSpec, parameter_units
 
         values, registry, zoo = self._distortions(kind)
         assert inputs.photos is not None
@@ -275,15 +280,24 @@ class Request:
             rows_per_image=self.rows_per_image,
             **values,
         )
-        info = describe_distorted(
-            self.kind, spec, photos, registry, self.plugins, self.rows, self.shard_size, zoo
+        # In triplets CNN distorters distort as they were trained and have no parameters.
+        bare = () if spec.is_jnd else {cnn_name(name) for name, _ in spec.distorters}
+        graded = (name for name, _ in spec.versions if name not in bare)
+        info = self._describe(
+            spec,
+            photos,
+            distortions=dict(spec.versions),
+            units=parameter_units(registry, graded),
+            plugins=self.plugins,
+            source_failures={},
+            patches=PAIR_PATCHES if spec.is_jnd else PATCHES,
+            zoo=None if zoo is None else zoo_location(zoo),
         )
         return DatasetPlan(info, photos, zoo)
 
     def _from_outputs(self, kind: Kind, inputs: Inputs) -> DatasetPlan:
-        from bapps_gen.pipelines.datasets.describe import describe_real
         from bapps_gen.pipelines.real.align import algorithm_digests, align
-        from bapps_gen.pipelines.real.spec import RealSpec
+        from bapps_gen.pipelines.real.spec import STEP_VERSION, RealSpec, step_name
         from bapps_gen.pipelines.sources.source import Source, open_source
 
         truth, folders = self.reference, dict(self.outputs)
@@ -309,8 +323,34 @@ class Request:
             min_contrast=self.min_contrast,
             rows_per_image=self.rows_per_image,
         )
-        info = describe_real(spec, images, left_out, self.rows, self.shard_size)
+        names = zip(images.algorithms, images.outputs, strict=True)
+        info = self._describe(
+            spec,
+            images.reference,
+            distortions={step_name(self.kind, name): STEP_VERSION for name in spec.names},
+            units={},
+            plugins=(),
+            source_failures=left_out,
+            outputs={name: source.roots[0] for name, source in names},
+        )
         return DatasetPlan(info, images)
+
+    def _describe(self, spec: TripletSpec | RealSpec, photos: Source, **others: Any) -> DatasetInfo:
+        """The `dataset.json` of what will be made of photos or ground truth."""
+        from bapps_gen.manifests.dataset import DatasetInfo
+
+        return DatasetInfo(
+            kind=self.kind,
+            version=__version__,
+            spec=spec.values(),
+            digest=spec.digest,
+            rows=self.rows,
+            shard_rows=self.shard_size,
+            source_roots=photos.roots,
+            source_digest=photos.digest,
+            source_images=tuple((entry.name, entry.sha256) for entry in photos.entries),
+            **others,
+        )
 
     def _make_demo(self, inputs: Inputs) -> tuple[str, dict[str, str]]:
         """Ground truth and outputs of a demo, made or completed: a folder, and one by algorithm."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
 
@@ -10,7 +10,7 @@ from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.imaging.sheet import SheetRow
 from bapps_gen.manifests.dataset import Dataset
-from bapps_gen.manifests.rows import PATCHES, Step
+from bapps_gen.manifests.rows import ManifestRow, Step
 from bapps_gen.manifests.schema import table_rows
 from bapps_gen.pipelines.real.tasks import TASKS
 
@@ -37,24 +37,39 @@ def read_sheet_rows(dataset: Dataset, rows: Sequence[int]) -> list[SheetRow]:
         raise UserError(
             f"{dataset.folder} is a recipe without pictures; make them with `bapps-gen replay`"
         )
-    chosen: dict[int, SheetRow] = {}
     for row in rows:
         if not 0 <= row < info.rows:
             raise out_of_range("row", row, f"from 0 to {info.rows - 1}", "choose one of these")
-    for shard in sorted({row // info.shard_rows for row in rows}):
-        wanted = {row for row in rows if row // info.shard_rows == shard}
-        for batch in dataset.shard_batches(shard):
-            for index, row in enumerate(batch.column("row").to_pylist()):
-                if row in wanted:
-                    chosen[row] = _sheet_row(batch.slice(index, 1))
+    chosen = {row.row: _sheet_row(row, pngs) for row, pngs in pictured_rows(dataset, rows)}
     return [chosen[row] for row in rows]
 
 
-def _sheet_row(batch: pa.RecordBatch) -> SheetRow:
+def pictured_rows(
+    dataset: Dataset, rows: Collection[int]
+) -> Iterator[tuple[ManifestRow, tuple[bytes, ...]]]:
+    """Some rows of a dataset in its order, each with its PNG files.
+
+    Raises:
+        WorkError: when a shard is missing or damaged.
+    """
+    wanted = set(rows)
+    for shard in sorted({row // dataset.info.shard_rows for row in wanted}):
+        for batch in dataset.shard_batches(shard):
+            for index, row in enumerate(batch.column("row").to_pylist()):
+                if row in wanted:
+                    yield _pictured_row(batch.slice(index, 1), dataset.info.patches)
+
+
+def _pictured_row(
+    batch: pa.RecordBatch, patches: Sequence[str]
+) -> tuple[ManifestRow, tuple[bytes, ...]]:
     (row,) = table_rows(batch)
-    names = PATCHES[: len(row.hashes)]
-    (stored,) = batch.select(list(names)).to_pylist()
-    patches = tuple(decode_png(stored[name]["bytes"]) for name in names)
+    (pictures,) = batch.select(list(patches)).to_pylist()
+    return row, tuple(pictures[name]["bytes"] for name in patches)
+
+
+def _sheet_row(row: ManifestRow, pngs: Sequence[bytes]) -> SheetRow:
+    patches = tuple(map(decode_png, pngs))
     first = (f"row {row.row}, {row.crop.side} px", row.source_path)
     return SheetRow(patches, (first, *map(describe_steps, row.steps)))
 

@@ -22,7 +22,7 @@ class RealPlanner(CropPlanner):
     """
 
     def __init__(self, spec: RealSpec) -> None:
-        super().__init__(spec)
+        super().__init__(spec.seed, spec.images, spec.scale, spec.min_contrast, spec.rows_per_image)
         self.spec = spec
         # A side is one step: nothing but the algorithm's name says what it is.
         self._sides = tuple(

@@ -12,8 +12,8 @@ from bapps_gen.pipelines.real.align import AlignedImages, size_difference
 from bapps_gen.pipelines.real.plan import RealPlanner
 from bapps_gen.pipelines.real.spec import step_name
 from bapps_gen.pipelines.rows.plan import TripletPlan
-from bapps_gen.pipelines.rows.render import Image, check_size, cut_reference, pixel_hash
-from bapps_gen.pipelines.rows.renderer import Patches, manifest_row
+from bapps_gen.pipelines.rows.render import Image, check_size, cut_reference
+from bapps_gen.pipelines.rows.renderer import Patches, finished_row
 from bapps_gen.pipelines.rows.usable_crops import usable_crops
 from bapps_gen.pipelines.sources.cache import CACHE_BYTES, ImageCache
 
@@ -142,13 +142,11 @@ class RealRenderer:
         )
         for index, crop, reference in crops:
             assert loaded is not None
-            first, second = (cut_reference(output, crop) for output in loaded[1:])
-            hashes = (pixel_hash(reference), pixel_hash(first), pixel_hash(second))
-            if hashes[1] == hashes[2]:
-                continue
+            sides = (cut_reference(output, crop) for output in loaded[1:])
             entry = self.images.reference.entries[index]
-            row = manifest_row(plan, self.digest, entry, crop, hashes)
-            return row, (reference, first, second)
+            rendered = finished_row(plan, self.digest, entry, crop, (reference, *sides))
+            if rendered is not None:
+                return rendered
         raise AssertionError("crops end with an error")
 
     def render_many(self, plans: Sequence[TripletPlan]) -> list[tuple[ManifestRow, Patches]]:

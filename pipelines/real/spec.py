@@ -17,7 +17,6 @@ from bapps_gen.pipelines.rows.options import (
     SEED,
     check_rows_per_image,
     check_scale,
-    reductions_of,
 )
 from bapps_gen.seeding import digest_of
 from bapps_gen.storage.records import parse_record
@@ -77,11 +76,6 @@ class RealSpec:
     def names(self) -> tuple[str, ...]:
         """Names of the algorithms."""
         return tuple(name for name, _ in self.algorithms)
-
-    @property
-    def reductions(self) -> range:
-        """The whole numbers k with a scale of 1/k in range."""
-        return reductions_of(self.scale)
 
     def values(self) -> dict[str, Any]:
         """Plain values, as `dataset.json` holds them."""

@@ -10,42 +10,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bapps_gen.pipelines.rows.options import BLOCK_ROWS
+from bapps_gen.pipelines.rows.options import BLOCK_ROWS, reductions_of
 from bapps_gen.seeding import SLOT_CROPS, SLOT_IMAGES, Streams
 
 CROPS_TRIED = 4
 """Crops tried in one image before the next image is taken (own choice)."""
 CROP_WORDS = 3
 """Random numbers that a crop is made from."""
-
-
-class CropSpec(Protocol):
-    """What a spec says of images and crops; see `TripletSpec`."""
-
-    @property
-    def seed(self) -> int:
-        """Dataset seed."""
-
-    @property
-    def images(self) -> int:
-        """Number of images."""
-
-    @property
-    def rows_per_image(self) -> int:
-        """Rows that share an image before the next is taken."""
-
-    @property
-    def min_contrast(self) -> float:
-        """Smallest standard deviation of a reference's luma."""
-
-    @property
-    def reductions(self) -> range:
-        """Whole numbers k of the scales 1/k."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +106,26 @@ class ImageOrder:
 
 
 class CropPlanner:
-    """Plans the images and crops of the rows of one spec; what a row gets is a pure function."""
+    """Plans the images and crops of the rows of one spec; what a row gets is a pure function.
 
-    def __init__(self, spec: CropSpec) -> None:
-        self._crop_spec = spec
+    Args:
+        seed, images, scale, min_contrast, rows_per_image: see `TripletSpec`.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        images: int,
+        scale: tuple[float, float],
+        min_contrast: float,
+        rows_per_image: int,
+    ) -> None:
+        self.min_contrast = min_contrast
         self._streams = Streams()
-        self._sample_crops = CropSampler(spec.reductions)
-        self._further = RandomCrops(spec.seed, SLOT_CROPS, spec.reductions)
-        self._groups = BLOCK_ROWS // spec.rows_per_image
-        self._order = ImageOrder(spec.seed, SLOT_IMAGES, spec.images)
-
-    @property
-    def min_contrast(self) -> float:
-        """See `TripletSpec`."""
-        return self._crop_spec.min_contrast
+        self._sample_crops = CropSampler(reductions_of(scale))
+        self._further = RandomCrops(seed, SLOT_CROPS, reductions_of(scale))
+        self._groups = BLOCK_ROWS // rows_per_image
+        self._order = ImageOrder(seed, SLOT_IMAGES, images)
 
     def image(self, row: int, step: int = 0) -> int:
         """Index of a row's image, or of the one it tries `step` images later.

@@ -77,7 +77,7 @@ class Planner(CropPlanner):
     """
 
     def __init__(self, spec: TripletSpec, registry: Registry) -> None:
-        super().__init__(spec)
+        super().__init__(spec.seed, spec.images, spec.scale, spec.min_contrast, spec.rows_per_image)
         self.spec = spec
         self._cnn = _Pool(cnn_name(name) for name, _ in spec.distorters)
         # Unpacked once for the inner loop: name, version, and how to draw each parameter.

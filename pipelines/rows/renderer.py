@@ -47,11 +47,17 @@ def grouped(items: Iterable[Item], cnn: bool) -> Iterator[list[Item]]:
         yield group
 
 
-def manifest_row(
-    plan: TripletPlan, digest: str, entry: ImageEntry, crop: Crop, hashes: tuple[str, ...]
-) -> ManifestRow:
-    """The row of a plan that was rendered at some crop of an image; `digest` is the spec's."""
-    return ManifestRow(
+def finished_row(
+    plan: TripletPlan, digest: str, entry: ImageEntry, crop: Crop, patches: Patches
+) -> tuple[ManifestRow, Patches] | None:
+    """The row of a plan that was rendered at some crop of an image, with its patches.
+
+    None where the two patches that people compare do not differ. `digest` is the spec's.
+    """
+    hashes = tuple(map(pixel_hash, patches))
+    if hashes[-1] == hashes[-2]:  # two sides, or a pair's one and its reference
+        return None
+    row = ManifestRow(
         id=f"{digest[:8]}-{plan.row:08d}",
         row=plan.row,
         source_path=entry.name,
@@ -61,6 +67,7 @@ def manifest_row(
         hashes=hashes,
         spec_digest=digest,
     )
+    return row, patches
 
 
 @dataclass(slots=True)
@@ -161,10 +168,5 @@ class TripletRenderer:
     def _finish(
         self, plan: TripletPlan, cut: Cut, sides: Sequence[Image]
     ) -> tuple[ManifestRow, Patches] | None:
-        """The row, or None where the two patches that people compare do not differ."""
         index, crop, reference = cut
-        patches = (reference, *sides)
-        hashes = tuple(map(pixel_hash, patches))
-        if hashes[-1] == hashes[-2]:  # two sides, or a pair's one and its reference
-            return None
-        return manifest_row(plan, self.digest, self._entry(index), crop, hashes), patches
+        return finished_row(plan, self.digest, self._entry(index), crop, (reference, *sides))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,7 +19,6 @@ from bapps_gen.pipelines.rows.options import (
     SINGLES,
     check_rows_per_image,
     check_scale,
-    reductions_of,
 )
 from bapps_gen.seeding import digest_of
 from bapps_gen.storage.records import parse_record
@@ -93,16 +92,6 @@ class TripletSpec:
         if not isinstance(self.is_jnd, bool):
             raise UserError(f"pairs = {self.is_jnd!r} is not true or false; give one of these")
         check_choices(self.choices, len(self.distorters), self.singles, self.sequences, self.is_jnd)
-
-    @property
-    def mixed(self) -> bool:
-        """Whether both traditional distortions and CNN distorters are drawn."""
-        return bool(self.choices and self.distorters)
-
-    @property
-    def reductions(self) -> range:
-        """The whole numbers k with a scale of 1/k in range."""
-        return reductions_of(self.scale)
 
     def values(self) -> dict[str, Any]:
         """Plain values, as `dataset.json` holds them; entries of no effect are left out."""
@@ -222,6 +211,15 @@ def choose_distortions(
         }
     known = [choice for choice in registry.ids if choice in kept]
     return (*known, *sorted(kept - set(known)))
+
+
+def parameter_units(registry: Registry, names: Iterable[str]) -> dict[str, str]:
+    """Unit of every "distortion.parameter" of some distortions."""
+    return {
+        f"{name}.{parameter.name}": parameter.unit
+        for name in names
+        for parameter in registry.atom(name).parameters
+    }
 
 
 def atom_versions(registry: Registry, choices: tuple[str, ...]) -> tuple[tuple[str, int], ...]:

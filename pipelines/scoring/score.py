@@ -156,7 +156,7 @@ def score(
             folder = score_path(dataset.folder, name, 0).parent
             stack.enter_context(claim(folder, SCORES))
         jobs = list(_missing(dataset, infos))
-        kept = done = rows - sum(_rows_of(dataset, job.shard) for job in jobs)
+        kept = done = rows - sum(dataset.info.rows_in(job.shard) for job in jobs)
         if progress:
             progress(done, rows)
         if jobs:
@@ -166,15 +166,10 @@ def score(
             shared: list[str | Location] = [dataset.folder / INFO_NAME]
             shared += [options.weights] if options.weights else []
             for shard in run_jobs(prepare_scores, context, jobs, processes, shared):
-                done += _rows_of(dataset, shard)
+                done += dataset.info.rows_in(shard)
                 if progress:
                     progress(done, rows)
     return ScoreReport(rows - kept, kept)
-
-
-def _rows_of(dataset: Dataset, shard: int) -> int:
-    first, end = dataset.info.shard_range(shard)
-    return end - first
 
 
 def _is_scored(dataset: Dataset, name: str) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import ProgressBars, no_progress
 from bapps_gen.manifests.dataset import Dataset
-from bapps_gen.manifests.rows import PATCHES
-from bapps_gen.pipelines.validation.facts import METRIC, gather, read_patches
+from bapps_gen.manifests.rows import PATCHES, ManifestRow
+from bapps_gen.pipelines.datasets.sheet import pictured_rows
+from bapps_gen.pipelines.validation.facts import METRIC, gather
 from bapps_gen.pipelines.validation.options import (
     Thresholds,
     ValidationOptions,
@@ -31,7 +32,7 @@ class SetReport:
         thresholds: of the user.
         result: what `describe` returned.
         missed: a line for each threshold that the set misses.
-        pictures: what `read_patches` returned for the rows among the extremes.
+        pictures: by row, those among the extremes with their PNG files.
         settings: of the distances.
     """
 
@@ -41,7 +42,7 @@ class SetReport:
     thresholds: Thresholds
     result: Mapping[str, Any]
     missed: tuple[str, ...]
-    pictures: Mapping[int, Mapping[str, Any]]
+    pictures: Mapping[int, tuple[ManifestRow, tuple[bytes, ...]]]
     settings: Mapping[str, str]
 
     def values(self) -> dict[str, Any]:
@@ -117,6 +118,6 @@ def validate_dataset(
         thresholds=options.thresholds,
         result=result,
         missed=tuple(missed(result, options.thresholds)),
-        pictures=read_patches(dataset, sorted(rows)),
+        pictures={row.row: (row, pngs) for row, pngs in pictured_rows(dataset, rows)},
         settings=dict(settings),
     )

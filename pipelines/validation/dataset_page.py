@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bapps_gen.distortions.atoms import ATOMS
+from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.pipelines.datasets.sheet import describe_steps
 from bapps_gen.pipelines.validation.dataset import SetReport
 from bapps_gen.pipelines.validation.facts import UNKNOWN
@@ -56,7 +57,7 @@ def set_view(report: SetReport) -> dict[str, Any]:
         "severity": curves(result["severity"]) if result["severity"] else None,
         "compositions": _compositions(result),
         "extremes": {
-            key: [_row(entry, report.pictures[entry["row"]]) for entry in entries]
+            key: [_row(entry, *report.pictures[entry["row"]]) for entry in entries]
             for key, entries in result["extremes"].items()
         },
     }
@@ -77,11 +78,11 @@ def _compositions(result: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"axis": axis, "rows": composition_table(pairs, singles, axis)}
 
 
-def _row(entry: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+def _row(entry: Mapping[str, Any], row: ManifestRow, pngs: tuple[bytes, ...]) -> dict[str, Any]:
     """A row among the extremes: its reference, and each side with its distance and steps."""
-    reference, *pictures = stored["pictures"]
+    reference, *pictures = pngs
     sides = []
-    for picture, distance, steps in zip(pictures, entry["distances"], stored["steps"], strict=True):
+    for picture, distance, steps in zip(pictures, entry["distances"], row.steps, strict=True):
         lines = describe_steps(steps)  # a name and its parameters in turn
         named = list(zip(lines[::2], (line.strip() for line in lines[1::2]), strict=True))
         sides.append({"picture": picture, "distance": distance, "steps": named})

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,6 @@ from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset
-from bapps_gen.manifests.schema import table_rows
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.rows.render import luma_contrast
@@ -137,27 +135,6 @@ def _prepare_gather(dataset: Dataset) -> Callable[[int], _ShardFacts]:
         )
 
     return gather_shard
-
-
-def read_patches(dataset: Dataset, rows: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """PNG files and steps of a few rows, by row: "pictures" (one each) and "steps" (each side).
-
-    Raises:
-        WorkError: when a shard is damaged.
-    """
-    patches = {}
-    size = dataset.info.shard_rows
-    for shard in sorted({row // size for row in rows}):
-        wanted = {row for row in rows if row // size == shard}
-        for batch in dataset.shard_batches(shard):
-            for index, row in enumerate(batch.column("row").to_pylist()):
-                if row in wanted:
-                    part = batch.slice(index, 1)
-                    (manifest,) = table_rows(part)
-                    (images,) = part.select(list(dataset.info.patches)).to_pylist()
-                    pictures = [images[name]["bytes"] for name in dataset.info.patches]
-                    patches[row] = {"pictures": pictures, "steps": manifest.steps}
-    return patches
 
 
 def step_kind(step: str) -> str:
