@@ -83,7 +83,7 @@ def score(
     opened, chosen = open_dataset(dataset), names(metrics)
     with reporting(progress, "score", "rows") as report:
         score_rows(
-            opened, chosen, _options(device, dtype, weights), resolve_workers(workers), report
+            opened, chosen, metric_options(device, dtype, weights), resolve_workers(workers), report
         )
     return {metric: read_scores(opened, metric) for metric in chosen}
 
@@ -142,14 +142,15 @@ def evaluate(
         evaluate_folder(
             folder,
             EvaluationOptions(names(metrics), resamples, seed, bilinear),
-            _options(device, dtype, weights),
+            metric_options(device, dtype, weights),
             resolve_workers(workers),
             partial(reporting, progress),
         )
     )
 
 
-def _options(device: str, dtype: str, weights: LocalPath | None) -> MetricOptions:
+def metric_options(device: str, dtype: str, weights: LocalPath | None) -> MetricOptions:
+    """How metrics are computed."""
     from bapps_gen.pipelines.scoring.options import MetricOptions
 
     return MetricOptions(device, dtype, None if weights is None else str(weights))

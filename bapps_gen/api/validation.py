@@ -19,12 +19,12 @@ from bapps_gen.api._arguments import (
     reporting,
     resolve_workers,
 )
+from bapps_gen.api.scoring import metric_options
 from bapps_gen.checks import options_of, or_list
 from bapps_gen.cnn_distorters.zoo import ZOO_NAME, Zoo
 from bapps_gen.errors import UserError, unknown_name
 from bapps_gen.manifests.collection import Collection, is_collection, open_collection
 from bapps_gen.manifests.dataset import Dataset, open_dataset
-from bapps_gen.pipelines.scoring.options import MetricOptions
 from bapps_gen.pipelines.validation.options import (
     Limits,
     Thresholds,
@@ -152,7 +152,7 @@ def validate(
             **parts[ValidationOptions],
             limits=Limits(**parts[Limits]),
             thresholds=Thresholds(**parts[Thresholds]),
-            metric=MetricOptions(device, dtype, None if weights is None else str(weights)),
+            metric=metric_options(device, dtype, weights),
         )
     report = run_validation(
         opened,

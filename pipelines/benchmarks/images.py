@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bapps_gen.cnn_distorters.as_distortions import ZooFunction, load_networks, with_zoo
+from bapps_gen.cnn_distorters.as_distortions import ZooFunction
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.distortions.definition import MIN_SIDE
-from bapps_gen.distortions.registry import Registry, load_registry
+from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import ImageError, WorkError
 from bapps_gen.imaging.encode import encode_png
 from bapps_gen.manifests.benchmark import (
@@ -30,6 +30,7 @@ from bapps_gen.manifests.rows import Crop, Step
 from bapps_gen.pipelines.benchmarks.options import MAX_SIDE
 from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner, Variant
 from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
+from bapps_gen.pipelines.datasets.zoo import worker_registry
 from bapps_gen.pipelines.rows.render import (
     Image,
     apply_many,
@@ -83,20 +84,10 @@ class ImageReport:
     failure: str | None = None
 
 
-def benchmark_registry(info: BenchmarkInfo, spec: BenchmarkSpec, zoo: Zoo | None) -> Registry:
-    """Everything that a benchmark's pictures are made with."""
-    registry = load_registry(info.plugins)
-    if not spec.distorters:
-        return registry
-    assert zoo is not None
-    return with_zoo(registry, zoo, (name for name, _ in spec.distorters))
-
-
 def prepare_images(context: BenchmarkContext) -> Callable[[int], ImageReport]:
     """A function that makes all pictures of one image."""
     spec, folder = context.spec, context.folder
-    registry = benchmark_registry(context.info, spec, context.zoo)
-    load_networks(registry, (name for name, _ in spec.distorters))
+    registry = worker_registry(context.info, context.zoo)
     planner = BenchmarkPlanner(spec, registry)
     schema = benchmark_schema(context.info)
     streams = Streams()

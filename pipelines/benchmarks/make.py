@@ -36,17 +36,14 @@ from bapps_gen.manifests.benchmark import (
 from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.pipelines.benchmarks.images import (
     BenchmarkContext,
-    benchmark_registry,
     prepare_images,
 )
 from bapps_gen.pipelines.benchmarks.names import default_name, picture_names
 from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner
 from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
-from bapps_gen.pipelines.datasets.zoo import recipe_files, zoo_location
-from bapps_gen.pipelines.rows.spec import parameter_units
+from bapps_gen.pipelines.datasets.zoo import recipe_files
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.storage.workspace import claim, make_folder
-from bapps_gen.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -91,31 +88,6 @@ class Estimate:
     pictures: int
     references: int
     bytes: int
-
-
-def describe_benchmark(
-    spec: BenchmarkSpec,
-    source: Source,
-    registry: Registry,
-    plugins: tuple[str, ...] = (),
-    zoo: Zoo | None = None,
-) -> BenchmarkInfo:
-    """The `benchmark.json` of a benchmark that is about to be made.
-
-    Args:
-        zoo: that the spec's CNN distorters come from, if it has any.
-    """
-    return BenchmarkInfo(
-        version=__version__,
-        spec=spec.values(),
-        digest=spec.digest,
-        distortions=dict(spec.versions),
-        units=parameter_units(registry, (name for name, _ in spec.versions)),
-        plugins=plugins,
-        zoo=None if zoo is None else zoo_location(zoo),
-        source_roots=source.roots,
-        source_failures={},
-    )
 
 
 def estimate(plan: BenchmarkPlan) -> Estimate:
@@ -167,7 +139,7 @@ def make_benchmark(
     spec, info, source, zoo = plan.spec, plan.info, plan.source, plan.zoo
     with claim(folder, BENCHMARK):
         _check_spec(folder, info)
-        planner = BenchmarkPlanner(spec, benchmark_registry(info, spec, zoo))
+        planner = BenchmarkPlanner(spec, plan.registry)
         names = [entry.name for entry in source.entries]
         pictures = picture_names(names)
         _warn_of_clashes(names, pictures)

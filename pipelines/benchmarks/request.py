@@ -24,6 +24,7 @@ from bapps_gen.pipelines.rows.options import (
     SEED,
     ZOO,
 )
+from bapps_gen.version import __version__
 
 if TYPE_CHECKING:
     from bapps_gen.cnn_distorters.zoo import Zoo
@@ -89,16 +90,29 @@ class BenchmarkRequest:
             SourceError: when photos cannot be used.
             WorkError: when the zoo's index is damaged.
         """
-        from bapps_gen.pipelines.benchmarks.make import BenchmarkPlan, describe_benchmark
+        from bapps_gen.manifests.benchmark import BenchmarkInfo
+        from bapps_gen.pipelines.benchmarks.make import BenchmarkPlan
         from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner
         from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
+        from bapps_gen.pipelines.datasets.zoo import zoo_location
+        from bapps_gen.pipelines.rows.spec import parameter_units
 
         chosen, registry, zoo = self._distortions()
         values = self._pictures() | chosen
         BenchmarkPlanner(BenchmarkSpec(images=1, source_digest="", **values), registry)
         source = photos()
         spec = BenchmarkSpec(images=len(source), source_digest=source.digest, **values)
-        info = describe_benchmark(spec, source, registry, self.plugins, zoo)
+        info = BenchmarkInfo(
+            version=__version__,
+            spec=spec.values(),
+            digest=spec.digest,
+            distortions=dict(spec.versions),
+            units=parameter_units(registry, (name for name, _ in spec.versions)),
+            plugins=self.plugins,
+            zoo=None if zoo is None else zoo_location(zoo),
+            source_roots=source.roots,
+            source_failures={},
+        )
         return BenchmarkPlan(spec, info, source, registry, zoo)
 
     def _pictures(self) -> dict[str, Any]:

@@ -6,17 +6,17 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bapps_gen.checks import check_range
+from bapps_gen.checks import check_options, check_range
 from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.pipelines.benchmarks.options import MAX_LEVELS, PATCHES, REDUCED_SIDE
-from bapps_gen.pipelines.rows.options import check_scale
-from bapps_gen.seeding import MAX_SEED, digest_of
+from bapps_gen.pipelines.rows.options import MIN_CONTRAST, SCALE_RANGE, SEED, check_scale
+from bapps_gen.seeding import digest_of
 
 BENCHMARK_VERSION = 1
 """Raised whenever the same spec and image give other pictures or rows."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkSpec:
     """What the pictures of a benchmark are made from.
 
@@ -37,21 +37,21 @@ class BenchmarkSpec:
         benchmark_version: BENCHMARK_VERSION.
     """
 
-    seed: int
+    seed: int = SEED.field(required=True)
     images: int
     source_digest: str
     choices: tuple[str, ...]
     versions: tuple[tuple[str, int], ...]
     severities: tuple[float, ...]
-    patches: int | None = None
-    max_side: int | None = None
-    scale: tuple[float, float] | None = None
-    min_contrast: float | None = None
+    patches: int | None = PATCHES.field()
+    max_side: int | None = REDUCED_SIDE.field()
+    scale: tuple[float, float] | None = SCALE_RANGE.field(None)
+    min_contrast: float | None = MIN_CONTRAST.field(None)
     distorters: tuple[tuple[str, str], ...] = ()
     benchmark_version: int = BENCHMARK_VERSION
 
     def __post_init__(self) -> None:
-        check_range("seed", self.seed, 0, MAX_SEED, whole=True)
+        check_options(self)
         check_range("images", self.images, 1, 2**31, whole=True)
         if not self.choices:
             raise UserError("no distortion is chosen; widen the choice")
@@ -71,21 +71,17 @@ class BenchmarkSpec:
                 "rising numbers from 0 to 1",
                 "give each once, the lowest first",
             )
-        if self.max_side is not None:
-            REDUCED_SIDE.check("max-side", self.max_side)
         if self.patches is None:
             if self.scale is not None or self.min_contrast is not None:
                 raise UserError(
                     "scale-range and min-contrast are for patches; leave them out or give --patches"
                 )
         else:
-            PATCHES.check("patches", self.patches)
             if self.max_side is not None:
                 raise UserError("max-side is for whole images; with --patches give --scale-range")
             if self.scale is None or self.min_contrast is None:
                 raise UserError("patches need a scale-range and a min-contrast; give both")
             check_scale(self.scale)
-            check_range("min-contrast", self.min_contrast, 0.0, 0.5)
         if self.benchmark_version != BENCHMARK_VERSION:
             raise UserError(
                 f"benchmark_version = {self.benchmark_version} is not {BENCHMARK_VERSION}; "

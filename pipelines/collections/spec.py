@@ -9,16 +9,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bapps_gen.checks import check_range, or_list, parse_fields
+from bapps_gen.checks import Option, or_list, parse_fields
 from bapps_gen.errors import UserError, out_of_range, unknown_name
 from bapps_gen.pipelines.datasets.kinds import KINDS
 from bapps_gen.pipelines.datasets.request import OPTIONS, Request
-from bapps_gen.pipelines.sources.source import SPLITS
-from bapps_gen.seeding import MAX_SEED, digest_of, named_seed
+from bapps_gen.pipelines.rows.options import ROWS, SEED
+from bapps_gen.pipelines.sources.source import SPLITS, VAL_FRACTION, check_split
+from bapps_gen.seeding import digest_of, named_seed
 
 TASKS = ("2afc", "jnd")
 COLLECTION_SPLITS = ("train", "val", "test")
-MAX_SET_ROWS = 10**10
 MAX_SCALE = 1000.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -34,16 +34,13 @@ class SourceEntry:
     """
 
     paths: tuple[str, ...]
-    split: str | None = None
-    val_fraction: float = 0.1
+    split: str | None = Option("text", "part of them").field()
+    val_fraction: float = Option("number", "share in val", VAL_FRACTION).field()
 
     def __post_init__(self) -> None:
         if not self.paths:
             raise UserError("a source of photos has no path; give at least one")
-        if self.split is not None and self.split not in SPLITS:
-            raise unknown_name("split", self.split, SPLITS, f"splits are {', '.join(SPLITS)}")
-        if not 0.0 < self.val_fraction < 1.0:
-            raise out_of_range("val-fraction", self.val_fraction, "between 0 and 1", "0.1 is usual")
+        check_split(self.split, self.val_fraction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +56,11 @@ class SetEntry:
         options: of `datasets.request.OPTIONS`, as plain values.
     """
 
-    path: str
-    kind: str
-    rows: int
-    source: str | None = None
-    seed: int | None = None
+    path: str = Option("text", "its folder").field(required=True)
+    kind: str = Option("text", "of set").field(required=True)
+    rows: int = ROWS.field(required=True)
+    source: str | None = Option("text", "of its photos").field()
+    seed: int | None = SEED.field(None)
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -89,9 +86,9 @@ class SetEntry:
                 f"{where}: kind '{self.kind}' belongs to {kind.task}; "
                 f'write path = "{kind.task}/{self.split}/{self.name}"'
             )
-        check_range(f"{where}: rows", _checked(self.rows, where), 1, MAX_SET_ROWS, whole=True)
+        ROWS.check(f"{where}: rows", self.rows)
         if self.seed is not None:
-            check_range(f"{where}: seed", self.seed, 0, MAX_SEED, whole=True)
+            SEED.check(f"{where}: seed", self.seed)
         for name in self.options:
             if name not in kind.options:
                 raise unknown_name(
@@ -144,7 +141,7 @@ class SetEntry:
         return Request(self.kind, self.rows, seed, **options)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionSpec:
     """What a collection is.
 
@@ -157,8 +154,8 @@ class CollectionSpec:
         scale: factor that the counts have been multiplied by, for the card.
     """
 
-    name: str
-    seed: int
+    name: str = Option("text", "of the collection").field(required=True)
+    seed: int = SEED.field(required=True)
     sets: tuple[SetEntry, ...]
     sources: Mapping[str, SourceEntry] = field(default_factory=dict)
     left_out: tuple[tuple[str, str], ...] = ()
@@ -172,7 +169,7 @@ class CollectionSpec:
                 "of letters, digits, '_', '-' and '.'",
                 "rename it",
             )
-        check_range("seed", self.seed, 0, MAX_SEED, whole=True)
+        SEED.check("seed", self.seed)
         if not self.sets:
             raise UserError(f"the collection '{self.name}' has no set; describe at least one")
         folded: dict[str, str] = {}
@@ -276,12 +273,6 @@ class CollectionSpec:
                 if name != "shard_size" and not OPTIONS[name].is_place
             }
         return digest_of(values)
-
-
-def _checked(rows: Any, where: str) -> int:
-    if isinstance(rows, bool) or not isinstance(rows, int):
-        raise out_of_range(f"{where}: rows", repr(rows), "a whole number", "write for example 1000")
-    return rows
 
 
 def _is_meant(name: str, path: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bapps_gen.checks import parse_fields
 from bapps_gen.errors import UserError, out_of_range, unknown_name
 from bapps_gen.pipelines.collections.spec import CollectionSpec, SetEntry, SourceEntry
 from bapps_gen.pipelines.datasets.kinds import KINDS
@@ -75,7 +76,7 @@ def preset_spec(
             left_out.append((path, _LEFT_OUT))
         else:
             sets.append(SetEntry(path, kind, rows, options=options or {}))
-    return CollectionSpec(name, seed, tuple(sets), left_out=tuple(left_out))
+    return CollectionSpec(name=name, seed=seed, sets=tuple(sets), left_out=tuple(left_out))
 
 
 def with_defaults(spec: CollectionSpec, defaults: Mapping[str, Any]) -> CollectionSpec:
@@ -126,9 +127,9 @@ def _parse(content: Mapping[str, Any], path: Path) -> CollectionSpec:
     sources = {
         name: _source(name, value, folder) for name, value in content.get("source", {}).items()
     }
+    given = parse_fields(CollectionSpec, _part(content, ("name", "seed")), "the collection")
     spec = CollectionSpec(
-        name=_typed(content, "name", str, path.stem, "the collection"),
-        seed=_typed(content, "seed", int, 0, "the collection"),
+        **{"name": path.stem, "seed": 0, **given},
         sets=tuple(_set(table, number, folder) for number, table in enumerate(tables, 1)),
         sources=sources,
     )
@@ -144,15 +145,10 @@ def _set(table: Mapping[str, Any], number: int, folder: Path) -> SetEntry:
     for name in ("path", "kind", "rows"):
         if name not in table:
             raise UserError(f"{where} has no {name}; add it, for example {_EXAMPLE[name]}")
+    options = {name: value for name, value in table.items() if name not in _SET_KEYS}
     return SetEntry(
-        path=_typed(table, "path", str, "", where),
-        kind=_typed(table, "kind", str, "", where),
-        rows=table["rows"],
-        source=_typed(table, "source", str, None, where),
-        seed=_typed(table, "seed", int, None, where),
-        options=_resolved(
-            {name: value for name, value in table.items() if name not in _SET_KEYS}, folder
-        ),
+        **parse_fields(SetEntry, _part(table, _SET_KEYS), where),
+        options=_resolved(options, folder),
     )
 
 
@@ -171,14 +167,8 @@ def _source(name: str, value: Any, folder: Path) -> SourceEntry:
     paths = [paths] if isinstance(paths, str) else paths
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise out_of_range(where, repr(value), "a path or a list of paths", "write them as text")
-    fraction = table.get("val_fraction", 0.1)
-    if not isinstance(fraction, float):
-        raise out_of_range(f"{where}: val_fraction", repr(fraction), "a number", "0.1 is usual")
-    return SourceEntry(
-        tuple(_joined(path, folder) for path in paths),
-        _typed(table, "split", str, None, where),
-        fraction,
-    )
+    part = parse_fields(SourceEntry, _part(table, ("split", "val_fraction")), where)
+    return SourceEntry(tuple(_joined(path, folder) for path in paths), **part)
 
 
 def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
@@ -187,12 +177,8 @@ def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], what: str) -> 
             raise unknown_name(what, name, known, f"keys are {', '.join(known)}")
 
 
-def _typed(table: Mapping[str, Any], name: str, kind: type, default: Any, where: str) -> Any:
-    value = table.get(name, default)
-    if name in table and (not isinstance(value, kind) or isinstance(value, bool)):
-        allowed = "text" if kind is str else "a whole number"
-        raise out_of_range(f"{where}: {name}", repr(value), allowed, "correct it")
-    return value
+def _part(table: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if name in names}
 
 
 def _resolved(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -11,8 +11,11 @@ from bapps_gen.cnn_distorters.spec import choose_specs
 from bapps_gen.cnn_distorters.zoo import SHIPPED, ZOO_NAME, Zoo, open_zoo
 from bapps_gen.distortions.registry import Registry, load_registry
 from bapps_gen.errors import UserError
+from bapps_gen.manifests.benchmark import BenchmarkInfo
 from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.storage.records import parse_value
+
+Made = DatasetInfo | BenchmarkInfo
 
 
 def zoo_location(zoo: Zoo) -> str | None:
@@ -20,15 +23,15 @@ def zoo_location(zoo: Zoo) -> str | None:
     return None if zoo.folder == SHIPPED else os.path.abspath(zoo.folder)
 
 
-def pinned_distorters(info: DatasetInfo) -> tuple[tuple[str, str], ...]:
-    """(id, digest) of the CNN distorters that a dataset was made with; none in most kinds."""
+def pinned_distorters(info: Made) -> tuple[tuple[str, str], ...]:
+    """(id, digest) of the CNN distorters that a dataset or benchmark is made with, if any."""
     pinned: tuple[tuple[str, str], ...] = parse_value(
         tuple[tuple[str, str], ...], info.spec.get("distorters", []), "spec.distorters"
     )
     return pinned
 
 
-def open_dataset_zoo(info: DatasetInfo, folder: Path | None = None) -> Zoo | None:
+def open_dataset_zoo(info: Made, folder: Path | None = None) -> Zoo | None:
     """The zoo that a dataset was made with, or None where it has no CNN distorters.
 
     Args:
@@ -74,8 +77,8 @@ def recipe_files(plugins: Sequence[str], zoo: Zoo | None) -> tuple[str | Path, .
     return *plugins, zoo.folder / ZOO_NAME
 
 
-def dataset_registry(info: DatasetInfo, zoo: Zoo | None = None) -> Registry:
-    """Everything that a dataset's rows are made with.
+def dataset_registry(info: Made, zoo: Zoo | None = None) -> Registry:
+    """Everything that a dataset's rows, or a benchmark's pictures, are made with.
 
     Args:
         zoo: of `open_dataset_zoo`; None opens it where the dataset says it was.
@@ -91,7 +94,7 @@ def dataset_registry(info: DatasetInfo, zoo: Zoo | None = None) -> Registry:
     return with_zoo(registry, zoo, (name for name, _ in pinned_distorters(info)))
 
 
-def worker_registry(info: DatasetInfo, zoo: Zoo | None = None) -> Registry:
+def worker_registry(info: Made, zoo: Zoo | None = None) -> Registry:
     """As `dataset_registry`, with all networks loaded: a damaged file is reported before the work.
 
     Raises:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from bapps_gen.manifests.rows import Step
 from bapps_gen.pipelines.real.spec import STEP_VERSION, RealSpec, step_name
 from bapps_gen.pipelines.rows.crops import CROP_WORDS, CROPS_TRIED, CropPlanner, uniform_numbers
@@ -40,13 +38,3 @@ class RealPlanner(CropPlanner):
         crops = self._sample_crops(uniform[_FIRST_CROP:])
         sides = (self._sides[first], self._sides[second])
         return TripletPlan(row, self.image(row), crops, sides)
-
-
-@lru_cache(maxsize=4)
-def _planner(spec: RealSpec) -> RealPlanner:
-    return RealPlanner(spec)
-
-
-def plan_real_row(spec: RealSpec, row: int) -> TripletPlan:
-    """The plan of a row: a pure function of its arguments."""
-    return _planner(spec).row(row)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -203,13 +202,3 @@ _Members = tuple[tuple[str, int, tuple[tuple[str, Callable[[float, float], float
 def planning_registry(spec: TripletSpec, plugins: tuple[str, ...] = ()) -> Registry:
     """What a spec's rows can be planned with. Needs no zoo: its distorters cannot be applied."""
     return with_planned(load_registry(plugins), (name for name, _ in spec.distorters))
-
-
-@lru_cache(maxsize=4)
-def _planner(spec: TripletSpec, plugins: tuple[str, ...]) -> Planner:
-    return Planner(spec, planning_registry(spec, plugins))
-
-
-def plan_row(spec: TripletSpec, row: int, plugins: tuple[str, ...] = ()) -> TripletPlan:
-    """The plan of a row: a pure function of its arguments."""
-    return _planner(spec, plugins).row(row)

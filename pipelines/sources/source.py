@@ -32,6 +32,8 @@ BUILTIN_NOTE = (
     "--source PHOTOS (folder, Parquet or tar)"
 )
 SPLITS = ("train", "val")
+VAL_FRACTION = 0.1
+"""Share of contents in val, where nothing else is asked for (own choice)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ def open_source(
     roots: Sequence[str | os.PathLike[str] | Url],
     *,
     split: str | None = None,
-    val_fraction: float = 0.1,
+    val_fraction: float = VAL_FRACTION,
     progress: Progress | None = None,
 ) -> Source:
     """List and fingerprint the images at some paths.
@@ -205,11 +207,7 @@ def open_source(
             found.
         UserError: for a bad `split` or `val_fraction`.
     """
-    if split is not None and split not in SPLITS:
-        raise unknown_name("split", split, SPLITS, f"splits are {', '.join(SPLITS)}")
-    if not 0.0 < val_fraction < 1.0:
-        raise out_of_range("val-fraction", val_fraction, "between 0 and 1", "0.1 is usual")
-
+    check_split(split, val_fraction)
     listing = ImageListing()
     locations = [location_of(root) for root in roots]
     given = [each.full if isinstance(each, Url) else str(each) for each in locations]
@@ -228,6 +226,14 @@ def open_source(
     if not len(source):
         raise SourceError(f"no images in {', '.join(names)}: the Parquet or tar files are empty")
     return source if split is None else split_source(source, split, val_fraction)
+
+
+def check_split(split: str | None, val_fraction: float) -> None:
+    """Raise UserError unless images can be divided so."""
+    if split is not None and split not in SPLITS:
+        raise unknown_name("split", split, SPLITS, f"splits are {', '.join(SPLITS)}")
+    if not 0.0 < val_fraction < 1.0:
+        raise out_of_range("val-fraction", val_fraction, "between 0 and 1", "0.1 is usual")
 
 
 def _builtin_folder() -> str:

@@ -12,11 +12,15 @@ from bapps_gen.execution.progress import ProgressBars, no_progress
 from bapps_gen.manifests.collection import Collection
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.pipelines.datasets.kinds import kind_of
-from bapps_gen.pipelines.validation.dataset import SetReport, check_thresholds, validate_dataset
+from bapps_gen.pipelines.validation.dataset import SetReport, validate_dataset
 from bapps_gen.pipelines.validation.dataset_page import set_view
 from bapps_gen.pipelines.validation.facts import METRIC
 from bapps_gen.pipelines.validation.html import render
-from bapps_gen.pipelines.validation.options import Thresholds, ValidationOptions
+from bapps_gen.pipelines.validation.options import (
+    Thresholds,
+    ValidationOptions,
+    check_applicable,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,10 @@ def validate_collection(
                 f"{against.folder} has no set {record.path} to compare with; "
                 "give a collection that has, or leave out --against"
             )
-        check_thresholds(
-            applicable_thresholds(options.thresholds, dataset), dataset, others.get(record.path)
+        check_applicable(
+            applicable_thresholds(options.thresholds, dataset),
+            dataset.info.unit,
+            compared=record.path in others,
         )
     parts: list[SetReport] = []
     missed: list[str] = []

@@ -9,7 +9,7 @@ from typing import Any
 from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import ProgressBars, no_progress
 from bapps_gen.manifests.dataset import Dataset
-from bapps_gen.manifests.rows import PATCHES, ManifestRow
+from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.pipelines.datasets.sheet import pictured_rows
 from bapps_gen.pipelines.validation.facts import METRIC, gather
 from bapps_gen.pipelines.validation.options import (
@@ -73,12 +73,6 @@ class SetReport:
         return f"{self.result['rows']} rows: {', '.join(parts)}"
 
 
-def check_thresholds(thresholds: Thresholds, dataset: Dataset, other: Dataset | None) -> None:
-    """Raise UserError, before anything is computed, for a threshold that cannot be applied."""
-    triplets = tuple(dataset.info.patches) == PATCHES
-    check_applicable(thresholds, triplets=triplets, compared=other is not None)
-
-
 def validate_dataset(
     dataset: Dataset,
     options: ValidationOptions,
@@ -102,7 +96,7 @@ def validate_dataset(
         UserError: for a recipe, or a threshold that cannot be applied.
         WorkError: when a set or its distances are damaged.
     """
-    check_thresholds(options.thresholds, dataset, other)
+    check_applicable(options.thresholds, dataset.info.unit, compared=other is not None)
     gathered = []
     for entry in (dataset, other):
         if entry is not None:

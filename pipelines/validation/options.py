@@ -161,12 +161,12 @@ _SHARES = {
 }
 
 
-def check_applicable(thresholds: Thresholds, *, triplets: bool, compared: bool) -> None:
-    """Raise UserError for a threshold that cannot be applied to a set.
+def check_applicable(thresholds: Thresholds, unit: str, *, compared: bool) -> None:
+    """Raise UserError, before anything is computed, for a threshold that cannot be applied.
 
     Args:
         thresholds: of the user.
-        triplets: whether the set is one of triplets rather than JND pairs.
+        unit: of the set, "triplets" or "pairs".
         compared: whether there is another set to compare with.
     """
     for name in _COMPARED:
@@ -175,7 +175,7 @@ def check_applicable(thresholds: Thresholds, *, triplets: bool, compared: bool) 
             raise UserError(
                 f"{name.replace('_', '-')} = {limit:g} needs another set; add --against DATASET"
             )
-    if thresholds.max_near_equal is not None and not triplets:
+    if thresholds.max_near_equal is not None and unit != "triplets":
         raise UserError("max-near-equal applies to triplets only; this is a set of JND pairs")
 
 
@@ -184,15 +184,12 @@ def missed(result: Mapping[str, Any], thresholds: Thresholds) -> list[str]:
 
     Args:
         result: of `describe`.
-        thresholds: of the user.
+        thresholds: that can be applied to the set.
 
     Raises:
-        UserError: when a threshold cannot be applied to the set.
+        UserError: when there are no severities for `min_spearman`.
     """
     shares, against = result["shares"], result["against"]
-    check_applicable(
-        thresholds, triplets=shares["near_equal"] is not None, compared=against is not None
-    )
     required = {entry.name: getattr(thresholds, entry.name) for entry in fields(thresholds)}
     lines = [
         f"{_percent(shares[key])} {what}, more than {_percent(required[name])}"

@@ -161,7 +161,9 @@ def test_the_preset_is_table_3_of_the_paper():
 
 def test_counts_are_scaled_halves_up_and_never_to_nothing():
     entry = SetEntry("2afc/train/a", "traditional", 50)
-    spec = CollectionSpec("mine", 0, (entry, replace(entry, path="2afc/train/b", rows=1)))
+    spec = CollectionSpec(
+        name="mine", seed=0, sets=(entry, replace(entry, path="2afc/train/b", rows=1))
+    )
     for factor, counts in (
         (1, (50, 1)),
         (0.01, (1, 1)),
@@ -177,8 +179,8 @@ def test_counts_are_scaled_halves_up_and_never_to_nothing():
 
 def test_a_sets_seed_follows_from_the_collections_seed_and_its_path_alone():
     one, two = SetEntry("2afc/train/a", "traditional", 5), SetEntry("2afc/val/a", "cnn", 7)
-    spec = CollectionSpec("mine", 3, (one, two))
-    other = CollectionSpec("yours", 3, (two, replace(one, kind="cnn", rows=1)))
+    spec = CollectionSpec(name="mine", seed=3, sets=(one, two))
+    other = CollectionSpec(name="yours", seed=3, sets=(two, replace(one, kind="cnn", rows=1)))
     assert spec.seed_of(one) == other.seed_of(one) == named_seed(3, "2afc/train/a")
     seeds = {spec.seed_of(one), spec.seed_of(two), replace(spec, seed=4).seed_of(one)}
     assert len(seeds) == 3

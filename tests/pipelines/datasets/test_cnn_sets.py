@@ -31,7 +31,7 @@ from bapps_gen.pipelines.datasets import zoo as dataset_zoo
 from bapps_gen.pipelines.datasets.kinds import KINDS, kind_of
 from bapps_gen.pipelines.datasets.runs import shard_runs
 from bapps_gen.pipelines.datasets.zoo import recipe_files
-from bapps_gen.pipelines.rows.plan import Planner, plan_row, planning_registry
+from bapps_gen.pipelines.rows.plan import Planner, planning_registry
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
 from bapps_gen.pipelines.rows.spec import TripletSpec, atom_versions, spec_from_values
 from bapps_gen.seeding import Streams, generator, seed_of
@@ -45,6 +45,7 @@ from support.datasets import (
     values_of,
     verify,
 )
+from support.plans import plan_row
 from support.zoos import IDS, SMALL, SPECS, write_zoo
 
 REGISTRY = load_registry()

@@ -28,7 +28,7 @@ from bapps_gen.manifests.scores import read_scores
 from bapps_gen.metrics.agreement import jnd_map
 from bapps_gen.pipelines.datasets.request import Inputs, Request
 from bapps_gen.pipelines.rows.options import JND_SEVERITY
-from bapps_gen.pipelines.rows.plan import LEAST_SHARE, Planner, plan_row, planning_registry
+from bapps_gen.pipelines.rows.plan import LEAST_SHARE, Planner, planning_registry
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
 from bapps_gen.pipelines.rows.spec import (
     TripletSpec,
@@ -39,6 +39,7 @@ from bapps_gen.pipelines.rows.spec import (
 from bapps_gen.pipelines.sources.source import open_source
 from bapps_gen.seeding import Streams
 from support.datasets import contents, one_line, photo, put_values, save_photo, shard_file, verify
+from support.plans import plan_row
 from support.zoos import IDS
 
 FAMILIES = ("traditional", "cnn")

@@ -22,11 +22,11 @@ from bapps_gen.manifests.readers import TripletDataset, iter_triplets
 from bapps_gen.pipelines.datasets.generate import generate
 from bapps_gen.pipelines.datasets.request import Inputs, Request
 from bapps_gen.pipelines.real.align import outputs_digest
-from bapps_gen.pipelines.real.plan import plan_real_row
 from bapps_gen.pipelines.real.spec import RealSpec, real_spec_from_values
 from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.validation.facts import families_of, step_kind
 from support.datasets import contents, photo, save_photo
+from support.plans import plan_real_row
 from support.real_outputs import ALGORITHMS, make_real, save_task
 
 SPEC = RealSpec(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bapps_gen.distortions.registry import load_registry
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.rows import distortion_id
-from bapps_gen.pipelines.rows.plan import Planner, plan_row
+from bapps_gen.pipelines.rows.plan import Planner
 from bapps_gen.pipelines.rows.spec import (
     TripletSpec,
     atom_versions,
@@ -18,6 +18,7 @@ from bapps_gen.pipelines.rows.spec import (
     spec_from_values,
 )
 from bapps_gen.seeding import MAX_SEED
+from support.plans import plan_row
 
 REGISTRY = load_registry()
 

@@ -18,7 +18,13 @@ from bapps_gen.cli import main
 from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.errors import UserError
 from bapps_gen.pipelines.validation.facts import TRADITIONAL, Facts, families_of
-from bapps_gen.pipelines.validation.options import DISTORTIONS, Limits, Thresholds, missed
+from bapps_gen.pipelines.validation.options import (
+    DISTORTIONS,
+    Limits,
+    Thresholds,
+    check_applicable,
+    missed,
+)
 from bapps_gen.pipelines.validation.statistics import compare, describe
 from support.browser import needs_chromium, seen_in
 from support.datasets import make
@@ -153,12 +159,11 @@ def test_thresholds_cover_every_field():
 
 
 def test_a_threshold_that_a_set_cannot_be_held_to_is_refused():
-    found = describe(SMALL, Limits())
     with pytest.raises(UserError, match=r"max-ks = 0\.1 needs another set"):
-        missed(found, Thresholds(max_ks=0.1))
-    pairs = describe(facts([[0.1], [0.2]], [[0], [0]], ("jpeg",)), Limits())
+        check_applicable(Thresholds(max_ks=0.1), "triplets", compared=False)
     with pytest.raises(UserError, match="max-near-equal applies to triplets"):
-        missed(pairs, Thresholds(max_near_equal=0.1))
+        check_applicable(Thresholds(max_near_equal=0.1), "pairs", compared=False)
+    pairs = describe(facts([[0.1], [0.2]], [[0], [0]], ("jpeg",)), Limits())
     with pytest.raises(UserError, match="min-spearman applies to sets with severities only"):
         missed(pairs, Thresholds(min_spearman=0.1))
 
