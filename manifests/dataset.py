@@ -263,6 +263,13 @@ class Dataset:
         more = f" and {bad - 1} more" if bad > 1 else ""
         raise WorkError(f"{shard_path(self.folder, shard)} is {problem}{more}; {_REFILL}")
 
+    def require_pictures(self) -> None:
+        """Raise UserError when it is a recipe, which has no pictures."""
+        if not self.info.pictures:
+            raise UserError(
+                f"{self.folder} is a recipe without pictures; make them with `bapps-gen replay`"
+            )
+
     def read_rows(self, shard: int) -> list[ManifestRow]:
         """The rows of one shard without their pictures."""
         plain = column_names(self.info.patches, pictures=False)

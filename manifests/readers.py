@@ -270,10 +270,7 @@ def _open(dataset: AnyDataset, unit: str) -> Dataset:
         raise UserError(
             f"{opened.folder} holds {held}, not {unit}; read them with {_COMMANDS[held]}"
         )
-    if not opened.info.pictures:
-        raise UserError(
-            f"{opened.folder} is a recipe without pictures; make them with `bapps-gen replay`"
-        )
+    opened.require_pictures()
     return opened
 
 

@@ -166,7 +166,8 @@ class _StderrHandler(logging.Handler):
     """Log lines in the form of error lines, above a progress bar where there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = f"bapps-gen: {record.levelname.lower()}: {record.getMessage()}"
+        message = " ".join(record.getMessage().split())
+        line = f"bapps-gen: {record.levelname.lower()}: {message}"
         bar = sys.modules.get("tqdm")
         if bar is not None:
             bar.tqdm.write(line, file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from bapps_gen.errors import BappsGenError
+from bapps_gen.errors import BappsGenError, one_line
 from bapps_gen.storage.locations import Location
 
 
@@ -35,7 +35,7 @@ def over_sets(folder: Location, work: Callable[[Location], int]) -> int:
         try:
             code = max(code, work(path))
         except BappsGenError as error:
-            print(f"bapps-gen: error: {path}: {error}", file=sys.stderr)
+            print(f"bapps-gen: error: {path}: {one_line(error)}", file=sys.stderr)
             code = 1
     return code
 

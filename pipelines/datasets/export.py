@@ -60,8 +60,8 @@ def export_bapps(
         The set's folder.
 
     Raises:
-        UserError: when it exists already, only some rows have judgments, or there is no such
-            split.
+        UserError: for a recipe, when it exists already, only some rows have judgments, or there is
+            no such split.
         WorkError: when it cannot be written, or the dataset is incomplete.
     """
     if upscale % PATCH_SIZE or not PATCH_SIZE <= upscale <= MAX_UPSCALE:
@@ -73,6 +73,7 @@ def export_bapps(
         )
     if name is not None and (not name or set(name) & set("/\\.")):
         raise UserError(f"name = '{name}' is not a folder's name; use letters, digits, _")
+    dataset.require_pictures()
     dataset.require_whole()
     patches = tuple(dataset.info.patches)
     task, splits, parts, judgment = _LAYOUTS[patches]
@@ -134,9 +135,10 @@ def export_webdataset(dataset: Dataset, out: Path, progress: Progress | None = N
     columns.
 
     Raises:
-        UserError: when `out` exists already.
+        UserError: for a recipe, or when `out` exists already.
         WorkError: when it cannot be written, or the dataset is incomplete.
     """
+    dataset.require_pictures()
     dataset.require_whole()
     with _whole_folder(out) as folder:
         for shard in range(dataset.info.shards):

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import pyarrow as pa
 
-from bapps_gen.errors import UserError, out_of_range
+from bapps_gen.errors import out_of_range
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.imaging.sheet import SheetRow
 from bapps_gen.manifests.dataset import Dataset
@@ -33,10 +33,7 @@ def read_sheet_rows(dataset: Dataset, rows: Sequence[int]) -> list[SheetRow]:
         WorkError: when a shard is missing or damaged.
     """
     info = dataset.info
-    if not info.pictures:
-        raise UserError(
-            f"{dataset.folder} is a recipe without pictures; make them with `bapps-gen replay`"
-        )
+    dataset.require_pictures()
     for row in rows:
         if not 0 <= row < info.rows:
             raise out_of_range("row", row, f"from 0 to {info.rows - 1}", "choose one of these")

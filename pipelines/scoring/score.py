@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from bapps_gen.errors import UserError, WorkError
+from bapps_gen.errors import WorkError
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import decode_png
@@ -134,10 +134,7 @@ def score(
         WorkError: when a shard is damaged or distances cannot be written.
     """
     metrics = check_metrics(metrics, options)
-    if not dataset.info.pictures:
-        raise UserError(
-            f"{dataset.folder} is a recipe without pictures; make them with `bapps-gen replay`"
-        )
+    dataset.require_pictures()
     if reuse:
         metrics = tuple(name for name in metrics if not _is_scored(dataset, name))
     here = options_here(options, workers)

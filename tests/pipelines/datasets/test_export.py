@@ -14,7 +14,7 @@ import pytest
 from bapps_gen.cli import main
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import iter_triplets
-from support.datasets import photo, put_values, save_photo, values_of
+from support.datasets import one_line, photo, put_values, save_photo, values_of
 
 
 def export(folder: Path, kind: str, out: Path, *options: str) -> int:
@@ -202,3 +202,14 @@ def test_the_description_names_units_and_versions(dataset):
     assert info["units"]["gaussian_blur.sigma"] == "px"
     assert info["distortions"]["jpeg"] >= 1
     assert len(info["source_images"]) == 6
+
+
+@pytest.mark.parametrize("form", ["bapps", "webdataset"])
+def test_a_recipe_is_exported_as_pictures_by_none(
+    form: str, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe"
+    export = ["export", "--quiet", "--format"]
+    assert main([*export, "recipe", str(dataset), "--out", str(recipe)]) == 0
+    assert main([*export, form, str(recipe), "--out", str(tmp_path / "out")]) == 2
+    assert "is a recipe without pictures" in one_line(capsys)
