@@ -29,8 +29,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bapps_gen.cnn_distorters.training import native_bfloat16
 from bapps_gen.lpips import NETS, load_lpips, load_trunk
+from bapps_gen.lpips.metric import native_bfloat16
 from bapps_gen.lpips.trunks import TRUNKS
 
 TOLERANCE = 1e-5

@@ -36,17 +36,6 @@ class TrainingFiles:
     losses: Path
 
 
-def native_bfloat16(device: torch.device) -> bool:
-    """Whether a device multiplies bfloat16 in hardware."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu":
-        return False
-    # torch keeps this check private, and no other library that we depend on has it.
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(supported and supported())
-
-
 def train_distorter(
     spec: DistorterSpec,
     settings: TrainingSettings,

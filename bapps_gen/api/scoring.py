@@ -44,7 +44,7 @@ def score(
     metrics: str | Sequence[str] = "lpips-alex",
     *,
     device: str = "auto",
-    dtype: str = "float32",
+    dtype: str = "auto",
     weights: LocalPath | None = None,
     workers: AnyWorkers = None,
     progress: AnyProgress = False,
@@ -58,7 +58,9 @@ def score(
         metrics: names of metrics; see `list_metrics`.
         device: for LPIPS: "cpu", "cuda", "mps", or "auto" for the first there is of cuda, mps,
             cpu.
-        dtype: for LPIPS: "float32", or "bfloat16", which errs by 0.1 to 0.2 %.
+        dtype: for LPIPS: "float32"; "bfloat16", which errs by 0.1 to 0.2 %; or "auto", that of
+            distances that are there, otherwise bfloat16 where the processor or GPU has it in
+            hardware and float32 elsewhere.
         weights: file of the network's weights, for the one LPIPS metric named.
         workers: parallel worker processes; None for all cores.
         progress: True for a bar, or a function of (rows done, rows in all).
@@ -96,7 +98,7 @@ def evaluate(
     seed: int = 0,
     bilinear: bool = False,
     device: str = "auto",
-    dtype: str = "float32",
+    dtype: str = "auto",
     weights: LocalPath | None = None,
     workers: AnyWorkers = None,
     progress: AnyProgress = False,

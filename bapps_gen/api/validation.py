@@ -90,7 +90,7 @@ def validate(
     against: AnyPath | Dataset | Collection | None = None,
     out: LocalPath | None = None,
     device: str = "auto",
-    dtype: str = "float32",
+    dtype: str = "auto",
     weights: LocalPath | None = None,
     source: Photos = (),
     sheet: LocalPath | None = None,

@@ -248,6 +248,17 @@ def find_device(name: str) -> torch.device:
     return device
 
 
+def native_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 in hardware."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False
+    # torch keeps this check private, and no other library that we depend on has it.
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(supported and supported())
+
+
 def _exact_float32(device: torch.device) -> AbstractContextManager[None]:
     """No TF32, the default of convolutions on NVIDIA GPUs: it would cost three decimal places."""
     if device.type != "cuda":

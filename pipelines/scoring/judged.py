@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bapps_gen.errors import UserError
-from bapps_gen.execution.jobs import Workers, run_jobs
+from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, open_dataset
 from bapps_gen.manifests.rows import PAIR_PATCHES
 from bapps_gen.manifests.scores import read_scores
+from bapps_gen.metrics import metric_spec
 from bapps_gen.metrics.agreement import Values
 from bapps_gen.pipelines.datasets.original import OriginalSet, find_sets, read_judgment, read_row
-from bapps_gen.pipelines.scoring.options import MetricOptions, check_metrics
+from bapps_gen.pipelines.scoring.options import MetricOptions, check_metrics, resolve_dtype
 from bapps_gen.pipelines.scoring.score import (
     distances_of,
     kept_threads,
@@ -146,6 +147,9 @@ def judged_original(
     metrics = check_metrics(metrics, options)
     # Loaded here too, so that errors in them come before the pictures are read.
     here = options_here(options, workers)
+    if any(metric_spec(name).net for name in metrics):
+        dtype = resolve_dtype(here, remote=isinstance(workers, RayCluster)).dtype
+        here, options = replace(here, dtype=dtype), replace(options, dtype=dtype)
     settings = {name: here.load(name).settings for name in metrics}
     total = len(original.stems)
     last = len(original.files) - 1

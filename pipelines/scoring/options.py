@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bapps_gen.checks import MAX_SEED, Option, check_options
@@ -12,6 +13,8 @@ from bapps_gen.metrics import METRICS, load_metric, metric_spec
 
 if TYPE_CHECKING:
     from bapps_gen.metrics.base import Metric
+
+logger = logging.getLogger(__name__)
 
 _METRIC = Option(
     "names", f"any of {', '.join(spec.name for spec in METRICS)}", flag="metric", metavar="A,B"
@@ -24,16 +27,18 @@ class MetricOptions:
 
     Args:
         device: "cpu", "cuda", "mps", or "auto" for the first available of cuda, mps, cpu.
-        dtype: "float32" or "bfloat16".
+        dtype: "float32", "bfloat16", or "auto" for what stored distances have, then bfloat16 where
+            the device multiplies it in hardware, and float32 elsewhere.
         weights: file of the trunk's weights, instead of the bundled or downloaded ones.
     """
 
     device: str = Option("text", "auto, cpu, cuda or mps", default="auto", metavar="NAME").field()
     dtype: str = Option(
         "text",
-        "float32, or bfloat16, which is faster where the processor supports it and has errors of "
-        "0.1 to 0.2 %",
-        default="float32",
+        "float32; bfloat16, with errors of 0.1 to 0.2 %; or auto: that of distances that are "
+        "there, otherwise bfloat16 where the processor or GPU has it in hardware and float32 "
+        "elsewhere",
+        default="auto",
         metavar="NAME",
     ).field()
     weights: str | None = Option(
@@ -52,6 +57,38 @@ class MetricOptions:
         if metric_spec(name).net is None:
             return load_metric(name)
         return load_metric(name, device=self.device, dtype=self.dtype, weights=self.weights)
+
+
+def resolve_dtype(
+    options: MetricOptions, *, remote: bool, stored: str | None = None
+) -> MetricOptions:
+    """Options with the dtype that "auto" stands for; a warning where bfloat16 will be slow.
+
+    Args:
+        options: of a metric with a network.
+        remote: whether machines of a Ray cluster do the work, which may differ: float32 for all.
+        stored: dtype of distances that are there, so that those of a dataset agree wherever they
+            are completed.
+
+    Raises:
+        UserError: when this machine has no such device.
+    """
+    from bapps_gen.lpips.metric import find_device, native_bfloat16
+
+    if remote:
+        return replace(options, dtype=stored or "float32") if options.dtype == "auto" else options
+    device = find_device(options.device)
+    native = native_bfloat16(device)
+    dtype = options.dtype
+    if dtype == "auto":
+        dtype = stored or ("bfloat16" if native else "float32")
+    if dtype == "bfloat16" and not native:
+        logger.warning(
+            "bfloat16 is emulated on this %s, which may take 20 times as long as float32; "
+            "--dtype auto takes it where it is fast",
+            "processor" if device.type == "cpu" else "GPU",
+        )
+    return replace(options, dtype=dtype)
 
 
 @dataclass(frozen=True, slots=True)

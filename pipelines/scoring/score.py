@@ -29,7 +29,7 @@ from bapps_gen.manifests.scores import (
 )
 from bapps_gen.metrics import metric_spec
 from bapps_gen.metrics.base import Distances, Metric, Patches
-from bapps_gen.pipelines.scoring.options import MetricOptions, check_metrics
+from bapps_gen.pipelines.scoring.options import MetricOptions, check_metrics, resolve_dtype
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.workspace import claim
 
@@ -140,7 +140,10 @@ def score(
     here = options_here(options, workers)
     infos = {
         name: ScoreInfo(
-            name, metric_spec(name).version, here.load(name).settings, dataset.info.digest
+            name,
+            metric_spec(name).version,
+            _with_dtype(dataset, name, here, workers).load(name).settings,
+            dataset.info.digest,
         )
         for name in metrics
     }
@@ -167,6 +170,28 @@ def score(
                 if progress:
                     progress(done, rows)
     return ScoreReport(rows - kept, kept)
+
+
+def _with_dtype(
+    dataset: Dataset, name: str, options: MetricOptions, workers: Workers
+) -> MetricOptions:
+    """Options with the dtype of a metric's network: "auto" is that of distances that are there."""
+    if metric_spec(name).net is None:
+        return options
+    held = next(_held_infos(dataset, name), None)
+    stored = None if held is None else held.settings.get("dtype")
+    return resolve_dtype(options, remote=isinstance(workers, RayCluster), stored=stored)
+
+
+def _held_infos(dataset: Dataset, name: str) -> Iterator[ScoreInfo]:
+    """What a dataset's distances by a metric are of, shard by shard, where they can be kept."""
+    paths = score_path(dataset.folder, name, 0).parent.glob("part-*.parquet")
+    shards = sorted(path.name.removeprefix("part-").removesuffix(".parquet") for path in paths)
+    for shard in filter(str.isdecimal, shards):
+        info = score_info(dataset.folder, name, int(shard))
+        wanted = (metric_spec(name).version, dataset.info.digest)
+        if info is not None and (info.version, info.spec_digest) == wanted:
+            yield info
 
 
 def _is_scored(dataset: Dataset, name: str) -> bool:
@@ -199,7 +224,11 @@ def prepare_scores(context: ScoreContext) -> Callable[[ScoreJob], int]:
     """A function that scores one shard and returns its number; metrics are loaded once."""
     share_threads(tuple(context.infos), context.threads)
     dataset = context.dataset
-    load = cache(context.options.load)
+
+    @cache
+    def load(name: str) -> Metric:
+        dtype = context.infos[name].settings.get("dtype", context.options.dtype)
+        return replace(context.options, dtype=dtype).load(name)
 
     def score_shard(job: ScoreJob) -> int:
         metrics = {name: load(name) for name in job.metrics}

@@ -61,7 +61,6 @@ def resolve_workers(workers: Workers, options: TrainingOptions) -> tuple[Workers
 
 
 def _prepare_precision(device: str) -> Callable[[None], str]:
-    from bapps_gen.cnn_distorters.training import native_bfloat16
-    from bapps_gen.lpips.metric import find_device
+    from bapps_gen.lpips.metric import find_device, native_bfloat16
 
     return lambda _: "bfloat16" if native_bfloat16(find_device(device)) else "float32"

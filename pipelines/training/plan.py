@@ -8,7 +8,6 @@ from pathlib import Path
 
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.trainer import TrainingSettings
-from bapps_gen.cnn_distorters.training import native_bfloat16
 from bapps_gen.errors import UserError
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.pipelines.training.crops import CropPlan, part_images
@@ -85,7 +84,7 @@ def plan_zoo(
         SourceError: for too few photos.
     """
     from bapps_gen.lpips import find_trunk
-    from bapps_gen.lpips.metric import find_device
+    from bapps_gen.lpips.metric import find_device, native_bfloat16
 
     options = options or TrainingOptions()
     preset = _preset(options, source)

@@ -16,7 +16,8 @@ from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import iter_triplets
 from bapps_gen.manifests.scores import read_scores, score_path, scored_batches
 from bapps_gen.metrics import load_metric
-from support.datasets import make, put_values
+from bapps_gen.pipelines.scoring.options import MetricOptions, resolve_dtype
+from support.datasets import make, one_line, put_values
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def sidecars(folder: Path, metric: str = "l2") -> dict[str, bytes]:
 
 def test_distances_are_those_of_the_metric_on_the_pictures(copied):
     names = ("l2", "ssim", "lpips-alex")
-    assert run_score(copied, metric=",".join(names)) == 0
+    assert run_score(copied, "--dtype", "float32", metric=",".join(names)) == 0
     triplets = list(iter_triplets(copied))
     ref, p0, p1 = (np.stack([getattr(t, side) for t in triplets]) for side in ("ref", "p0", "p1"))
     for name in names:
@@ -169,8 +170,57 @@ def test_sidecars_of_another_version_of_a_metric_are_made_again(copied, capsys, 
     assert read_scores(open_dataset(copied), "l2").info.version == 2
 
 
-def test_other_settings_are_made_again_with_one_warning(copied, capsys):
+def on_a_processor(monkeypatch, native):
+    """As if bfloat16 were in hardware, or were not."""
+    monkeypatch.setattr("bapps_gen.lpips.metric.native_bfloat16", lambda device: native)
+
+
+def dtype_of(folder):
+    return read_scores(open_dataset(folder), "lpips-alex").info.settings["dtype"]
+
+
+@pytest.mark.parametrize(("native", "dtype"), [(True, "bfloat16"), (False, "float32")])
+def test_networks_run_in_bfloat16_where_it_is_native(copied, monkeypatch, capsys, native, dtype):
+    on_a_processor(monkeypatch, native)
     assert run_score(copied, metric="lpips-alex") == 0
+    assert dtype_of(copied) == dtype
+    assert capsys.readouterr().err == ""
+
+
+def test_distances_of_a_dataset_agree_wherever_they_are_completed(copied, monkeypatch, capsys):
+    on_a_processor(monkeypatch, True)
+    assert run_score(copied, metric="lpips-alex") == 0
+    before = sidecars(copied, "lpips-alex")
+    (copied / "scores" / "lpips-alex" / "part-00000.parquet").unlink()
+    on_a_processor(monkeypatch, False)
+    assert run_score(copied, metric="lpips-alex") == 0
+    assert sidecars(copied, "lpips-alex") == before
+    assert "bfloat16 is emulated" in one_line(capsys)
+    assert run_score(copied, "--dtype", "float32", metric="lpips-alex") == 0
+    on_a_processor(monkeypatch, True)
+    assert run_score(copied, metric="lpips-alex") == 0
+    assert dtype_of(copied) == "float32"
+
+
+def test_slow_bfloat16_is_warned_of_once(copied, monkeypatch, capsys):
+    on_a_processor(monkeypatch, False)
+    assert run_score(copied, "--dtype", "bfloat16", metric="lpips-alex") == 0
+    err = one_line(capsys)
+    assert "bfloat16 is emulated on this processor" in err
+    assert "--dtype auto" in err
+
+
+def test_a_cluster_whose_nodes_may_differ_runs_networks_in_float32(monkeypatch):
+    on_a_processor(monkeypatch, True)
+    options = MetricOptions()
+    assert resolve_dtype(options, remote=True).dtype == "float32"
+    assert resolve_dtype(options, remote=True, stored="bfloat16").dtype == "bfloat16"
+    assert resolve_dtype(options, remote=False).dtype == "bfloat16"
+
+
+def test_other_settings_are_made_again_with_one_warning(copied, capsys):
+    assert run_score(copied, "--dtype", "float32", metric="lpips-alex") == 0
+    capsys.readouterr()
     assert run_score(copied, "--dtype", "bfloat16", metric="lpips-alex") == 0
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1
