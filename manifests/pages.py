@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -57,7 +58,7 @@ def picture_spans(
             found = np.array(list(_values(data, levels.max_definition_level > 0)), np.int64)
         except pa.ArrowInvalid:  # a ValueError, too
             raise
-        except (ValueError, IndexError, struct.error):
+        except (ValueError, LookupError, TypeError, struct.error):
             return None
         if found.shape != (metadata.num_rows, 2):
             return None
@@ -91,14 +92,11 @@ def _values(data: bytes, has_levels: bool) -> Iterator[tuple[int, int]]:
             raise ValueError("pictures are missing")
 
 
-_Field = int | bytes | dict[int, "_Field"]
-
-
-def _struct(data: bytes, position: int, depth: int = 0) -> tuple[dict[int, _Field], int]:
+def _struct(data: bytes, position: int, depth: int = 0) -> tuple[dict[int, Any], int]:
     """A struct in Thrift's compact protocol, by numbers of fields, and the byte after it."""
     if depth > 4:
         raise ValueError("not a page header")
-    fields: dict[int, _Field] = {}
+    fields: dict[int, Any] = {}
     number = 0
     while data[position]:
         delta, kind = divmod(data[position], 16)

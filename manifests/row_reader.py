@@ -30,7 +30,7 @@ class _Group:
 
     @property
     def nbytes(self) -> int:
-        return self.columns.nbytes + (0 if self.spans is None else self.spans.nbytes)
+        return int(self.columns.nbytes) + (0 if self.spans is None else self.spans.nbytes)
 
 
 class RowReader:

@@ -1,11 +1,13 @@
 """Manifests read by the libraries that people use."""
 
+import contextlib
 import io
 import json
 import pickle
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +16,7 @@ from PIL import Image
 from bapps_gen.cli import main
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.dataset import open_dataset
+from bapps_gen.manifests.pages import picture_spans
 from bapps_gen.manifests.readers import PairDataset, TripletDataset, iter_pairs, iter_triplets
 from bapps_gen.manifests.row_reader import RowReader
 from bapps_gen.manifests.rows import PATCHES
@@ -169,6 +172,23 @@ def test_a_damaged_page_of_pictures_is_named(dataset, tmp_path):
     path.write_bytes(data[:start] + bytes([data[start] ^ 1]) + data[start + 1 :])
     with pytest.raises(WorkError, match=r"part-00001\.parquet is damaged \(the checksum"):
         TripletDataset(tmp_path / "set").row(31)
+
+
+def test_pages_with_odd_headers_are_left_to_arrow(dataset, tmp_path):
+    path = tmp_path / "part-00001.parquet"
+    shutil.copy(dataset / "data" / path.name, path)
+    data = path.read_bytes()
+    with pq.ParquetFile(path) as file:
+        columns = map(file.metadata.row_group(0).column, range(file.metadata.num_columns))
+        first = next(each.data_page_offset for each in columns if each.path_in_schema == "p0.bytes")
+        expected = picture_spans(path, file, 0, ["p0"])
+    assert expected is not None
+    for index in range(first, first + 20):
+        for value in (0x00, 0x15, 0x1C, 0xFF):
+            path.write_bytes(data[:index] + bytes([value]) + data[index + 1 :])
+            with pq.ParquetFile(path) as file, contextlib.suppress(pa.ArrowInvalid):
+                spans = picture_spans(path, file, 0, ["p0"])
+                assert spans is None or np.array_equal(spans, expected)
 
 
 def test_a_shard_that_is_cut_short_meanwhile_is_named(dataset, tmp_path):
