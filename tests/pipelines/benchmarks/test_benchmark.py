@@ -558,7 +558,7 @@ def test_a_damaged_benchmark_json_is_one_line(photos, few, tmp_path, capsys):
     assert "benchmark.json is damaged" in one_line(capsys)
     (tmp_path / "out" / "benchmark.json").write_text('{"format_version": 9}')
     assert make(photos, tmp_path / "out", *FEW) == 1
-    assert "is not of format 1" in one_line(capsys)
+    assert "format_version = 9 is not 1" in one_line(capsys)
 
 
 # The command line

@@ -585,7 +585,7 @@ def test_an_unknown_distorter_in_a_recipe_is_one_line(copy, photos, tmp_path, ca
     ("damage", "words"),
     [
         ("index", "zoo.json is damaged"),
-        ("version", "is of zoo version 99"),
+        ("version", "zoo_version = 99 is not 1"),
         ("missing", "002.safetensors is missing"),
         ("cut", "002.safetensors is damaged"),
         ("swapped", "is not the file that"),

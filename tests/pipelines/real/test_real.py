@@ -133,7 +133,7 @@ def test_a_spec_refuses_bad_values_by_name(change, words):
 def test_a_spec_refuses_unknown_and_missing_entries():
     with pytest.raises(UserError, match="did you mean 'seed'"):
         real_spec_from_values({**SPEC.values(), "sed": 1})
-    with pytest.raises(UserError, match="lacks seed"):
+    with pytest.raises(UserError, match="seed is missing"):
         real_spec_from_values({key: SPEC.values()[key] for key in SPEC.values() if key != "seed"})
 
 
