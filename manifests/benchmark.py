@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bapps_gen.errors import UserError
+from bapps_gen.manifests.listing import parameters_text
 from bapps_gen.manifests.parquet import open_parquet
 from bapps_gen.manifests.rows import Crop, Step
 from bapps_gen.manifests.schema import CROP, STEPS, described_fields
@@ -288,13 +289,8 @@ def _csv_values(row: Mapping[str, Any]) -> list[Any]:
 
 def _csv_steps(steps: Sequence[Mapping[str, Any]]) -> tuple[str, str, str]:
     """Parameters as JSON; seeds and versions of several steps joined by +, as their names are."""
-    parameters = {
-        f"{step['distortion']}.{pair['name']}": pair["value"]
-        for step in steps
-        for pair in step["params"]
-    }
     return (
-        json.dumps(parameters),
+        parameters_text(steps),
         "+".join(str(step["seed"]) for step in steps),
         "+".join(str(step["version"]) for step in steps),
     )

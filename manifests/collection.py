@@ -7,9 +7,16 @@ from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 from bapps_gen.errors import BappsGenError, UserError
-from bapps_gen.manifests.dataset import INFO_NAME, MAX_ROWS, Dataset, read_info, shard_path
+from bapps_gen.manifests.dataset import (
+    INFO_NAME,
+    MAX_ROWS,
+    AnyDataset,
+    Dataset,
+    read_info,
+    shard_path,
+)
 from bapps_gen.storage.documents import write_json
-from bapps_gen.storage.locations import Location
+from bapps_gen.storage.locations import Location, location_of
 from bapps_gen.storage.records import Count, Digest, Matching, Within, read_record
 from bapps_gen.storage.workspace import Layout
 
@@ -134,6 +141,34 @@ class Collection:
             for record in self.info.sets
             if (self.set_folder(record) / INFO_NAME).exists()
         ]
+
+    def whole_datasets(self) -> list[tuple[SetRecord, Dataset]]:
+        """As `datasets`, once all of them are whole.
+
+        Raises:
+            UserError: when nothing was made yet.
+            WorkError: when one has shards that are missing or damaged.
+        """
+        made = self.datasets()
+        if not made:
+            raise UserError(f"{self.folder} has no set yet; make it with `bapps-gen collection`")
+        for _, dataset in made:
+            dataset.require_whole()
+        return made
+
+
+def find_collection(folder: AnyDataset | Collection) -> Collection | None:
+    """The collection that is in a folder, or None where it is a dataset or neither.
+
+    Raises:
+        WorkError: when its description is damaged.
+    """
+    if isinstance(folder, Collection):
+        return folder
+    if isinstance(folder, Dataset):
+        return None
+    location = location_of(folder)
+    return open_collection(location) if is_collection(location) else None
 
 
 def is_collection(folder: Location) -> bool:

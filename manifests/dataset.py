@@ -40,6 +40,8 @@ MAX_ROWS = 10**10
 MAX_SHARD_ROWS = 100_000
 """A shard is held in memory while it is made: 2.5 GB at this size."""
 
+SPLITS = ("train", "val", "test")
+
 _SHARD_NAME = re.compile(r"part-(\d{5,12})\.parquet")
 
 _REFILL = "run the command that made the dataset again to fill in what is missing"
@@ -70,6 +72,8 @@ class DatasetInfo:
         format_version: of the Parquet columns.
         outputs: where the outputs of each algorithm were, in a set from real algorithms; their
             files are in `outputs.parquet`.
+        split: "train", "val" or "test" where the photos, or the set of a collection, are one;
+            None otherwise.
     """
 
     kind: FileName
@@ -90,6 +94,7 @@ class DatasetInfo:
     format_version: int = FORMAT_VERSION
     zoo: str | None = None
     outputs: Mapping[str, str] = field(default_factory=dict)
+    split: Annotated[str | None, OneOf((None, *SPLITS))] = None
 
     @property
     def shards(self) -> int:
@@ -131,8 +136,9 @@ def read_info(folder: Location) -> DatasetInfo:
     """
     path = folder / INFO_NAME
     try:
-        # Sets from before there were CNN distorters and real algorithms lack these.
-        return read_record(path, DatasetInfo, FORMAT_VERSION, missing={"zoo": None, "outputs": {}})
+        # Older sets lack these.
+        missing = {"zoo": None, "outputs": {}, "split": None}
+        return read_record(path, DatasetInfo, FORMAT_VERSION, missing=missing)
     except (FileNotFoundError, NotADirectoryError):
         inner = (
             sorted(found.parent for found in folder.glob(f"*/*/*/{INFO_NAME}"))

@@ -22,6 +22,7 @@ from bapps_gen.api._arguments import (
 )
 from bapps_gen.errors import UserError
 from bapps_gen.manifests import dataset as stored
+from bapps_gen.manifests.collection import Collection, find_collection
 from bapps_gen.manifests.readers import (
     Pair,
     PairDataset,
@@ -180,7 +181,7 @@ def contact_sheet(
 
 @overload
 def export(
-    dataset: AnyDataset,
+    dataset: AnyDataset | Collection,
     out: LocalPath,
     *,
     format: Literal["bapps"],
@@ -191,14 +192,14 @@ def export(
 ) -> Path: ...
 @overload
 def export(
-    dataset: AnyDataset,
+    dataset: AnyDataset | Collection,
     out: LocalPath,
     *,
     format: Literal["webdataset", "recipe"],
     progress: AnyProgress = False,
 ) -> Path: ...
 def export(
-    dataset: AnyDataset,
+    dataset: AnyDataset | Collection,
     out: LocalPath,
     *,
     format: Literal["bapps", "webdataset", "recipe"],
@@ -210,11 +211,13 @@ def export(
     """Write a dataset in another form.
 
     Args:
-        dataset: its folder, its URL, or the open dataset.
+        dataset: its folder, its URL, or the open dataset; or a collection, each set of which goes
+            to TASK/SPLIT/NAME in `out`.
         out: folder to write.
         format: "bapps" for the original folder layout, "webdataset" for tar shards, "recipe" for
             everything but the pixels, which `replay` makes again.
-        split: of the original layout: "train" (the default) or "val"; pairs have "val" alone.
+        split: of the original layout: "train" or "val"; pairs have "val" alone. By default the
+            one that the photos were, and "train" where they were not divided.
         name: of the set in the original layout; its kind by default.
         upscale: of the original layout: height and width to write in px, a multiple of 64;
             256 is the released form.
@@ -236,6 +239,7 @@ def export(
         >>> bapps_gen.export(train, "recipe", format="recipe").as_posix()
         'recipe'
     """
+    from bapps_gen.pipelines.collections.convert import export_collection
     from bapps_gen.pipelines.datasets.export import export_bapps, export_recipe, export_webdataset
 
     if format not in ("bapps", "webdataset", "recipe"):
@@ -244,7 +248,17 @@ def export(
     for option, value in layout.items():
         if format != "bapps" and value is not None:
             raise UserError(f"{option} = {value} goes with the format bapps alone; leave it out")
-    opened, folder = stored.open_dataset(dataset), Path(out)
+    folder, collection = Path(out), find_collection(dataset)
+    if collection is not None:
+        if split is not None or name is not None:
+            raise UserError(
+                "split and name are for one set, and those of a collection have theirs; leave them "
+                "out"
+            )
+        with reporting(progress, "export", "rows") as report:
+            return export_collection(collection, folder, format, upscale, report)
+    assert not isinstance(dataset, Collection)
+    opened = stored.open_dataset(dataset)
     with reporting(progress, "export", "rows") as report:
         if format == "bapps":
             return export_bapps(

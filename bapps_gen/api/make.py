@@ -136,6 +136,7 @@ def make_dataset(
         demo_folder_of(folder) if request.demo else None,
         processes,
         partial(stage, progress),
+        split,
     )
     plan = request.resolve(inputs)
     with reporting(progress, kind, plan.info.unit) as report:

@@ -105,10 +105,10 @@ def _resolve(request: Request, options: argparse.Namespace, workers: Workers) ->
     photos = partial(open_source_with_bar, options.source, options.quiet, **split)
     bars = partial(progress_bar, options.quiet)
     if not request.demo:
-        return request.resolve(Inputs(photos, progress=bars))
+        return request.resolve(Inputs(photos, progress=bars, split=split.get("split")))
     folder = demo_folder_of(options.out)
     try:
-        plan = request.resolve(Inputs(photos, folder, workers, bars))
+        plan = request.resolve(Inputs(photos, folder, workers, bars, split.get("split")))
     except KeyboardInterrupt:
         print_resume("pictures", folder)
         raise

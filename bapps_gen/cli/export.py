@@ -1,4 +1,4 @@
-"""`bapps-gen export`: a dataset in other forms."""
+"""`bapps-gen export`: a dataset or a collection in other forms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bapps_gen.storage.locations import local_path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    add_dataset(parser)
+    add_dataset(parser, "folder or URL of a dataset, or folder of a collection for all its sets")
     parser.add_argument(
         "--format",
         required=True,
@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     layout.add_argument(
         "--split",
         choices=("train", "val"),
-        help="folder of the split (default: train; pairs have val alone, as in the original)",
+        help="folder of the split; pairs have val alone, as in the original (default: that of the "
+        "photos, otherwise train)",
     )
     layout.add_argument(
         "--name",
@@ -43,14 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Export."""
     from bapps_gen.api.datasets import export, open_dataset
+    from bapps_gen.manifests.collection import Collection, find_collection
 
     layout = {name: getattr(options, name) for name in ("split", "name", "upscale")}
     given = {name: value for name, value in layout.items() if value is not None}
-    dataset = open_dataset(options.dataset)
+    held = find_collection(options.dataset) or open_dataset(options.dataset)
     with progress_bar(options.quiet, "export", "rows") as progress:
         folder = export(
-            dataset, options.out, format=options.format, **given, progress=progress or False
+            held, options.out, format=options.format, **given, progress=progress or False
         )
     if not options.quiet:
-        print(f"{dataset.info.rows} {dataset.info.unit} in {folder}")
+        if isinstance(held, Collection):
+            print(f"{len(held.datasets())} sets in {folder}")
+        else:
+            print(f"{held.info.rows} {held.info.unit} in {folder}")
     return 0

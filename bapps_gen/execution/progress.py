@@ -45,6 +45,13 @@ def listening(listener: Callable[[float], None]) -> Iterator[None]:
         _listener.reset(token)
 
 
+def part_of(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """Progress of one part of the work, such as a set, before which `before` rows were done."""
+    if progress is None:
+        return None
+    return lambda rows, _: progress(before + rows, total)
+
+
 class Rows:
     """What of a whole number of rows is done, of which both jobs and their results tell.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bapps_gen.errors import BappsGenError, one_line
 from bapps_gen.execution.jobs import Workers
-from bapps_gen.execution.progress import Progress
+from bapps_gen.execution.progress import Progress, part_of
 from bapps_gen.manifests.collection import (
     COLLECTION,
     CollectionInfo,
@@ -86,7 +86,7 @@ def make_collection(
                 started(item)
 
             try:
-                report = _make(item, workers, _part_of(progress, done - item.kept, total))
+                report = _make(item, workers, part_of(progress, done - item.kept, total))
             except BaseException:  # stopped: what is there is recorded all the same
                 with contextlib.suppress(BappsGenError):
                     manifest.update(item.entry.path, None)
@@ -102,13 +102,6 @@ def make_collection(
             if finished:
                 finished(report)
         return CollectionReport(tuple(reports), manifest.info, card)
-
-
-def _part_of(progress: Progress | None, before: int, total: int) -> Progress | None:
-    """Progress of one set as part of that of all sets, `before` rows of which are done."""
-    if progress is None:
-        return None
-    return lambda rows, _: progress(before + rows, total)
 
 
 def _make(planned: PlannedSet, workers: Workers, progress: Progress | None) -> SetReport:

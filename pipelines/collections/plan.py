@@ -69,7 +69,8 @@ class PlannedSet:
         request, photos = self.request, self.photos
         assert request is not None
         opener = None if photos is None else lambda: photos
-        return self.plan or request.resolve(Inputs(opener, self.demo_folder, workers))
+        split = self.entry.split
+        return self.plan or request.resolve(Inputs(opener, self.demo_folder, workers, split=split))
 
     @property
     def missing_rows(self) -> int:

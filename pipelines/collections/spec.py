@@ -11,6 +11,7 @@ from typing import Any
 
 from bapps_gen.checks import Option, or_list, parse_fields
 from bapps_gen.errors import UserError, out_of_range, unknown_name
+from bapps_gen.manifests.dataset import SPLITS as COLLECTION_SPLITS
 from bapps_gen.pipelines.datasets.kinds import KINDS
 from bapps_gen.pipelines.datasets.request import OPTIONS, Request
 from bapps_gen.pipelines.rows.options import ROWS, SEED
@@ -18,7 +19,6 @@ from bapps_gen.pipelines.sources.source import SPLITS, VAL_FRACTION, check_split
 from bapps_gen.seeding import digest_of, named_seed
 
 TASKS = ("2afc", "jnd")
-COLLECTION_SPLITS = ("train", "val", "test")
 MAX_SCALE = 1000.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 

@@ -17,7 +17,8 @@ import numpy as np
 from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import decode_png, encode_png
-from bapps_gen.manifests.dataset import Dataset, write_info, write_shard
+from bapps_gen.manifests.dataset import Dataset, DatasetInfo, write_info, write_shard
+from bapps_gen.manifests.listing import list_rows, listed_columns
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCH_SIZE, PATCHES
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.storage.atomic import write_error
@@ -47,11 +48,12 @@ def export_bapps(
 
     The layout of the released BAPPS. A judge file holds one float32, the fraction preferring p1; a
     same file, the fraction that call the two the same. Without judgments there is no such folder.
-    In jnd, p0 is the reference and p1 the distorted patch.
+    In jnd, p0 is the reference and p1 the distorted patch. `manifest.csv` says what was done to
+    each of them.
 
     Args:
-        split: "train" (by default) or "val"; of pairs, which the layout has for validation alone,
-            "val".
+        split: "train" or "val"; of pairs, which the layout has for validation alone, "val". By
+            default the dataset's own, and where it has none, "train" for triplets.
         name: the set's name; the dataset's kind by default, less "jnd-".
         upscale: height and width written in px, a multiple of 64; larger than 64 enlarges by
             nearest neighbour, 256 being the released form.
@@ -60,8 +62,8 @@ def export_bapps(
         The set's folder.
 
     Raises:
-        UserError: for a recipe, when it exists already, only some rows have judgments, or there is
-            no such split.
+        UserError: for a recipe, when it exists already, only some rows have judgments, or the
+            layout has no such split.
         WorkError: when it cannot be written, or the dataset is incomplete.
     """
     if upscale % PATCH_SIZE or not PATCH_SIZE <= upscale <= MAX_UPSCALE:
@@ -71,26 +73,20 @@ def export_bapps(
             f"a multiple of {PATCH_SIZE} up to {MAX_UPSCALE}",
             "use 64 (as stored) or 256 (the released form)",
         )
-    if name is not None and (not name or set(name) & set("/\\.")):
+    if name is not None and (not name or name[0] == "." or set(name) & set("/\\")):
         raise UserError(f"name = '{name}' is not a folder's name; use letters, digits, _")
     dataset.require_pictures()
     dataset.require_whole()
     patches = tuple(dataset.info.patches)
-    task, splits, parts, judgment = _LAYOUTS[patches]
-    if split is None:
-        split = splits[0]
-    if split not in splits:
-        raise UserError(
-            f"split = {split}, but the original layout has {dataset.info.unit} in "
-            f"{' and '.join(splits)} alone; leave it out"
-        )
+    task, _, parts, judgment = _LAYOUTS[patches]
+    split = layout_split(dataset.info, split)
     judged = _judged(dataset, judgment)
     target = out / task / split / (name or dataset.info.kind.removeprefix("jnd-"))
     digits = max(6, len(str(dataset.info.rows - 1)))
-    with _whole_folder(target) as folder:
+    with _whole_folder(target) as folder, list_rows(folder, patches) as list_row:
         for part in (*parts, *((judgment,) if judged else ())):
             (folder / part).mkdir()
-        columns = ["row", judgment, *patches]
+        columns = [*listed_columns(patches), *patches]
         for batch in dataset.batches(columns):
             for stored in batch.to_pylist():
                 stem = f"{stored['row']:0{digits}d}"
@@ -102,9 +98,26 @@ def export_bapps(
                         folder / judgment / f"{stem}.npy",
                         np.array([stored[judgment]], np.float32),
                     )
+                list_row(stored, f"{stem}.png")
             if progress:
                 progress(stored["row"] + 1, dataset.info.rows)
     return target
+
+
+def layout_split(info: DatasetInfo, split: str | None = None) -> str:
+    """The split that a dataset has in the original layout: `split` if given, or its own.
+
+    Raises:
+        UserError: when the layout has no such split.
+    """
+    _, splits, _, _ = _LAYOUTS[tuple(info.patches)]
+    split = split or info.split or splits[0]
+    if split not in splits:
+        raise UserError(
+            f"split = {split}, but the original layout has {info.unit} in "
+            f"{' and '.join(splits)} alone; export as {' or '.join(splits)}"
+        )
+    return split
 
 
 def _judged(dataset: Dataset, judgment: str) -> bool:
@@ -132,7 +145,7 @@ def export_webdataset(dataset: Dataset, out: Path, progress: Progress | None = N
     """Write one tar file a shard, `<kind>-000000.tar`, for the webdataset library.
 
     Each row has `NNNNNNNN.ref.png`, `.p0.png`, `.p1.png` (in triplets) and `.json` with all other
-    columns.
+    columns. `manifest.csv` lists the rows of all files.
 
     Raises:
         UserError: for a recipe, or when `out` exists already.
@@ -140,13 +153,15 @@ def export_webdataset(dataset: Dataset, out: Path, progress: Progress | None = N
     """
     dataset.require_pictures()
     dataset.require_whole()
-    with _whole_folder(out) as folder:
+    patches = dataset.info.patches
+    with _whole_folder(out) as folder, list_rows(folder, patches) as list_row:
         for shard in range(dataset.info.shards):
             path = folder / f"{dataset.info.kind}-{shard:06d}.tar"
             with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
                 for batch in dataset.shard_batches(shard):
                     for stored in batch.to_pylist():
-                        _add_sample(tar, stored, dataset.info.patches)
+                        list_row(stored, path.name)
+                        _add_sample(tar, stored, patches)
             if progress:
                 progress(dataset.info.shard_range(shard)[1], dataset.info.rows)
     return out

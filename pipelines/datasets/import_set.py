@@ -96,6 +96,7 @@ def describe_import(original: OriginalSet, digest: str, shard_rows: int) -> Data
         source_images=(),
         source_failures={},
         patches=PATCHES if original.task == "2afc" else PAIR_PATCHES,
+        split=original.split or None,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,12 +65,14 @@ class Inputs:
         demo_folder: where a demo of real algorithms goes.
         workers: processes for the demo, or a cluster.
         progress: reports on the demo, and on the reading of ground truth and outputs.
+        split: that the photos are, such as "val"; None where they are not divided.
     """
 
     photos: Callable[[], Source] | None = None
     demo_folder: Path | None = None
     workers: Workers = 1
     progress: ProgressBars = no_progress
+    split: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +216,9 @@ class Request:
             WorkError: as `check`.
         """
         kind = self._kind()
-        if kind.has_outputs:
-            return self._from_outputs(kind, inputs)
-        return self._from_photos(kind, inputs)
+        make = self._from_outputs if kind.has_outputs else self._from_photos
+        plan = make(kind, inputs)
+        return replace(plan, info=replace(plan.info, split=inputs.split))
 
     def _distortions(self, kind: Kind) -> tuple[dict[str, Any], Registry, Zoo | None]:
         """Arguments of `TripletSpec` but those of the photos, all distortions, and the zoo."""

@@ -802,6 +802,31 @@ def test_verify_tells_what_differs_in_whatever_set(small, capsys):
     assert main(["verify", str(small), "--outputs", "a=b"]) == 2
 
 
+def test_a_collection_becomes_the_original_layout(small, tmp_path):
+    out = tmp_path / "out"
+    assert main(["export", str(small), "--quiet", "--format", "bapps", "--out", str(out)]) == 0
+    for record, dataset in open_collection(small).datasets():
+        assert len(list((out / record.path / "p0").iterdir())) == dataset.info.rows
+        assert len((out / record.path / "manifest.csv").read_text().splitlines()) == (
+            1 + dataset.info.rows
+        )
+
+
+def test_an_incomplete_set_of_a_collection_is_named_before_anything_is_written(small, capsys):
+    out = small.parent / "out"
+    record, _ = open_collection(small).datasets()[-1]
+    next((small / record.path / "data").iterdir()).unlink()
+    assert main(["export", str(small), "--quiet", "--format", "bapps", "--out", str(out)]) == 1
+    assert record.path in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_the_split_of_one_set_is_no_option_for_a_collection(small, capsys):
+    options = ("--format", "bapps", "--split", "val", "--out", str(small.parent / "out"))
+    assert main(["export", str(small), *options]) == 2
+    assert "split and name are for one set" in capsys.readouterr().err
+
+
 def test_score_scores_every_set(small, capsys):
     assert main(["score", str(small), "--metric", "l2", "--workers", "1", "--quiet"]) == 0
     assert len(list(small.glob("*/*/*/scores/l2"))) == 3

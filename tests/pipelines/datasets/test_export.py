@@ -1,5 +1,6 @@
 """Exports read by the programs they are for; recipes that replay to the same pixels."""
 
+import csv
 import json
 import os
 import shutil
@@ -11,10 +12,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from bapps_gen.api.datasets import open_dataset as open_public
 from bapps_gen.cli import main
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import iter_triplets
-from support.datasets import one_line, photo, put_values, save_photo, values_of
+from support.datasets import make, one_line, photo, put_values, save_photo, values_of
 
 
 def export(folder: Path, kind: str, out: Path, *options: str) -> int:
@@ -46,7 +48,7 @@ def copy(dataset, tmp_path):
 def test_the_original_layout_has_the_pictures_in_order(dataset, tmp_path):
     assert export(dataset, "bapps", tmp_path, "--split", "val") == 0
     place = tmp_path / "2afc" / "val" / "traditional"
-    assert sorted(os.listdir(place)) == ["p0", "p1", "ref"]
+    assert sorted(os.listdir(place)) == ["manifest.csv", "p0", "p1", "ref"]
     for row, found in enumerate(iter_triplets(dataset)):
         for part in ("ref", "p0", "p1"):
             picture = cv2.imread(str(place / part / f"{row:06d}.png"))[..., ::-1]
@@ -71,6 +73,59 @@ def test_judgements_become_files_as_the_original_loader_wants_them(copy, tmp_pat
     assert values[3][0] == pytest.approx(0.3)
 
 
+@pytest.mark.parametrize("form", ["bapps", "webdataset"])
+def test_a_list_says_what_was_done_to_each_picture(dataset, tmp_path, form):
+    assert export(dataset, form, tmp_path / "out") == 0
+    place = tmp_path / "out" / ("2afc/train/traditional" if form == "bapps" else "")
+    with open(place / "manifest.csv", newline="") as file:
+        listed = list(csv.DictReader(file))
+    for line, row in zip(listed, open_public(dataset).rows(), strict=True):
+        assert (line["id"], line["row"]) == (row.id, str(row.row))
+        assert line["source_path"] == row.source_path
+        for side, steps in enumerate(row.steps):
+            assert line[f"distortion{side}"] == "+".join(step.distortion for step in steps)
+            assert json.loads(line[f"parameters{side}"]) == {
+                f"{step.distortion}.{name}": value for step in steps for name, value in step.params
+            }
+            severities = [float(text) for text in line[f"severities{side}"].split("+")]
+            assert severities == [step.severity for step in steps]
+        if form == "bapps":
+            assert (place / "p0" / line["file"]).is_file()
+        else:
+            with tarfile.open(place / line["file"]) as tar:
+                assert f"{row.row:08d}.p0.png" in tar.getnames()
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_set_of_one_part_of_the_photos_goes_to_that_split(photos, tmp_path, split):
+    parted = ("--split", split, "--val-fraction", "0.5")
+    assert make(photos, tmp_path / "set", 2, *parted) == 0
+    assert open_dataset(tmp_path / "set").info.split == split
+    assert export(tmp_path / "set", "bapps", tmp_path) == 0
+    assert (tmp_path / "2afc" / split / "traditional" / "p0" / "000000.png").exists()
+
+
+def test_pairs_of_the_train_part_go_to_val_only_if_asked(photos, tmp_path, capsys):
+    parted = ("--split", "train", "--source", str(photos), "--out", str(tmp_path / "set"))
+    assert (
+        main(["jnd", "--family", "traditional", "--n", "2", "--quiet", "--workers", "1", *parted])
+        == 0
+    )
+    assert export(tmp_path / "set", "bapps", tmp_path) == 2
+    assert "split = train" in capsys.readouterr().err
+    assert export(tmp_path / "set", "bapps", tmp_path, "--split", "val") == 0
+
+
+def test_a_set_from_before_splits_were_kept_is_exported_as_train(dataset, tmp_path):
+    shutil.copytree(dataset, tmp_path / "set")
+    path = tmp_path / "set" / "dataset.json"
+    written = json.loads(path.read_text())
+    del written["split"]
+    path.write_text(json.dumps(written))
+    assert export(tmp_path / "set", "bapps", tmp_path) == 0
+    assert (tmp_path / "2afc" / "train" / "traditional").is_dir()
+
+
 def test_partial_judgements_are_refused(copy, tmp_path, capsys):
     judged(copy, 10)
     assert export(copy, "bapps", tmp_path) == 2
@@ -82,7 +137,7 @@ def test_webdataset_reads_the_tar_shards(dataset, tmp_path):
     import webdataset
 
     assert export(dataset, "webdataset", tmp_path / "tars") == 0
-    shards = sorted(map(str, (tmp_path / "tars").iterdir()))
+    shards = sorted(map(str, (tmp_path / "tars").glob("*.tar")))
     assert len(shards) == 3
     samples = list(webdataset.WebDataset(shards, shardshuffle=False).decode("rgb8"))
     assert len(samples) == 70
@@ -98,7 +153,7 @@ def test_equal_sets_give_equal_tars(dataset, tmp_path):
         assert export(dataset, "webdataset", tmp_path / name) == 0
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
-        assert tarfile.is_tarfile(path)
+        assert tarfile.is_tarfile(path) or path.name == "manifest.csv"
 
 
 def test_a_recipe_has_everything_but_pixels_and_replays_to_the_same_files(
