@@ -78,8 +78,15 @@ def test_a_dataset_grows_and_reports_its_progress(photos, tmp_path, capfd):
     assert "verify" in err
 
 
-@pytest.mark.parametrize("kind", ["traditional", "cnn"])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("kind", "workers"),
+    [
+        ("traditional", 1),
+        ("cnn", 1),
+        ("traditional", 2),
+        pytest.param("cnn", 2, marks=pytest.mark.slow),
+    ],
+)
 def test_progress_moves_within_shards_and_knows_the_total_from_the_start(
     kind, workers, photos, zoo, tmp_path, monkeypatch
 ):

@@ -283,6 +283,7 @@ def test_the_smallest_size_is_what_the_layers_accept(net, weights_of):
         trunk(torch.zeros(1, 3, side - 1, side))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images():
     script = """
 import resource, sys
