@@ -178,6 +178,18 @@ def read_scores(dataset: Dataset, metric: str) -> Scores:
     return Scores(info, np.array(ids, object), d0, others[0] if others else None)
 
 
+def shard_distances(dataset: Dataset, metric: str, shard: int) -> list[tuple[float, ...]] | None:
+    """The distances of each row of a shard, one a side; None where no usable ones are stored."""
+    info = score_info(dataset.folder, metric, shard)
+    if info is None or info.spec_digest != dataset.info.digest:
+        return None
+    try:
+        _, *columns = _read_table(dataset, info, shard).columns
+    except _Unusable:
+        return None
+    return list(zip(*(column.to_pylist() for column in columns), strict=True))
+
+
 def scored_batches(
     dataset: Dataset,
     metrics: Sequence[str],

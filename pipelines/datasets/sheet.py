@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -10,8 +10,10 @@ from bapps_gen.errors import out_of_range
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.imaging.sheet import SheetRow
 from bapps_gen.manifests.dataset import Dataset
-from bapps_gen.manifests.rows import ManifestRow, Step
+from bapps_gen.manifests.rows import PATCH_SIZE, ManifestRow, Step
 from bapps_gen.manifests.schema import table_rows
+from bapps_gen.manifests.scores import shard_distances
+from bapps_gen.metrics import METRICS
 from bapps_gen.pipelines.real.tasks import TASKS
 
 MAX_SHOWN = 400
@@ -28,6 +30,8 @@ def pick_rows(total: int, count: int) -> list[int]:
 def read_sheet_rows(dataset: Dataset, rows: Sequence[int]) -> list[SheetRow]:
     """The rows of a dataset, ready to be drawn, in the order asked.
 
+    Captions have distances by every metric that the rows' shards were scored by, and judgments.
+
     Raises:
         UserError: when a row is not in the dataset, or it has no pictures.
         WorkError: when a shard is missing or damaged.
@@ -37,7 +41,11 @@ def read_sheet_rows(dataset: Dataset, rows: Sequence[int]) -> list[SheetRow]:
     for row in rows:
         if not 0 <= row < info.rows:
             raise out_of_range("row", row, f"from 0 to {info.rows - 1}", "choose one of these")
-    chosen = {row.row: _sheet_row(row, pngs) for row, pngs in pictured_rows(dataset, rows)}
+    distances = _distances(dataset, rows)
+    chosen = {
+        row.row: _sheet_row(row, pngs, distances[row.row])
+        for row, pngs in pictured_rows(dataset, rows)
+    }
     return [chosen[row] for row in rows]
 
 
@@ -65,20 +73,55 @@ def _pictured_row(
     return row, tuple(pictures[name]["bytes"] for name in patches)
 
 
-def _sheet_row(row: ManifestRow, pngs: Sequence[bytes]) -> SheetRow:
+def _sheet_row(
+    row: ManifestRow, pngs: Sequence[bytes], distances: Mapping[str, Sequence[float]]
+) -> SheetRow:
     patches = tuple(map(decode_png, pngs))
-    first = (f"row {row.row}, {row.crop.side} px", row.source_path)
-    return SheetRow(patches, (first, *map(describe_steps, row.steps)))
+    captions = [(f"row {row.row} · crop {row.crop.side} px → {PATCH_SIZE} px", row.source_path)]
+    for side, (steps, judgment) in enumerate(zip(row.steps, _judgments(row), strict=True)):
+        by_metric = ", ".join(
+            f"{metric} {values[side]:.3f}" for metric, values in distances.items()
+        )
+        captions.append((*describe_steps(steps), by_metric, judgment))
+    return SheetRow(patches, tuple(captions))
+
+
+def _distances(dataset: Dataset, rows: Collection[int]) -> dict[int, dict[str, tuple[float, ...]]]:
+    """Stored distances of some rows, one a side, by row and metric."""
+    found: dict[int, dict[str, tuple[float, ...]]] = {row: {} for row in rows}
+    for shard in {row // dataset.info.shard_rows for row in rows}:
+        first, end = dataset.info.shard_range(shard)
+        for spec in METRICS:
+            values = shard_distances(dataset, spec.name, shard)
+            if values is not None:
+                for row in found.keys() & range(first, end):
+                    found[row][spec.name] = values[row - first]
+    return found
+
+
+def _judgments(row: ManifestRow) -> tuple[str, ...]:
+    """What people said of each side; empty where nobody was asked."""
+    if row.same is not None:
+        return (f"the same to {row.same:.0%}{_of(row.same_count)}",)
+    if row.judge is None:
+        return ("",) * len(row.steps)
+    shares = (1 - row.judge, row.judge)
+    return tuple(f"preferred by {share:.0%}{_of(row.judge_count)}" for share in shares)
+
+
+def _of(people: int | None) -> str:
+    return "" if people is None else f" of {people}"
 
 
 def describe_steps(steps: Sequence[Step]) -> tuple[str, ...]:
-    """Two lines a step: its name, and its parameters or, of a real algorithm, its task."""
+    """Two lines a step: its name, and its severity and parameters or a real algorithm's task."""
     lines = []
     for step in steps:
         task, _, algorithm = step.distortion.partition(":")
         if task in TASKS:  # both would not fit on one line
             lines += [algorithm, f"  {task}"]
             continue
-        lines.append(step.distortion)
-        lines.append("  " + ", ".join(f"{name} {value:.3g}" for name, value in step.params))
+        values = [] if step.severity is None else [f"severity {step.severity:.2f}"]
+        values += [f"{name} {value:.3g}" for name, value in step.params]
+        lines += [step.distortion, "  " + ", ".join(values)]
     return tuple(lines)
