@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bapps_gen.checks import check_range
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.imaging.encode import decode_png
+from bapps_gen.lpips import require_torch
 from bapps_gen.manifests.dataset import (
     ROW_GROUP_ROWS,
     AnyDataset,
@@ -165,7 +166,11 @@ class _MapDataset(Generic[Row]):
         return self._row(stored, self._distances(index, stored["id"]))
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        import torch
+        try:
+            import torch
+        except ImportError:
+            require_torch(f"{type(self).__name__} gives tensors and needs")
+            raise
 
         row = self.row(index)
         patches = np.stack([getattr(row, name) for name in self._patches])

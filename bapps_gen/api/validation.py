@@ -24,7 +24,7 @@ from bapps_gen.checks import options_of, or_list
 from bapps_gen.cnn_distorters.zoo import ZOO_NAME, Zoo
 from bapps_gen.errors import UserError, unknown_name
 from bapps_gen.manifests.collection import Collection, is_collection, open_collection
-from bapps_gen.manifests.dataset import Dataset, open_dataset
+from bapps_gen.manifests.dataset import INFO_NAME, Dataset, open_dataset
 from bapps_gen.pipelines.validation.options import (
     Limits,
     Thresholds,
@@ -178,6 +178,14 @@ def open_any(given: AnyPath | Dataset | Collection | Zoo) -> Dataset | Collectio
         from bapps_gen.cnn_distorters.zoo import open_zoo
 
         return open_zoo(folder)
+    if isinstance(folder, Path) and not any(
+        any(folder.glob(pattern)) for pattern in (INFO_NAME, f"*/*/*/{INFO_NAME}")
+    ):
+        lacking = "it holds none of these" if folder.exists() else "there is nothing of that name"
+        raise UserError(
+            f"{folder} is not a dataset, collection or zoo: {lacking}; give the folder "
+            "that --out named once something is made in it, or --zoo for the zoo of this package"
+        )
     return open_dataset(folder)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from bapps_gen.cli._options import add_options
 from bapps_gen.pipelines.datasets.request import Request
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.distortions.steps import parse_step
     from bapps_gen.errors import UserError
     from bapps_gen.imaging.decode import read_image
-    from bapps_gen.imaging.files import check_image_name, write_image
+    from bapps_gen.imaging.files import check_image_name, is_lossy, write_image
     from bapps_gen.seeding import MAX_SEED
 
     check_range("seed", options.seed, 0, MAX_SEED - len(options.steps), whole=True)
@@ -65,6 +66,12 @@ def run(options: argparse.Namespace) -> int:
     for step in steps:
         image = step.apply(image)
     write_image(options.out, image)
+    if is_lossy(options.out):
+        print(
+            f"bapps-gen: {options.out} is a JPEG, which changes pixels a little more; "
+            "write a PNG to keep them",
+            file=sys.stderr,
+        )
     for step in steps:
         params = [f"{name} {value:.4g}" for name, value in step.params.items()]
         values = ", ".join([*params, f"seed {step.seed}"])

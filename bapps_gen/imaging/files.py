@@ -37,6 +37,11 @@ def check_image_name(path: Path) -> None:
         raise UserError(f"the folder {path.parent} does not exist; create it first")
 
 
+def is_lossy(path: Path) -> bool:
+    """Whether pictures of that name lose detail when they are written."""
+    return _KINDS.get(path.suffix.lower()) == "JPEG"
+
+
 def write_image(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
     """Write a picture as PNG, JPEG, TIFF, WebP or BMP, by the name's ending.
 

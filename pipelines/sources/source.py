@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from bapps_gen.pipelines.sources.tar import read_part
 from bapps_gen.storage.locations import location_of
 from bapps_gen.storage.url import Url, is_url, redacted
 
+logger = logging.getLogger(__name__)
+
 BUILTIN_IMAGES = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 BUILTIN_NOTE = (
     f"no --source given: using the {len(BUILTIN_IMAGES)} color photographs that come with "
@@ -34,6 +37,8 @@ BUILTIN_NOTE = (
 SPLITS = ("train", "val")
 VAL_FRACTION = 0.1
 """Share of contents in val, where nothing else is asked for (own choice)."""
+FEW_IMAGES = 20
+"""With fewer in a split, rows of one image are a large part of all (own choice)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +255,8 @@ def _builtin_folder() -> str:
 def split_source(source: Source, split: str, val_fraction: float) -> Source:
     """The images whose content falls into a part: SHA-256 as a number in [0, 1).
 
+    A warning names their number where it is below FEW_IMAGES.
+
     Raises:
         SourceError: when none does.
     """
@@ -262,5 +269,12 @@ def split_source(source: Source, split: str, val_fraction: float) -> Source:
         raise SourceError(
             f"split '{split}' gets none of the {len(source)} images with val-fraction "
             f"{val_fraction}; add images or {remedy} val-fraction"
+        )
+    count = int(kept.sum())
+    if count < FEW_IMAGES:
+        logger.warning(
+            "split '%s' has %d of the %d images, and all rows are cut from these; add images%s",
+            *(split, count, len(source)),
+            " or raise --val-fraction" if split == "val" else "",
         )
     return Source(source.roots, source.containers, source.table.filter(pa.array(kept)))

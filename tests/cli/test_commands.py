@@ -158,3 +158,12 @@ def test_info_counts_what_is_there(dataset, capsys):
     assert (found["rows"], found["shards"], found["source_images"]) == (70, 3, 6)
     assert main(["info", str(dataset)]) == 0
     assert "traditional" in capsys.readouterr().out
+
+
+def test_a_lossy_picture_is_said_to_be(picture, tmp_path, capsys):
+    assert distort(picture, tmp_path / "out.png", "gaussian_blur:sigma=2") == 0
+    assert capsys.readouterr().err == ""
+    assert distort(picture, tmp_path / "out.jpg", "gaussian_blur:sigma=2") == 0
+    err = capsys.readouterr().err
+    assert "out.jpg is a JPEG, which changes pixels" in err
+    assert len(err.splitlines()) == 1

@@ -13,7 +13,7 @@ import pytest
 from bapps_gen.cli import COMMANDS, main
 from support import without_extras
 
-NEEDS_TORCH = ("cnn", "verify-mix", "lpips")
+NEEDS_TORCH = ("cnn", "verify-mix", "lpips", "reader")
 CODE = {
     "zoo": "import bapps_gen.cnn_distorters.zoo",
     "table": "from bapps_gen.cnn_distorters.table import shipped_specs; shipped_specs()",
@@ -25,6 +25,12 @@ CODE = {
     "from bapps_gen.lpips import NETS, load_lpips\n"
     "try: load_lpips(NETS[0])\nexcept UserError as error: print(error, file=sys.stderr)",
 }
+
+READER = (
+    "import sys\nfrom bapps_gen import TripletDataset, UserError\ndata = TripletDataset({!r})\n"
+    "data.row(3)\ntry: data[3]\nexcept UserError as error: print(error, file=sys.stderr)"
+)
+"""Rows as NumPy arrays, which need no torch, and then as tensors."""
 
 
 class Result(NamedTuple):
@@ -79,6 +85,7 @@ def results(photos: Path, zoo: Path, tmp_path_factory: pytest.TempPathFactory) -
     asked += [(f"{name} --help", [name, "--help"]) for name, _, _ in COMMANDS]
     asked += [(name, ["python", line]) for name, line in CODE.items()]
     asked += commands(folder, photos, zoo).items()
+    asked.append(("reader", ["python", READER.format(str(folder / "set"))]))
     done = subprocess.run(
         [sys.executable, without_extras.__file__],
         **{"input": json.dumps(asked), "capture_output": True, "text": True, "cwd": "/"},
@@ -108,7 +115,7 @@ def test_what_needs_no_extra_works_and_asks_for_none(results):
 @pytest.mark.parametrize("name", NEEDS_TORCH)
 def test_what_needs_torch_says_so_in_one_line(results, name):
     result = results[name]
-    assert result.code == (0 if name in CODE else 2)
+    assert result.code == (0 if name in (*CODE, "reader") else 2)
     assert "torch, which is not installed" in result.err
     assert "pip install 'bapps-gen[torch]'" in result.err
     assert len(result.err.splitlines()) == 1

@@ -209,6 +209,8 @@ def test_patches_too_small_for_the_window_are_told():
 
 
 def test_an_unknown_metric_is_told_with_the_nearest():
+    with pytest.raises(UserError, match="did you mean 'lpips-alex'"):  # which is bundled
+        load_metric("lpips")
     with pytest.raises(UserError, match="did you mean 'ms-ssim'"):
         metric_spec("ms_ssim")
 

@@ -24,6 +24,7 @@ from bapps_gen.pipelines.sources import parquet as source_parquet
 from bapps_gen.pipelines.sources import source as sources
 from bapps_gen.pipelines.sources.cache import ImageCache
 from bapps_gen.pipelines.sources.source import BUILTIN_NOTE, ImageEntry, Source, open_source
+from support.datasets import photo, save_photo
 
 
 def picture(number: int, kind: str = "PNG") -> bytes:
@@ -594,3 +595,15 @@ def test_a_broken_image_is_decoded_once_and_its_reason_kept(
         cache.get(0)
     assert str(first.value) == str(second.value) == cache.failures[0]
     assert list(cache.failures) == [0]
+
+
+def test_a_split_of_few_images_is_warned_of_with_their_number(tmp_path, caplog):
+    for number in range(12):
+        save_photo(tmp_path / f"{number}.png", photo(number, 64, 64))
+    val = open_source([str(tmp_path)], split="val", val_fraction=0.4)
+    (record,) = caplog.records
+    assert f"split 'val' has {len(val)} of the 12 images" in record.getMessage()
+    assert "raise --val-fraction" in record.getMessage()
+    caplog.clear()
+    assert len(open_source([str(tmp_path)])) == 12  # all that there are
+    assert not caplog.records
