@@ -89,7 +89,9 @@ def _verify(
     if not (kind.is_reproducible or options.quiet):
         print(f"{folder} was imported: its pictures are checked, but cannot be made again")
     if kind.is_reproducible and not options.stored_only:
-        zoo = open_dataset_zoo(dataset.info, options.zoo)
+        # Of a collection, a zoo is for its sets with CNN distorters.
+        is_for_it = folder == options.dataset or kind.has_distorters
+        zoo = open_dataset_zoo(dataset.info, options.zoo if is_for_it else None)
         source = kind.relocate_images(dataset, photos, outputs, opener)
     with progress_bar(options.quiet, "verify", "rows") as progress:
         report = verify(dataset, source, workers, progress, zoo=zoo, tolerance=options.tolerance)

@@ -38,11 +38,15 @@ def open_dataset_zoo(info: Made, folder: Path | None = None) -> Zoo | None:
         folder: where the zoo is now; None looks where the dataset says it was.
 
     Raises:
-        UserError: when there is no zoo, or one with other distorters.
+        UserError: when there is no zoo, or one with other distorters, or one is given for nothing.
         WorkError: when its index is damaged.
     """
     pinned = pinned_distorters(info)
     if not pinned:
+        if folder is not None:
+            raise UserError(
+                f"zoo = {folder} has no effect: the dataset has no CNN distorters; leave it out"
+            )
         return None
     if folder is None and info.zoo is not None:
         folder = Path(info.zoo)

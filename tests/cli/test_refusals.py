@@ -173,6 +173,8 @@ WRONG_COMMANDS = [
     ("real superres --n 5 --out {out}", "no reference and no outputs given"),
     ("real superres --n 5 --out {out}", "or demo to try it"),
     ("real superres --n 5 --out {out} --reference truth", "no outputs given"),
+    ("verify {dataset} --zoo {zoo}", "has no effect: the dataset has no CNN distorters"),
+    ("replay {dataset} --zoo {zoo} --out {out}", "has no effect"),
     ("real superres --n 5 --out {out} --outputs a=a b=b", "no reference given"),
     (
         "real superres --n 5 --out {out} --reference {task}/gt --outputs swap={task}/swap",
