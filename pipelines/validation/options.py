@@ -11,6 +11,7 @@ from typing import Any
 
 from bapps_gen.checks import MAX_SEED, Option, check_options
 from bapps_gen.errors import UserError
+from bapps_gen.pipelines.rows.options import MIN_CONTRAST
 from bapps_gen.pipelines.scoring.options import MetricOptions
 
 DISTORTIONS = 328
@@ -46,7 +47,9 @@ class Limits:
     destroyed: float = _limit("LPIPS above which a side counts as destroyed", 0.8)
     near: float = _limit("|d0 - d1| below which the sides of a triplet count as near-equal", 0.01)
     flat: float = _limit(
-        "standard deviation of luma, of full scale, below which a reference is flat", 0.02, 0.5
+        "standard deviation of luma, of full scale, below which a reference is flat",
+        MIN_CONTRAST.default,
+        0.5,
     )
 
     def __post_init__(self) -> None:
