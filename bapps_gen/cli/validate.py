@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,6 @@ from bapps_gen.storage.locations import local_path, location_of
 
 if TYPE_CHECKING:
     from bapps_gen.cnn_distorters.zoo import Zoo
-    from bapps_gen.pipelines.validation.dataset import SetReport
     from bapps_gen.pipelines.validation.options import ValidationOptions, ZooOptions
 
 
@@ -48,9 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         type=local_path,
-        default=Path("report.html"),
         metavar="FILE",
-        help="report to write (default: %(default)s)",
+        help="report to write, also over one that is there (default: report.html, or report-2.html "
+        "and so on where there is one)",
     )
     parser.add_argument("--json", type=local_path, metavar="FILE", help="numbers to write as JSON")
     add_options(parser, ValidationOptions, "extremes")
@@ -73,14 +73,22 @@ def run(options: argparse.Namespace) -> int:
 
     from bapps_gen.api.validation import check_parent, open_any, run_validation
     from bapps_gen.manifests.collection import Collection
+    from bapps_gen.pipelines.validation.dataset import SetReport
 
     opened = _open_zoo(options) if is_zoo else open_any(options.dataset)
     if options.json is not None:
         check_parent(options.json)
 
+    out = options.out or _free_name()
+
     def print_set(report: SetReport) -> None:
         if not options.quiet:
             print(f"{report.name}: {report.summary()}")
+            print_measured(report)
+
+    def print_measured(report: SetReport) -> None:
+        for line in report.measured():
+            print(f"{report.name}: {line}")
 
     try:
         report = run_validation(
@@ -90,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
             partial(progress_bar, options.quiet),
             photos=lambda: image_opener(options.quiet)(tuple(options.source)),
             other=None if options.against is None else open_any(options.against),
-            out=options.out,
+            out=out,
             sheet=options.sheet,
             on_report=print_set,
         )
@@ -107,9 +115,17 @@ def run(options: argparse.Namespace) -> int:
     for line in report.missed:
         print(f"{opened.folder}{'/' if isinstance(opened, Collection) else ': '}{line}")
     if not options.quiet:
+        if isinstance(report, SetReport):
+            print_measured(report)
         print(report.summary())
-        print(f"report: {options.out}")
+        print(f"report: {out}")
     return 1 if report.missed else 0
+
+
+def _free_name() -> Path:
+    """The first of report.html, report-2.html and so on that is not there."""
+    names = chain(["report.html"], (f"report-{number}.html" for number in count(2)))
+    return next(path for path in map(Path, names) if not path.exists())
 
 
 def _dataset_options(options: argparse.Namespace) -> ValidationOptions:

@@ -143,13 +143,14 @@ def collection_page(report: CollectionReport) -> str:
         "made with": f"bapps-gen {info.version}",
         "photos both in train and in another split": f"{info.shared_photos:,}",
     }
+    views = {part.name: set_view(part) for part in report.parts}
     return render(
         "collection.html.j2",
         name=info.name,
         facts=facts,
         info=info,
         parts_by_path={part.name: part for part in report.parts},
-        views=[set_view(part) for part in report.parts],
+        views=views,
         missed=report.missed,
         has_thresholds=report.thresholds.any_set,
     )

@@ -16,6 +16,7 @@ from bapps_gen.pipelines.validation.options import (
     Thresholds,
     ValidationOptions,
     check_applicable,
+    measured,
     missed,
 )
 from bapps_gen.pipelines.validation.statistics import describe
@@ -56,6 +57,10 @@ class SetReport:
             **self.result,
             "missed": list(self.missed),
         }
+
+    def measured(self) -> list[str]:
+        """A line for each threshold: what was measured, and what is required."""
+        return measured(self.result, self.thresholds)
 
     def summary(self) -> str:
         """The main numbers on one line."""

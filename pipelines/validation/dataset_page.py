@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bapps_gen.distortions.atoms import ATOMS
+from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.pipelines.datasets.sheet import describe_steps
 from bapps_gen.pipelines.validation.dataset import SetReport
@@ -36,11 +37,16 @@ def set_view(report: SetReport) -> dict[str, Any]:
     if "gap" in result:
         gap = histogram("|d0 − d1| of a triplet", result["gap_histogram"], None, (limits["near"],))
         histograms.append(gap)
+    if "judgments" in result:
+        share = "prefer p1" if info.unit == "triplets" else "say same"
+        title = f"share of people who {share}, {result['judgments']:,} {info.unit}"
+        histograms.append(histogram(title, result["judgment_histogram"], None, ()))
     return {
         "name": report.name,
         "facts": {
             "kind": info.kind,
             "rows": f"{info.rows:,}",
+            **_photos(info),
             "spec digest": info.digest,
             "made with": f"bapps-gen {info.version}",
             "source": ", ".join(info.source_roots) or "built-in photographs",
@@ -61,6 +67,14 @@ def set_view(report: SetReport) -> dict[str, Any]:
             for key, entries in result["extremes"].items()
         },
     }
+
+
+def _photos(info: DatasetInfo) -> dict[str, str]:
+    """How many photos rows were cut from, and how many of a photo on average."""
+    if not info.source_images:
+        return {}
+    count = len(info.source_images)
+    return {"photos": f"{count:,}", "rows per photo": f"{info.rows / count:,.1f}"}
 
 
 def _known(groups: Mapping[str, Any]) -> dict[str, Any]:

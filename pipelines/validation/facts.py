@@ -44,6 +44,7 @@ class Facts:
         severity: severity of sides with a single step, NaN elsewhere, (rows, sides).
         contrast: standard deviation of each reference's luma, of full scale, (rows,).
         hashes: 128-bit pixel hashes of each row's pictures, void of 16 bytes, (rows, pictures).
+        judgment: fraction of people that prefer p1, or say same; NaN where none did, (rows,).
     """
 
     distances: Values
@@ -52,6 +53,7 @@ class Facts:
     severity: Values
     contrast: NDArray[np.float64]
     hashes: NDArray[np.void]
+    judgment: Values | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class _ShardFacts:
     severity: Values
     contrast: Values
     hashes: NDArray[np.void]
+    judgment: Values
 
 
 def gather(
@@ -101,6 +104,7 @@ def gather(
         severity=np.concatenate([part.severity for part in ordered]),
         contrast=np.concatenate([part.contrast for part in ordered]),
         hashes=np.concatenate([part.hashes for part in ordered]),
+        judgment=np.concatenate([part.judgment for part in ordered]),
     )
     return facts, scores.info.settings
 
@@ -109,19 +113,22 @@ def _prepare_gather(dataset: Dataset) -> Callable[[int], _ShardFacts]:
     patches = dataset.info.patches
     sides = len(patches) - 1
     columns = [f"{kind}{side}" for side in range(sides) for kind in ("distortion", "steps")]
-    columns += ["ref", *(f"{name}_hash" for name in patches)]
+    judged = "judge" if sides == 2 else "same"
+    columns += ["ref", judged, *(f"{name}_hash" for name in patches)]
 
     def gather_shard(shard: int) -> _ShardFacts:
         choice: list[list[str]] = [[] for _ in range(sides)]
         severity: list[list[float]] = [[] for _ in range(sides)]
         contrast: list[float] = []
         hashes: list[list[bytes]] = [[] for _ in patches]
+        judgment: list[Values] = []
         for batch in dataset.shard_batches(shard, columns):
             for side in range(sides):
                 choice[side] += batch.column(f"distortion{side}").to_pylist()
                 for steps in batch.column(f"steps{side}").to_pylist():
                     single = steps[0]["severity"] if len(steps) == 1 else None
                     severity[side].append(np.nan if single is None else single)
+            judgment.append(batch.column(judged).to_numpy(zero_copy_only=False))
             pictures = batch.column("ref").to_pylist()
             contrast += [luma_contrast(decode_png(picture["bytes"])) for picture in pictures]
             for column, name in zip(hashes, patches, strict=True):
@@ -132,6 +139,7 @@ def _prepare_gather(dataset: Dataset) -> Callable[[int], _ShardFacts]:
             np.array(severity, np.float64).T,
             np.array(contrast),
             np.stack([np.array(column, "V16") for column in hashes], 1),
+            np.concatenate(judgment).astype(np.float64),
         )
 
     return gather_shard

@@ -10,6 +10,10 @@ Figure = dict[str, Any]
 Groups = Mapping[str, Mapping[str, Any]]
 
 
+FEW_SIDES = 20
+"""Of fewer sides a correlation says little, and is not shown (own choice)."""
+
+
 def histogram(
     title: str, mine: Mapping[str, Any], theirs: Mapping[str, Any] | None, marks: Sequence[float]
 ) -> Figure:
@@ -80,7 +84,8 @@ def curves(severity: Groups) -> Figure:
             for index, value in enumerate(entry["bin_medians"])
             if value is not None
         ]
-        cards.append({"name": name, "points": points, **entry})
+        few = entry["sides"] < FEW_SIDES
+        cards.append({"name": name, "points": points, "few": few, **entry})
     return {"highest": highest, "cards": cards}
 
 

@@ -212,6 +212,36 @@ def missed(result: Mapping[str, Any], thresholds: Thresholds) -> list[str]:
     return lines
 
 
+def measured(result: Mapping[str, Any], thresholds: Thresholds) -> list[str]:
+    """One line for each threshold, met or missed: what was measured, and what is required.
+
+    Args:
+        result: of `describe`.
+        thresholds: that can be applied to the set.
+    """
+    required = {entry.name: getattr(thresholds, entry.name) for entry in fields(thresholds)}
+    lines = [
+        f"{_percent(result['shares'][key])} {what}, at most {_percent(required[name])} required"
+        for name, (key, what) in _SHARES.items()
+        if required[name] is not None
+    ]
+    if thresholds.min_coverage is not None:
+        used = result["coverage"]["used"]
+        lines.append(f"{used} distortions occur, at least {thresholds.min_coverage} required")
+    known = {name: entry["spearman"] for name, entry in result["severity"].items()}
+    if thresholds.min_spearman is not None and known:
+        name = min(known, key=lambda name: -2.0 if known[name] is None else known[name])
+        rho = "undefined" if known[name] is None else f"{known[name]:.3f}"
+        least = thresholds.min_spearman
+        lines.append(f"the smallest Spearman's rho is {rho} ({name}), at least {least:g} required")
+    lines += [
+        f"{what} is {result['against'][key]:.4f}, at most {required[name]:g} required"
+        for name, (key, what) in _COMPARED.items()
+        if required[name] is not None
+    ]
+    return lines
+
+
 def _missed_spearman(severity: Mapping[str, Any], least: float) -> list[str]:
     if not severity:
         raise UserError("min-spearman applies to sets with severities only; this has none")

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bapps_gen.cnn_distorters.as_distortions import CNN_FAMILY
+from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.validation.facts import (
     FAMILIES,
     TRADITIONAL,
@@ -18,6 +20,7 @@ from bapps_gen.pipelines.validation.facts import (
     Facts,
     Values,
     families_of,
+    family_of,
     step_kind,
 )
 from bapps_gen.pipelines.validation.options import Limits
@@ -27,6 +30,7 @@ HISTOGRAM_BINS = 50
 HISTOGRAM_TOP = 1.25
 """LPIPS has no upper bound; what lies above is counted in the last bin."""
 SEVERITY_BINS = 5
+JUDGMENT_BINS = 10
 
 
 def summarize(values: Values) -> dict[str, Any]:
@@ -82,6 +86,11 @@ def describe(
         result["shares"]["near_equal"] = float((gap < limits.near).mean())
         identical = facts.hashes[:, 1] == facts.hashes[:, 2]
         result["shares"]["identical_sides"] = float(identical.mean())
+    if facts.judgment is not None:
+        judged = facts.judgment[~np.isnan(facts.judgment)]
+        if len(judged):
+            result["judgments"] = len(judged)
+            result["judgment_histogram"] = histogram(judged, 1.0, JUDGMENT_BINS)
     single = np.array(["+" not in name for name in names], bool)[choice]
     atoms = np.array([step_kind(name) for name in names], object)[choice]
     families = np.array([families_of(name) for name in names], object)[choice]
@@ -167,18 +176,21 @@ def _severity(
 
 
 def coverage(facts: Facts, listed: int = 8) -> dict[str, Any]:
-    """How many of the 328 distortions occur, and the least and the most used."""
+    """How many of the 328 distortions and of a plugin's occur, and the least and the most used."""
     counts = np.bincount(facts.choice.ravel(), minlength=len(facts.choices))
     used = Counter(dict(zip(facts.choices, counts.tolist(), strict=True)))
     used.pop(UNKNOWN, None)
     ranked = sorted(
         ((name, used.get(name, 0)) for name in TRADITIONAL), key=lambda item: (item[1], item[0])
     )
-    present = [count for _, count in ranked if count]
+    # Nobody knows how many a plugin has; those that occur belong to the whole.
+    own = sorted(name for name in used if "own" in map(family_of, name.split("+")))
+    own = [name for name in own if not {CNN_FAMILY, *TASKS} & set(map(family_of, name.split("+")))]
+    present = [count for _, count in ranked if count] + [used[name] for name in own]
     return {
-        "of": len(TRADITIONAL),
+        "of": len(TRADITIONAL) + len(own),
         "used": len(present),
-        "others_used": len([name for name in used if name not in TRADITIONAL]),
+        "others_used": len([name for name in used if name not in {*TRADITIONAL, *own}]),
         "share_of_singles": _plain(
             sum(count for name, count in used.items() if "+" not in name)
             / max(1, sum(used.values()))

@@ -848,6 +848,7 @@ def test_validate_covers_the_collection_in_one_report(small, capsys):
     assert [entry["rows"] for entry in numbers["sets"]] == [40, 8, 6]
     for path in numbers["states"]:
         assert f'id="{path}"' in page
+        assert f'aria-label="histogram of LPIPS in {path}"' in page
     # thresholds are asked of the sets that they fit
     code, numbers, page = validated(small, "--max-near-equal", "1", "--min-coverage", "2")
     assert code == 1

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,13 @@ from bapps_gen.cli import main
 from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.errors import UserError
 from bapps_gen.pipelines.validation.facts import TRADITIONAL, Facts, families_of
+from bapps_gen.pipelines.validation.figures import curves
 from bapps_gen.pipelines.validation.options import (
     DISTORTIONS,
     Limits,
     Thresholds,
     check_applicable,
+    measured,
     missed,
 )
 from bapps_gen.pipelines.validation.statistics import compare, describe
@@ -105,6 +108,58 @@ def test_coverage_counts_what_occurs_of_the_328():
     assert (cover["used"], cover["of"]) == (3, 328)
     assert cover["most"][0] == {"distortion": "pink", "sides": 4}
     assert all(entry["sides"] == 0 for entry in cover["least"])
+
+
+def test_coverage_counts_distortions_of_a_plugin():
+    names = ("fade", "fade+jpeg", "jpeg", "cnn:017", "cnn:017+fade", "superres:bicubic")
+    rows = [[0, 1], [2, 3], [4, 5]]
+    cover = describe(facts([[0.1, 0.2]] * 3, rows, names), Limits())["coverage"]
+    assert (cover["used"], cover["of"], cover["others_used"]) == (3, 330, 3)
+
+
+def test_every_threshold_is_said_with_what_was_measured():
+    other = facts([[2.0, 2.0]] * 3, [[0, 0]] * 3, ("bilateral",))
+    found = describe(SMALL, Limits(), other)
+    for name, too_strict, met in THRESHOLDS:
+        for limit in (too_strict, met):
+            (line,) = measured(found, Thresholds(**{name: limit}))
+            assert line.endswith(" required")
+    assert measured(found, Thresholds()) == []
+    (line,) = measured(found, Thresholds(max_ks=0.3))
+    distance = f"{found['against']['ks']:.4f}"
+    assert line == (f"the Kolmogorov-Smirnov distance of LPIPS is {distance}, at most 0.3 required")
+
+
+def test_judgments_are_counted_where_there_are_any():
+    assert "judgments" not in describe(SMALL, Limits())
+    judged = replace(SMALL, judgment=np.array([np.nan, 0.0, 0.5, 1.0]))
+    found = describe(judged, Limits())
+    assert found["judgments"] == 3
+    assert [k for k, n in enumerate(found["judgment_histogram"]["counts"]) if n] == [0, 5, 9]
+
+
+def test_a_correlation_of_few_sides_is_not_shown():
+    entry = {"sides": 19, "spearman": 0.9, "bin_medians": [0.1], "bin_sides": [19]}
+    (few,) = curves({"jpeg": entry})["cards"]
+    (enough,) = curves({"jpeg": {**entry, "sides": 20}})["cards"]
+    assert (few["few"], enough["few"]) == (True, False)
+
+
+def test_a_second_report_does_not_take_the_place_of_the_first(sets, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = ["validate", str(sets[0]), "--workers", "1", "--max-flat", "1"]
+    for name in ("report.html", "report-2.html", "report-3.html"):
+        assert main(command) == 0
+        out = capsys.readouterr().out
+        assert f"report: {name}" in out
+        assert "of references are flat, at most 100 % required" in out
+        assert (tmp_path / name).is_file()
+    page = (tmp_path / "report.html").read_text()
+    assert "rows per photo" in page
+    assert "too few" in page
+    first = (tmp_path / "report.html").stat().st_mtime_ns
+    assert main([*command, "--out", "report.html", "--quiet"]) == 0  # told to
+    assert (tmp_path / "report.html").stat().st_mtime_ns > first
 
 
 def test_extremes_name_the_right_rows():
