@@ -77,7 +77,9 @@ def _sheet_row(
     row: ManifestRow, pngs: Sequence[bytes], distances: Mapping[str, Sequence[float]]
 ) -> SheetRow:
     patches = tuple(map(decode_png, pngs))
-    captions = [(f"row {row.row} · crop {row.crop.side} px → {PATCH_SIZE} px", row.source_path)]
+    captions: list[tuple[str, ...]] = [
+        (f"row {row.row} · crop {row.crop.side} px → {PATCH_SIZE} px", row.source_path)
+    ]
     for side, (steps, judgment) in enumerate(zip(row.steps, _judgments(row), strict=True)):
         by_metric = ", ".join(
             f"{metric} {values[side]:.3f}" for metric, values in distances.items()
