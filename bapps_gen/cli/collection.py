@@ -55,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_options(what, CollectionRequest, "seed")
     add_local_out(what, "bapps")
+    what.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what would be made and whether it can be made, and stop",
+    )
     photos = parser.add_argument_group("photos")
     add_options(photos, CollectionRequest, "train", "val", "source", "val_fraction")
     photos.add_argument(
@@ -78,12 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "algorithms of OpenCV, SciPy and scikit-image, in a folder named after "
         "--out with '-demo' appended",
     )
-    add_options(parser, CollectionRequest, "zoo", "shard_size")
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="say what would be made and whether it can be made, and stop",
-    )
+    add_options(parser.add_argument_group("details"), CollectionRequest, "zoo", "shard_size")
     add_workers(parser)
 
 

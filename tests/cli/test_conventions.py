@@ -101,6 +101,14 @@ def test_the_number_of_rows_and_the_folder_come_first(name):
     assert actions[1:4] == ["rows", "out", "seed"] or actions[2:5] == ["rows", "out", "seed"]
 
 
+@pytest.mark.parametrize("name", [*MAKES_ROWS, "collection", "import"])
+def test_help_shows_what_matters_before_the_size_of_shards(name):
+    _, body = parser_of(name).format_help().split("\n\n", 1)
+    first = "--preset" if name == "collection" else "--out"
+    positions = [body.index(f"  {option} ") for option in (first, "--shard-size", "--workers")]
+    assert positions == sorted(positions)
+
+
 COMPLETE = r"""
 source "$1"; COMP_CWORD=$2; shift 2; COMP_WORDS=("$@"); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}
 function=$(complete -p bapps-gen | sed 's/.*-F \([^ ]*\).*/\1/')
