@@ -212,6 +212,30 @@ def check_value(label: str, parameter: Parameter, value: float) -> None:
         )
 
 
+def check_stored(
+    distortion: Distortion, params: Sequence[tuple[str, float]], *, optional: bool = False
+) -> None:
+    """Raise UserError unless stored parameters are all that a distortion has, each as allowed.
+
+    Args:
+        optional: whether there may be none, as of a CNN distorter that distorts as trained.
+    """
+    names = [parameter.name for parameter in distortion.parameters]
+    given = dict(params)
+    if [name for name, _ in params] != names and (params or not optional):
+        listed = ", ".join(name for name, _ in params) or "none"
+        raise UserError(
+            f"{distortion.name} has the parameters {', '.join(names) or 'none'}, not {listed}; "
+            "restore the recipe from a copy"
+        )
+    for parameter in distortion.parameters:
+        if parameter.name in given:
+            value = given[parameter.name]
+            # Drawn values may miss a bound by a rounding error.
+            near = [bound for bound in parameter.allowed if math.isclose(value, bound)]
+            check_value(f"{distortion.name}:{parameter.name}", parameter, *(near or [value])[:1])
+
+
 def check_distortion(distortion: Distortion) -> None:
     """Raise UserError where a record breaks the rules that plans and manifests rely on."""
     # Records come from users' files too, where nothing has checked the types.

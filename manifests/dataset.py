@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from bapps_gen.errors import UserError, WorkError, first_line
 from bapps_gen.manifests.parquet import FileInfo, file_batches, open_parquet, read_metadata
+from bapps_gen.manifests.row_checks import check_rows
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES, ManifestRow
 from bapps_gen.manifests.schema import (
     FORMAT_VERSION,
@@ -290,16 +291,28 @@ class Dataset:
             yield from self.shard_batches(shard, columns, size)
 
     def shard_batches(
-        self, shard: int, columns: Sequence[str] | None = None, size: int = ROW_GROUP_ROWS
+        self,
+        shard: int,
+        columns: Sequence[str] | None = None,
+        size: int = ROW_GROUP_ROWS,
+        *,
+        numbered: bool = True,
     ) -> Iterator[pa.RecordBatch]:
         """The rows of one shard in order as Arrow batches of at most `size` rows.
 
+        Args:
+            numbered: whether rows of another number than their place says are refused.
+
         Raises:
-            WorkError: when the shard is missing or damaged.
+            WorkError: when the shard is missing or damaged; names the row where one is.
         """
         path = shard_path(self.folder, shard)
+        first = self.info.shard_range(shard)[0]
         with readable(path):
-            yield from file_batches(path, size, list(columns) if columns else None)
+            for batch in file_batches(path, size, list(columns) if columns else None):
+                check_rows(batch, first, str(path), numbered=numbered)
+                first += batch.num_rows
+                yield batch
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -153,6 +154,8 @@ def _read_table(dataset: Dataset, info: ScoreInfo, shard: int) -> pa.Table:
         raise _Unusable(f"of {table.num_rows} rows where {end - first} are expected")
     if any(column.null_count for column in table.columns):
         raise _Unusable("damaged (it has empty entries)")
+    if not all(pc.all(pc.is_finite(column)).as_py() for column in table.columns[1:]):
+        raise _Unusable("damaged (it has distances that are no numbers)")
     return table
 
 

@@ -198,7 +198,7 @@ def _shard_rows(dataset: Dataset, shard: int) -> Iterator[tuple[int, Stored]]:
 
 def stored_rows(dataset: Dataset, shard: int) -> Iterator[Stored]:
     """Rows of one shard, each with its PNG files (None in a recipe), in flat memory."""
-    for batch in dataset.shard_batches(shard, size=_BATCH_ROWS):
+    for batch in dataset.shard_batches(shard, size=_BATCH_ROWS, numbered=False):
         rows = table_rows(batch)
         if not dataset.info.pictures:
             yield from ((row, None) for row in rows)

@@ -12,7 +12,7 @@ from bapps_gen.pipelines.real.align import AlignedImages, size_difference
 from bapps_gen.pipelines.real.plan import RealPlanner
 from bapps_gen.pipelines.real.spec import step_name
 from bapps_gen.pipelines.rows.plan import TripletPlan
-from bapps_gen.pipelines.rows.render import Image, check_size, cut_reference
+from bapps_gen.pipelines.rows.render import Image, check_size, cut_reference, cut_stored
 from bapps_gen.pipelines.rows.renderer import Patches, finished_row
 from bapps_gen.pipelines.rows.usable_crops import usable_crops
 from bapps_gen.pipelines.sources.cache import CACHE_BYTES, ImageCache
@@ -195,4 +195,4 @@ class RealReplayer:
                 name, reason = list(self._layers.failures.items())[-1]
                 raise WorkError(f"row {row.row}: {name}: {reason}")
             advance(1)
-            yield tuple(cut_reference(image, row.crop) for image in loaded)
+            yield tuple(cut_stored(image, row) for image in loaded)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from bapps_gen.cnn_distorters.as_distortions import ZooFunction, strength_of
 from bapps_gen.distortions.definition import Distortion
-from bapps_gen.errors import ImageError
-from bapps_gen.manifests.rows import PATCH_SIZE, Crop, Step
+from bapps_gen.errors import ImageError, WorkError
+from bapps_gen.manifests.rows import PATCH_SIZE, Crop, ManifestRow, Step
 from bapps_gen.pipelines.rows.crops import CropDraw
 from bapps_gen.seeding import SLOT_STEP, Streams
 
@@ -43,6 +43,22 @@ def cut_reference(image: Image, crop: Crop) -> Image:
         return np.ascontiguousarray(square)
     size = (PATCH_SIZE, PATCH_SIZE)
     return cv2.resize(square, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def cut_stored(image: Image, row: ManifestRow) -> Image:
+    """The reference patch of a stored row.
+
+    Raises:
+        WorkError: when its crop is no part of the image.
+    """
+    crop, (height, width) = row.crop, image.shape[:2]
+    inside = 0 <= crop.x <= width - crop.side and 0 <= crop.y <= height - crop.side
+    if crop.side < PATCH_SIZE or not inside:
+        raise WorkError(
+            f"row {row.row}: its crop of {crop.side} px at {crop.x}, {crop.y} is no part of "
+            f"{row.source_path}, which has {width}×{height} px; restore the recipe from a copy"
+        )
+    return cut_reference(image, crop)
 
 
 def luma_contrast(patch: Image) -> float:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 
+from bapps_gen.checks import MAX_SEED, check_range
+from bapps_gen.cnn_distorters.as_distortions import ZooFunction
+from bapps_gen.distortions.definition import check_stored
 from bapps_gen.distortions.registry import Registry
-from bapps_gen.errors import ImageError, WorkError
+from bapps_gen.errors import ImageError, UserError, WorkError
 from bapps_gen.execution.progress import advance
-from bapps_gen.manifests.rows import ManifestRow
-from bapps_gen.pipelines.rows.render import Image, apply_many, cut_reference
+from bapps_gen.manifests.rows import ManifestRow, Step
+from bapps_gen.pipelines.rows.plan import check_version
+from bapps_gen.pipelines.rows.render import Image, apply_many, cut_stored
 from bapps_gen.pipelines.rows.renderer import Patches
 from bapps_gen.pipelines.sources.cache import ImageCache
 from bapps_gen.pipelines.sources.relocate import Images
@@ -29,7 +33,18 @@ class TripletReplayer:
         self._indices = {entry.sha256: index for index, entry in enumerate(source.entries)}
 
     def expect(self, rows: Sequence[ManifestRow]) -> None:
-        """Announce the rows that come next, so that their photos are fetched from URLs ahead."""
+        """Check the rows that come next, and announce them, so that photos are fetched ahead.
+
+        Raises:
+            UserError: naming the row, when a step is not one that could be made here: of an unknown
+                distortion, another version, or with parameters outside their allowed ranges.
+        """
+        for row in rows:
+            try:
+                for step in chain(*row.steps):
+                    self._check(step)
+            except UserError as error:
+                raise UserError(f"row {row.row}: {error}") from None
         known = (row.source_sha256 for row in rows if row.source_sha256 in self._indices)
         self._images.expect(self._indices[sha256] for sha256 in known)
 
@@ -37,7 +52,6 @@ class TripletReplayer:
         """The reference and sides of each row, uint8 (64, 64, 3).
 
         Raises:
-            UserError: when a distortion is unknown.
             WorkError: when a row's photo is not in the source or cannot be used.
         """
         references = [self._reference(row) for row in rows]
@@ -60,9 +74,6 @@ class TripletReplayer:
             yield reference, *islice(sides, len(row.steps))
 
     def _reference(self, row: ManifestRow) -> Image:
-        for steps in row.steps:
-            for step in steps:
-                self._registry.atom(step.distortion)
         if row.source_sha256 not in self._indices:
             raise WorkError(
                 f"row {row.row}: its image {row.source_path} is not in the source; "
@@ -72,4 +83,11 @@ class TripletReplayer:
             image = self._images.get(self._indices[row.source_sha256])
         except ImageError as error:
             raise WorkError(f"row {row.row}: {row.source_path}: {error}") from None
-        return cut_reference(image, row.crop)
+        return cut_stored(image, row)
+
+    def _check(self, step: Step) -> None:
+        atom = self._registry.atom(step.distortion)
+        check_version(atom, step.version)
+        check_range("seed", step.seed, 0, MAX_SEED)
+        is_network = isinstance(atom.function, ZooFunction)
+        check_stored(atom, step.params, optional=is_network)

@@ -19,6 +19,7 @@ from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset
+from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.manifests.scores import (
     SCORES,
     ScoreInfo,
@@ -325,5 +326,20 @@ def _ahead(
 
 
 def batch_patches(batch: pa.RecordBatch, name: str) -> Patches:
-    """One picture column of a batch, uint8 (N, 64, 64, 3)."""
-    return np.stack([decode_png(image["bytes"]) for image in batch.column(name).to_pylist()])
+    """One picture column of a batch that has the ids, too, uint8 (N, 64, 64, 3).
+
+    Raises:
+        WorkError: naming the row, where a picture is no patch.
+    """
+    patches = []
+    columns = (batch.column(name).to_pylist() for name in ("id", name))
+    for row, image in zip(*columns, strict=True):
+        try:
+            patch = decode_png(image["bytes"])
+        except WorkError as error:
+            raise WorkError(f"{name} of row {row}: {error}") from None
+        if patch.shape[:2] != (PATCH_SIZE, PATCH_SIZE):
+            size = "×".join(map(str, patch.shape[1::-1]))
+            raise WorkError(f"{name} of row {row} has {size} px, not {PATCH_SIZE}×{PATCH_SIZE}")
+        patches.append(patch)
+    return np.stack(patches)

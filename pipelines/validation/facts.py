@@ -14,13 +14,12 @@ from bapps_gen.distortions.compositions import COMPOSITIONS
 from bapps_gen.distortions.steps import CNN_PREFIX
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress
-from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.rows.render import luma_contrast
 from bapps_gen.pipelines.scoring.options import MetricOptions
-from bapps_gen.pipelines.scoring.score import score
+from bapps_gen.pipelines.scoring.score import batch_patches, score
 
 Values = NDArray[np.float64]
 
@@ -114,7 +113,7 @@ def _prepare_gather(dataset: Dataset) -> Callable[[int], _ShardFacts]:
     sides = len(patches) - 1
     columns = [f"{kind}{side}" for side in range(sides) for kind in ("distortion", "steps")]
     judged = "judge" if sides == 2 else "same"
-    columns += ["ref", judged, *(f"{name}_hash" for name in patches)]
+    columns += ["id", "ref", judged, *(f"{name}_hash" for name in patches)]
 
     def gather_shard(shard: int) -> _ShardFacts:
         choice: list[list[str]] = [[] for _ in range(sides)]
@@ -129,8 +128,7 @@ def _prepare_gather(dataset: Dataset) -> Callable[[int], _ShardFacts]:
                     single = steps[0]["severity"] if len(steps) == 1 else None
                     severity[side].append(np.nan if single is None else single)
             judgment.append(batch.column(judged).to_numpy(zero_copy_only=False))
-            pictures = batch.column("ref").to_pylist()
-            contrast += [luma_contrast(decode_png(picture["bytes"])) for picture in pictures]
+            contrast += map(luma_contrast, batch_patches(batch, "ref"))
             for column, name in zip(hashes, patches, strict=True):
                 column += map(bytes.fromhex, batch.column(f"{name}_hash").to_pylist())
         return _ShardFacts(
