@@ -138,7 +138,7 @@ def read_info(folder: Location) -> DatasetInfo:
     path = folder / INFO_NAME
     try:
         # Older sets lack these.
-        missing = {"zoo": None, "outputs": {}, "split": None}
+        missing: dict[str, Any] = {"zoo": None, "outputs": {}, "split": None}
         return read_record(path, DatasetInfo, FORMAT_VERSION, missing=missing)
     except (FileNotFoundError, NotADirectoryError):
         inner = (

@@ -46,4 +46,5 @@ def _names_small(data: bytes) -> bool:
     """Whether bytes begin as those of a PNG file of a picture that is not huge."""
     if len(data) < 24 or data[:8] != b"\x89PNG\r\n\x1a\n":
         return False
-    return max(struct.unpack(">II", data[16:24])) <= _MAX_SIDE
+    width, height = struct.unpack(">II", data[16:24])
+    return bool(max(width, height) <= _MAX_SIDE)
