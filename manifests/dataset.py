@@ -33,7 +33,7 @@ from bapps_gen.storage.workspace import Layout
 
 INFO_NAME = "dataset.json"
 DATA_FOLDER = "data"
-DATASET = Layout("dataset", INFO_NAME, folders=(DATA_FOLDER,))
+DATASET = Layout("dataset", INFO_NAME, folders=(DATA_FOLDER,), ignored=("README",))
 ROW_GROUP_ROWS = 100
 """Rows in a row group: about 2.4 MB of pictures, what one random access reads."""
 

@@ -84,6 +84,24 @@ def _feature(kind: pa.DataType) -> Any:
     return {"dtype": names.get(str(kind), str(kind)), "_type": "Value"}
 
 
+def card_features(schema: pa.Schema) -> list[dict[str, Any]]:
+    """The types of columns as data cards have them, under `features`."""
+    return [_card_feature(field.name, _feature(field.type)) for field in schema]
+
+
+def _card_feature(name: str, feature: dict[str, Any]) -> dict[str, Any]:
+    kind = feature.get("_type")
+    if kind is None:
+        return {"name": name, "struct": _card_fields(feature)}
+    if kind == "List":
+        return {"name": name, "list": _card_fields(feature["feature"])}
+    return {"name": name, "dtype": "image" if kind == "Image" else feature["dtype"]}
+
+
+def _card_fields(struct: dict[str, Any]) -> list[dict[str, Any]]:
+    return [_card_feature(name, feature) for name, feature in struct.items()]
+
+
 def described_fields(
     columns: Iterable[tuple[str, pa.DataType, str]], units: Mapping[str, str]
 ) -> list[pa.Field]:

@@ -458,12 +458,13 @@ def describe_set(folder: Path, name: str) -> dict[str, Any]:
 
 
 def describe_tree(folder: Path, name: str) -> dict[str, str]:
-    """Digest of every file but descriptions, which name folders."""
+    """Digest of every file but descriptions and data cards, which name folders and versions."""
     files = sorted(path for path in (folder / name).rglob("*") if path.is_file())
+    cards = (".json", ".md")
     return {
         path.relative_to(folder).as_posix(): digest(path.read_bytes())
         for path in files
-        if path.suffix != ".json" and not path.name.startswith(".") and "scores" not in path.parts
+        if path.suffix not in cards and not path.name.startswith(".") and "scores" not in path.parts
     }
 
 

@@ -142,7 +142,7 @@ def open_dataset(dataset: AnyDataset, *, incomplete: bool = False) -> Dataset:
 
 
 def contact_sheet(
-    dataset: AnyDataset,
+    dataset: AnyDataset | Collection,
     *,
     rows: Sequence[int] | None = None,
     count: int = 12,
@@ -151,7 +151,7 @@ def contact_sheet(
     """Draw rows of a dataset with what was done to them.
 
     Args:
-        dataset: its folder, its URL, or the open dataset.
+        dataset: its folder, its URL, or the open dataset; or a collection, for rows of every set.
         rows: the rows to draw, at most 400; None for `count` rows at equal steps.
         count: how many, 1 to 400.
         zoom: times to enlarge a patch, 1 to 16.
@@ -171,9 +171,16 @@ def contact_sheet(
     """
     from bapps_gen.checks import check_range
     from bapps_gen.imaging.sheet import draw_sheet
+    from bapps_gen.pipelines.collections.convert import read_collection_rows
     from bapps_gen.pipelines.datasets.sheet import pick_rows, read_sheet_rows
 
     check_range("zoom", zoom, 1, 16, whole=True)
+    collection = find_collection(dataset)
+    if collection is not None:
+        if rows is not None:
+            raise UserError("rows are those of one set; name the folder of a set in the collection")
+        return draw_sheet(read_collection_rows(collection, count), zoom=zoom)
+    assert not isinstance(dataset, Collection)
     opened = stored.open_dataset(dataset)
     chosen = pick_rows(opened.info.rows, count) if rows is None else list(rows)
     return draw_sheet(read_sheet_rows(opened, chosen), zoom=zoom)
@@ -235,7 +242,7 @@ def export(
         >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
         >>> folder = bapps_gen.export(train, "folders", format="bapps", upscale=256)
         >>> folder.as_posix(), sorted(path.name for path in folder.iterdir())
-        ('folders/2afc/train/traditional', ['p0', 'p1', 'ref'])
+        ('folders/2afc/train/traditional', ['manifest.csv', 'p0', 'p1', 'ref'])
         >>> bapps_gen.export(train, "recipe", format="recipe").as_posix()
         'recipe'
     """

@@ -1,9 +1,10 @@
-"""`bapps-gen replay`: a dataset made again from a recipe and the photos."""
+"""`bapps-gen replay`: a dataset or a collection made again from recipes and the photos."""
 
 from __future__ import annotations
 
 import argparse
 import time
+from typing import TYPE_CHECKING
 
 from bapps_gen.cli._make import summary
 from bapps_gen.cli._options import (
@@ -17,14 +18,22 @@ from bapps_gen.cli._options import (
     values_of,
     workers_of,
 )
+from bapps_gen.errors import UserError
 from bapps_gen.pipelines.datasets.request import Request
-from bapps_gen.storage.locations import location_of
+from bapps_gen.storage.locations import local_path, location_of
+
+if TYPE_CHECKING:
+    from bapps_gen.execution.jobs import Workers
+    from bapps_gen.manifests.collection import Collection
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "recipe", type=location_of, metavar="RECIPE", help="folder or URL of a recipe or dataset"
+        "recipe",
+        type=location_of,
+        metavar="RECIPE",
+        help="folder or URL of a recipe or dataset, or folder of a collection of them",
     )
     add_source(parser, "where the recipe says its photos were")
     add_options(
@@ -49,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Replay."""
     from bapps_gen.api._arguments import check_writable
+    from bapps_gen.manifests.collection import find_collection
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.datasets.kinds import kind_of
     from bapps_gen.pipelines.datasets.replay import check_recipe, replay
@@ -56,6 +66,11 @@ def run(options: argparse.Namespace) -> int:
 
     workers, outputs = workers_of(options), dict(values_of(options, Request).get("outputs", ()))
     check_writable(options.out)
+    collection = find_collection(options.recipe)
+    if collection is not None:
+        if outputs:
+            raise UserError("--outputs is for one set of a collection; name its folder")
+        return _replay_collection(collection, options, workers)
     recipe = open_dataset(options.recipe)
     zoo = open_dataset_zoo(recipe.info, options.zoo)
     check_recipe(recipe, zoo)
@@ -78,4 +93,28 @@ def run(options: argparse.Namespace) -> int:
         raise
     if not options.quiet:
         print(summary(report, options.out, recipe.info, time.monotonic() - began))
+    return 0
+
+
+def _replay_collection(recipes: Collection, options: argparse.Namespace, workers: Workers) -> int:
+    from bapps_gen.pipelines.collections.convert import replay_collection
+
+    out = local_path(str(options.out))
+    try:
+        with progress_bar(options.quiet, "replay", "rows") as progress:
+            made = replay_collection(
+                recipes,
+                out,
+                options.source,
+                image_opener(options.quiet),
+                workers,
+                zoo=options.zoo,
+                allow_different=options.allow_different,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        print_resume("whole shards", out)
+        raise
+    if not options.quiet:
+        print(f"{len(made.datasets())} sets in {out}")
     return 0

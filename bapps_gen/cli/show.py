@@ -1,4 +1,4 @@
-"""`bapps-gen show`: a contact sheet of a dataset's rows."""
+"""`bapps-gen show`: a contact sheet of rows of a dataset or a collection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bapps_gen.storage.locations import local_path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    add_dataset(parser)
+    add_dataset(parser, "folder or URL of a dataset, or folder of a collection for all its sets")
     parser.add_argument(
         "-o",
         "--out",
@@ -37,14 +37,19 @@ def run(options: argparse.Namespace) -> int:
     """Draw the sheet."""
     from bapps_gen.api.datasets import contact_sheet, open_dataset
     from bapps_gen.imaging.files import check_image_name, write_image
+    from bapps_gen.manifests.collection import Collection, find_collection
 
     check_image_name(options.out)
-    dataset = open_dataset(options.dataset)
+    held = find_collection(options.dataset) or open_dataset(options.dataset)
     rows = None if options.rows is None else _rows(options.rows)
-    sheet = contact_sheet(dataset, rows=rows, count=options.count, zoom=options.zoom)
+    sheet = contact_sheet(held, rows=rows, count=options.count, zoom=options.zoom)
     write_image(options.out, sheet)
-    count = min(options.count, len(dataset)) if rows is None else len(rows)
-    print(f"{count} of {len(dataset)} {dataset.info.unit} drawn in {options.out}")
+    if isinstance(held, Collection):
+        count = min(options.count, len(held.datasets()))
+        print(f"rows of {count} sets drawn in {options.out}")
+        return 0
+    count = min(options.count, len(held)) if rows is None else len(rows)
+    print(f"{count} of {len(held)} {held.info.unit} drawn in {options.out}")
     return 0
 
 

@@ -45,7 +45,7 @@ def draw_sheet(rows: Sequence[SheetRow], *, zoom: int = 2, across: int = 2) -> N
     for start in range(0, len(rows), across):
         lines = max(len(caption) for row in captions[start : start + across] for caption in row)
         tops.append(tops[-1] + cell + _GAP + lines * _LINE + _MARGIN)
-    width = len(rows[0].patches) * (cell + _GAP) + _MARGIN
+    width = max(len(row.patches) for row in rows) * (cell + _GAP) + _MARGIN
     size = (_MARGIN + width * min(across, len(rows)), tops[-1])
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)

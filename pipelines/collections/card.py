@@ -1,68 +1,29 @@
-"""The data card of a collection: `README.md`, with the YAML that `datasets` and the Hub read.
-
-https://huggingface.co/docs/hub/datasets-manual-configuration describes `configs`; the counts in
-`dataset_info` are what `datasets.load_dataset` compares a loaded split with.
-"""
+"""The data card of a collection: the configurations of its sets, and what they are."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 from bapps_gen.errors import BappsGenError
-from bapps_gen.manifests.collection import CollectionInfo, SetRecord
+from bapps_gen.manifests.collection import CollectionInfo
 from bapps_gen.manifests.dataset import DatasetInfo, read_info
+from bapps_gen.pipelines.datasets.card import (
+    TASK_UNITS,
+    Config,
+    Part,
+    common_sections,
+    front_matter,
+    join_card,
+    write_card,
+)
 from bapps_gen.pipelines.datasets.kinds import kind_of
-from bapps_gen.storage.atomic import whole_file
+from bapps_gen.storage.url import is_url
 
 logger = logging.getLogger(__name__)
-
-CARD_NAME = "README.md"
-NEW_CARD_NAME = "README.new.md"
-_SEAL = "<!-- bapps-gen data card, sha256 of all above: "
-
-# rows from, name: of the Hub
-_SIZES = (
-    (10**9, "n>1B"),
-    (10**8, "100M<n<1B"),
-    (10**7, "10M<n<100M"),
-    (10**6, "1M<n<10M"),
-    (10**5, "100K<n<1M"),
-    (10**4, "10K<n<100K"),
-    (10**3, "1K<n<10K"),
-    (0, "n<1K"),
-)
-
-_UNITS = {"2afc": "triplets", "jnd": "pairs"}
-
-CITATION = """\
-@inproceedings{zhang2018perceptual,
-  title={The Unreasonable Effectiveness of Deep Features as a Perceptual Metric},
-  author={Zhang, Richard and Isola, Phillip and Efros, Alexei A. and
-          Shechtman, Eli and Wang, Oliver},
-  booktitle={CVPR},
-  year={2018}
-}"""
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """A configuration of the card: sets that are loaded together, each into its split."""
-
-    name: str
-    sets: tuple[SetRecord, ...]
-
-    @property
-    def splits(self) -> dict[str, list[SetRecord]]:
-        """Sets by split."""
-        splits: dict[str, list[SetRecord]] = {}
-        for record in self.sets:
-            splits.setdefault(record.path.split("/")[1], []).append(record)
-        return splits
 
 
 def configs_of(info: CollectionInfo) -> list[Config]:
@@ -70,43 +31,28 @@ def configs_of(info: CollectionInfo) -> list[Config]:
 
     Sets of which nothing was made yet are left out, for nothing could be loaded.
     """
-    configs: dict[str, list[SetRecord]] = {}
-    made = [record for record in info.sets if record.made]
-    for task in _UNITS:
-        mine = [record for record in made if record.path.startswith(f"{task}/")]
-        for record in mine:
-            configs.setdefault(task, []).append(record)
-        for record in mine:
-            configs.setdefault(f"{task}-{record.path.rsplit('/', 1)[-1]}", []).append(record)
-    return [Config(name, tuple(records)) for name, records in configs.items()]
+    configs: dict[str, dict[str, list[Part]]] = {}
+    for task in TASK_UNITS:
+        mine = [
+            record for record in info.sets if record.made and record.path.startswith(f"{task}/")
+        ]
+        named = [(f"{task}-{record.path.rsplit('/', 1)[-1]}", record) for record in mine]
+        for name, record in [*((task, record) for record in mine), *named]:
+            split = record.path.split("/")[1]
+            part = Part(record.path, record.made, record.bytes, record.complete)
+            configs.setdefault(name, {}).setdefault(split, []).append(part)
+    return [Config(name, splits) for name, splits in configs.items()]
 
 
-def write_card(folder: Path, info: CollectionInfo) -> Path:
-    """Write the data card, and return where it is.
-
-    A card that somebody has edited is never overwritten: the new one is written next to it.
+def write_collection_card(folder: Path, info: CollectionInfo) -> Path:
+    """Write the data card, and return where it is; see `write_card`.
 
     Raises:
         WorkError: when it cannot be written.
     """
-    path = folder / CARD_NAME
-    if path.exists() and not _is_unedited(path):
-        path = folder / NEW_CARD_NAME
-    text = render_card(info, _dataset_infos(folder, info))
-    seal = f"{_SEAL}{hashlib.sha256(text.encode()).hexdigest()} -->\n"
-    with whole_file(path) as temporary:
-        temporary.write_text(text + seal, encoding="utf-8")
+    path = write_card(folder, render_card(info, _dataset_infos(folder, info)))
+    assert isinstance(path, Path)
     return path
-
-
-def _is_unedited(path: Path) -> bool:
-    """Whether a card is unedited: its last line has the digest of the rest."""
-    try:
-        text = path.read_bytes()
-    except OSError:
-        return False
-    above, seal, below = text.rpartition(_SEAL.encode())
-    return bool(seal) and below.strip() == f"{hashlib.sha256(above).hexdigest()} -->".encode()
 
 
 def _dataset_infos(folder: Path, info: CollectionInfo) -> dict[str, DatasetInfo]:
@@ -128,8 +74,9 @@ def render_card(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> str:
         datasets: `dataset.json` by path, of the sets of which something was made.
     """
     configs = configs_of(info)
-    parts = [
-        "\n".join(_front_matter(info, configs)),
+    tasks = [task for task in TASK_UNITS if any(r.path.startswith(f"{task}/") for r in info.sets)]
+    return join_card(
+        front_matter(info.name, sum(record.made for record in info.sets), tasks, configs),
         f"# {info.name}",
         _intro(info),
         "## Sets",
@@ -141,73 +88,13 @@ def render_card(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> str:
         *_how_made(info, datasets),
         "## Load it",
         _loading(info, configs),
-        "## Check it",
-        _checking(),
-        "## Columns",
-        _COLUMNS,
-        "## License",
-        "The patches are parts of the photos named above, whose licenses apply to them; state "
-        "these here before you share the collection.",
-        "## Citation",
-        "This collection follows the BAPPS dataset and is not part of it; please cite the paper.",
-        f"```bibtex\n{CITATION}\n```",
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n\n"
-
-
-def _front_matter(info: CollectionInfo, configs: list[Config]) -> Iterator[str]:
-    rows = sum(record.made for record in info.sets)
-    yield "---"
-    yield f"pretty_name: {_text(info.name)}"
-    yield "license: other"
-    yield "license_name: that-of-the-source-photos"
-    yield from _listed("task_categories", ["other"])
-    yield from _listed("size_categories", [next(name for low, name in _SIZES if rows >= low)])
-    tags = ["perceptual-similarity", "image-quality-assessment", "bapps", "image"]
-    tags += [task for task in _UNITS if any(r.path.startswith(f"{task}/") for r in info.sets)]
-    yield from _listed("tags", tags)
-    if configs:
-        yield "configs:"
-    for index, config in enumerate(configs):
-        yield f"- config_name: {_text(config.name)}"
-        if index == 0:
-            yield "  default: true"
-        yield "  data_files:"
-        for split, records in config.splits.items():
-            yield f"  - split: {_text(split)}"
-            yield "    path:"
-            for record in records:
-                yield f"    - {_text(f'{record.path}/data/*.parquet')}"
-    # No counts are promised of sets that a run may still be filling.
-    whole = [config for config in configs if all(record.complete for record in config.sets)]
-    if whole:
-        yield "dataset_info:"
-    for config in whole:
-        yield f"- config_name: {_text(config.name)}"
-        yield "  splits:"
-        for split, records in config.splits.items():
-            yield f"  - name: {_text(split)}"
-            yield f"    num_bytes: {sum(record.bytes for record in records)}"
-            yield f"    num_examples: {sum(record.made for record in records)}"
-        size = sum(record.bytes for record in config.sets)
-        yield f"  download_size: {size}"
-        yield f"  dataset_size: {size}"
-    yield "---"
-
-
-def _listed(name: str, values: Iterable[str]) -> Iterator[str]:
-    yield f"{name}:"
-    yield from (f"- {_text(value)}" for value in values)
-
-
-def _text(value: str) -> str:
-    """A string as YAML takes it whatever it holds: as JSON."""
-    return json.dumps(value, ensure_ascii=False)
+        *common_sections("collection"),
+    )
 
 
 def _intro(info: CollectionInfo) -> str:
     counts = []
-    for task, unit in _UNITS.items():
+    for task, unit in TASK_UNITS.items():
         made = sum(record.made for record in info.sets if record.path.startswith(f"{task}/"))
         if made:
             counts.append(f"{made:,} {unit}")
@@ -277,7 +164,7 @@ def _distortions(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> Iter
 
 def _how_made(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> Iterator[str]:
     if info.command:
-        yield f"```bash\n{info.command}\n```"
+        yield f"```bash\n{_portable(info.command)}\n```"
     yield (
         f"Version {info.version} of bapps-gen, seed {info.seed}. Every set has a seed of its own, "
         "which follows from this seed and the set's path. The photos:"
@@ -288,12 +175,12 @@ def _how_made(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> Iterato
         if source.split:
             share = source.val_fraction if source.split == "val" else 1 - (source.val_fraction or 0)
             part = f" (the {source.split} part by content, {100 * share:g} %)" if share else ""
-        where = ", ".join(f"`{root}`" for root in source.roots)
+        where = _places(source.roots)
         lines.append(f"| {name} | {source.images:,} | {where}{part} | `{source.digest[:16]}…` |")
     for record in info.sets:
         if record.source is None and record.path in datasets:
             truth = datasets[record.path]
-            where = ", ".join(f"`{root}`" for root in truth.source_roots)
+            where = _places(truth.source_roots)
             lines.append(
                 f"| ground truth of `{record.path}` | {len(truth.source_images):,} | {where} "
                 f"| `{truth.source_digest[:16]}…` |"
@@ -306,6 +193,25 @@ def _how_made(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> Iterato
         )
     else:
         yield "No photo is both in train and in another split (by SHA-256 of the files)."
+
+
+def _places(roots: Sequence[str]) -> str:
+    """Where photos were: names of folders and files without those above, and URLs."""
+    return ", ".join(f"`{_place(root)}`" for root in roots) or "the package"
+
+
+def _place(root: str) -> str:
+    return root if is_url(root) else PurePosixPath(root.replace("\\", "/")).name
+
+
+def _portable(command: str) -> str:
+    """A command with absolute paths shortened to their last part, which is all others need."""
+    words = (re.sub(r"(^|[=,])[/~]([^=,]*)", _shortened, word) for word in shlex.split(command))
+    return shlex.join(words)
+
+
+def _shortened(match: re.Match[str]) -> str:
+    return f"{match[1]}{PurePosixPath(match[2]).name}"
 
 
 def _loading(info: CollectionInfo, configs: list[Config]) -> str:
@@ -327,25 +233,3 @@ def _loading(info: CollectionInfo, configs: list[Config]) -> str:
     names = ", ".join(f"`{config.name}`" for config in configs)
     lines.append(f"Configurations are {names}.")
     return "\n".join(lines)
-
-
-def _checking() -> str:
-    return (
-        "```bash\nbapps-gen info DIR        # what is there\n"
-        "bapps-gen verify DIR      # every row made again from the photos and compared\n"
-        "bapps-gen validate DIR    # numbers and pictures of its quality\n```"
-    )
-
-
-_COLUMNS = """\
-| column | |
-|---|---|
-| `id`, `row` | unique over datasets; index in the set |
-| `ref`, `p0`, `p1` | the pictures, PNG; pairs have no `p1` |
-| `distortion0`, `distortion1` | names of what was done, in order |
-| `steps0`, `steps1` | the same with versions, parameters in physical units, seeds and severities |
-| `source_path`, `source_sha256`, `scale`, `crop` | where in which photo |
-| `ref_hash`, `p0_hash`, `p1_hash` | XXH3-128 of the raw pixels |
-| `spec_digest` | of the set's spec |
-| `judge`, `judge_count` | of triplets: share of people who prefer `p1`, and how many; null |
-| `same`, `same_count` | of pairs: share of people who call both the same, and how many; null |"""

@@ -20,7 +20,7 @@ from bapps_gen.manifests.collection import (
     refreshed,
     write_collection,
 )
-from bapps_gen.pipelines.collections.card import write_card
+from bapps_gen.pipelines.collections.card import write_collection_card
 from bapps_gen.pipelines.collections.plan import CollectionPlan, PlannedSet
 from bapps_gen.pipelines.datasets.generate import GenerateReport, generate
 from bapps_gen.storage.atomic import write_error
@@ -167,4 +167,4 @@ class Manifest:
     def write(self) -> Path:
         """Write both, and return where the card is."""
         write_collection(self._folder, self.info)
-        return write_card(self._folder, self.info)
+        return write_collection_card(self._folder, self.info)

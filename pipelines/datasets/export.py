@@ -20,6 +20,7 @@ from bapps_gen.imaging.encode import decode_png, encode_png
 from bapps_gen.manifests.dataset import Dataset, DatasetInfo, write_info, write_shard
 from bapps_gen.manifests.listing import list_rows, listed_columns
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCH_SIZE, PATCHES
+from bapps_gen.pipelines.datasets.card import write_dataset_card
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.storage.atomic import write_error
 from bapps_gen.storage.workspace import make_folder
@@ -199,6 +200,7 @@ def export_recipe(dataset: Dataset, out: Path, progress: Progress | None = None)
                 progress(info.shard_range(shard)[1], info.rows)
         write_info(folder, info)
         kind_of(info).copy_extra_files(dataset, folder)
+        write_dataset_card(folder, info, complete=True)
     return out
 
 

@@ -24,6 +24,7 @@ from bapps_gen.manifests.dataset import (
     write_shard,
 )
 from bapps_gen.manifests.rows import ManifestRow
+from bapps_gen.pipelines.datasets.card import write_dataset_card
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.request import DatasetPlan
 from bapps_gen.pipelines.datasets.runs import Run, shard_runs
@@ -140,7 +141,8 @@ def fill_shards(
     shards of the same spec are kept; a longer dataset begins with the rows of a shorter one, so
     asking for more rows adds to it. Nothing that a reader could take for whole is written before
     it is.
-    `write_extra_files` is called before the work, to write what is not in the shards.
+    `write_extra_files` is called before the work, to write what is not in the shards. The data card
+    promises counts only once all shards are there.
 
     Args:
         shared: files and folders that are read in addition to the dataset's own; see `run_jobs`.
@@ -160,6 +162,7 @@ def fill_shards(
         made, differing, failures = 0, 0, dict(info.source_failures)
         done = Rows(info.rows, progress, kept)
         if todo:
+            write_dataset_card(folder, info, complete=False)
             seen = (folder / INFO_NAME, *shared)
             runs = shard_runs(kind_of(info), info, todo, workers)
             for report in run_jobs(prepare, context(info), runs, workers, seen, done.reach):
@@ -171,7 +174,9 @@ def fill_shards(
                         logger.warning("skipped %s: %s", name, reason)
                 failures |= report.failures
         if failures != info.source_failures:
-            write_info(folder, replace(info, source_failures=dict(sorted(failures.items()))))
+            info = replace(info, source_failures=dict(sorted(failures.items())))
+            write_info(folder, info)
+        write_dataset_card(folder, info, complete=True)
         if isinstance(folder, Url):
             _check_landed(folder, info)
     return GenerateReport(info.rows - kept, kept, failures, differing)

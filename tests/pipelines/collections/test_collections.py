@@ -827,11 +827,42 @@ def test_the_split_of_one_set_is_no_option_for_a_collection(small, capsys):
     assert "split and name are for one set" in capsys.readouterr().err
 
 
-def test_score_scores_every_set(small, capsys):
+def test_a_collection_of_recipes_is_made_again_from_the_photos(small, photos, val_photos, tmp_path):
+    recipes, again = tmp_path / "recipes", tmp_path / "again"
+    export = ("export", str(small), "--quiet", "--format", "recipe")
+    assert main([*export, "--out", str(recipes)]) == 0
+    where = ("--source", str(photos), "--source", str(val_photos))
+    replay = ("replay", str(recipes), "--quiet", "--workers", "1", *where, "--out", str(again))
+    assert main([*replay]) == 0
+    shards = sorted(path.relative_to(small) for path in small.rglob("data/*.parquet"))
+    assert len(shards) == 3
+    for shard in shards:
+        assert (again / shard).read_bytes() == (small / shard).read_bytes()
+    assert set(states(again).values()) == {"complete"}
+    assert card_of(again)[0]["dataset_info"] == card_of(small)[0]["dataset_info"]
+    (again / shards[0]).unlink()
+    assert main([*replay]) == 0
+    assert (again / shards[0]).read_bytes() == (small / shards[0]).read_bytes()
+
+
+def test_show_draws_rows_of_every_set(small, tmp_path, capsys):
+    sheet = tmp_path / "sheet.png"
+    assert main(["show", str(small), "-o", str(sheet), "--count", "7"]) == 0
+    assert "rows of 3 sets" in capsys.readouterr().out
+    assert sheet.stat().st_size > 0
+    assert main(["show", str(small), "-o", str(sheet), "--count", "2"]) == 0
+    assert main(["show", str(small), "-o", str(sheet), "--rows", "1"]) == 2
+    assert "one set" in capsys.readouterr().err
+
+
+def test_score_scores_every_set(small):
     assert main(["score", str(small), "--metric", "l2", "--workers", "1", "--quiet"]) == 0
     assert len(list(small.glob("*/*/*/scores/l2"))) == 3
-    assert main(["show", str(small)]) == 2
-    assert f"one of the sets in it, such as {small}/2afc/train/noise" in capsys.readouterr().err
+
+
+def test_a_collection_that_is_opened_as_a_set_names_the_sets_in_it(small_made):
+    with pytest.raises(UserError, match=r"one of the sets in it, such as .*2afc/train/noise"):
+        open_dataset(small_made)
 
 
 def validated(folder: Path, *options: object) -> tuple[int, dict, str]:

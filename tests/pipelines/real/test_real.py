@@ -457,7 +457,7 @@ def test_exports_have_the_names_of_the_released_sets(made, tmp_path):
     command = ["export", str(made), "--format", "bapps", "--split", "val", "--quiet"]
     assert main([*command, "--out", str(tmp_path)]) == 0
     place = tmp_path / "2afc" / "val" / "color"
-    assert sorted(os.listdir(place)) == ["p0", "p1", "ref"]
+    assert sorted(os.listdir(place)) == ["manifest.csv", "p0", "p1", "ref"]
     for row, found in enumerate(iter_triplets(made)):
         np.testing.assert_array_equal(picture(place / "p1" / f"{row:06d}.png"), found.p1)
     command = ["export", str(made), "--format", "webdataset", "--quiet"]
