@@ -213,7 +213,6 @@ def check(originals: Path, seed: int) -> tuple[str, int]:
         left |= {path.name for path in (Path(sandbox) / "a").iterdir()}
         left |= {path.name for path in (Path(sandbox) / "a" / "b").iterdir()}
         assert left == {"a", "b", "out", target.folder}, (words, left)
-        assert not list(Path(sandbox).rglob("*escaped*")) or "out" in left
     return command.split()[0], code
 
 
