@@ -62,6 +62,7 @@ def test_the_demo_makes_its_images_beside_the_set_and_keeps_them(photos, tmp_pat
     made = sorted(path for path in (tmp_path / "set-demo").rglob("*.png"))
     times = [path.stat().st_mtime_ns for path in made]
     assert sorted(path.name for path in out.iterdir() if path.name[0] != ".") == [
+        "README.md",
         "data",
         "dataset.json",
         "outputs.parquet",

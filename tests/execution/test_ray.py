@@ -330,12 +330,13 @@ def test_distances_and_reports_are_the_same(
 ) -> None:
     ray, here = tmp_path / "ray", tmp_path / "here"
     on_ray = ("--quiet", "--engine", "ray", "--address", cluster.address)
+    dtype = ("--dtype", "float32")  # that of a cluster, whatever this machine has in hardware
     for out, where in ((ray, on_ray), (here, ("--quiet", "--workers", "2"))):
         shutil.copytree(expected, out)
-        assert main(["score", str(out), "--metric", "lpips-alex,ssim", *where]) == 0
+        assert main(["score", str(out), "--metric", "lpips-alex,ssim", *where, *dtype]) == 0
         assert main(["verify", str(out), *where]) == 0
         page = ["--out", str(out / "report.html"), "--json", str(out / "report.json")]
-        assert main(["validate", str(out), *page, *where]) == 0
+        assert main(["validate", str(out), *page, *where, *dtype]) == 0
     assert files(ray, "scores/*/*.parquet") == files(here, "scores/*/*.parquet")
     assert len(files(ray, "scores/lpips-alex/*.parquet")) == ROWS // 20
     reports = [json.loads((out / "report.json").read_text()) for out in (ray, here)]

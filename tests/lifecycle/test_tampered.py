@@ -159,7 +159,7 @@ def originals(once: Once) -> Path:
         recipe = f"export {folder}/traditional --format recipe --out {folder}/recipe --quiet"
         assert main(recipe.split()) == 0
 
-    return once("originals", build)
+    return once("tampered", build)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
     """Makes a folder once in a run: `once(name, build)` calls `build(folder)` in one worker alone.
 
     The folder does not exist when `build` is called, which has to make it. Nobody may change it.
+    A name stands for one `build`: another that takes it is an error.
     """
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -29,11 +30,13 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
         folder, finished = shared / name / name, shared / name / ".finished"
         with open(shared / f"{name}.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            builder = f"{build.__module__}.{build.__qualname__}"
             if not finished.exists():
                 shutil.rmtree(folder.parent, ignore_errors=True)
                 folder.parent.mkdir()
                 build(folder)
-                finished.touch()
+                finished.write_text(builder)
+            assert finished.read_text() == builder, f"'{name}' is what {finished.read_text()} made"
         return folder
 
     return make_once
