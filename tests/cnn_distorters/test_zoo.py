@@ -305,6 +305,7 @@ class TestTheShippedZoo:
     def test_fits_30_megabytes(self) -> None:
         assert sum(path.stat().st_size for path in zoo_module.SHIPPED.iterdir()) <= 30e6
 
+    @pytest.mark.slow  # eight of the 96 stand for them in tests of validation
     def test_renders_with_every_distorter(self, patches: NDArray[np.uint8]) -> None:
         zoo = open_zoo()
         outputs = [zoo.render(name, patches[:4], range(4)) for name in zoo.ids]

@@ -19,6 +19,8 @@ from support.datasets import one_line
 from support.subjects import SUBJECTS, Inputs, Subject, over, run_until_killed, visible
 
 FORKING = [subject for subject in SUBJECTS if subject.forks]
+# For the other kinds with CNN distorters, and for pairs, "mix" stands in the quick suite.
+KILLED = ("traditional", "mix", "color", "imported-2afc", "benchmark", "collection", "scores")
 
 
 def stamps(paths: list[Path]) -> dict[Path, int]:
@@ -68,7 +70,7 @@ def test_a_lost_piece_is_made_again_and_the_others_are_kept(
     assert_same(subject, copy, made)
 
 
-@over(FORKING)
+@over(FORKING, quick=KILLED)
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_files(
     subject, inputs, made, start, tmp_path
 ):

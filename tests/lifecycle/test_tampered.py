@@ -221,7 +221,7 @@ _SETTINGS = settings(
 )
 
 
-@settings(_SETTINGS, max_examples=200)
+@settings(_SETTINGS, max_examples=100)
 @given(seed=st.integers(0, 2**32))
 def test_a_tampered_description_ends_in_one_line(originals: Path, seed: int) -> None:
     check(originals, seed)
