@@ -17,13 +17,18 @@ from bapps_gen.pipelines.datasets.zoo import dataset_registry, worker_registry
 from bapps_gen.pipelines.real.align import AlignedImages, relocate_aligned
 from bapps_gen.pipelines.real.plan import RealPlanner
 from bapps_gen.pipelines.real.renderer import RealRenderer, RealReplayer
-from bapps_gen.pipelines.real.spec import STEP_VERSION, RealSpec, real_spec_from_values
+from bapps_gen.pipelines.real.spec import (
+    REAL_PLAN_VERSION,
+    STEP_VERSION,
+    RealSpec,
+    real_spec_from_values,
+)
 from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.rows.options import JND_SEVERITY
 from bapps_gen.pipelines.rows.plan import Planner, check_version, planning_registry
 from bapps_gen.pipelines.rows.renderer import TripletRenderer
 from bapps_gen.pipelines.rows.replayer import TripletReplayer
-from bapps_gen.pipelines.rows.spec import TripletSpec, spec_from_values
+from bapps_gen.pipelines.rows.spec import PLAN_VERSION, TripletSpec, spec_from_values
 from bapps_gen.pipelines.sources.cache import ImageCache
 from bapps_gen.pipelines.sources.relocate import Images, relocate_images
 from bapps_gen.pipelines.sources.source import Source
@@ -63,6 +68,9 @@ class Kind:
     has_outputs: ClassVar[bool] = False
     """Whether rows are cut from the outputs of algorithms rather than distorted here."""
 
+    plan_version: ClassVar[int] = 0
+    """Of the rules by which rows are planned here."""
+
     @property
     def has_atoms(self) -> bool:
         """Whether traditional distortions are applied."""
@@ -73,11 +81,17 @@ class Kind:
         """Whether CNN distorters are applied, which is quickest for many rows together."""
         return "distorters" in self.options
 
+    def has_other_plan(self, info: DatasetInfo) -> bool:
+        """Whether a dataset was planned by other rules: it can be read, and not made again."""
+        version = info.spec.get("plan_version")
+        is_number = isinstance(version, int) and not isinstance(version, bool)
+        return self.is_reproducible and is_number and version != self.plan_version
+
     def spec(self, info: DatasetInfo) -> TripletSpec | RealSpec:
         """A dataset's spec.
 
         Raises:
-            UserError: when it is not one of this kind.
+            UserError: when it is not one of this kind, or planned by other rules.
         """
         raise self._irreproducible(info)
 
@@ -99,7 +113,7 @@ class Kind:
         raise self._irreproducible(info)
 
     def check_versions(self, info: DatasetInfo, zoo: Zoo | None) -> None:
-        """Raise UserError unless a dataset's distortions are here in the versions it has."""
+        """Raise UserError unless a dataset's plan and distortions are here as it has them."""
         raise self._irreproducible(info)
 
     def relocate_images(
@@ -149,6 +163,7 @@ class DistortionKind(Kind):
     """Rows are cut from photos and distorted here."""
 
     is_reproducible: ClassVar[bool] = True
+    plan_version: ClassVar[int] = PLAN_VERSION
 
     def spec(self, info: DatasetInfo) -> TripletSpec:
         return spec_from_values(info.spec)
@@ -166,6 +181,7 @@ class DistortionKind(Kind):
         return TripletReplayer(worker_registry(info, zoo), cast(Images, images))
 
     def check_versions(self, info: DatasetInfo, zoo: Zoo | None) -> None:
+        self.spec(info)
         registry = dataset_registry(info, zoo)
         for name, version in info.distortions.items():
             check_version(registry.atom(name), version)
@@ -182,6 +198,8 @@ class DistortionKind(Kind):
         return relocate_images(dataset.info.source_images, photos)
 
     def describe(self, info: DatasetInfo) -> str:
+        if self.has_other_plan(info):
+            return super().describe(info)
         spec, parts = self.spec(info), []
         if spec.choices:
             compositions = sum("+" in choice for choice in spec.choices)
@@ -204,6 +222,7 @@ class RealKind(Kind):
 
     is_reproducible: ClassVar[bool] = True
     has_outputs: ClassVar[bool] = True
+    plan_version: ClassVar[int] = REAL_PLAN_VERSION
 
     def spec(self, info: DatasetInfo) -> RealSpec:
         return real_spec_from_values(info.spec)
@@ -219,6 +238,7 @@ class RealKind(Kind):
         return RealReplayer(cast(AlignedImages, images), self.name)
 
     def check_versions(self, info: DatasetInfo, zoo: Zoo | None) -> None:
+        self.spec(info)
         for name, version in info.distortions.items():
             if version != STEP_VERSION:
                 raise UserError(
@@ -246,6 +266,8 @@ class RealKind(Kind):
         )
 
     def describe(self, info: DatasetInfo) -> str:
+        if self.has_other_plan(info):
+            return super().describe(info)
         return f"outputs of {', '.join(self.spec(info).names)}"
 
     def relocated(self, info: DatasetInfo, images: RowImages) -> DatasetInfo:
@@ -325,13 +347,20 @@ def kind_of(info: DatasetInfo) -> Kind:
             "read it with the version of bapps-gen that made it"
         )
     kind = KINDS[info.kind]
+    if kind.has_other_plan(info):
+        return kind
     try:
-        images = kind.spec(info).images
+        spec = kind.spec(info)
     except UserError as error:
         raise WorkError(f"{INFO_NAME} is damaged: {error}; restore it from a copy") from None
-    if images != len(info.source_images):
+    if spec.kind != kind.name:
         raise WorkError(
-            f"{INFO_NAME} is damaged: spec.images = {images}, but source_images lists "
+            f"{INFO_NAME} is damaged: kind = {kind.name}, but its spec is of kind {spec.kind}; "
+            "restore it from a copy"
+        )
+    if spec.images != len(info.source_images):
+        raise WorkError(
+            f"{INFO_NAME} is damaged: spec.images = {spec.images}, but source_images lists "
             f"{len(info.source_images)}; restore it from a copy"
         )
     return kind

@@ -20,7 +20,14 @@ class RealPlanner(CropPlanner):
     """
 
     def __init__(self, spec: RealSpec) -> None:
-        super().__init__(spec.seed, spec.images, spec.scale, spec.min_contrast, spec.rows_per_image)
+        super().__init__(
+            spec.kind,
+            spec.seed,
+            spec.images,
+            spec.scale,
+            spec.min_contrast,
+            spec.rows_per_image,
+        )
         self.spec = spec
         # A side is one step: nothing but the algorithm's name says what it is.
         self._sides = tuple(
@@ -29,7 +36,7 @@ class RealPlanner(CropPlanner):
 
     def row(self, row: int) -> TripletPlan:
         """The plan of a row ≥ 0."""
-        words = self._streams.words(self.spec.seed, row, SLOT_ROW, _WORDS)
+        words = self._streams.words(self._seed, row, SLOT_ROW, _WORDS)
         uniform = uniform_numbers(words)
         count = len(self._sides)
         first = int(uniform[0] * count)

@@ -18,10 +18,11 @@ from bapps_gen.pipelines.rows.options import (
     check_rows_per_image,
     check_scale,
 )
+from bapps_gen.pipelines.rows.spec import check_plan_version
 from bapps_gen.seeding import digest_of
 from bapps_gen.storage.records import parse_record
 
-REAL_PLAN_VERSION = 1
+REAL_PLAN_VERSION = 2
 """Raised whenever the same spec and row give another plan."""
 
 STEP_VERSION = 1
@@ -66,11 +67,12 @@ class RealSpec:
         check_algorithms(self.names)
         if list(self.names) != sorted(self.names):
             raise UserError(f"the algorithms {', '.join(self.names)} are not in order; sort them")
-        if self.plan_version != REAL_PLAN_VERSION:
-            raise UserError(
-                f"plan_version = {self.plan_version} is not {REAL_PLAN_VERSION}; "
-                "use the version of bapps-gen that made the dataset"
-            )
+        check_plan_version(self.plan_version, REAL_PLAN_VERSION)
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind of set, which its random numbers depend on."""
+        return self.task
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,6 +95,7 @@ def real_spec_from_values(values: Mapping[str, Any]) -> RealSpec:
     Raises:
         UserError: for unknown or missing keys and for values out of range.
     """
+    check_plan_version(values.get("plan_version", REAL_PLAN_VERSION), REAL_PLAN_VERSION)
     return parse_record(RealSpec, dict(values), "spec", optional=())
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.pipelines.rows.options import BLOCK_ROWS, reductions_of
-from bapps_gen.seeding import SLOT_CROPS, SLOT_IMAGES, Streams
+from bapps_gen.seeding import SLOT_CROPS, SLOT_IMAGES, Streams, named_seed
 
 CROPS_TRIED = 4
 """Crops tried in one image before the next image is taken (own choice)."""
@@ -108,12 +108,16 @@ class ImageOrder:
 class CropPlanner:
     """Plans the images and crops of the rows of one spec; what a row gets is a pure function.
 
+    Sets of different kinds share no random numbers, also with the same seed and photos.
+
     Args:
+        kind: of the set.
         seed, images, scale, min_contrast, rows_per_image: see `TripletSpec`.
     """
 
     def __init__(
         self,
+        kind: str,
         seed: int,
         images: int,
         scale: tuple[float, float],
@@ -121,11 +125,12 @@ class CropPlanner:
         rows_per_image: int,
     ) -> None:
         self.min_contrast = min_contrast
+        self._seed = named_seed(seed, kind)
         self._streams = Streams()
         self._sample_crops = CropSampler(reductions_of(scale))
-        self._further = RandomCrops(seed, SLOT_CROPS, reductions_of(scale))
+        self._further = RandomCrops(self._seed, SLOT_CROPS, reductions_of(scale))
         self._groups = BLOCK_ROWS // rows_per_image
-        self._order = ImageOrder(seed, SLOT_IMAGES, images)
+        self._order = ImageOrder(self._seed, SLOT_IMAGES, images)
 
     def image(self, row: int, step: int = 0) -> int:
         """Index of a row's image, or of the one it tries `step` images later.

@@ -1,4 +1,4 @@
-"""The plan: all randomness of a row, drawn in one call from (seed, row)."""
+"""The plan: all randomness of a row, drawn in one call from (kind, seed, row)."""
 
 from __future__ import annotations
 
@@ -76,7 +76,14 @@ class Planner(CropPlanner):
     """
 
     def __init__(self, spec: TripletSpec, registry: Registry) -> None:
-        super().__init__(spec.seed, spec.images, spec.scale, spec.min_contrast, spec.rows_per_image)
+        super().__init__(
+            spec.kind,
+            spec.seed,
+            spec.images,
+            spec.scale,
+            spec.min_contrast,
+            spec.rows_per_image,
+        )
         self.spec = spec
         self._cnn = _Pool(cnn_name(name) for name, _ in spec.distorters)
         # Unpacked once for the inner loop: name, version, and how to draw each parameter.
@@ -96,7 +103,7 @@ class Planner(CropPlanner):
 
     def row(self, row: int) -> TripletPlan:
         """The plan of a row ≥ 0."""
-        words = self._streams.words(self.spec.seed, row, SLOT_ROW, self._words)
+        words = self._streams.words(self._seed, row, SLOT_ROW, self._words)
         uniform = uniform_numbers(words)
         seeds: list[int] = (words[_FIRST_STEP:_END_STEP:_STEP_WORDS] >> np.uint64(1)).tolist()
 

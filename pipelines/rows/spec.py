@@ -21,9 +21,9 @@ from bapps_gen.pipelines.rows.options import (
     check_scale,
 )
 from bapps_gen.seeding import digest_of
-from bapps_gen.storage.records import parse_record
+from bapps_gen.storage.records import parse_record, shown
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 """Raised whenever the same spec and row give another plan."""
 
 
@@ -84,14 +84,16 @@ class TripletSpec:
         check_range("images", self.images, 1, 2**31, whole=True)
         check_scale(self.scale)
         check_rows_per_image(self.rows_per_image)
-        if self.plan_version != PLAN_VERSION:
-            raise UserError(
-                f"plan_version = {self.plan_version} is not {PLAN_VERSION}; "
-                "use the version of bapps-gen that made the dataset"
-            )
+        check_plan_version(self.plan_version, PLAN_VERSION)
         if not isinstance(self.is_jnd, bool):
             raise UserError(f"pairs = {self.is_jnd!r} is not true or false; give one of these")
         check_choices(self.choices, len(self.distorters), self.singles, self.sequences, self.is_jnd)
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind of set, which its random numbers depend on."""
+        name = "mix" if self.choices and self.distorters else "cnn" if self.distorters else ""
+        return f"{'jnd-' if self.is_jnd else ''}{name or 'traditional'}"
 
     def values(self) -> dict[str, Any]:
         """Plain values, as `dataset.json` holds them; entries of no effect are left out."""
@@ -121,9 +123,24 @@ def spec_from_values(values: Mapping[str, Any]) -> TripletSpec:
     Raises:
         UserError: for unknown or missing keys and for values out of range.
     """
+    check_plan_version(values.get("plan_version", PLAN_VERSION), PLAN_VERSION)
     names = {stored: name for name, stored in _STORED.items()}
     given = {names.get(key, key): value for key, value in values.items() if key not in _STORED}
     return parse_record(TripletSpec, given, "spec", optional=_OPTIONAL)
+
+
+def check_plan_version(version: object, current: int) -> None:
+    """Raise UserError unless rows are planned by the rules of this version.
+
+    Args:
+        version: of a spec.
+        current: that can be planned here.
+    """
+    if version != current:
+        raise UserError(
+            f"plan_version = {shown(version)} is not {current}; "
+            "use the version of bapps-gen that made the dataset"
+        )
 
 
 def check_choices(

@@ -174,15 +174,6 @@ def test_parameters_follow_from_the_severities():
     assert dict(blur.params)["sigma"] == pytest.approx(0.6)  # the mild end, at 0.2
 
 
-def test_a_pair_and_a_triplet_of_one_row_have_the_same_place_and_first_distortion():
-    for spec in (TRADITIONAL, CNN):
-        for row in range(50):
-            pair = plan_row(spec, row)
-            triplet = plan_row(replace(spec, is_jnd=False), row)
-            assert (pair.image, pair.crops) == (triplet.image, triplet.crops)
-            assert distortion_id(pair.sides[0]) == distortion_id(triplet.sides[0])
-
-
 def test_the_digest_tells_pairs_from_triplets_and_a_triplets_spec_does_not_name_them():
     for spec in (TRADITIONAL, CNN):
         plain = replace(spec, is_jnd=False)
