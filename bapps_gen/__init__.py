@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from bapps_gen.manifests.scores import Scores
     from bapps_gen.metrics.base import Metric
     from bapps_gen.metrics.table import load_metric
+    from bapps_gen.pipelines.benchmarks.evaluate import SeverityCurve, SeverityEvaluation
     from bapps_gen.pipelines.datasets.verify import VerifyReport
     from bapps_gen.pipelines.scoring.evaluate import Evaluation
 
@@ -87,6 +88,8 @@ __all__ = [
     "RandomParameter",
     "RayCluster",
     "Scores",
+    "SeverityCurve",
+    "SeverityEvaluation",
     "SeverityParameter",
     "SourceError",
     "Triplet",
@@ -146,6 +149,7 @@ _HOMES = {
     "manifests.scores": "Scores",
     "metrics.base": "Metric",
     "metrics.table": "load_metric",
+    "pipelines.benchmarks.evaluate": "SeverityCurve SeverityEvaluation",
     "pipelines.datasets.verify": "VerifyReport",
     "pipelines.scoring.evaluate": "Evaluation",
     "imaging.files": "write_image",

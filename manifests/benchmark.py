@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.listing import parameters_text
 from bapps_gen.manifests.parquet import open_parquet
-from bapps_gen.manifests.rows import Crop, Step
+from bapps_gen.manifests.rows import PAIR_PATCHES, Crop, Step
 from bapps_gen.manifests.schema import CROP, STEPS, described_fields
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.documents import write_json
@@ -50,6 +50,7 @@ BENCHMARK_FORMAT = 1
 """Raised when columns or files change their meaning."""
 
 _GROUP_ROWS = 10_000
+_SHARD_ROWS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,37 @@ class BenchmarkInfo:
     images: Count | None = None
     pictures: Count | None = None
     format_version: int = BENCHMARK_FORMAT
+
+    @property
+    def rows(self) -> int:
+        """Distorted pictures."""
+        return self.pictures or 0
+
+    @property
+    def patches(self) -> tuple[str, ...]:
+        """As of JND pairs: a reference, and one distorted picture."""
+        return PAIR_PATCHES
+
+    @property
+    def shard_rows(self) -> int:
+        """Rows whose distances are in one file: those of one image, or of several small ones."""
+        by_image = max(1, self.rows // max(1, self.images or 0))
+        return by_image * max(1, _SHARD_ROWS // by_image)
+
+    @property
+    def shards(self) -> int:
+        """Number of files with distances when complete."""
+        return -(-self.rows // self.shard_rows)
+
+    def shard_range(self, shard: int) -> tuple[int, int]:
+        """First row of such a file and the row after its last."""
+        first = shard * self.shard_rows
+        return first, min(first + self.shard_rows, self.rows)
+
+    def rows_in(self, shard: int) -> int:
+        """Rows of such a file when complete."""
+        first, end = self.shard_range(shard)
+        return end - first
 
 
 def write_benchmark_info(folder: Path, info: BenchmarkInfo) -> None:

@@ -13,6 +13,9 @@ PAIR_PATCHES = ("ref", "p0")
 PATCH_SIZE = 64
 """Height and width of a patch in pixels (paper, section 2.1)."""
 
+MAX_SIDE = 32_766
+"""Longest side of a benchmark's picture in px: OpenCV's warps take sides below 2^15 px."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

@@ -17,12 +17,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bapps_gen.errors import UserError, WorkError, first_line
+from bapps_gen.manifests.benchmark_reader import Benchmark
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.parquet import open_parquet, read_metadata
 from bapps_gen.manifests.rows import PAIR_PATCHES
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.workspace import Layout
+
+Scored = Dataset | Benchmark
+"""What has distances: of a benchmark, rows are distorted pictures, and their ids their paths."""
 
 SCORES_FORMAT = 1
 SCORES = Layout("set of distances", None)
@@ -114,7 +118,7 @@ def _info_of(schema: pa.Schema) -> ScoreInfo | None:
     return info if info is not None and info.format_version == SCORES_FORMAT else None
 
 
-def score_fault(dataset: Dataset, info: ScoreInfo, shard: int) -> str | None:
+def score_fault(dataset: Scored, info: ScoreInfo, shard: int) -> str | None:
     """Why a shard's stored distances are not those described, or None where they are.
 
     They are read whole: unlike a shard of pictures they are small.
@@ -130,7 +134,7 @@ class _Unusable(Exception):
     """Stored distances that cannot be taken; the text completes "… is"."""
 
 
-def _read_table(dataset: Dataset, info: ScoreInfo, shard: int) -> pa.Table:
+def _read_table(dataset: Scored, info: ScoreInfo, shard: int) -> pa.Table:
     path = score_path(dataset.folder, info.metric, shard)
     try:
         with open_parquet(path, page_checksum_verification=True) as file:
@@ -154,7 +158,7 @@ def _read_table(dataset: Dataset, info: ScoreInfo, shard: int) -> pa.Table:
         raise _Unusable(f"of {table.num_rows} rows where {end - first} are expected")
     if any(column.null_count for column in table.columns):
         raise _Unusable("damaged (it has empty entries)")
-    if not all(pc.all(pc.is_finite(column)).as_py() for column in table.columns[1:]):
+    if any(pc.any(pc.is_nan(column)).as_py() for column in table.columns[1:]):
         raise _Unusable("damaged (it has distances that are no numbers)")
     return table
 
@@ -163,7 +167,7 @@ def _settings(info: ScoreInfo) -> str:
     return " ".join(f"{name} {value}" for name, value in info.settings.items()) or "none"
 
 
-def read_scores(dataset: Dataset, metric: str) -> Scores:
+def read_scores(dataset: Scored, metric: str) -> Scores:
     """All distances of a dataset by one metric, in row order.
 
     Raises:
@@ -233,7 +237,7 @@ def scored_batches(
             start += batch.num_rows
 
 
-def _first_info(dataset: Dataset, metric: str) -> ScoreInfo:
+def _first_info(dataset: Scored, metric: str) -> ScoreInfo:
     """What the first stored distances say they are; the others must say the same."""
     for shard in range(dataset.info.shards):
         info = score_info(dataset.folder, metric, shard)
@@ -247,14 +251,14 @@ def _first_info(dataset: Dataset, metric: str) -> ScoreInfo:
     )
 
 
-def _require(dataset: Dataset, info: ScoreInfo, shard: int) -> pa.Table:
+def _require(dataset: Scored, info: ScoreInfo, shard: int) -> pa.Table:
     try:
         return _read_table(dataset, info, shard)
     except _Unusable as fault:
         raise _unusable(dataset, info, shard, str(fault)) from None
 
 
-def _unusable(dataset: Dataset, info: ScoreInfo, shard: int, fault: str) -> WorkError:
+def _unusable(dataset: Scored, info: ScoreInfo, shard: int, fault: str) -> WorkError:
     return WorkError(
         f"{score_path(dataset.folder, info.metric, shard)} is {fault}; make it again with "
         f"`bapps-gen score {dataset.folder} --metric {info.metric}`"

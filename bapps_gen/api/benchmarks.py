@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,13 @@ from bapps_gen.api._arguments import (
     reporting,
     resolve_workers,
 )
-from bapps_gen.errors import UserError
-from bapps_gen.manifests.benchmark import BenchmarkInfo, manifest_tables, read_benchmark_info
+from bapps_gen.manifests import benchmark_reader as stored
+from bapps_gen.manifests.benchmark import manifest_tables
 
 _BATCH_ROWS = 1000
 
 
-@dataclass(frozen=True)
-class Benchmark:
+class Benchmark(stored.Benchmark):
     """An open benchmark; `open_benchmark` and `make_benchmark` give it.
 
     `len(benchmark)` is the number of distorted pictures, and iterating gives a dict for each, with
@@ -35,16 +33,12 @@ class Benchmark:
     `distortion`, `family`, `level`, `severity` from 0 to 1, `steps` with parameters and seeds,
     `source_path`, `width` and `height` in px.
 
-    Args:
-        folder: where it lies.
-        info: what its `benchmark.json` holds.
+    `benchmark.folder` is where it lies and `benchmark.info` what its `benchmark.json` holds.
+    `score`, `evaluate`, `validate` and `verify` take a benchmark as they take a dataset.
     """
 
-    folder: Path
-    info: BenchmarkInfo
-
     def __len__(self) -> int:
-        return self.info.pictures or 0
+        return self.info.rows
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for table in manifest_tables(self.folder, _BATCH_ROWS):
@@ -79,11 +73,8 @@ def open_benchmark(folder: LocalPath) -> Benchmark:
         >>> bapps_gen.read_image(benchmark.folder / row["path"]).shape[2]
         3
     """
-    path = Path(folder)
-    info = read_benchmark_info(path)
-    if info.pictures is None:
-        raise UserError(f"the benchmark in {path} is not complete; make it again to go on")
-    return Benchmark(path, info)
+    opened = stored.open_benchmark(Path(folder))
+    return Benchmark(opened.folder, opened.info)
 
 
 def make_benchmark(

@@ -23,6 +23,7 @@ from bapps_gen.api._arguments import (
 )
 from bapps_gen.api.datasets import AnyDataset, Dataset, open_dataset
 from bapps_gen.errors import UserError, unknown_name
+from bapps_gen.manifests.benchmark_reader import Benchmark, find_benchmark
 from bapps_gen.storage.locations import location_of
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def replay(
 
 
 def verify(
-    dataset: AnyDataset,
+    dataset: AnyDataset | Benchmark,
     *,
     source: Photos = (),
     outputs: Mapping[str, AnyPath] | None = None,
@@ -218,12 +219,13 @@ def verify(
     workers: AnyWorkers = None,
     progress: AnyProgress = False,
 ) -> VerifyReport:
-    """Make every row again, and compare it with what is stored.
+    """Make every row of a dataset, or picture of a benchmark, again and compare it.
 
     Of an imported dataset, which has no photos, the stored pictures are checked alone.
 
     Args:
-        dataset: its folder, its URL, or the open dataset; it may be incomplete.
+        dataset: its folder, its URL, or the open dataset; it may be incomplete. Or a benchmark,
+            which has to be complete.
         source: where the photos are now; () for where the dataset says they were.
         outputs: where the outputs of algorithms are now, in a set from real algorithms.
         zoo: folder of the CNN distorters; None for where the dataset says it was.
@@ -248,11 +250,25 @@ def verify(
         >>> report.rows, report.count, report.problems
         (6, 0, ())
     """
+    from bapps_gen.pipelines.benchmarks.verify import verify_benchmark
     from bapps_gen.pipelines.datasets.kinds import kind_of
     from bapps_gen.pipelines.datasets.verify import verify as verify_rows
     from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
 
     processes = resolve_workers(workers)
+    benchmark = find_benchmark(dataset)
+    if benchmark is not None:
+        if outputs:
+            raise UserError("outputs are for sets from real algorithms; leave them out")
+        distorters = photos = None
+        if not stored_only:
+            distorters = open_dataset_zoo(benchmark.info, local(zoo))
+            photos = open_photos(locations(source) or benchmark.info.source_roots, progress)
+        with reporting(progress, "verify", "pictures") as report:
+            return verify_benchmark(
+                benchmark, photos, processes, report, zoo=distorters, tolerance=tolerance
+            )
+    assert not isinstance(dataset, Benchmark)
     opened = open_dataset(dataset, incomplete=True)
     images = distorters = None
     if kind_of(opened.info).is_reproducible and not stored_only:

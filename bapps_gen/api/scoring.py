@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from bapps_gen.api._arguments import (
     AnyPath,
@@ -15,12 +15,15 @@ from bapps_gen.api._arguments import (
     reporting,
     resolve_workers,
 )
+from bapps_gen.errors import UserError
+from bapps_gen.manifests.benchmark_reader import Benchmark, find_benchmark, is_benchmark
 from bapps_gen.manifests.dataset import AnyDataset, Dataset, open_dataset
-from bapps_gen.manifests.scores import Scores, read_scores
+from bapps_gen.manifests.scores import Scored, Scores, read_scores
 from bapps_gen.metrics.table import METRICS, MetricSpec
 from bapps_gen.storage.locations import location_of
 
 if TYPE_CHECKING:
+    from bapps_gen.pipelines.benchmarks.evaluate import SeverityEvaluation
     from bapps_gen.pipelines.scoring.evaluate import Evaluation
     from bapps_gen.pipelines.scoring.options import MetricOptions
 
@@ -39,8 +42,17 @@ def list_metrics() -> tuple[MetricSpec, ...]:
     return METRICS
 
 
+def open_scored(dataset: AnyDataset | Benchmark) -> Scored:
+    """The dataset or benchmark in a folder; one that is open is returned as it is."""
+    benchmark = find_benchmark(dataset)
+    if benchmark is not None:
+        return benchmark
+    assert not isinstance(dataset, Benchmark)
+    return open_dataset(dataset)
+
+
 def score(
-    dataset: AnyDataset,
+    dataset: AnyDataset | Benchmark,
     metrics: str | Sequence[str] = "lpips-alex",
     *,
     device: str = "auto",
@@ -49,12 +61,12 @@ def score(
     workers: AnyWorkers = None,
     progress: AnyProgress = False,
 ) -> dict[str, Scores]:
-    """Compute the distances of a dataset's rows, and keep them beside it.
+    """Compute the distances of a dataset's rows or a benchmark's pictures, and keep them there.
 
     Distances that are there already are read; what an interrupted run has finished is kept.
 
     Args:
-        dataset: its folder, its URL, or the open dataset.
+        dataset: its folder, its URL, or the open dataset; or a benchmark.
         metrics: names of metrics; see `list_metrics`.
         device: for LPIPS: "cpu", "cuda", "mps", or "auto" for the first there is of cuda, mps,
             cpu.
@@ -68,6 +80,7 @@ def score(
     Returns:
         By metric: `ids` of the rows, and float64 arrays (N,) of distances, `d0` between ref and
         p0 and `d1` between ref and p1 (None in a set of JND pairs); larger is more different.
+        Of a benchmark, ids are paths of the distorted pictures, and `d1` is None.
 
     Raises:
         UserError: for an unknown metric, a missing package, device or weights, or a recipe.
@@ -82,7 +95,7 @@ def score(
     """
     from bapps_gen.pipelines.scoring.score import score as score_rows
 
-    opened, chosen = open_dataset(dataset), names(metrics)
+    opened, chosen = open_scored(dataset), names(metrics)
     with reporting(progress, "score", "rows") as report:
         score_rows(
             opened, chosen, metric_options(device, dtype, weights), resolve_workers(workers), report
@@ -90,9 +103,24 @@ def score(
     return {metric: read_scores(opened, metric) for metric in chosen}
 
 
+_METRICS = ("l2", "ssim", "ms-ssim", "fsimc", "lpips-alex")
+
+
+@overload
+def evaluate(
+    dataset: Benchmark,
+    metrics: str | Sequence[str] = _METRICS,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    weights: LocalPath | None = None,
+    workers: AnyWorkers = None,
+    progress: AnyProgress = False,
+) -> SeverityEvaluation: ...
+@overload
 def evaluate(
     dataset: AnyPath | Dataset,
-    metrics: str | Sequence[str] = ("l2", "ssim", "ms-ssim", "fsimc", "lpips-alex"),
+    metrics: str | Sequence[str] = _METRICS,
     *,
     resamples: int = 1000,
     seed: int = 0,
@@ -102,12 +130,28 @@ def evaluate(
     weights: LocalPath | None = None,
     workers: AnyWorkers = None,
     progress: AnyProgress = False,
-) -> tuple[Evaluation, ...]:
-    """Compare metrics with people's judgments: 2AFC agreement of triplets, mAP of JND pairs.
+) -> tuple[Evaluation, ...]: ...
+def evaluate(
+    dataset: AnyPath | Dataset | Benchmark,
+    metrics: str | Sequence[str] = _METRICS,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    bilinear: bool = False,
+    device: str = "auto",
+    dtype: str = "auto",
+    weights: LocalPath | None = None,
+    workers: AnyWorkers = None,
+    progress: AnyProgress = False,
+) -> tuple[Evaluation, ...] | SeverityEvaluation:
+    """Compare metrics with people's judgments, or with the severities of a benchmark.
+
+    Triplets give 2AFC agreement and JND pairs mAP; benchmarks give Spearman's, Pearson's and
+    Kendall's correlations of distance and severity.
 
     Args:
         dataset: a judged dataset, its folder or URL, a set in the original folder layout, or a
-            folder that contains several of these.
+            folder that contains several of these; or an open benchmark (`open_benchmark`).
         metrics: names of metrics; see `list_metrics`.
         resamples: of the bootstrap for the 95 % intervals, 10 to 100,000.
         seed: of the bootstrap.
@@ -119,7 +163,9 @@ def evaluate(
 
     Returns:
         For each set: `name`, `task` ("2afc" or "jnd"), `rows` judged, and `metrics`, by name, each
-        with `value`, `low` and `high` from 0 to 1; `human` is what a person scores (2AFC).
+        with `value`, `low` and `high` from 0 to 1; `human` is what a person scores (2AFC). Of a
+        benchmark: `curves` by metric, for each distortion `srcc`, `plcc`, `krcc`, and the
+        `median` distance of each level; and `mean(metric, "srcc")` over distortions.
 
     Raises:
         UserError: when nothing is judged, or as `score`.
@@ -139,11 +185,25 @@ def evaluate(
     from bapps_gen.pipelines.scoring.evaluate import evaluate_folder
     from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
+    options = EvaluationOptions(names(metrics), resamples, seed, bilinear)
+    if isinstance(dataset, Benchmark):
+        from bapps_gen.pipelines.benchmarks.evaluate import evaluate_benchmark
+
+        with reporting(progress, "score", "pictures") as report:
+            return evaluate_benchmark(
+                dataset,
+                options.metrics,
+                metric_options(device, dtype, weights),
+                resolve_workers(workers),
+                report,
+            )
     folder = dataset.folder if isinstance(dataset, Dataset) else location_of(dataset)
+    if is_benchmark(folder):
+        raise UserError(f"{folder} is a benchmark; give open_benchmark('{folder}')")
     return tuple(
         evaluate_folder(
             folder,
-            EvaluationOptions(names(metrics), resamples, seed, bilinear),
+            options,
             metric_options(device, dtype, weights),
             resolve_workers(workers),
             partial(reporting, progress),

@@ -34,8 +34,8 @@ COMMANDS = (
     ("export", "export", "write a dataset as folders, tar shards or a recipe"),
     ("replay", "replay", "make a dataset again from a recipe and the photos"),
     ("import", "import_", "turn sets in the original folder layout into datasets"),
-    ("score", "score", "compute and store the distances of a dataset's rows"),
-    ("evaluate", "evaluate", "compare metrics with human judgments"),
+    ("score", "score", "compute and store distances of a dataset's or benchmark's rows"),
+    ("evaluate", "evaluate", "compare metrics with human judgments or with severities"),
     ("validate", "validate", "report on a dataset, a collection or a zoo in numbers and pictures"),
 )
 

@@ -1,4 +1,4 @@
-"""`bapps-gen evaluate`: metrics against human judgments."""
+"""`bapps-gen evaluate`: metrics against human judgments, or against severities."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bapps_gen.cli._collections import table_text
 from bapps_gen.cli._options import (
     add_options,
     add_workers,
@@ -16,9 +17,13 @@ from bapps_gen.cli._options import (
     workers_of,
 )
 from bapps_gen.cli.score import add_metric_options, metric_options
+from bapps_gen.errors import UserError
 from bapps_gen.storage.locations import location_of
 
 if TYPE_CHECKING:
+    from bapps_gen.execution.jobs import Workers
+    from bapps_gen.manifests.benchmark_reader import Benchmark
+    from bapps_gen.pipelines.benchmarks.evaluate import SeverityCurve, SeverityEvaluation
     from bapps_gen.pipelines.scoring.evaluate import Evaluation
 
 _TITLES = {"2afc": "2AFC", "jnd": "mAP"}
@@ -33,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=location_of,
         metavar="DATASET",
         help="judged dataset (or its URL), set in the original layout, or a folder that "
-        "contains several",
+        "contains several; or a benchmark, whose severities metrics are compared with",
     )
     add_options(parser, EvaluationOptions, "metrics")
     parser.add_argument("--json", action="store_true", help="as JSON")
@@ -44,10 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate every set found."""
+    from bapps_gen.manifests.benchmark_reader import find_benchmark
     from bapps_gen.pipelines.scoring.evaluate import as_values, evaluate_folder, mean_scores
     from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
     workers = workers_of(options)
+    benchmark = find_benchmark(options.folder)
+    if benchmark is not None:
+        return _evaluate_benchmark(benchmark, options, workers)
     asked = EvaluationOptions(**values_of(options, EvaluationOptions))
     progress = partial(progress_bar, options.quiet)
     evaluations = []
@@ -84,3 +93,55 @@ def print_table(entry: Evaluation) -> None:
             f"  {name.ljust(width)}  {100 * estimate.value:6.2f} %  "
             f"{100 * estimate.low:.2f} – {100 * estimate.high:.2f} %"
         )
+
+
+def _evaluate_benchmark(benchmark: Benchmark, options: argparse.Namespace, workers: Workers) -> int:
+    """Compare metrics with severities."""
+    from bapps_gen.pipelines.benchmarks.evaluate import evaluate_benchmark
+    from bapps_gen.pipelines.scoring.options import EvaluationOptions
+
+    for name in ("resamples", "seed", "bilinear"):
+        if getattr(options, name) is not None:
+            raise UserError(f"{name} is for judged sets; leave it out with a benchmark")
+    metrics = EvaluationOptions(**values_of(options, EvaluationOptions)).metrics
+    try:
+        with progress_bar(options.quiet, "score", "pictures") as progress:
+            found = evaluate_benchmark(
+                benchmark, metrics, metric_options(options), workers, progress
+            )
+    except KeyboardInterrupt:
+        print_resume("finished distances")
+        raise
+    if options.json:
+        print(json.dumps(found.values(), indent=1, ensure_ascii=False))
+    else:
+        print_curves(found)
+    return 0
+
+
+def print_curves(found: SeverityEvaluation) -> None:
+    """A benchmark's severity curves and correlations, a table for each metric."""
+    left_out = f"; {found.left_out} without severity left out" if found.left_out else ""
+    print(f"\n{found.name}: {found.pictures} distorted pictures{left_out}")
+    for metric, curves in found.curves.items():
+        means = [found.mean(metric, name) for name in ("srcc", "plcc", "krcc")]
+        rows = [_curve_row(curve) for curve in curves]
+        rows.append(["mean", *map(_correlation, means), "", "", ""])
+        head = (metric, "SRCC", "PLCC", "KRCC", "rising", "pictures", "median by severity")
+        print()
+        print(table_text(head, rows, right=range(1, 6)))
+
+
+def _curve_row(curve: SeverityCurve) -> list[str]:
+    steps = zip(curve.severities, curve.median, strict=True)
+    return [
+        curve.distortion,
+        *(_correlation(getattr(curve, name)) for name in ("srcc", "plcc", "krcc")),
+        f"{100 * curve.rising:.0f} %",
+        str(curve.pictures),
+        "  ".join(f"{severity:.3g}: {median:.3g}" for severity, median in steps),
+    ]
+
+
+def _correlation(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

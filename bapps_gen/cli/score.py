@@ -29,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from bapps_gen.pipelines.scoring.options import ScoreOptions
 
-    add_dataset(parser, "folder or URL of a dataset, or folder of a collection for all its sets")
+    add_dataset(
+        parser,
+        "folder or URL of a dataset, folder of a collection for all its sets, or of a benchmark",
+    )
     add_options(parser, ScoreOptions, "metrics")
     add_metric_options(parser)
     add_workers(parser)
@@ -61,10 +64,10 @@ def run(options: argparse.Namespace) -> int:
 def _score(
     folder: Location, metrics: Sequence[str], options: argparse.Namespace, workers: Workers
 ) -> int:
-    from bapps_gen.manifests.dataset import open_dataset
+    from bapps_gen.api.scoring import open_scored
     from bapps_gen.pipelines.scoring.score import score
 
-    dataset = open_dataset(folder)
+    dataset = open_scored(folder)
     began = time.monotonic()
     try:
         with progress_bar(options.quiet, "score", "rows") as progress:

@@ -22,6 +22,7 @@ from bapps_gen.pipelines.datasets.request import Request
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
     from bapps_gen.pipelines.datasets.kinds import Opener
+    from bapps_gen.pipelines.datasets.verify import VerifyReport
     from bapps_gen.storage.locations import Location
 
 _LISTED = 20
@@ -29,7 +30,10 @@ _LISTED = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    add_dataset(parser, "folder or URL of a dataset, or folder of a collection for all its sets")
+    add_dataset(
+        parser,
+        "folder or URL of a dataset, folder of a collection for all its sets, or of a benchmark",
+    )
     add_source(parser, "where the dataset says its photos were")
     add_options(
         parser,
@@ -60,9 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Verify; 1 when anything differs."""
+    from bapps_gen.manifests.benchmark_reader import is_benchmark
     from bapps_gen.manifests.collection import is_collection
 
     workers = workers_of(options)
+    if is_benchmark(options.dataset):
+        return _verify_benchmark(options, workers)
     if options.outputs and is_collection(options.dataset):
         raise UserError("--outputs is for one set of a collection; name its folder")
     opener = image_opener(options.quiet)
@@ -95,6 +102,33 @@ def _verify(
         source = kind.relocate_images(dataset, photos, outputs, opener)
     with progress_bar(options.quiet, "verify", "rows") as progress:
         report = verify(dataset, source, workers, progress, zoo=zoo, tolerance=options.tolerance)
+    return _print_report(folder, report, options, again=source is not None)
+
+
+def _verify_benchmark(options: argparse.Namespace, workers: Workers) -> int:
+    from bapps_gen.manifests.benchmark_reader import open_benchmark
+    from bapps_gen.pipelines.benchmarks.verify import verify_benchmark
+    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
+    from bapps_gen.storage.locations import local_path
+
+    if options.outputs:
+        raise UserError("--outputs is for sets from real algorithms; leave it out")
+    benchmark = open_benchmark(local_path(str(options.dataset)))
+    zoo = source = None
+    if not options.stored_only:
+        zoo = open_dataset_zoo(benchmark.info, options.zoo)
+        source = image_opener(options.quiet)(tuple(options.source) or benchmark.info.source_roots)
+    with progress_bar(options.quiet, "verify", "pictures") as progress:
+        report = verify_benchmark(
+            benchmark, source, workers, progress, zoo=zoo, tolerance=options.tolerance
+        )
+    return _print_report(benchmark.folder, report, options, again=source is not None)
+
+
+def _print_report(
+    folder: Location, report: VerifyReport, options: argparse.Namespace, *, again: bool
+) -> int:
+    """Print what was found; 1 when anything differs."""
     for problem in report.problems[:_LISTED]:
         print(problem)
     if report.count > _LISTED:
@@ -103,7 +137,7 @@ def _verify(
         print(f"{folder}: {report.count} differences in {report.rows} rows compared")
         return 1
     if not options.quiet:
-        what = "the stored pictures" if source is None else "every pixel made again"
+        what = "every pixel made again" if again else "the stored pictures"
         print(f"{folder}: {report.rows} rows are as planned, {what}")
         if report.tolerated:
             print(

@@ -16,6 +16,7 @@ from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.distortions.definition import MIN_SIDE
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import ImageError, WorkError
+from bapps_gen.imaging.decode import decode_image
 from bapps_gen.imaging.encode import encode_png
 from bapps_gen.manifests.benchmark import (
     REFERENCE_FOLDER,
@@ -26,8 +27,7 @@ from bapps_gen.manifests.benchmark import (
     benchmark_table,
     write_image_rows,
 )
-from bapps_gen.manifests.rows import Crop, Step
-from bapps_gen.pipelines.benchmarks.options import MAX_SIDE
+from bapps_gen.manifests.rows import MAX_SIDE, Crop, Step
 from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner, Variant
 from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
 from bapps_gen.pipelines.datasets.zoo import worker_registry
@@ -39,7 +39,7 @@ from bapps_gen.pipelines.rows.render import (
     pixel_hash,
 )
 from bapps_gen.pipelines.rows.usable_crops import cut_crops
-from bapps_gen.pipelines.sources.source import Source
+from bapps_gen.pipelines.sources.relocate import Images
 from bapps_gen.seeding import Streams
 from bapps_gen.storage.atomic import write_error
 from bapps_gen.storage.workspace import make_folder
@@ -71,7 +71,7 @@ class BenchmarkContext:
     folder: Path
     spec: BenchmarkSpec
     info: BenchmarkInfo
-    source: Source
+    source: Images
     names: tuple[str, ...]
     zoo: Zoo | None
 
@@ -86,72 +86,99 @@ class ImageReport:
 
 def prepare_images(context: BenchmarkContext) -> Callable[[int], ImageReport]:
     """A function that makes all pictures of one image."""
-    spec, folder = context.spec, context.folder
+    folder = context.folder
     registry = worker_registry(context.info, context.zoo)
-    planner = BenchmarkPlanner(spec, registry)
+    planner = BenchmarkPlanner(context.spec, registry)
     schema = benchmark_schema(context.info)
     streams = Streams()
 
     def make_image(image: int) -> ImageReport:
-        entry = context.source.entries[image]
+        stage = _Stage(folder, image)
         try:
-            pixels = context.source.load(image)
-            references = cut_references(planner, pixels, entry.sha256, context.names[image])
+            rows = image_rows(context, planner, registry, streams, image, stage.add)
+            stage.publish()
         except ImageError as error:
             return ImageReport(image, str(error))
-        del pixels
-        stage = _Stage(folder, image)
-        rows = []
-        try:
-            sizes = [
-                stage.add(f"{REFERENCE_FOLDER}/{reference.name}.png", reference.pixels)
-                for reference in references
-            ]
-            hashes = [pixel_hash(reference.pixels) for reference in references]
-            for variant in planner.variants:
-                made = render_variant(planner, variant, references, entry.sha256, registry, streams)
-                for index, level, steps, distorted in made:
-                    reference = references[index]
-                    digits = len(str(len(spec.severities)))
-                    path = f"{variant.folder}/{level:0{digits}d}/{reference.name}.png"
-                    row = BenchmarkRow(
-                        path=path,
-                        reference=f"{REFERENCE_FOLDER}/{reference.name}.png",
-                        distortion=variant.id,
-                        family=variant.family,
-                        level=level,
-                        severity=variant.severities[level - 1],
-                        steps=steps,
-                        source_path=entry.name,
-                        source_sha256=entry.sha256,
-                        patch=reference.patch,
-                        crop=reference.crop,
-                        scale=reference.scale,
-                        width=distorted.shape[1],
-                        height=distorted.shape[0],
-                        bytes=stage.add(path, distorted),
-                        hash=pixel_hash(distorted),
-                        reference_bytes=sizes[index],
-                        reference_hash=hashes[index],
-                        spec_digest=context.info.digest,
-                    )
-                    rows.append((index, row))
-            stage.publish()
-        except (MemoryError, cv2.error) as error:
-            if isinstance(error, cv2.error) and error.code != cv2.Error.STS_NO_MEM:
-                raise
-            height, width = references[0].pixels.shape[:2]
-            raise WorkError(
-                f"too little memory to distort {entry.name} ({width}×{height} px); run the same "
-                "command again with fewer --workers, or start over with a --max-side"
-            ) from error
         finally:
             stage.remove()
-        rows.sort(key=lambda item: item[0])  # stable: by patch, then by distortion and level
-        write_image_rows(folder, image, benchmark_table([row for _, row in rows], schema))
+        write_image_rows(folder, image, benchmark_table(rows, schema))
         return ImageReport(image)
 
     return make_image
+
+
+def image_rows(
+    context: BenchmarkContext,
+    planner: BenchmarkPlanner,
+    registry: Registry,
+    streams: Streams,
+    image: int,
+    store: Callable[[str, Image], int],
+) -> list[BenchmarkRow]:
+    """Make all pictures of one image.
+
+    Args:
+        context: of the benchmark.
+        planner, registry, streams: of the worker.
+        image: its index in the source.
+        store: takes the path and pixels of every picture; gives the size of its file in bytes.
+
+    Returns:
+        The rows of the distorted pictures, by patch, distortion and level.
+
+    Raises:
+        ImageError: when the image cannot be used.
+        WorkError: when there is too little memory.
+    """
+    spec, entry = planner.spec, context.source.entries[image]
+    pixels = decode_image(context.source.read(image))
+    references = cut_references(planner, pixels, entry.sha256, context.names[image])
+    height, width = pixels.shape[:2]
+    del pixels
+    digits = len(str(len(spec.severities)))
+    rows = []
+    try:
+        paths = [f"{REFERENCE_FOLDER}/{reference.name}.png" for reference in references]
+        sizes = [
+            store(path, reference.pixels) for path, reference in zip(paths, references, strict=True)
+        ]
+        hashes = [pixel_hash(reference.pixels) for reference in references]
+        for variant in planner.variants:
+            made = render_variant(planner, variant, references, entry.sha256, registry, streams)
+            for index, level, steps, distorted in made:
+                reference = references[index]
+                path = f"{variant.folder}/{level:0{digits}d}/{reference.name}.png"
+                row = BenchmarkRow(
+                    path=path,
+                    reference=paths[index],
+                    distortion=variant.id,
+                    family=variant.family,
+                    level=level,
+                    severity=variant.severities[level - 1],
+                    steps=steps,
+                    source_path=entry.name,
+                    source_sha256=entry.sha256,
+                    patch=reference.patch,
+                    crop=reference.crop,
+                    scale=reference.scale,
+                    width=distorted.shape[1],
+                    height=distorted.shape[0],
+                    bytes=store(path, distorted),
+                    hash=pixel_hash(distorted),
+                    reference_bytes=sizes[index],
+                    reference_hash=hashes[index],
+                    spec_digest=context.info.digest,
+                )
+                rows.append((index, row))
+    except (MemoryError, cv2.error) as error:
+        if isinstance(error, cv2.error) and error.code != cv2.Error.STS_NO_MEM:
+            raise
+        raise WorkError(
+            f"too little memory to distort {entry.name} ({width}×{height} px); run the same "
+            "command again with fewer --workers, or start over with a --max-side"
+        ) from error
+    rows.sort(key=lambda item: item[0])  # stable: by patch, then by distortion and level
+    return [row for _, row in rows]
 
 
 _Made = tuple[int, int, tuple[Step, ...], Image]

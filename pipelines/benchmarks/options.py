@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from bapps_gen.checks import Option
+from bapps_gen.manifests.rows import MAX_SIDE
 
 ALL = "all"
 """Stands for all atoms, compositions or CNN distorters."""
 
 MAX_LEVELS = 100
-
-MAX_SIDE = 32_766
-"""OpenCV's warps take sides below 2^15 px."""
 
 LEVELS = Option(
     "integer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.pipelines.benchmarks.options import MAX_LEVELS, PATCHES, REDUCED_SIDE
 from bapps_gen.pipelines.rows.options import MIN_CONTRAST, SCALE_RANGE, SEED, check_scale
 from bapps_gen.seeding import digest_of
+from bapps_gen.storage.records import parse_record
 
 BENCHMARK_VERSION = 1
 """Raised whenever the same spec and image give other pictures or rows."""
@@ -102,3 +104,12 @@ class BenchmarkSpec:
 def even_severities(levels: int) -> tuple[float, ...]:
     """1/L, 2/L … 1."""
     return tuple(level / levels for level in range(1, levels + 1))
+
+
+def benchmark_spec_from_values(values: Mapping[str, Any]) -> BenchmarkSpec:
+    """A spec from plain values, as `benchmark.json` holds them.
+
+    Raises:
+        UserError: for unknown or missing keys and for values out of range.
+    """
+    return parse_record(BenchmarkSpec, dict(values), "spec")

@@ -18,10 +18,13 @@ from bapps_gen.errors import WorkError
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import decode_png
-from bapps_gen.manifests.dataset import INFO_NAME, Dataset
+from bapps_gen.manifests.benchmark import BENCHMARK_NAME
+from bapps_gen.manifests.benchmark_reader import Benchmark
+from bapps_gen.manifests.dataset import INFO_NAME
 from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.manifests.scores import (
     SCORES,
+    Scored,
     ScoreInfo,
     score_fault,
     score_info,
@@ -48,7 +51,7 @@ _DECODERS = 8  # threads that decode pictures while a GPU computes; more do not 
 class ScoreContext:
     """What every worker needs: the dataset, what to write for each metric, and how."""
 
-    dataset: Dataset
+    dataset: Scored
     infos: dict[str, ScoreInfo]
     options: MetricOptions
     threads: int
@@ -108,7 +111,7 @@ def options_here(options: MetricOptions, workers: Workers) -> MetricOptions:
 
 
 def score(
-    dataset: Dataset,
+    dataset: Scored,
     metrics: Sequence[str],
     options: MetricOptions,
     workers: Workers,
@@ -122,7 +125,7 @@ def score(
     computed again, with a warning. A shard's distances appear whole or not at all.
 
     Args:
-        dataset: a whole dataset with pictures.
+        dataset: a whole dataset with pictures, or a benchmark.
         metrics: names of metrics.
         options: device, dtype and weights of LPIPS.
         workers: worker processes on the CPU, or a Ray cluster.
@@ -164,7 +167,8 @@ def score(
             resolved, processes, threads = resolve_workers(metrics, options, workers, len(jobs))
             context = ScoreContext(dataset, infos, resolved, threads)
             stack.enter_context(kept_threads(metrics))
-            shared: list[str | Location] = [dataset.folder / INFO_NAME]
+            name = BENCHMARK_NAME if isinstance(dataset, Benchmark) else INFO_NAME
+            shared: list[str | Location] = [dataset.folder / name]
             shared += [options.weights] if options.weights else []
             for shard in run_jobs(prepare_scores, context, jobs, processes, shared):
                 done += dataset.info.rows_in(shard)
@@ -174,7 +178,7 @@ def score(
 
 
 def _with_dtype(
-    dataset: Dataset, name: str, options: MetricOptions, workers: Workers
+    dataset: Scored, name: str, options: MetricOptions, workers: Workers
 ) -> MetricOptions:
     """Options with the dtype of a metric's network: "auto" is that of distances that are there."""
     if metric_spec(name).net is None:
@@ -184,7 +188,7 @@ def _with_dtype(
     return resolve_dtype(options, remote=isinstance(workers, RayCluster), stored=stored)
 
 
-def _held_infos(dataset: Dataset, name: str) -> Iterator[ScoreInfo]:
+def _held_infos(dataset: Scored, name: str) -> Iterator[ScoreInfo]:
     """What a dataset's distances by a metric are of, shard by shard, where they can be kept."""
     paths = score_path(dataset.folder, name, 0).parent.glob("part-*.parquet")
     shards = sorted(path.name.removeprefix("part-").removesuffix(".parquet") for path in paths)
@@ -195,7 +199,7 @@ def _held_infos(dataset: Dataset, name: str) -> Iterator[ScoreInfo]:
             yield info
 
 
-def _is_scored(dataset: Dataset, name: str) -> bool:
+def _is_scored(dataset: Scored, name: str) -> bool:
     info = score_info(dataset.folder, name)
     if info is None or info.version != metric_spec(name).version:
         return False
@@ -204,7 +208,7 @@ def _is_scored(dataset: Dataset, name: str) -> bool:
     return all(score_fault(dataset, info, shard) is None for shard in range(dataset.info.shards))
 
 
-def _missing(dataset: Dataset, infos: dict[str, ScoreInfo]) -> Iterator[ScoreJob]:
+def _missing(dataset: Scored, infos: dict[str, ScoreInfo]) -> Iterator[ScoreJob]:
     warned: set[tuple[str, str]] = set()
     for shard in range(dataset.info.shards):
         missing = []
@@ -294,9 +298,13 @@ def _check_numbers(name: str, ids: Sequence[str], distances: Sequence[Distances]
 
 
 def _decoded(
-    dataset: Dataset, job: ScoreJob, options: MetricOptions
+    dataset: Scored, job: ScoreJob, options: MetricOptions
 ) -> Iterator[tuple[list[str], tuple[Patches, ...]]]:
     """Ids and patches of a shard in batches."""
+    if isinstance(dataset, Benchmark):
+        for paths, *pictures in dataset.pictures(*dataset.info.shard_range(job.shard)):
+            yield paths, tuple(pictures)
+        return
     names = dataset.info.patches
 
     def decode(batch: pa.RecordBatch) -> tuple[list[str], tuple[Patches, ...]]:

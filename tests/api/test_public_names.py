@@ -37,7 +37,8 @@ RECORDS = {
         "ManifestRow",
         "Metric",
     ),
-    *("Pair", "RandomParameter", "RayCluster", "Scores", "SeverityParameter", "Triplet"),
+    *("Pair", "RandomParameter", "RayCluster", "Scores", "SeverityCurve"),
+    *("SeverityParameter", "Triplet"),
     *("Validation", "VerifyReport", "Zoo"),
 }
 
