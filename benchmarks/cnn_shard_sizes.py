@@ -18,8 +18,9 @@ import time
 from pathlib import Path
 
 from bapps_gen.pipelines.datasets.generate import ShardContext, prepare_shards
+from bapps_gen.pipelines.datasets.inputs import Inputs
 from bapps_gen.pipelines.datasets.kinds import kind_of
-from bapps_gen.pipelines.datasets.request import Inputs, Request
+from bapps_gen.pipelines.datasets.request import Request
 from bapps_gen.pipelines.datasets.runs import shard_runs
 from bapps_gen.pipelines.sources.source import open_source
 

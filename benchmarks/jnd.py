@@ -3,9 +3,9 @@
     python benchmarks/jnd.py [--zoo DIR] [--source PHOTOS ...] [--rows 400] [--out DIR]
 
 LPIPS (AlexNet, v0.1) of pairs at fixed severities, of single distortions, of compositions and of
-CNN distorters, and its distribution in sets as `bapps-gen jnd` makes them by default. Everything
-is planned and rendered as in a set. Without --source the color photographs in the scikit-image
-wheel are used; the contact sheet always shows these.
+CNN distorters, and its distribution in sets as `bapps-gen jnd` makes them by default and with
+--near-threshold. Everything is planned and rendered as in a set. Without --source the color
+photographs in the scikit-image wheel are used; the contact sheet always shows these.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from bapps_gen.imaging.files import write_image
 from bapps_gen.imaging.sheet import SheetRow, draw_sheet
 from bapps_gen.lpips import load_lpips
 from bapps_gen.manifests.rows import ManifestRow
-from bapps_gen.pipelines.datasets.request import Inputs, Request
+from bapps_gen.pipelines.datasets.inputs import Inputs
+from bapps_gen.pipelines.datasets.request import Request
 from bapps_gen.pipelines.datasets.sheet import describe_steps
 from bapps_gen.pipelines.datasets.zoo import dataset_registry
-from bapps_gen.pipelines.rows.options import JND_SEVERITY
+from bapps_gen.pipelines.rows.options import NEAR_SEVERITY
 from bapps_gen.pipelines.rows.plan import Planner
 from bapps_gen.pipelines.rows.renderer import Patches, TripletRenderer, grouped
 from bapps_gen.pipelines.rows.spec import TripletSpec, spec_from_values
@@ -37,22 +38,22 @@ from bapps_gen.pipelines.sources.source import Source, open_source
 SEVERITIES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
 QUANTILES = (5, 25, 50, 75, 95)
 EDGES = (0.0, 0.003, 0.01, 0.02, 0.03, 0.06, 0.1, 0.2, 0.4)
-SHOWN = 16
+SHOWN = 8
 
 NOTES = """\
 - Severity 0.2 is where each atom is just noticeable ([calibration](calibration.md)).
-- **Compositions** share a pair's severity: the first step has a quarter to three quarters of it,
-  sampled uniformly, the second the rest. They are then about as far from the reference as single
-  distortions of that severity. Both steps at the full severity, as triplets may have them, are
-  about twice as far.
-- **CNN distorters** have a strength: a pixel of value x becomes x + strength·(y − x), y being the
-  network's output. It follows from severity by a power law, as parameters of atoms do: 0 at 0,
-  0.4 at 0.2, 1 (as trained) at 1. The 0.4 was chosen so that the median at 0.2 is that of single
-  distortions; from 0.1 to 0.4 the two stay together.
-- Severities of both families are sampled uniformly from {low:g} to {high:g}, half to twice 0.2;
-  `--severity LOW HIGH` gives others. A pair without any difference is tried at other positions in
-  the photos. Below 0.1 some distortions change nothing anywhere, such as Gaussian blur, and a set
-  with such a row is refused."""
+- **Compositions** of pairs near the threshold share a severity: the first step has a quarter to
+  three quarters of it, sampled uniformly, the second the rest. They are then about as far from the
+  reference as single distortions of that severity. Both steps at the full severity, as triplets
+  and other pairs may have them, are about twice as far.
+- **CNN distorters** of pairs near the threshold have a strength: a pixel of value x becomes
+  x + strength·(y − x), y being the network's output. It follows from severity by a power law, as
+  parameters of atoms do: 0 at 0, 0.4 at 0.2, 1 (as trained) at 1. The 0.4 was chosen so that the
+  median at 0.2 is that of single distortions; from 0.1 to 0.4 the two stay together.
+- **Near the threshold**, severities of both families are sampled uniformly from {low:g} to
+  {high:g}, half to twice 0.2; `--severity LOW HIGH` gives others. Below 0.1 some distortions
+  change nothing anywhere, such as Gaussian blur, and a set with such a row is refused.
+- A pair without any difference is tried at other positions in the photos."""
 
 Rows = list[tuple[ManifestRow, Patches]]
 
@@ -70,6 +71,7 @@ def main() -> None:
         "traditional": Request("jnd-traditional", 1),
         "cnn": Request("jnd-cnn", 1, zoo=args.zoo),
     }
+    near = {name: replace(request, near_threshold=True) for name, request in kinds.items()}
     photos = open_source(args.source)
     metric = load_lpips("alex")
 
@@ -81,16 +83,18 @@ def main() -> None:
     for label, kind, changes in (
         ("single distortions", "traditional", {"singles": 1.0}),
         ("compositions", "traditional", {"singles": 0.0}),
-        ("both steps at it", "traditional", {"singles": 0.0, "is_jnd": False}),
+        ("both steps at it", "traditional", {"singles": 0.0, "near_threshold": False}),
         ("CNN distorters", "cnn", {}),
     ):
         for severity in SEVERITIES:
             fixed = {**changes, "severity": (severity, severity)}
-            found = distances(render(kinds[kind], photos, args.rows, **fixed))
+            found = distances(render(near[kind], photos, args.rows, **fixed))
             table[label, severity] = np.quantile(found, (0.25, 0.5, 0.75))
             print(label, severity, table[label, severity].round(4), flush=True)
     sets = {
-        name: distances(render(request, photos, 6 * args.rows)) for name, request in kinds.items()
+        f"{name}{label}": distances(render(request, photos, 6 * args.rows))
+        for label, requests in (("", kinds), (", near the threshold", near))
+        for name, request in requests.items()
     }
     where = "the color photographs in the scikit-image wheel"
     if args.source:
@@ -100,7 +104,7 @@ def main() -> None:
     (args.out / "jnd.md").write_text(text, "utf-8")
     shown = [
         SheetRow(patches, ((f"row {row.row}",), *map(describe_steps, row.steps)))
-        for request in kinds.values()
+        for request in (*kinds.values(), *near.values())
         for row, patches in render(request, open_source([]), SHOWN)
     ]
     write_image(args.out / "jnd.png", draw_sheet(shown, zoom=2, across=4))
@@ -130,17 +134,18 @@ def page(
     rows: int,
 ) -> str:
     labels = list(dict.fromkeys(label for label, _ in table))
-    low, high = JND_SEVERITY.default
+    low, high = NEAR_SEVERITY
     lines = [
-        "# JND pairs: severities around the threshold of noticing",
+        "# JND pairs: how far they are from their references",
         "",
         "Made by `python benchmarks/jnd.py`. The paper publishes no ranges, so all ranges here",
-        "are this project's own choice.",
+        "are this project's own choice. By default pairs are distorted as one side of a triplet;",
+        "`--near-threshold` keeps them near the threshold of noticing.",
         "",
         f"LPIPS is v0.1 with AlexNet, on {where},",
         f"planned and rendered as in a set. The zoo has {distorters} distorters.",
         "",
-        f"![{SHOWN} traditional and {SHOWN} CNN pairs](jnd.png)",
+        f"![{SHOWN} traditional and {SHOWN} CNN pairs, and as many near the threshold](jnd.png)",
         "",
         "## Severity",
         "",
@@ -161,7 +166,7 @@ def page(
         "",
         "## The sets",
         "",
-        f"LPIPS of the first {6 * rows} pairs of each set as made by default:",
+        f"LPIPS of the first {6 * rows} pairs of each set, by default and near the threshold:",
         "",
         "| quantile | " + " | ".join(sets) + " |",
         "|---" * (len(sets) + 1) + "|",

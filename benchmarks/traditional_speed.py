@@ -28,7 +28,8 @@ import numpy as np
 
 import peers
 from bapps_gen.pipelines.datasets.generate import ShardContext, prepare_shards
-from bapps_gen.pipelines.datasets.request import Inputs, Request
+from bapps_gen.pipelines.datasets.inputs import Inputs
+from bapps_gen.pipelines.datasets.request import Request
 from bapps_gen.pipelines.rows.options import reductions_of
 from bapps_gen.pipelines.sources.source import open_source
 

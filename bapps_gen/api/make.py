@@ -45,6 +45,7 @@ class SetOptions(TypedDict, total=False):
     compositions: Sequence[str]
     singles: float
     severity: tuple[float, float]
+    near_threshold: bool
     plugins: Sequence[LocalPath]
     zoo: LocalPath
     distorters: Sequence[str]
@@ -91,8 +92,10 @@ def make_dataset(
             pixels per image pixel ((0.25, 1)), `min_contrast` of a patch's luma, of full scale
             (0.02), and `rows_per_image` (10). Traditional distortions have `families`, `atoms`
             and `compositions` to choose from them, `singles`, the share of sides with one
-            distortion, `severity`, 0 to 1 ((0.2, 1); in pairs (0.1, 0.4)), and `plugins`, files
-            with distortions of your own. CNN distorters have `zoo`, its folder, and `distorters`,
+            distortion, `severity`, 0 to 1 ((0.2, 1)), and `plugins`, files with distortions of
+            your own. Pairs have `near_threshold`, which keeps them near the threshold of noticing
+            (`severity` is then (0.1, 0.4), also of CNN distorters, and shared by two
+            distortions). CNN distorters have `zoo`, its folder, and `distorters`,
             ids and ranges such as "010-020"; a mix has `sequences`, the share of triplets in
             which an atom follows a CNN distorter (0.5). Sets from real algorithms have
             `reference`, the ground truth, `outputs`, a folder by algorithm, and
@@ -113,14 +116,15 @@ def make_dataset(
         >>> len(train), train[0].ref.shape
         (6, (64, 64, 3))
         >>> jnd = bapps_gen.make_dataset(
-        ...     "jnd-traditional", rows=4, out="noise", families=["noise"], seed=7, workers=1
+        ...     "jnd-traditional", rows=4, out="noise", near_threshold=True, workers=1
         ... )
         >>> next(jnd.rows()).steps[0][0].severity < 0.4
         True
     """
     from bapps_gen.pipelines.datasets.generate import generate
+    from bapps_gen.pipelines.datasets.inputs import Inputs, demo_folder_of
     from bapps_gen.pipelines.datasets.kinds import KINDS
-    from bapps_gen.pipelines.datasets.request import Inputs, Request, demo_folder_of
+    from bapps_gen.pipelines.datasets.request import Request
 
     known = ("seed", *KINDS[kind].options) if kind in KINDS else tuple(options)
     for name in options:

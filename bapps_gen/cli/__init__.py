@@ -20,7 +20,7 @@ COMMANDS = (
     ("traditional", "traditional", "make triplets with traditional distortions"),
     ("cnn", "cnn", "make triplets with CNN distorters"),
     ("mix", "mix", "make triplets with CNN distorters and traditional distortions"),
-    ("jnd", "jnd", "make pairs near the threshold of noticing, for JND judgments"),
+    ("jnd", "jnd", "make pairs of a reference and a distorted patch, for JND judgments"),
     ("real", "real", "make triplets from the outputs of real algorithms"),
     ("collection", "collection", "make many sets: all of BAPPS, or a collection of your own"),
     ("benchmark", "benchmark", "make every distortion at every level, on images or patches"),

@@ -19,7 +19,8 @@ from bapps_gen.cli._options import (
     workers_of,
 )
 from bapps_gen.errors import UserError
-from bapps_gen.pipelines.datasets.request import DatasetPlan, Inputs, Request, demo_folder_of
+from bapps_gen.pipelines.datasets.inputs import DatasetPlan, Inputs, demo_folder_of
+from bapps_gen.pipelines.datasets.request import Request
 from bapps_gen.storage.locations import Location
 
 if TYPE_CHECKING:

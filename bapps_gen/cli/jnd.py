@@ -1,4 +1,4 @@
-"""`bapps-gen jnd`: pairs of a reference and a distorted patch, near the threshold of noticing."""
+"""`bapps-gen jnd`: pairs of a reference and a distorted patch."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from bapps_gen.cli._make import (
 )
 from bapps_gen.cli._options import add_options, add_workers
 from bapps_gen.pipelines.datasets.request import Request
-from bapps_gen.pipelines.rows.options import JND_SEVERITY
+from bapps_gen.pipelines.rows.options import NEAR_SEVERITY, SEVERITY
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
         "Each pair is a reference and one distorted patch; people say whether the two are the "
-        "same. Severities are sampled uniformly from half to twice 0.2, at which a change is just "
-        "noticeable; the median LPIPS goes from 0.01 to 0.06 over that range. A composition's "
-        "severity is shared by its two distortions, since their effects add up. A CNN distorter's "
-        "severity sets the strength of its change: all of it at 1, 0.4 of it at 0.2. The "
-        "page 'JND severities' of the documentation has the measurements."
+        "same. Patches are distorted as in triplets. With --near-threshold, severities are sampled "
+        "uniformly from half to twice 0.2, at which a change is just noticeable; a composition's "
+        "severity is shared by its two distortions, since their effects add up, and a CNN "
+        "distorter's sets the strength of its change: all of it at 1, 0.4 of it at 0.2. The page "
+        "'JND pairs' of the documentation has the measurements. Identical pairs, pairs with strong "
+        "noise, and pairs for practice, which check and train the people asked, belong to a study "
+        "and not to a set: none are made."
     )
     parser.add_argument(
         "--family",
@@ -37,8 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(
         parser,
         Request,
+        "near_threshold",
         "severity",
-        severity={"help": JND_SEVERITY.help, "default": JND_SEVERITY.default},
+        severity={
+            "help": f"{SEVERITY.help}; of CNN distorters, with --near-threshold alone, 1 is as "
+            "trained. Below 0.1 some change nothing at all, which is an error",
+            "default_text": "{:g} {:g}, with --near-threshold {:g} {:g}".format(
+                *SEVERITY.default, *NEAR_SEVERITY
+            ),
+        },
     )
     add_distortions(
         parser,

@@ -18,7 +18,8 @@ from bapps_gen.manifests.collection import (
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo, read_info
 from bapps_gen.pipelines.collections.spec import CollectionSpec, SetEntry, SourceEntry
 from bapps_gen.pipelines.datasets.generate import resolve_info
-from bapps_gen.pipelines.datasets.request import DatasetPlan, Inputs, Request, demo_folder_of
+from bapps_gen.pipelines.datasets.inputs import DatasetPlan, Inputs, demo_folder_of
+from bapps_gen.pipelines.datasets.request import Request
 from bapps_gen.pipelines.datasets.zoo import pinned_distorters, worker_registry
 from bapps_gen.pipelines.real.tasks import DEMO_IMAGES
 from bapps_gen.pipelines.sources.source import Source, open_source, split_source

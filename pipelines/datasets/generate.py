@@ -25,8 +25,8 @@ from bapps_gen.manifests.dataset import (
 )
 from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.pipelines.datasets.card import write_dataset_card
+from bapps_gen.pipelines.datasets.inputs import DatasetPlan
 from bapps_gen.pipelines.datasets.kinds import kind_of
-from bapps_gen.pipelines.datasets.request import DatasetPlan
 from bapps_gen.pipelines.datasets.runs import Run, shard_runs
 from bapps_gen.pipelines.datasets.zoo import recipe_files
 from bapps_gen.pipelines.rows.renderer import grouped

@@ -24,7 +24,6 @@ from bapps_gen.pipelines.real.spec import (
     real_spec_from_values,
 )
 from bapps_gen.pipelines.real.tasks import TASKS
-from bapps_gen.pipelines.rows.options import JND_SEVERITY
 from bapps_gen.pipelines.rows.plan import Planner, check_version, planning_registry
 from bapps_gen.pipelines.rows.renderer import TripletRenderer
 from bapps_gen.pipelines.rows.replayer import TripletReplayer
@@ -201,15 +200,18 @@ class DistortionKind(Kind):
         if self.has_other_plan(info):
             return super().describe(info)
         spec, parts = self.spec(info), []
+        severity = "severity {:g} to {:g}".format(*spec.severity)
+        if spec.near_threshold:
+            severity += ", near the threshold of noticing"
         if spec.choices:
             compositions = sum("+" in choice for choice in spec.choices)
-            low, high = spec.severity
             parts.append(
                 f"{len(spec.choices) - compositions} distortions and {compositions} compositions "
-                f"of two, severity {low:g} to {high:g}"
+                f"of two, {severity}"
             )
         if spec.distorters:
-            parts.append(f"{len(spec.distorters)} CNN distorters")
+            graded = f", {severity}" if spec.near_threshold else ""
+            parts.append(f"{len(spec.distorters)} CNN distorters{graded}")
         if spec.sequences is not None:
             share = 100 * spec.sequences
             parts.append(f"a CNN distorter followed by a distortion in {share:g} %")
@@ -319,15 +321,8 @@ KINDS: Mapping[str, Kind] = {
             for name, task in TASKS.items()
         ),
         # Named as imported sets of the original layout are.
-        DistortionKind(
-            "jnd-traditional",
-            "jnd",
-            (*_CROPS, *_TRADITIONAL),
-            {"severity": JND_SEVERITY.default},
-        ),
-        DistortionKind(
-            "jnd-cnn", "jnd", (*_CROPS, *_CNN, "severity"), {"severity": JND_SEVERITY.default}
-        ),
+        DistortionKind("jnd-traditional", "jnd", (*_CROPS, *_TRADITIONAL, "near_threshold")),
+        DistortionKind("jnd-cnn", "jnd", (*_CROPS, *_CNN, "severity", "near_threshold")),
     )
 }
 """Kinds that can be asked for, by name."""

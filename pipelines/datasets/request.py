@@ -5,15 +5,13 @@ Imports nothing heavy on its own, since the command line's help derives from the
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bapps_gen.checks import convert_options, flag_of, options_of, or_list
 from bapps_gen.errors import UserError, unknown_name
-from bapps_gen.execution.progress import ProgressBars, no_progress
+from bapps_gen.pipelines.datasets.inputs import DatasetPlan, Inputs
 from bapps_gen.pipelines.real.options import (
     DEMO,
     DEMO_LIMIT,
@@ -28,6 +26,8 @@ from bapps_gen.pipelines.rows.options import (
     DISTORTERS,
     FAMILIES,
     MIN_CONTRAST,
+    NEAR_SEVERITY,
+    NEAR_THRESHOLD,
     PLUGINS,
     ROWS,
     ROWS_PER_IMAGE,
@@ -46,48 +46,11 @@ from bapps_gen.version import __version__
 if TYPE_CHECKING:
     from bapps_gen.cnn_distorters.zoo import Zoo
     from bapps_gen.distortions.registry import Registry
-    from bapps_gen.execution.jobs import Workers
     from bapps_gen.manifests.dataset import DatasetInfo
-    from bapps_gen.pipelines.datasets.kinds import Kind, RowImages
+    from bapps_gen.pipelines.datasets.kinds import Kind
     from bapps_gen.pipelines.real.spec import RealSpec
     from bapps_gen.pipelines.rows.spec import TripletSpec
     from bapps_gen.pipelines.sources.source import Source
-    from bapps_gen.storage.locations import Location
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What a request is resolved with.
-
-    Args:
-        photos: opens them; called once everything is checked that can be without them. None for a
-            set from the outputs of algorithms.
-        demo_folder: where a demo of real algorithms goes.
-        workers: processes for the demo, or a cluster.
-        progress: reports on the demo, and on the reading of ground truth and outputs.
-        split: that the photos are, such as "val"; None where they are not divided.
-    """
-
-    photos: Callable[[], Source] | None = None
-    demo_folder: Path | None = None
-    workers: Workers = 1
-    progress: ProgressBars = no_progress
-    split: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetPlan:
-    """What will be made, with nothing left to ask: `generate` takes it.
-
-    Args:
-        info: the `dataset.json`.
-        images: photos, or ground truth with the outputs of algorithms.
-        zoo: that the CNN distorters come from, if there are any.
-    """
-
-    info: DatasetInfo
-    images: RowImages
-    zoo: Zoo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +61,9 @@ class Request:
         kind: name of one of KINDS.
         rows: how many triplets or pairs.
         scale_range: see `TripletSpec.scale`; None for the default of the kind.
-        severity: of traditional distortions and, in pairs, of CNN distorters; None for the
-            default of the kind.
+        severity: of traditional distortions and, in pairs near the threshold, of CNN distorters;
+            None for the default.
+        near_threshold: see `TripletSpec.near_threshold`; changes the default severities.
         families, atoms, compositions: see `choose_distortions`.
         plugins: files or entry points with the user's own distortions.
         zoo: folder of CNN distorters; None for the one of this package.
@@ -128,6 +92,7 @@ class Request:
     compositions: tuple[str, ...] = COMPOSITIONS.field()
     singles: float | None = SINGLES.field()
     severity: tuple[float, float] | None = SEVERITY.field(None)
+    near_threshold: bool = NEAR_THRESHOLD.field()
     plugins: tuple[str, ...] = PLUGINS.field()
     zoo: Path | None = ZOO.field()  # noqa: RUF009 (makes a field)
     distorters: tuple[str, ...] = DISTORTERS.field()
@@ -144,6 +109,11 @@ class Request:
         self._check_taken(kind)
         check_scale(self._scale(kind))
         check_rows_per_image(self.rows_per_image)
+        if self.severity and not (kind.has_atoms or self.near_threshold):
+            raise UserError(
+                "severity of CNN distorters is for pairs near the threshold, the others are as "
+                "trained; leave it out, or add near-threshold"
+            )
         if kind.has_outputs:
             self._check_outputs()
 
@@ -232,7 +202,12 @@ class Request:
         from bapps_gen.pipelines.rows.spec import atom_versions, check_choices, choose_distortions
 
         registry, zoo = load_registry(self.plugins), None
-        values: dict[str, Any] = {"choices": (), "distorters": (), "is_jnd": kind.task == "jnd"}
+        values: dict[str, Any] = {
+            "choices": (),
+            "distorters": (),
+            "is_jnd": kind.task == "jnd",
+            "near_threshold": self.near_threshold,
+        }
         versions: tuple[tuple[str, int], ...] = ()
         if kind.has_atoms:
             values["choices"] = choose_distortions(
@@ -253,7 +228,7 @@ class Request:
             "sequences": self.sequences if "sequences" in kind.options else None,
         }
         if "severity" in kind.options:
-            default = kind.defaults.get("severity", SEVERITY.default)
+            default = NEAR_SEVERITY if self.near_threshold else SEVERITY.default
             values["severity"] = self.severity or default
         check_choices(
             values["choices"],
@@ -282,8 +257,8 @@ class Request:
             rows_per_image=self.rows_per_image,
             **values,
         )
-        # In triplets CNN distorters distort as they were trained and have no parameters.
-        bare = () if spec.is_jnd else {cnn_name(name) for name, _ in spec.distorters}
+        # CNN distorters that distort as they were trained have no parameters.
+        bare = () if spec.near_threshold else {cnn_name(name) for name, _ in spec.distorters}
         graded = (name for name, _ in spec.versions if name not in bare)
         info = self._describe(
             spec,
@@ -375,20 +350,6 @@ class Request:
 
 
 _OF_ALL = ("kind", "rows", "seed")
-
-
-def demo_folder_of(out: Location) -> Path:
-    """Where the demo of a dataset goes: next to its folder, which then holds the dataset alone.
-
-    Raises:
-        UserError: when the dataset's folder is a URL.
-    """
-    if not isinstance(out, Path):
-        raise UserError(
-            f"{out} is a URL, and a demo is made next to --out; give a local folder, or make the "
-            "demo first and give its folders as reference and outputs"
-        )
-    return Path(f"{os.path.abspath(out)}-demo")
 
 
 OPTIONS = {entry.name: option for entry, option in options_of(Request) if entry.name not in _OF_ALL}

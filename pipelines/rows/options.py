@@ -7,7 +7,6 @@ heavy, since the command line's help derives from it.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from bapps_gen.checks import MAX_SEED, Option
 from bapps_gen.errors import out_of_range
@@ -86,14 +85,18 @@ SEVERITY = Option(
     high=1.0,
 )
 
-JND_SEVERITY = replace(
-    SEVERITY,
-    help=f"{SEVERITY.help}; for CNN distorters 1 is as trained. Below 0.1 some change nothing at "
-    "all, which is an error",
-    default=(0.1, 0.4),
+NEAR_SEVERITY = (0.1, 0.4)
+"""Severities of JND pairs near the threshold of noticing: half to twice 0.2, which is just
+noticeable (own choice, measured: explanation/jnd.md in the documentation). Lower ones leave some
+crops unchanged."""
+
+NEAR_THRESHOLD = Option(
+    "flag",
+    "pairs near the threshold of noticing: severities from 0.1 to 0.4, shared by the two "
+    "distortions of a composition; CNN distorters with a strength that follows from severity "
+    "rather than as trained",
+    default=False,
 )
-"""Of JND pairs: half to twice 0.2, which is just noticeable (own choice, measured:
-explanation/jnd.md in the documentation). Lower ones leave some crops unchanged."""
 
 SEQUENCES = Option(
     "number",

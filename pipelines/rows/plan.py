@@ -65,11 +65,12 @@ class Planner(CropPlanner):
       Otherwise two CNN distorters, each followed by one atom, all sampled uniformly, so that the
       two sides of a triplet are about equally strong.
 
-    A JND pair has one side, sampled like p0 of a traditional or a CNN triplet, and one severity,
-    sampled uniformly. A single distortion has all of it. Two share it, the first having a quarter
-    to three quarters, since the effects of two add up (measured in explanation/jnd.md; the rule is
-    our own). A CNN distorter has a strength that follows from its severity, where in triplets it
-    distorts as it was trained.
+    A JND pair has one side, sampled like p0 of a traditional or a CNN triplet: the paper shows "a
+    randomly distorted image" (section 2.2). Near the threshold of noticing, which is our own
+    addition, a pair has one severity, sampled uniformly. A single distortion has all of it. Two
+    share it, the first having a quarter to three quarters, since the effects of two add up
+    (measured in explanation/jnd.md). A CNN distorter has a strength that follows from its
+    severity; otherwise it distorts as it was trained.
 
     Raises:
         UserError: when the registry has other versions of the atoms than the spec.
@@ -151,7 +152,7 @@ class Planner(CropPlanner):
         severities = self._severities(uniform[word + 1 :: _STEP_WORDS], len(members))
         steps = []
         for (name, version, parameters), severity in zip(members, severities, strict=True):
-            if name in self._cnn.indices and not self.spec.is_jnd:
+            if name in self._cnn.indices and not self.spec.near_threshold:
                 # as trained: nothing to draw but the noise
                 steps.append(Step(name, version, (), seeds[slot], None))
             else:
@@ -167,7 +168,7 @@ class Planner(CropPlanner):
     def _severities(self, uniform: list[float], count: int) -> list[float]:
         """The severities of one side's steps, from a uniform number for each."""
         low, high = self.spec.severity
-        if self.spec.is_jnd and count == MAX_STEPS:
+        if self.spec.near_threshold and count == MAX_STEPS:
             severity = low + (high - low) * uniform[0]
             share = LEAST_SHARE + (1 - 2 * LEAST_SHARE) * uniform[1]
             return [severity * share, severity * (1 - share)]

@@ -11,6 +11,7 @@ from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import UserError, out_of_range, unknown_name
 from bapps_gen.pipelines.rows.options import (
     MIN_CONTRAST,
+    NEAR_THRESHOLD,
     ROWS_PER_IMAGE,
     SCALE_RANGE,
     SEED,
@@ -43,8 +44,8 @@ class TripletSpec:
         singles: share of sides with a single atom in [0, 1]; None samples uniformly from
             `choices`.
         severity: lowest and highest severity drawn, within [0, 1]. Of triplets, for each
-            traditional step; of pairs, for all steps together, CNN distorters included: see
-            `Planner`.
+            traditional step; of pairs near the threshold, for all steps together, CNN distorters
+            included: see `Planner`.
         scale: smallest and largest scale at which images are read, patch pixels per source
             pixel in (0, 1]. Those of the form 1/k are drawn, with weight 1/k: uniformly on
             a logarithmic scale. Every patch pixel is then the mean of k × k source pixels.
@@ -62,6 +63,8 @@ class TripletSpec:
             distortion. None in other sets.
         is_jnd: whether rows are JND pairs, a reference and one distorted patch, by traditional
             distortions or by CNN distorters; otherwise they are triplets.
+        near_threshold: of JND pairs, whether they are kept near the threshold of noticing: see
+            `Planner`.
     """
 
     seed: int = SEED.field(required=True)
@@ -78,6 +81,7 @@ class TripletSpec:
     distorters: tuple[tuple[str, str], ...] = ()
     sequences: float | None = SEQUENCES.field(None)
     is_jnd: bool = False
+    near_threshold: bool = NEAR_THRESHOLD.field()
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -87,6 +91,8 @@ class TripletSpec:
         check_plan_version(self.plan_version, PLAN_VERSION)
         if not isinstance(self.is_jnd, bool):
             raise UserError(f"pairs = {self.is_jnd!r} is not true or false; give one of these")
+        if self.near_threshold and not self.is_jnd:
+            raise UserError("near_threshold = true is for JND pairs, not triplets; leave it out")
         check_choices(self.choices, len(self.distorters), self.singles, self.sequences, self.is_jnd)
 
     @property
@@ -111,7 +117,12 @@ class TripletSpec:
 
 # Entries that not every kind of set has, and what they are where they have no effect: left out
 # then, so that a set's digest does not depend on what other kinds have.
-_OPTIONAL: dict[str, Any] = {"distorters": (), "sequences": None, "is_jnd": False}
+_OPTIONAL: dict[str, Any] = {
+    "distorters": (),
+    "sequences": None,
+    "is_jnd": False,
+    "near_threshold": False,
+}
 
 _STORED = {"is_jnd": "pairs"}
 """Names in `dataset.json` of fields that have another there."""

@@ -1,4 +1,4 @@
-"""JND pairs: a reference and one distorted patch, with severities around what is noticed."""
+"""JND pairs: a reference and one distorted patch, as in triplets or near what is noticed."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.rows import PAIR_PATCHES, Step, distortion_id
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.metrics.agreement import jnd_map
-from bapps_gen.pipelines.datasets.request import Inputs, Request
-from bapps_gen.pipelines.rows.options import JND_SEVERITY
+from bapps_gen.pipelines.datasets.inputs import Inputs
+from bapps_gen.pipelines.datasets.kinds import kind_of
+from bapps_gen.pipelines.datasets.request import Request
+from bapps_gen.pipelines.rows.options import NEAR_SEVERITY, SEVERITY
 from bapps_gen.pipelines.rows.plan import LEAST_SHARE, Planner, planning_registry
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
 from bapps_gen.pipelines.rows.spec import (
@@ -105,14 +107,20 @@ def spec_of(choices: tuple[str, ...] = (), distorters: int = 0, **values: object
     ids = tuple(f"{number:03d}" for number in range(distorters))
     versions = (*atom_versions(REGISTRY, choices), *distorter_versions(ids))
     fixed = {"seed": 0, "images": 7, "source_digest": "x", "choices": choices, "is_jnd": True}
-    fixed |= {"severity": JND_SEVERITY.default}
     pinned = tuple((name, f"digest of {name}") for name in ids)
     return TripletSpec(**{**fixed, "versions": versions, "distorters": pinned, **values})
 
 
 TRADITIONAL = spec_of(REGISTRY.ids)
 CNN = spec_of(distorters=96)
-SPECS = pytest.mark.parametrize("spec", [TRADITIONAL, CNN], ids=FAMILIES)
+NEAR = {"near_threshold": True, "severity": NEAR_SEVERITY}
+NEAR_TRADITIONAL, NEAR_CNN = replace(TRADITIONAL, **NEAR), replace(CNN, **NEAR)
+SPECS = pytest.mark.parametrize(
+    "spec",
+    [TRADITIONAL, CNN, NEAR_TRADITIONAL, NEAR_CNN],
+    ids=[*FAMILIES, *(f"{family} near the threshold" for family in FAMILIES)],
+)
+NEAR_SPECS = pytest.mark.parametrize("spec", [NEAR_TRADITIONAL, NEAR_CNN], ids=FAMILIES)
 
 
 def plans(spec: TripletSpec, rows: int) -> list[tuple[Step, ...]]:
@@ -143,9 +151,33 @@ def test_distortions_and_distorters_are_drawn_evenly():
     assert 0.45 < singles / 3000 < 0.55
 
 
-@SPECS
-@pytest.mark.parametrize("severity", [JND_SEVERITY.default, (0.0, 1.0), (0.3, 0.3)])
-def test_a_pairs_severity_is_drawn_evenly_and_shared_by_its_steps(spec, severity):
+def test_steps_are_drawn_as_those_of_triplets():
+    low, high = SEVERITY.default
+    for pair in plans(TRADITIONAL, 2000):
+        assert all(low <= step.severity <= high for step in pair)
+    severities = [step.severity for pair in plans(TRADITIONAL, 4000) for step in pair]
+    for share in (0.25, 0.5, 0.75):
+        middle = low + share * (high - low)
+        assert np.quantile(severities, share) == pytest.approx(middle, abs=0.03)
+    both = np.array([[s.severity for s in pair] for pair in plans(TRADITIONAL, 4000) if pair[1:]])
+    assert abs(np.corrcoef(both.T)[0, 1]) < 0.05
+    for (step,) in plans(CNN, 200):
+        assert (step.params, step.severity) == ((), None)
+
+
+def test_near_the_threshold_a_pair_has_the_same_place_distortions_and_noise():
+    for spec, near in ((TRADITIONAL, NEAR_TRADITIONAL), (CNN, NEAR_CNN)):
+        for row in range(50):
+            plan, other = plan_row(spec, row), plan_row(near, row)
+            assert (plan.image, plan.crops) == (other.image, other.crops)
+            for step, nearer in zip(plan.sides[0], other.sides[0], strict=True):
+                assert (step.distortion, step.seed) == (nearer.distortion, nearer.seed)
+                assert nearer.severity <= NEAR_SEVERITY[1]
+
+
+@NEAR_SPECS
+@pytest.mark.parametrize("severity", [NEAR_SEVERITY, (0.0, 1.0), (0.3, 0.3)])
+def test_near_the_threshold_a_severity_is_drawn_evenly_and_shared_by_its_steps(spec, severity):
     low, high = severity
     steps = plans(replace(spec, severity=severity), 4000)
     totals = np.array([sum(step.severity for step in side) for side in steps])
@@ -155,7 +187,7 @@ def test_a_pairs_severity_is_drawn_evenly_and_shared_by_its_steps(spec, severity
     shares = np.array(
         [side[0].severity / sum(step.severity for step in side) for side in steps if len(side) == 2]
     )
-    if spec is TRADITIONAL:
+    if spec is NEAR_TRADITIONAL:
         assert LEAST_SHARE - 1e-9 <= shares.min() <= shares.max() <= 1 - LEAST_SHARE + 1e-9
         assert shares.mean() == pytest.approx(0.5, abs=0.02)
     else:
@@ -163,7 +195,7 @@ def test_a_pairs_severity_is_drawn_evenly_and_shared_by_its_steps(spec, severity
 
 
 def test_parameters_follow_from_the_severities():
-    for side in plans(TRADITIONAL, 500) + plans(CNN, 500):
+    for side in plans(TRADITIONAL, 300) + plans(NEAR_TRADITIONAL, 300) + plans(NEAR_CNN, 300):
         for step in side:
             if step.distortion.startswith("cnn:"):
                 assert step.params == (("strength", STRENGTH.at(step.severity, 0.0)),)
@@ -175,11 +207,12 @@ def test_parameters_follow_from_the_severities():
 
 
 def test_the_digest_tells_pairs_from_triplets_and_a_triplets_spec_does_not_name_them():
-    for spec in (TRADITIONAL, CNN):
+    for spec, near in ((TRADITIONAL, NEAR_TRADITIONAL), (CNN, NEAR_CNN)):
         plain = replace(spec, is_jnd=False)
-        assert spec.digest != plain.digest
+        assert len({spec.digest, near.digest, plain.digest}) == 3
         assert "pairs" not in plain.values()
-        for made in (spec, plain):
+        assert "near_threshold" not in spec.values()
+        for made in (spec, near, plain):
             assert spec_from_values(json.loads(json.dumps(made.values()))) == made
 
 
@@ -190,6 +223,7 @@ def test_the_digest_tells_pairs_from_triplets_and_a_triplets_spec_does_not_name_
         ({"choices": ("jpeg",), "is_jnd": 1}, "pairs = 1 is not true or false"),
         ({"choices": ("jpeg",), "severity": (0.3, 0.2)}, "severity = 0.3 0.2"),
         ({"distorters": 0}, "no distortion is left"),
+        ({"choices": ("jpeg",), "is_jnd": False, "near_threshold": True}, "not triplets"),
     ],
 )
 def test_a_bad_spec_is_refused_in_one_line(values, words):
@@ -212,9 +246,19 @@ def test_a_request_has_the_severities_of_its_kind(photos, zoo):
         return spec.severity
 
     for kind, options in (("jnd-traditional", {}), ("jnd-cnn", {"zoo": zoo})):
-        assert severity(kind, **options) == JND_SEVERITY.default
-        assert severity(kind, severity=(0.0, 0.9), **options) == (0.0, 0.9)
-    assert severity("traditional") == (0.2, 1.0)
+        assert severity(kind, **options) == SEVERITY.default
+        near = {**options, "near_threshold": True}
+        assert severity(kind, **near) == NEAR_SEVERITY
+        assert severity(kind, severity=(0.0, 0.9), **near) == (0.0, 0.9)
+    assert severity("jnd-traditional", severity=(0.0, 0.9)) == (0.0, 0.9)
+    assert severity("traditional") == SEVERITY.default
+
+
+def test_options_that_do_not_go_together_are_refused():
+    with pytest.raises(UserError, match="near-threshold is for jnd-traditional or jnd-cnn"):
+        Request("traditional", 5, near_threshold=True)
+    with pytest.raises(UserError, match="as trained; leave it out, or add near-threshold"):
+        Request("jnd-cnn", 5, severity=(0.2, 0.5))
 
 
 # The strength of a distorter
@@ -320,7 +364,7 @@ def test_a_strength_is_given_on_the_command_line(zoo, tmp_path, capsys):
 def test_a_row_is_a_pair_that_says_how_it_was_made(family, sets, zoo):
     info = open_dataset(sets[family]).info
     assert (info.kind, info.unit, info.patches) == (f"jnd-{family}", "pairs", PAIR_PATCHES)
-    assert ("cnn:001.strength" in info.units) == (family == "cnn")
+    assert "cnn:001.strength" not in info.units
     atoms = with_zoo(REGISTRY, open_zoo(zoo)).atoms
     rows = contents(sets[family])
     assert len(rows) == 70
@@ -336,6 +380,21 @@ def test_a_row_is_a_pair_that_says_how_it_was_made(family, sets, zoo):
             stored = Step(step["distortion"], 1, tuple(params.items()), step["seed"], None)
             ref = apply_steps(ref, (stored,), atoms, Streams())
         assert np.array_equal(ref, p0)
+
+
+def test_a_pair_near_the_threshold_says_so(family, zoo, photos, tmp_path, capsys):
+    out = tmp_path / "near"
+    assert make_pairs(family, zoo, photos, out, 10, "--near-threshold") == 0
+    info = open_dataset(out).info
+    assert ("cnn:001.strength" in info.units) == (family == "cnn")
+    assert "severity 0.1 to 0.4, near the threshold" in kind_of(info).describe(info)
+    rows = contents(out)
+    for row in rows:
+        assert 0.1 <= sum(step["severity"] for step in row["steps0"]) <= 0.4
+        assert bool(row["steps0"][0]["params"]) or family == "traditional"
+    assert verify(out, "--source", str(photos)) == 0
+    assert make_pairs(family, zoo, photos, out, 10) == 2
+    assert "near_threshold" in one_line(capsys)
 
 
 def test_a_pair_without_a_difference_gives_way_to_another_crop(tmp_path, zoo):
@@ -364,8 +423,8 @@ def test_severities_too_low_to_change_anything_are_one_line(photos, zoo, tmp_pat
     assert not list((tmp_path / "set").glob("data/*"))
 
 
-def test_every_atom_changes_a_photo_at_the_lowest_severity_by_default(patches):
-    low, streams = JND_SEVERITY.default[0], Streams()
+def test_every_atom_changes_a_photo_at_the_lowest_severity_near_the_threshold(patches):
+    low, streams = NEAR_SEVERITY[0], Streams()
     for name, atom in REGISTRY.atoms.items():
         params = atom.draw(low, [0.3] * len(atom.parameters))
         changed = [

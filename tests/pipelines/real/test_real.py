@@ -20,7 +20,8 @@ from bapps_gen.execution.jobs import run_jobs
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import TripletDataset, iter_triplets
 from bapps_gen.pipelines.datasets.generate import generate
-from bapps_gen.pipelines.datasets.request import Inputs, Request
+from bapps_gen.pipelines.datasets.inputs import Inputs
+from bapps_gen.pipelines.datasets.request import Request
 from bapps_gen.pipelines.real.align import outputs_digest
 from bapps_gen.pipelines.real.spec import RealSpec, real_spec_from_values
 from bapps_gen.pipelines.real.tasks import TASKS
