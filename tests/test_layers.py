@@ -15,6 +15,7 @@ ORDER = (
     ("bapps_gen.api",),
     ("bapps_gen.pipelines.collections",),
     ("bapps_gen.pipelines.validation", "bapps_gen.pipelines.benchmarks"),
+    ("bapps_gen.pipelines.judging",),
     ("bapps_gen.pipelines.scoring",),
     ("bapps_gen.pipelines.datasets",),
     ("bapps_gen.pipelines.real.demos",),

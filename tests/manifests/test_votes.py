@@ -15,32 +15,11 @@ from bapps_gen.manifests.votes import (
     votes_table,
     write_votes,
 )
-
-PLAIN = {
-    "study": "",
-    "session": "s1",
-    "person": "9f",
-    "trial": "t1",
-    "dataset": "d" * 32,
-    "row": 3,
-    "id": "dddddddd-00000003",
-    "task": "2afc",
-    "phase": "test",
-    "left": "p0",
-    "answer": "p1",
-    "expected": "",
-    "rt_ms": 812.5,
-    "reference_ms": None,
-    "gap_ms": None,
-    "distorted_ms": None,
-    "timing_ok": None,
-    "time": None,
-    "simulated": False,
-}
+from support.votes import vote, votes_of
 
 
 def table(*changes):
-    return pa.Table.from_pylist([{**PLAIN, **change} for change in changes])
+    return pa.Table.from_pylist([vote(**change) for change in changes])
 
 
 @st.composite
@@ -64,10 +43,7 @@ def test_votes_are_read_as_they_were_written(tmp_path, ending):
     @given(st.lists(votes(), min_size=1, max_size=8))
     @settings(max_examples=25, deadline=None)
     def check(changes):
-        written = votes_table(
-            pa.Table.from_pylist([{**PLAIN, **change} for change in changes], schema=VOTES_SCHEMA),
-            "votes",
-        )
+        written = votes_of(*(vote(**change) for change in changes))
         path = tmp_path / f"votes.{ending}"
         if ending == "csv":
             pa_csv.write_csv(written, path)

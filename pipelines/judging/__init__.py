@@ -1,0 +1,1 @@
+"""People's judgments: studies, votes, and what they say of a dataset's rows."""

@@ -1,0 +1,158 @@
+"""Which votes count: practice, failed sentinels, failed timing and hasty answers are left out.
+
+Nothing is removed from files of votes. A filter is a record of its own, and each vote that does not
+count does so for one named reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from bapps_gen.checks import Option, convert_options
+from bapps_gen.seeding import digest_of
+
+Mask = NDArray[np.bool_]
+
+MIN_SENTINELS = Option(
+    "number",
+    "smallest share of sentinels that a session must have answered right; votes of others are left "
+    "out. 0 takes all",
+    default=0.93,  # section 2.2: about 90 % of people passed at least 93 %, 14 of 15
+    low=0.0,
+    high=1.0,
+    metavar="SHARE",
+)
+
+MIN_RT = Option(
+    "number",
+    "shortest reaction time; faster votes are left out",
+    default=200.0,  # own choice: about the time of the fastest reactions to a picture
+    low=0.0,
+    high=60_000.0,
+    unit="ms",
+    flag="min-rt",
+    metavar="MS",
+)
+
+TIMING = Option(
+    "flag",
+    "whether votes on pictures that were not seen for the right time are left out",
+    default=True,
+)
+
+REASONS = (
+    "practice",
+    "sentinel",
+    "sentinels failed",
+    "timing failed",
+    "too fast",
+    "a person's second vote on a row",
+)
+"""Why votes do not count, in the order in which reasons apply: a vote has the first that fits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteFilter:
+    """Which votes count.
+
+    Raises:
+        UserError: for a value out of range.
+    """
+
+    min_sentinels: float = MIN_SENTINELS.field()
+    min_rt_ms: float = MIN_RT.field()
+    timing: bool = TIMING.field()
+
+    def __post_init__(self) -> None:
+        convert_options(self)
+
+    @property
+    def digest(self) -> str:
+        """32 hexadecimal digits that name this filter."""
+        return digest_of(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
+class FilteredVotes:
+    """What a filter left.
+
+    Args:
+        kept: the votes that count, with VOTES_SCHEMA, in the order given.
+        left_out: numbers of the others by reason, in the order of REASONS; none of zero.
+    """
+
+    kept: pa.Table
+    left_out: Mapping[str, int]
+
+
+def filter_votes(votes: pa.Table, options: VoteFilter | None = None) -> FilteredVotes:
+    """The votes that count, and why the others do not.
+
+    Args:
+        votes: with VOTES_SCHEMA.
+        options: the default filter by default.
+    """
+    options = options or VoteFilter()
+    phase = votes["phase"].to_numpy(zero_copy_only=False)
+    fits = {
+        "practice": phase == "practice",
+        "sentinel": phase == "sentinel",
+        "sentinels failed": _of_failed_sessions(votes, options.min_sentinels),
+        "timing failed": _numbers(pc.fill_null(pc.invert(votes["timing_ok"]), False))
+        & options.timing,
+        "too fast": _numbers(pc.fill_null(pc.less(votes["rt_ms"], options.min_rt_ms), False)),
+    }
+    counts = np.ones(len(votes), bool)
+    left_out: dict[str, int] = {}
+    for reason in REASONS:
+        # Repeated votes are looked for among those that count: a hasty first vote does not
+        # displace a second one.
+        mask = fits[reason] if reason in fits else _repeated(votes, counts)
+        number = int((mask & counts).sum())
+        if number:
+            left_out[reason] = number
+        counts &= ~mask
+    return FilteredVotes(votes.filter(pa.array(counts)), left_out)
+
+
+def sentinel_shares(votes: pa.Table) -> Mapping[str, tuple[int, int]]:
+    """Right answers to sentinels, and their number, of each session that had any."""
+    sentinels = votes.filter(pc.equal(votes["phase"], "sentinel"))
+    right = pc.cast(pc.equal(sentinels["answer"], sentinels["expected"]), pa.int64())
+    sums = (
+        pa.table({"session": sentinels["session"], "right": right})
+        .group_by("session", use_threads=False)
+        .aggregate([("right", "sum"), ("right", "count")])
+    )
+    entries = zip(sums["session"], sums["right_sum"], sums["right_count"], strict=True)
+    return {session.as_py(): (right.as_py(), count.as_py()) for session, right, count in entries}
+
+
+def _of_failed_sessions(votes: pa.Table, least: float) -> Mask:
+    shares = sentinel_shares(votes)
+    # 13.95 of 15 is 14 of 15, as people say it
+    failed = [name for name, (right, count) in shares.items() if right < round(least * count, 6)]
+    return _numbers(pc.is_in(votes["session"], pa.array(failed, pa.string())))
+
+
+def _repeated(votes: pa.Table, counts: Mask) -> Mask:
+    """Votes on a row by a person whose earlier vote on it counts; the unknown are all different."""
+    persons = votes["person"].to_pylist()
+    keys = zip(votes["task"].to_pylist(), votes["id"].to_pylist(), persons, strict=True)
+    seen: set[tuple[str, str, str]] = set()
+    repeated = np.zeros(len(votes), bool)
+    for index, key in enumerate(keys):
+        if counts[index] and key[2]:
+            repeated[index] = key in seen
+            seen.add(key)
+    return repeated
+
+
+def _numbers(mask: pa.ChunkedArray) -> Mask:
+    return np.asarray(mask.to_numpy(zero_copy_only=False), bool)
