@@ -1,4 +1,4 @@
-"""Validating datasets, collections and zoos."""
+"""Validating datasets, collections, benchmarks and zoos."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from bapps_gen.api.scoring import metric_options
 from bapps_gen.checks import options_of, or_list
 from bapps_gen.cnn_distorters.zoo import ZOO_NAME, Zoo
 from bapps_gen.errors import UserError, unknown_name
+from bapps_gen.manifests.benchmark_reader import Benchmark, find_benchmark
 from bapps_gen.manifests.collection import Collection, is_collection, open_collection
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, open_dataset
 from bapps_gen.pipelines.validation.options import (
@@ -85,7 +86,7 @@ class Validation:
 
 
 def validate(
-    dataset: AnyPath | Dataset | Collection | Zoo,
+    dataset: AnyPath | Dataset | Collection | Benchmark | Zoo,
     *,
     against: AnyPath | Dataset | Collection | None = None,
     out: LocalPath | None = None,
@@ -98,13 +99,13 @@ def validate(
     progress: AnyProgress = False,
     **options: Unpack[ValidateOptions],
 ) -> Validation:
-    """Say in numbers, and in a report, whether a dataset, a collection or a zoo is good.
+    """Say in numbers, and in a report, whether a dataset, collection, benchmark or zoo is good.
 
-    LPIPS distances that a dataset lacks are computed and kept beside it.
+    LPIPS distances that a dataset or benchmark lacks are computed and kept beside it.
 
     Args:
-        dataset: folder or URL of a dataset or a collection, folder of a zoo, or one that is open;
-            `open_zoo()` is the zoo that comes with this package.
+        dataset: folder or URL of a dataset or a collection, folder of a benchmark or a zoo, or one
+            that is open; `open_zoo()` is the zoo that comes with this package.
         against: another dataset, or collection, to compare with.
         out: HTML report to write; None for none.
         device, dtype, weights: of LPIPS, as in `score`; of datasets and collections.
@@ -119,7 +120,9 @@ def validate(
             `max_invisible`, `max_destroyed`, `max_near_equal`, `max_duplicates` and `max_flat`
             are shares from 0 to 1, `min_coverage` a number of distortions up to 328,
             `min_spearman` the rho of severity and LPIPS, and `max_ks`, `max_wasserstein` and
-            `max_use` distances to `against`. Of zoos: `patches` (256) and their `seed` (0).
+            `max_use` distances to `against`. Of benchmarks: `invisible`, `destroyed`,
+            `max_invisible`, `max_destroyed` and `min_spearman` of these. Of zoos: `patches`
+            (256) and their `seed` (0).
 
     Returns:
         `values`, all numbers; `missed`, a line for each threshold missed; `passed`; `summary`.
@@ -167,13 +170,20 @@ def validate(
     return Validation(report.values(), report.missed, report.summary())
 
 
-def open_any(given: AnyPath | Dataset | Collection | Zoo) -> Dataset | Collection | Zoo:
-    """The dataset, collection or zoo in a folder; one that is open is returned as it is."""
-    if isinstance(given, Dataset | Collection | Zoo):
+Validated = Dataset | Collection | Benchmark | Zoo
+"""What can be validated."""
+
+
+def open_any(given: AnyPath | Validated) -> Validated:
+    """What is in a folder; one that is open is returned as it is."""
+    if isinstance(given, Dataset | Collection | Benchmark | Zoo):
         return given
     folder = location_of(given)
     if is_collection(folder):
         return open_collection(folder)
+    benchmark = find_benchmark(folder)
+    if benchmark is not None:
+        return benchmark
     if isinstance(folder, Path) and (folder / ZOO_NAME).is_file():
         from bapps_gen.cnn_distorters.zoo import open_zoo
 
@@ -183,7 +193,7 @@ def open_any(given: AnyPath | Dataset | Collection | Zoo) -> Dataset | Collectio
     ):
         lacking = "it holds none of these" if folder.exists() else "there is nothing of that name"
         raise UserError(
-            f"{folder} is not a dataset, collection or zoo: {lacking}; give the folder "
+            f"{folder} is not a dataset, collection, benchmark or zoo: {lacking}; give the folder "
             "that --out named once something is made in it, or --zoo for the zoo of this package"
         )
     return open_dataset(folder)
@@ -207,13 +217,13 @@ def _sorted_options(
 
 
 def run_validation(
-    opened: Dataset | Collection | Zoo,
+    opened: Validated,
     options: ValidationOptions | ZooOptions,
     workers: Workers,
     progress: ProgressBars,
     *,
     photos: Callable[[], Source],
-    other: Dataset | Collection | Zoo | None = None,
+    other: Validated | None = None,
     out: Path | None = None,
     sheet: Path | None = None,
     on_report: Callable[[SetReport], None] = lambda report: None,
@@ -244,6 +254,17 @@ def run_validation(
         page = partial(zoo_page, report)
         if sheet is not None:
             write_zoo_sheet(sheet, report)
+    elif isinstance(opened, Benchmark):
+        from bapps_gen.pipelines.validation.benchmark import (
+            benchmark_page,
+            check_benchmark_thresholds,
+            validate_benchmark,
+        )
+
+        assert isinstance(options, ValidationOptions)
+        check_benchmark_thresholds(options.thresholds, compared=other is not None)
+        report = validate_benchmark(opened, options, workers, progress=progress)
+        page = partial(benchmark_page, report)
     elif isinstance(opened, Collection):
         from bapps_gen.pipelines.validation.collection import collection_page, validate_collection
 

@@ -36,7 +36,7 @@ COMMANDS = (
     ("import", "import_", "turn sets in the original folder layout into datasets"),
     ("score", "score", "compute and store distances of a dataset's or benchmark's rows"),
     ("evaluate", "evaluate", "compare metrics with human judgments or with severities"),
-    ("validate", "validate", "report on a dataset, a collection or a zoo in numbers and pictures"),
+    ("validate", "validate", "report on a dataset, collection, benchmark or zoo"),
 )
 
 ALIASES = {"dataset": "collection"}

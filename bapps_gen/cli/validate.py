@@ -1,4 +1,4 @@
-"""`bapps-gen validate`: a report on a dataset, a collection, or a zoo."""
+"""`bapps-gen validate`: a report on a dataset, a collection, a benchmark, or a zoo."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_dataset(
         parser,
-        "folder or URL of a dataset, or folder of a collection for all its sets, or of a zoo",
+        "folder or URL of a dataset, folder of a collection for all its sets, of a benchmark, or "
+        "of a zoo",
         "?",
     )
     parser.add_argument(
@@ -73,6 +74,7 @@ def run(options: argparse.Namespace) -> int:
 
     from bapps_gen.api.validation import check_parent, open_any, run_validation
     from bapps_gen.manifests.collection import Collection
+    from bapps_gen.pipelines.validation.benchmark import BenchmarkReport
     from bapps_gen.pipelines.validation.dataset import SetReport
 
     opened = _open_zoo(options) if is_zoo else open_any(options.dataset)
@@ -86,9 +88,10 @@ def run(options: argparse.Namespace) -> int:
             print(f"{report.name}: {report.summary()}")
             print_measured(report)
 
-    def print_measured(report: SetReport) -> None:
+    def print_measured(report: SetReport | BenchmarkReport) -> None:
+        name = report.name if isinstance(report, SetReport) else report.found.name
         for line in report.measured():
-            print(f"{report.name}: {line}")
+            print(f"{name}: {line}")
 
     try:
         report = run_validation(
@@ -115,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
     for line in report.missed:
         print(f"{opened.folder}{'/' if isinstance(opened, Collection) else ': '}{line}")
     if not options.quiet:
-        if isinstance(report, SetReport):
+        if isinstance(report, SetReport | BenchmarkReport):
             print_measured(report)
         print(report.summary())
         print(f"report: {out}")

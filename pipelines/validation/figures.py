@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bapps_gen.pipelines.benchmarks.evaluate import SeverityCurve
+
 Figure = dict[str, Any]
 Groups = Mapping[str, Mapping[str, Any]]
 
@@ -87,6 +89,30 @@ def curves(severity: Groups) -> Figure:
         few = entry["sides"] < FEW_SIDES
         cards.append({"name": name, "points": points, "few": few, **entry})
     return {"highest": highest, "cards": cards}
+
+
+def level_curves(found: Sequence[SeverityCurve]) -> Figure:
+    """Median distance of each level, and the band of its quartiles, as `curves` draws them."""
+    highest = max((value for curve in found for value in curve.high), default=0) or 1
+    last = max((curve.severities[-1] for curve in found), default=1.0) or 1.0
+
+    def points(curve: SeverityCurve, values: Sequence[float]) -> list[tuple[float, float]]:
+        return [
+            (4 + 92 * severity / last, 46 - 42 * value / highest)
+            for severity, value in zip(curve.severities, values, strict=True)
+        ]
+
+    cards = [
+        {
+            "name": curve.distortion,
+            "points": points(curve, curve.median),
+            "band": points(curve, curve.low) + points(curve, curve.high)[::-1],
+            "srcc": curve.srcc,
+            "pictures": curve.pictures,
+        }
+        for curve in found
+    ]
+    return {"highest": highest, "last": last, "cards": cards}
 
 
 def composition_table(

@@ -28,7 +28,7 @@ _PROBE = """<!DOCTYPE html><meta charset="utf-8"><iframe id="f" src="NAME"
 """A page of its own looks into another once it is laid out and says what it sees."""
 
 
-def seen_in(path: Path, looked: str, values: str, width: int) -> dict:
+def seen_in(path: Path, looked: str, values: str, width: int, *, tall: int = 2000) -> dict:
     """What is seen of a page, which has to be tall, fit the width and run without errors.
 
     Args:
@@ -36,6 +36,7 @@ def seen_in(path: Path, looked: str, values: str, width: int) -> dict:
         looked: JavaScript statements on `page`, the document.
         values: entries of a JavaScript object, made of those.
         width: of the frame that shows it, px.
+        tall: least height of the page, px.
     """
     parts = {"NAME": path.name, "WIDTH": str(width), "LOOKED": looked, "VALUES": values}
     text = re.sub("|".join(parts), lambda found: parts[found[0]], _PROBE)
@@ -58,5 +59,5 @@ def seen_in(path: Path, looked: str, values: str, width: int) -> dict:
     assert seen["errors"] == []
     assert "CONSOLE" not in done.stderr
     assert seen["scroll"] <= seen["width"], "the page scrolls sideways"
-    assert seen["height"] > 2000
+    assert seen["height"] > tall
     return seen
