@@ -121,7 +121,9 @@ def render(request: Request, source: Source, rows: int, **changes: object) -> Ro
     renderer = TripletRenderer(planner, registry.atoms, source, images, spec.digest)
     plans = sorted(map(planner.row, range(rows)), key=lambda plan: plan.image)
     made = [
-        row for group in grouped(plans, plan.zoo is not None) for row in renderer.render_many(group)
+        row
+        for group in grouped(plans, plan.zoo is not None, 64)
+        for row in renderer.render_many(group)
     ]
     return sorted(made, key=lambda item: item[0].row)
 

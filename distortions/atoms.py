@@ -50,7 +50,7 @@ def _displacement(mild: float, strong: float, summary: str) -> SeverityParameter
         unit="px",
         identity=0.0,
         range=((mild, strong),),
-        allowed=(0.0, 64.0),
+        allowed=(0.0, 512.0),
         summary=summary,
     )
 
@@ -263,7 +263,7 @@ ATOMS: tuple[Distortion, ...] = (
                 unit="px",
                 identity=0.0,
                 range=((2.0, 10.0),),
-                allowed=(0.0, 64.0),
+                allowed=(0.0, 512.0),
                 summary="length of the move",
             ),
             _ANGLE,
@@ -321,7 +321,7 @@ ATOMS: tuple[Distortion, ...] = (
                 unit="px",
                 default=8.0,
                 range=(4.0, 12.0),
-                allowed=(0.0, 64.0),
+                allowed=(0.0, 512.0),
                 summary="how far the copy is moved",
             ),
             _ANGLE,
@@ -339,7 +339,7 @@ ATOMS: tuple[Distortion, ...] = (
                 unit="px",
                 identity=0.0,
                 range=((1.4, 6.0), (-1.4, -6.0)),
-                allowed=(-64.0, 64.0),
+                allowed=(-512.0, 512.0),
                 summary="move of red; of its corners where radial = 1",
             ),
             RandomParameter(

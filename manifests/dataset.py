@@ -16,7 +16,15 @@ import pyarrow.parquet as pq
 from bapps_gen.errors import UserError, WorkError, first_line
 from bapps_gen.manifests.parquet import FileInfo, file_batches, open_parquet, read_metadata
 from bapps_gen.manifests.row_checks import check_rows
-from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES, ManifestRow
+from bapps_gen.manifests.rows import (
+    MAX_PATCH_SIZE,
+    MIN_PATCH_SIZE,
+    PAIR_PATCHES,
+    PATCH_SIZE,
+    PATCHES,
+    ManifestRow,
+    rows_within,
+)
 from bapps_gen.manifests.schema import (
     FORMAT_VERSION,
     column_names,
@@ -27,7 +35,15 @@ from bapps_gen.manifests.schema import (
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.documents import write_json
 from bapps_gen.storage.locations import Location, location_of, map_remote
-from bapps_gen.storage.records import Digest, FileName, OneOf, Sha256, Within, read_record
+from bapps_gen.storage.records import (
+    Digest,
+    FileName,
+    OneOf,
+    Sha256,
+    Within,
+    parse_value,
+    read_record,
+)
 from bapps_gen.storage.url import Url
 from bapps_gen.storage.workspace import Layout
 
@@ -35,13 +51,16 @@ INFO_NAME = "dataset.json"
 DATA_FOLDER = "data"
 DATASET = Layout("dataset", INFO_NAME, folders=(DATA_FOLDER,), ignored=("README",))
 ROW_GROUP_ROWS = 100
-"""Rows in a row group: about 2.4 MB of pictures, what one random access reads."""
+"""Rows in a row group: about 2.4 MB of pictures, what one random access reads. Fewer of larger
+patches: see `DatasetInfo.row_group_rows`."""
 
 MAX_ROWS = 10**10
 MAX_SHARD_ROWS = 100_000
-"""A shard is held in memory while it is made: 2.5 GB at this size."""
+"""A shard is held in memory while it is made: 2.5 GB at this number of 64 px patches."""
 
 SPLITS = ("train", "val", "test")
+
+_PatchSize = Annotated[int, Within(MIN_PATCH_SIZE, MAX_PATCH_SIZE)]
 
 _SHARD_NAME = re.compile(r"part-(\d{5,12})\.parquet")
 
@@ -97,6 +116,20 @@ class DatasetInfo:
     outputs: Mapping[str, str] = field(default_factory=dict)
     split: Annotated[str | None, OneOf((None, *SPLITS))] = None
 
+    def __post_init__(self) -> None:
+        parse_value(_PatchSize, self.patch_size, "spec.patch_size")
+
+    @property
+    def patch_size(self) -> int:
+        """Height and width of the patches in px; the spec leaves out 64."""
+        size: int = self.spec.get("patch_size", PATCH_SIZE)
+        return size
+
+    @property
+    def row_group_rows(self) -> int:
+        """Rows in a row group of the shards, which is what one random access reads."""
+        return rows_within(ROW_GROUP_ROWS, self.patch_size)
+
     @property
     def shards(self) -> int:
         """Number of shards when complete."""
@@ -119,7 +152,9 @@ class DatasetInfo:
 
     def schema(self) -> pa.Schema:
         """The schema of the shards."""
-        metadata = {"spec_digest": self.digest}
+        metadata: dict[str, str | int] = {"spec_digest": self.digest}
+        if self.patch_size != PATCH_SIZE:
+            metadata["patch_size"] = self.patch_size
         return manifest_schema(self.units, metadata, self.patches, self.pictures)
 
 
@@ -168,7 +203,7 @@ def write_shard(
 ) -> None:
     """Write one shard, whole or not at all; `pngs` is None in a recipe."""
     schema = info.schema()
-    table = rows_table(rows, pngs, schema)
+    table = rows_table(rows, pngs, schema, info.patch_size)
     # PNG does not shrink further; only columns with few different values gain from dictionaries.
     repeated = ["source_path", "source_sha256", "spec_digest"]
     for side in range(len(info.patches) - 1):
@@ -182,7 +217,7 @@ def write_shard(
         pq.write_table(
             table,
             path,
-            row_group_size=ROW_GROUP_ROWS,
+            row_group_size=info.row_group_rows,
             compression="none" if info.pictures else "zstd",
             use_dictionary=repeated,
             write_statistics=["id", "row"],
@@ -300,6 +335,8 @@ class Dataset:
     ) -> Iterator[pa.RecordBatch]:
         """The rows of one shard in order as Arrow batches of at most `size` rows.
 
+        With pictures larger than 64 px they have fewer, so that memory stays the same.
+
         Args:
             numbered: whether rows of another number than their place says are refused.
 
@@ -309,6 +346,8 @@ class Dataset:
         path = shard_path(self.folder, shard)
         first = self.info.shard_range(shard)[0]
         with readable(path):
+            if columns is None or set(columns) & set(PATCHES):
+                size = rows_within(size, self.info.patch_size)
             for batch in file_batches(path, size, list(columns) if columns else None):
                 check_rows(batch, first, str(path), numbered=numbered)
                 first += batch.num_rows

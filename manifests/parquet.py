@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bapps_gen.errors import UserError
+from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.storage.documents import parse_json
 from bapps_gen.storage.locations import Location, require_regular
 from bapps_gen.storage.records import Record, parse_record
@@ -21,10 +22,14 @@ _GROUPS_AHEAD = 10
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """What the metadata of a Parquet file say: its format, and the spec that its rows are of."""
+    """What the metadata of a Parquet file say: its format, and the spec that its rows are of.
+
+    `patch_size` is the height and width of its patches in px, left out at 64.
+    """
 
     format_version: int
     spec_digest: str
+    patch_size: int = PATCH_SIZE
 
 
 def open_parquet(path: Location, **options: Any) -> pq.ParquetFile:

@@ -28,9 +28,10 @@ class Triplet(NamedTuple):
 
     Args:
         id: of the row.
-        ref: the reference, uint8 RGB of shape (64, 64, 3).
-        p0: the reference distorted one way, uint8 (64, 64, 3).
-        p1: the reference distorted another way, uint8 (64, 64, 3).
+        ref: the reference, uint8 RGB of shape (S, S, 3), where S is the set's size of patches, 64
+            unless it was made with another.
+        p0: the reference distorted one way, uint8 (S, S, 3).
+        p1: the reference distorted another way, uint8 (S, S, 3).
         judge: fraction of people that prefer p1 over p0, 0 to 1; None where nobody was asked.
         distances: (d(ref, p0), d(ref, p1)) by each metric that was asked for.
     """
@@ -48,8 +49,9 @@ class Pair(NamedTuple):
 
     Args:
         id: of the row.
-        ref: the reference, uint8 RGB of shape (64, 64, 3).
-        p0: the reference slightly distorted, uint8 (64, 64, 3).
+        ref: the reference, uint8 RGB of shape (S, S, 3), where S is the set's size of patches, 64
+            unless it was made with another.
+        p0: the reference slightly distorted, uint8 (S, S, 3).
         same: fraction of people that call the two the same, 0 to 1; None where nobody was asked.
         distances: d(ref, p0) by each metric that was asked for.
     """
@@ -74,7 +76,7 @@ def iter_triplets(dataset: AnyDataset, scores: Sequence[str] = ()) -> Iterator[T
         scores: names of metrics that it was scored by (see `score`), to join their distances.
 
     Yields:
-        One `Triplet` for each row, with uint8 patches of shape (64, 64, 3).
+        One `Triplet` for each row, with uint8 patches of shape (64, 64, 3), or of the set's size.
 
     Raises:
         UserError: when it is not a dataset of triplets with pictures, or was not scored.
@@ -101,7 +103,7 @@ def iter_pairs(dataset: AnyDataset, scores: Sequence[str] = ()) -> Iterator[Pair
         scores: names of metrics that it was scored by (see `score`), to join their distances.
 
     Yields:
-        One `Pair` for each row, with uint8 patches of shape (64, 64, 3).
+        One `Pair` for each row, with uint8 patches of shape (64, 64, 3), or of the set's size.
 
     Raises:
         UserError: when it is not a dataset of pairs with pictures, or was not scored.
@@ -203,11 +205,11 @@ class _MapDataset(Generic[Row]):
 class TripletDataset(_MapDataset[Triplet]):
     """A dataset's triplets by index, for `torch.utils.data.DataLoader` (map style).
 
-    `data[i]` is a dict with "id", "ref", "p0", "p1" (float32 tensors of shape (3, 64, 64) in
-    [-1, 1], what LPIPS takes), "judge" (float32, NaN where nobody was asked) and, for each metric
-    in `scores`, "d0_<metric>" and "d1_<metric>" (float64, "-" written as "_"). `data.row(i)` is a
-    `Triplet` of NumPy arrays. Only the row's own pictures are read, in any order, by any number
-    of loader workers, forked or spawned.
+    `data[i]` is a dict with "id", "ref", "p0", "p1" (float32 tensors of shape (3, 64, 64), or of
+    the set's size, in [-1, 1], what LPIPS takes), "judge" (float32, NaN where nobody was asked)
+    and, for each metric in `scores`, "d0_<metric>" and "d1_<metric>" (float64, "-" written as "_").
+    `data.row(i)` is a `Triplet` of NumPy arrays. Only the row's own pictures
+    are read, in any order, by any number of loader workers, forked or spawned.
 
     Args:
         dataset: its folder, its URL, or the open dataset.
@@ -239,10 +241,10 @@ class TripletDataset(_MapDataset[Triplet]):
 class PairDataset(_MapDataset[Pair]):
     """A dataset's JND pairs by index, for `torch.utils.data.DataLoader` (map style).
 
-    `data[i]` is a dict with "id", "ref", "p0" (float32 tensors of shape (3, 64, 64) in [-1, 1],
-    what LPIPS takes), "same" (float32, NaN where nobody was asked) and, for each metric in
-    `scores`, "d0_<metric>" (float64, "-" written as "_"). `data.row(i)` is a `Pair` of NumPy
-    arrays. Speed and workers are as with `TripletDataset`.
+    `data[i]` is a dict with "id", "ref", "p0" (float32 tensors of shape (3, 64, 64), or of the
+    set's size, in [-1, 1], what LPIPS takes), "same" (float32, NaN where nobody was asked) and, for
+    each metric in `scores`, "d0_<metric>" (float64, "-" written as "_"). `data.row(i)` is a `Pair`
+    of NumPy arrays. Speed and workers are as with `TripletDataset`.
 
     Args:
         dataset: its folder, its URL, or the open dataset.

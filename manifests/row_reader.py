@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bapps_gen.errors import WorkError
-from bapps_gen.manifests.dataset import ROW_GROUP_ROWS, Dataset, readable, shard_path
+from bapps_gen.manifests.dataset import Dataset, readable, shard_path
 from bapps_gen.manifests.pages import picture_spans
 from bapps_gen.manifests.parquet import open_parquet
 from bapps_gen.manifests.rows import PATCHES
@@ -60,7 +60,7 @@ class RowReader:
             WorkError: when its shard is missing or damaged.
         """
         shard, within = divmod(index, self._dataset.info.shard_rows)
-        number, offset = divmod(within, ROW_GROUP_ROWS)
+        number, offset = divmod(within, self._dataset.info.row_group_rows)
         group = self._group(shard, number)
         row: dict[str, Any]
         (row,) = group.columns.slice(offset, 1).to_pylist()

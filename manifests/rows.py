@@ -11,7 +11,10 @@ PAIR_PATCHES = ("ref", "p0")
 """The pictures of a JND pair."""
 
 PATCH_SIZE = 64
-"""Height and width of a patch in pixels (paper, section 2.1)."""
+"""Default height and width of a patch in pixels (paper, section 2.1)."""
+
+MIN_PATCH_SIZE, MAX_PATCH_SIZE = 16, 512
+"""Bounds of the size of patches in px: enough for two JPEG blocks each way, and a screen."""
 
 MAX_SIDE = 32_766
 """Longest side of a benchmark's picture in px: OpenCV's warps take sides below 2^15 px."""
@@ -39,10 +42,9 @@ class Crop:
     y: int
     side: int
 
-    @property
-    def scale(self) -> float:
-        """Patch pixels per source pixel, in (0, 1]."""
-        return PATCH_SIZE / self.side
+    def scale(self, patch_size: int) -> float:
+        """Patch pixels per source pixel, in (0, 1], where patches have so many px a side."""
+        return patch_size / self.side
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,15 @@ class ManifestRow:
     judge_count: int | None = None
     same: float | None = None
     same_count: int | None = None
+
+
+def rows_within(rows: int, patch_size: int) -> int:
+    """How many rows take no more memory than `rows` of the default size: at least 1.
+
+    Whatever holds many patches at once takes this many, so that memory does not grow with their
+    size. Smaller patches come in the same number.
+    """
+    return max(1, min(rows, rows * PATCH_SIZE**2 // patch_size**2))
 
 
 def distortion_id(steps: tuple[Step, ...]) -> str:

@@ -117,7 +117,7 @@ def described_fields(
 
 def manifest_schema(
     units: Mapping[str, str],
-    metadata: Mapping[str, str],
+    metadata: Mapping[str, str | int],
     patches: Sequence[str] = PATCHES,
     pictures: bool = True,
 ) -> pa.Schema:
@@ -192,6 +192,7 @@ def rows_table(
     rows: Sequence[ManifestRow],
     pngs: Sequence[Sequence[bytes]] | None,
     schema: pa.Schema,
+    patch_size: int,
 ) -> pa.Table:
     """An Arrow table of rows; `pngs` holds the PNG files of each row, or None in a recipe."""
     columns: dict[str, pa.Array] = {
@@ -199,7 +200,7 @@ def rows_table(
         for name in _PLAIN
         if name in schema.names
     }
-    columns["scale"] = pa.array([row.crop.scale for row in rows], pa.float64())
+    columns["scale"] = pa.array([row.crop.scale(patch_size) for row in rows], pa.float64())
     columns["crop"] = pa.StructArray.from_arrays(
         [
             pa.array([getattr(row.crop, name) for row in rows], pa.int32())

@@ -86,6 +86,8 @@ def make_benchmark(
     severities: Sequence[float] | None = None,
     max_side: int | None = None,
     patches: int | None = None,
+    patch_size: int = 64,
+    fixed_px: bool = False,
     scale_range: tuple[float, float] | None = None,
     min_contrast: float | None = None,
     families: str | Sequence[str] = (),
@@ -110,7 +112,10 @@ def make_benchmark(
         levels: severities 1/levels, 2/levels … 1; 1 to 100.
         severities: these instead, rising, each from 0 to 1; 0.2 is just noticeable, 1 is strong.
         max_side: reduce whole images whose longer side is more, in px, 8 or more.
-        patches: cut so many patches of 64×64 px from each image, in place of whole images.
+        patches: cut so many patches from each image, in place of whole images.
+        patch_size: height and width of patches in px, 16 to 512.
+        fixed_px: whether lengths of distortions stay in px as at 64 px, rather than grow and
+            shrink with the patch; whole images keep them in any case.
         scale_range: of patches: patch pixels per image pixel, within (0, 1]; (0.25, 1) by default.
         min_contrast: of patches: least standard deviation of luma, of full scale; 0.02 by default.
         families, atoms, compositions: distortions by name; "all" atoms or compositions; the 20
@@ -147,6 +152,8 @@ def make_benchmark(
         severities=plain(severities),
         max_side=max_side,
         patches=patches,
+        patch_size=patch_size,
+        fixed_px=fixed_px,
         scale_range=scale_range,
         min_contrast=min_contrast,
         families=names(families),

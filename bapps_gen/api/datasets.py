@@ -194,7 +194,7 @@ def export(
     format: Literal["bapps"],
     split: Literal["train", "val"] | None = None,
     name: str | None = None,
-    upscale: int = 64,
+    upscale: int | None = None,
     progress: AnyProgress = False,
 ) -> Path: ...
 @overload
@@ -212,7 +212,7 @@ def export(
     format: Literal["bapps", "webdataset", "recipe"],
     split: Literal["train", "val"] | None = None,
     name: str | None = None,
-    upscale: int = 64,
+    upscale: int | None = None,
     progress: AnyProgress = False,
 ) -> Path:
     """Write a dataset in another form.
@@ -226,8 +226,8 @@ def export(
         split: of the original layout: "train" or "val"; pairs have "val" alone. By default the
             one that the photos were, and "train" where they were not divided.
         name: of the set in the original layout; its kind by default.
-        upscale: of the original layout: height and width to write in px, a multiple of 64;
-            256 is the released form.
+        upscale: of the original layout: height and width to write in px, a multiple of the
+            patches' own, which is the default; 256 is the released form.
         progress: True for a bar, or a function of (rows done, rows in all).
 
     Returns:
@@ -251,7 +251,7 @@ def export(
 
     if format not in ("bapps", "webdataset", "recipe"):
         raise UserError(f"format = {format} is not one of bapps, webdataset, recipe")
-    layout = {"split": split, "name": name, "upscale": None if upscale == 64 else upscale}
+    layout = {"split": split, "name": name, "upscale": upscale}
     for option, value in layout.items():
         if format != "bapps" and value is not None:
             raise UserError(f"{option} = {value} goes with the format bapps alone; leave it out")
@@ -280,7 +280,8 @@ def import_original(
     folder: LocalPath,
     out: AnyPath,
     *,
-    shard_size: int = 1000,
+    shard_size: int | None = None,
+    patch_size: int = 64,
     workers: AnyWorkers = None,
     progress: AnyProgress = False,
 ) -> tuple[Dataset, ...]:
@@ -289,7 +290,10 @@ def import_original(
     Args:
         folder: of one set, such as "dataset/2afc/val/traditional", or one above several.
         out: folder of the dataset, or its URL; of several sets, each goes to its path below.
-        shard_size: rows in a Parquet file, 1 to 100,000.
+        shard_size: rows in a Parquet file, 1 to 100,000; None for 1000, fewer of patches larger
+            than 128 px.
+        patch_size: height and width of the patches in px, 16 to 512; pictures may be
+            nearest-neighbor enlargements of that, as the released ones are.
         workers: parallel worker processes; None for all cores.
         progress: True for a bar, or a function of (rows done, rows in all), called for each set.
 
@@ -311,17 +315,15 @@ def import_original(
         >>> dataset.info.kind, round(dataset[0].judge, 2)
         ('2afc-traditional', 0.8)
     """
-    from bapps_gen.pipelines.datasets.import_set import import_sets
-    from bapps_gen.pipelines.rows.options import SHARD_SIZE
+    from bapps_gen.pipelines.datasets.import_set import ImportOptions, import_sets
 
-    SHARD_SIZE.check("shard_size", shard_size)
     processes, target = resolve_workers(workers), location_of(out)
     check_writable(target)
     imported = import_sets(
         Path(folder),
         target,
         processes,
-        shard_rows=shard_size,
+        ImportOptions(shard_size, patch_size),
         hashing=partial(stage, progress),
         importing=partial(reporting, progress),
     )

@@ -37,6 +37,8 @@ class SetOptions(TypedDict, total=False):
 
     seed: int
     shard_size: int
+    patch_size: int
+    fixed_px: bool
     scale_range: tuple[float, float]
     min_contrast: float
     rows_per_image: int
@@ -88,12 +90,14 @@ def make_dataset(
         workers: parallel worker processes, 1 for this process alone, None for all cores, or a
             `RayCluster`.
         progress: True for a bar, or a function of (rows done, rows in all).
-        options: all kinds have `seed` (0), `shard_size` in rows (1000), `scale_range`, patch
-            pixels per image pixel ((0.25, 1)), `min_contrast` of a patch's luma, of full scale
-            (0.02), and `rows_per_image` (10). Traditional distortions have `families`, `atoms`
-            and `compositions` to choose from them, `singles`, the share of sides with one
-            distortion, `severity`, 0 to 1 ((0.2, 1)), and `plugins`, files with distortions of
-            your own. Pairs have `near_threshold`, which keeps them near the threshold of noticing
+        options: all kinds have `seed` (0), `shard_size` in rows (1000, fewer of patches larger
+            than 128 px), `patch_size` in px (64), `scale_range`, patch pixels per image pixel
+            ((0.25, 1)), `min_contrast` of a patch's luma, of full scale (0.02), and
+            `rows_per_image` (10). Traditional distortions have `families`, `atoms` and
+            `compositions` to choose from them, `singles`, the share of sides with one distortion,
+            `severity`, 0 to 1 ((0.2, 1)), `fixed_px` to keep lengths in px as at 64 px, which grow
+            and shrink with the patch otherwise, and `plugins`, files with distortions of your own.
+            Pairs have `near_threshold`, which keeps them near the threshold of noticing
             (`severity` is then (0.1, 0.4), also of CNN distorters, and shared by two
             distortions). CNN distorters have `zoo`, its folder, and `distorters`,
             ids and ranges such as "010-020"; a mix has `sequences`, the share of triplets in

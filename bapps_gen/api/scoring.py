@@ -125,6 +125,7 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
     bilinear: bool = False,
+    patch_size: int = 64,
     device: str = "auto",
     dtype: str = "auto",
     weights: LocalPath | None = None,
@@ -138,6 +139,7 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
     bilinear: bool = False,
+    patch_size: int = 64,
     device: str = "auto",
     dtype: str = "auto",
     weights: LocalPath | None = None,
@@ -157,6 +159,8 @@ def evaluate(
         seed: of the bootstrap.
         bilinear: in the original layout: reduce 256 px pictures as the original loader does, for
             its published scores.
+        patch_size: in the original layout: height and width of the patches in px, 16 to 512, of
+            which pictures may be nearest-neighbor enlargements.
         device, dtype, weights: of LPIPS, as in `score`.
         workers: parallel worker processes; None for all cores.
         progress: True for a bar, or a function of (rows done, rows in all), called for each set.
@@ -185,7 +189,7 @@ def evaluate(
     from bapps_gen.pipelines.scoring.evaluate import evaluate_folder
     from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
-    options = EvaluationOptions(names(metrics), resamples, seed, bilinear)
+    options = EvaluationOptions(names(metrics), resamples, seed, bilinear, patch_size)
     if isinstance(dataset, Benchmark):
         from bapps_gen.pipelines.benchmarks.evaluate import evaluate_benchmark
 

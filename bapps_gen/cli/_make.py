@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bapps_gen.manifests.dataset import DatasetInfo
     from bapps_gen.pipelines.datasets.generate import GenerateReport
 
-CROPS = ("scale_range", "min_contrast", "rows_per_image")
+CROPS = ("patch_size", "scale_range", "min_contrast", "rows_per_image")
 
 
 def add_size(parser: argparse.ArgumentParser, unit: str = "triplets") -> None:
@@ -61,7 +61,8 @@ def add_photos(parser: argparse.ArgumentParser) -> None:
 def add_distortions(parser: argparse.ArgumentParser, title: str, *more: str) -> None:
     """Add the choice of traditional distortions in a group, with further options of `Request`."""
     group = parser.add_argument_group(title)
-    add_options(group, Request, "families", "atoms", "compositions", "singles", *more, "plugins")
+    names = ("families", "atoms", "compositions", "singles", *more, "fixed_px", "plugins")
+    add_options(group, Request, *names)
 
 
 def add_distorters(

@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "manifest.csv (a row for each distorted picture), pairs.csv (ref_name, dist_name, "
         "severity, …) and benchmark.json. Directions, angles and noise are drawn once for each "
         "picture and distortion and held over the levels. Severities are calibrated on 64×64 "
-        "patches, and lengths are in px of the picture: on large photos give --max-side 512 or so."
+        "patches. Lengths grow with --patch-size; on whole images they are in px of the picture: "
+        "on large photos give --max-side 512 or so."
     )
     add_local_out(parser, "benchmark")
     add_source(parser)
@@ -40,7 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     levels = parser.add_argument_group("levels").add_mutually_exclusive_group()
     add_options(levels, BenchmarkRequest, "levels", "severities")
     pictures = parser.add_argument_group("pictures (default: whole images)")
-    add_options(pictures, BenchmarkRequest, "max_side", "patches", "scale_range", "min_contrast")
+    add_options(
+        pictures,
+        BenchmarkRequest,
+        *("max_side", "patches", "patch_size", "fixed_px", "scale_range", "min_contrast"),
+    )
     choice = parser.add_argument_group(
         "distortions (default: the 20 atoms; given here, these and no others)"
     )

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_options(parser, EvaluationOptions, "metrics")
     parser.add_argument("--json", action="store_true", help="as JSON")
-    add_options(parser, EvaluationOptions, "resamples", "seed", "bilinear")
+    add_options(parser, EvaluationOptions, "resamples", "seed", "bilinear", "patch_size")
     add_metric_options(parser)
     add_workers(parser)
 

@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--upscale",
         type=int,
         metavar="PX",
-        help="enlarge by nearest neighbour, 256 for the released form (default: 64, as they are)",
+        help="enlarge by nearest neighbor to a multiple of the patch size, 256 for the released "
+        "form (default: as they are)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
-from bapps_gen.cli._options import add_workers, print_resume, progress_bar, workers_of
+from bapps_gen.cli._options import (
+    add_options,
+    add_workers,
+    print_resume,
+    progress_bar,
+    values_of,
+    workers_of,
+)
 from bapps_gen.storage.locations import local_path, location_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    from bapps_gen.pipelines.datasets.import_set import ImportOptions
+
     parser.add_argument(
         "folder",
         type=local_path,
@@ -24,23 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the dataset's folder or URL; for several sets, the folder to put them in",
     )
-    parser.add_argument(
-        "--shard-size",
-        type=int,
-        default=1000,
-        metavar="ROWS",
-        help="rows in a Parquet file (default: %(default)s)",
-    )
+    add_options(parser, ImportOptions, "shard_size", "patch_size")
     add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Import every set."""
     from bapps_gen.api._arguments import check_writable
-    from bapps_gen.pipelines.datasets.import_set import import_sets
-    from bapps_gen.pipelines.rows.options import SHARD_SIZE
+    from bapps_gen.pipelines.datasets.import_set import ImportOptions, import_sets
 
-    SHARD_SIZE.check("shard-size", options.shard_size)
+    asked = ImportOptions(**values_of(options, ImportOptions))
     workers, bars = workers_of(options), partial(progress_bar, options.quiet)
     check_writable(options.out)
     try:
@@ -48,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
             options.folder,
             options.out,
             workers,
-            shard_rows=options.shard_size,
+            asked,
             hashing=bars,
             importing=bars,
         ):

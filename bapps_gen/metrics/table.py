@@ -24,6 +24,7 @@ class MetricSpec:
         source: where the computation is from, and its settings.
         needs_torch: whether torch is needed.
         net: the network, for LPIPS.
+        smallest: least height and width in px of patches that it takes.
     """
 
     name: str
@@ -32,6 +33,7 @@ class MetricSpec:
     source: str
     needs_torch: bool = False
     net: str | None = None
+    smallest: int = 1
 
 
 _LPIPS = "bapps_gen.lpips, LPIPS v0.1 with linear weights, RGB in [-1, 1]"
@@ -59,6 +61,7 @@ METRICS: tuple[MetricSpec, ...] = (
         "1 − SSIM",
         "Wang 2004; equals scikit-image structural_similarity with gaussian_weights=True, "
         "sigma=1.5 (11×11 window), use_sample_covariance=False, data_range=255, mean over RGB",
+        smallest=11,
     ),
     MetricSpec(
         "ms-ssim",
@@ -66,6 +69,7 @@ METRICS: tuple[MetricSpec, ...] = (
         "1 − MS-SSIM",
         "Wang 2003 on each of R, G, B with the SSIM above; the first M of its 5 scales at which "
         "the window fits (3 at 64 px), weights renormalized to sum 1; negative means count as 0",
+        smallest=11,
     ),
     MetricSpec(
         "fsimc",
@@ -74,9 +78,9 @@ METRICS: tuple[MetricSpec, ...] = (
         "Zhang 2011 with the authors' constants: log-Gabor phase congruency of 4 scales and "
         "4 orientations, Scharr gradients, YIQ",
     ),
-    MetricSpec("lpips-alex", 1, "LPIPS", _LPIPS, needs_torch=True, net="alex"),
-    MetricSpec("lpips-vgg", 1, "LPIPS", _LPIPS, needs_torch=True, net="vgg"),
-    MetricSpec("lpips-squeeze", 1, "LPIPS", _LPIPS, needs_torch=True, net="squeeze"),
+    MetricSpec("lpips-alex", 1, "LPIPS", _LPIPS, needs_torch=True, net="alex", smallest=31),
+    MetricSpec("lpips-vgg", 1, "LPIPS", _LPIPS, needs_torch=True, net="vgg", smallest=16),
+    MetricSpec("lpips-squeeze", 1, "LPIPS", _LPIPS, needs_torch=True, net="squeeze", smallest=17),
 )
 
 

@@ -234,12 +234,13 @@ def cut_references(
                 f"{width}×{height} px has a side of more than {MAX_SIDE} px; give a --max-side"
             )
         return [Reference(name, whole, None, None, scale)]
-    check_size(pixels)
+    check_size(pixels, spec.patch_size)
     digits = len(str(spec.patches - 1))
     references: list[Reference] = []
     taken: set[Crop] = set()
     for patch in range(spec.patches):
-        cuts = cut_crops(pixels, planner.crops(sha256, patch), spec.min_contrast or 0.0)
+        draws = planner.crops(sha256, patch)
+        cuts = cut_crops(pixels, draws, spec.min_contrast or 0.0, spec.patch_size)
         crop, cut = next((cut for cut in cuts if cut[0] not in taken), (None, None))
         if crop is None or cut is None:
             raise ImageError(
@@ -247,7 +248,8 @@ def cut_references(
                 f"and not flatter than min-contrast = {spec.min_contrast:g}"
             )
         taken.add(crop)
-        references.append(Reference(f"{name}_{patch:0{digits}d}", cut, patch, crop, crop.scale))
+        scale = crop.scale(spec.patch_size)
+        references.append(Reference(f"{name}_{patch:0{digits}d}", cut, patch, crop, scale))
     return references
 
 

@@ -33,7 +33,6 @@ from bapps_gen.manifests.benchmark import (
     write_benchmark_info,
     write_manifest,
 )
-from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.pipelines.benchmarks.images import (
     BenchmarkContext,
     prepare_images,
@@ -99,7 +98,7 @@ def estimate(plan: BenchmarkPlan) -> Estimate:
     planner = BenchmarkPlanner(spec, plan.registry)
     pictures = len(source) * planner.rows_per_image
     references = len(source) * planner.references_per_image
-    pixels = float(PATCH_SIZE * PATCH_SIZE)
+    pixels = float(spec.patch_size**2)
     if spec.patches is None:
         sizes = []
         count = min(len(source), _SAMPLED_IMAGES)

@@ -36,8 +36,8 @@ REDUCED_SIDE = Option(
 
 PATCHES = Option(
     "integer",
-    "instead of whole images N patches of 64×64 px from each, the same for every distortion and "
-    "level",
+    "instead of whole images N patches from each, of --patch-size, the same for every distortion "
+    "and level",
     low=1,
     high=10_000,
 )

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bapps_gen.distortions.definition import MAX_PARAMETERS, Distortion, SeverityParameter
+from bapps_gen.distortions.lengths import scaled_values
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.benchmark import REFERENCE_FOLDER
-from bapps_gen.manifests.rows import Step
+from bapps_gen.manifests.rows import PATCH_SIZE, Step
 from bapps_gen.pipelines.benchmarks.options import ALL
 from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
 from bapps_gen.pipelines.rows.crops import CropDraw, RandomCrops, uniform_numbers
@@ -87,6 +88,7 @@ class BenchmarkPlanner:
         self.variants = tuple(
             _variant(choice, registry.members(choice), spec.severities) for choice in spec.choices
         )
+        self._factor = 1.0 if spec.fixed_px else spec.patch_size / PATCH_SIZE
         self._streams = Streams()
         self._crops: RandomCrops | None = None
         if spec.scale is not None:
@@ -125,7 +127,14 @@ class BenchmarkPlanner:
                     member.name,
                     member.version,
                     # Without a severity no parameter depends on it.
-                    tuple(member.draw(severity or 0.0, numbers[index * _STEP_WORDS + 1 :]).items()),
+                    tuple(
+                        scaled_values(
+                            member,
+                            severity or 0.0,
+                            numbers[index * _STEP_WORDS + 1 :],
+                            self._factor,
+                        ).items()
+                    ),
                     seeds[index],
                     severity,
                 )

@@ -18,7 +18,9 @@ from bapps_gen.pipelines.rows.options import (
     COMPOSITIONS,
     DISTORTERS,
     FAMILIES,
+    FIXED_PX,
     MIN_CONTRAST,
+    PATCH_SIZE,
     PLUGINS,
     SCALE_RANGE,
     SEED,
@@ -44,8 +46,8 @@ class BenchmarkRequest:
         distorters: ids, and ranges of ids, of CNN distorters, or "all".
         zoo: folder of CNN distorters; None for the one of this package.
         plugins: files or entry points with the user's own distortions.
-        seed, max_side, patches, scale_range, min_contrast: see `BenchmarkSpec`; the last two are
-            for patches.
+        seed, max_side, patches, patch_size, fixed_px, scale_range, min_contrast: see
+            `BenchmarkSpec`; the last four are for patches.
 
     Raises:
         UserError: for a value out of range.
@@ -56,6 +58,8 @@ class BenchmarkRequest:
     severities: tuple[float, ...] | None = SEVERITIES.field()
     max_side: int | None = REDUCED_SIDE.field()
     patches: int | None = PATCHES.field()
+    patch_size: int = PATCH_SIZE.field()
+    fixed_px: bool = FIXED_PX.field()
     scale_range: tuple[float, float] | None = SCALE_RANGE.field(None)
     min_contrast: float | None = MIN_CONTRAST.field(None)
     families: tuple[str, ...] = replace(FAMILIES, help="the atoms of these families").field()
@@ -132,6 +136,10 @@ class BenchmarkRequest:
             "max_side": self.max_side,
             "scale": scale,
             "min_contrast": contrast,
+            "patch_size": self.patch_size,
+            # Without effect at the default size; whole images refuse it.
+            "fixed_px": self.fixed_px
+            and (self.patches is None or self.patch_size != PATCH_SIZE.default),
         }
 
     def _distortions(self) -> tuple[dict[str, Any], Registry, Zoo | None]:

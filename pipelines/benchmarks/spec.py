@@ -10,7 +10,14 @@ from typing import Any
 from bapps_gen.checks import check_options, check_range
 from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.pipelines.benchmarks.options import MAX_LEVELS, PATCHES, REDUCED_SIDE
-from bapps_gen.pipelines.rows.options import MIN_CONTRAST, SCALE_RANGE, SEED, check_scale
+from bapps_gen.pipelines.rows.options import (
+    FIXED_PX,
+    MIN_CONTRAST,
+    PATCH_SIZE,
+    SCALE_RANGE,
+    SEED,
+    check_scale,
+)
 from bapps_gen.seeding import digest_of
 from bapps_gen.storage.records import parse_record
 
@@ -32,10 +39,11 @@ class BenchmarkSpec:
         choices: ids of the distortions: atoms, "first+second" pairs, CNN distorters ("cnn:017").
         versions: (name, version) of every atom among them and of every CNN distorter.
         severities: of the levels, rising, each in [0, 1].
-        patches: 64×64 patches cut from each image; None distorts images as wholes.
+        patches: patches cut from each image; None distorts images as wholes.
         max_side: longer side in px to which larger whole images are reduced; None reduces none.
         scale, min_contrast: of patches, as in `TripletSpec`; None for whole images.
         distorters: (id, digest of weights and spec) of the CNN distorters.
+        patch_size, fixed_px: of patches, as in `TripletSpec`; whole images keep lengths in px.
         benchmark_version: BENCHMARK_VERSION.
     """
 
@@ -51,6 +59,8 @@ class BenchmarkSpec:
     min_contrast: float | None = MIN_CONTRAST.field(None)
     distorters: tuple[tuple[str, str], ...] = ()
     benchmark_version: int = BENCHMARK_VERSION
+    patch_size: int = PATCH_SIZE.field()
+    fixed_px: bool = FIXED_PX.field()
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -74,6 +84,10 @@ class BenchmarkSpec:
                 "give each once, the lowest first",
             )
         if self.patches is None:
+            if self.patch_size != PATCH_SIZE.default or self.fixed_px:
+                raise UserError(
+                    "patch-size and fixed-px are for patches; leave them out or give --patches"
+                )
             if self.scale is not None or self.min_contrast is not None:
                 raise UserError(
                     "scale-range and min-contrast are for patches; leave them out or give --patches"
@@ -91,14 +105,21 @@ class BenchmarkSpec:
             )
 
     def values(self) -> dict[str, Any]:
-        """Plain values, as `benchmark.json` holds them."""
+        """Plain values, as `benchmark.json` holds them; defaults of patches are left out."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return values
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in _OPTIONAL or value != _OPTIONAL[name]
+        }
 
     @property
     def digest(self) -> str:
         """32 hexadecimal digits of SHA-256 over the canonical JSON of this spec's values."""
         return digest_of(self.values())
+
+
+_OPTIONAL = {"patch_size": PATCH_SIZE.default, "fixed_px": False}
 
 
 def even_severities(levels: int) -> tuple[float, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from bapps_gen.errors import BappsGenError
 from bapps_gen.manifests.collection import CollectionInfo
 from bapps_gen.manifests.dataset import DatasetInfo, read_info
+from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.pipelines.datasets.card import (
     TASK_UNITS,
     Config,
@@ -78,7 +79,7 @@ def render_card(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> str:
     return join_card(
         front_matter(info.name, sum(record.made for record in info.sets), tasks, configs),
         f"# {info.name}",
-        _intro(info),
+        _intro(info, datasets),
         "## Sets",
         _sets_table(info, datasets),
         *_absent(info),
@@ -92,7 +93,7 @@ def render_card(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> str:
     )
 
 
-def _intro(info: CollectionInfo) -> str:
+def _intro(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> str:
     counts = []
     for task, unit in TASK_UNITS.items():
         made = sum(record.made for record in info.sets if record.path.startswith(f"{task}/"))
@@ -101,15 +102,22 @@ def _intro(info: CollectionInfo) -> str:
     held = " and ".join(counts) or "Nothing yet: no set has been made"
     whole = [record for record in info.sets if record.complete]
     lines = [
-        f"{held} of 64×64 patches for the study of perceptual similarity, made from photos with "
-        f"bapps-gen {info.version} after the BAPPS dataset (Zhang et al., CVPR 2018). A triplet "
-        "is a reference and two distorted patches, a pair a reference and one.",
+        f"{held} of {_sizes(datasets.values())} patches for the study of perceptual similarity, "
+        f"made from photos with bapps-gen {info.version} after the BAPPS dataset (Zhang et al., "
+        "CVPR 2018). A triplet is a reference and two distorted patches, a pair a reference and "
+        "one.",
         f"{len(whole)} of {len(info.sets)} sets are complete. No person has judged these rows: "
         "the columns `judge` and `same` are null until people do.",
     ]
     if info.scale != 1:
         lines.append(f"The last run had `--scale {info.scale:g}`: full counts times this.")
     return "\n\n".join(lines)
+
+
+def _sizes(datasets: Iterable[DatasetInfo]) -> str:
+    """The sizes of patches, the smallest first, such as "64×64"."""
+    sizes = sorted({dataset.patch_size for dataset in datasets}) or [PATCH_SIZE]
+    return " and ".join(f"{size}×{size}" for size in sizes)
 
 
 def _sets_table(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> str:
@@ -229,7 +237,7 @@ def _loading(info: CollectionInfo, configs: list[Config]) -> str:
         other = next((c for c in configs if c.name.count("-")), configs[-1])
         at = next(iter(other.splits))
         lines.append(f'rows = datasets.load_dataset("DIR", "{other.name}", split="{at}")')
-    lines += ['rows[0]["ref"]  # a picture, 64×64', "```", ""]
+    lines += ['rows[0]["ref"]  # a picture', "```", ""]
     names = ", ".join(f"`{config.name}`" for config in configs)
     lines.append(f"Configurations are {names}.")
     return "\n".join(lines)

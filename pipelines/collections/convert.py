@@ -20,6 +20,7 @@ from bapps_gen.manifests.collection import (
 )
 from bapps_gen.pipelines.collections.card import write_collection_card
 from bapps_gen.pipelines.datasets.export import (
+    check_upscale,
     export_bapps,
     export_recipe,
     export_webdataset,
@@ -36,7 +37,7 @@ def export_collection(
     collection: Collection,
     out: Path,
     form: str,
-    upscale: int,
+    upscale: int | None,
     progress: Progress | None = None,
 ) -> Path:
     """Export every set of which something was made to TASK/SPLIT/NAME in a folder.
@@ -62,6 +63,7 @@ def export_collection(
             raise UserError(f"{target} exists already; choose another folder or remove it first")
         if form == "bapps":
             layout_split(dataset.info, record.path.split("/")[1])
+            check_upscale(upscale or dataset.info.patch_size, dataset.info.patch_size)
     total, done = sum(dataset.info.rows for _, dataset in sets), 0
     for record, dataset in sets:
         report = part_of(progress, done, total)

@@ -125,6 +125,7 @@ def write_dataset_card(folder: Location, info: DatasetInfo, *, complete: bool) -
 
 def render_dataset_card(info: DatasetInfo, part: Part) -> str:
     """The text of a dataset's card, from facts alone."""
+    size = info.patch_size
     split, task = info.split or "train", "2afc" if info.unit == "triplets" else "jnd"
     config = Config("default", {split: [part]}, card_features(info.schema()))
     title = f"{info.kind} {info.unit}"
@@ -144,7 +145,7 @@ def render_dataset_card(info: DatasetInfo, part: Part) -> str:
     return join_card(
         front_matter(title, info.rows, [task], [config]),
         f"# {title}",
-        f"{info.rows:,} {info.unit} of 64×64 patches for the study of perceptual similarity"
+        f"{info.rows:,} {info.unit} of {size}×{size} patches for the study of perceptual similarity"
         f"{recipe}, made with bapps-gen {info.version} after the BAPPS dataset (Zhang et al., CVPR "
         "2018). A triplet is a reference and two distorted patches, a pair a reference and one.",
         "\n".join(["| | |", "|---|---|", *table]),

@@ -19,7 +19,7 @@ from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import decode_png, encode_png
 from bapps_gen.manifests.dataset import Dataset, DatasetInfo, write_info, write_shard
 from bapps_gen.manifests.listing import list_rows, listed_columns
-from bapps_gen.manifests.rows import PAIR_PATCHES, PATCH_SIZE, PATCHES
+from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
 from bapps_gen.pipelines.datasets.card import write_dataset_card
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.storage.atomic import write_error
@@ -41,7 +41,7 @@ def export_bapps(
     *,
     split: str | None = None,
     name: str | None = None,
-    upscale: int = PATCH_SIZE,
+    upscale: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Write `2afc/<split>/<name>/{ref,p0,p1}/NNNNNN.png` and `judge/NNNNNN.npy`, or of pairs,
@@ -56,8 +56,8 @@ def export_bapps(
         split: "train" or "val"; of pairs, which the layout has for validation alone, "val". By
             default the dataset's own, and where it has none, "train" for triplets.
         name: the set's name; the dataset's kind by default, less "jnd-".
-        upscale: height and width written in px, a multiple of 64; larger than 64 enlarges by
-            nearest neighbour, 256 being the released form.
+        upscale: height and width written in px, a multiple of the patches' own, to which they are
+            enlarged by nearest neighbor, 256 being the released form; None for their own.
 
     Returns:
         The set's folder.
@@ -67,13 +67,9 @@ def export_bapps(
             layout has no such split.
         WorkError: when it cannot be written, or the dataset is incomplete.
     """
-    if upscale % PATCH_SIZE or not PATCH_SIZE <= upscale <= MAX_UPSCALE:
-        raise out_of_range(
-            "upscale",
-            upscale,
-            f"a multiple of {PATCH_SIZE} up to {MAX_UPSCALE}",
-            "use 64 (as stored) or 256 (the released form)",
-        )
+    size = dataset.info.patch_size
+    upscale = size if upscale is None else upscale
+    check_upscale(upscale, size)
     if name is not None and (not name or name[0] == "." or set(name) & set("/\\")):
         raise UserError(f"name = '{name}' is not a folder's name; use letters, digits, _")
     dataset.require_pictures()
@@ -92,7 +88,9 @@ def export_bapps(
             for stored in batch.to_pylist():
                 stem = f"{stored['row']:0{digits}d}"
                 for patch, part in zip(patches, parts, strict=True):
-                    picture = _enlarged(stored[patch]["bytes"], upscale)
+                    picture: bytes = stored[patch]["bytes"]
+                    if upscale != size:
+                        picture = _enlarged(picture, upscale)
                     (folder / part / f"{stem}.png").write_bytes(picture)
                 if judged:
                     np.save(
@@ -134,9 +132,19 @@ def _judged(dataset: Dataset, judgment: str) -> bool:
     return missing == 0
 
 
+def check_upscale(upscale: int, size: int) -> None:
+    """Raise UserError unless patches of a size can be enlarged to `upscale` px without loss."""
+    if upscale % size or not size <= upscale <= MAX_UPSCALE:
+        known = " or 256 (the released form)" if size < 256 and 256 % size == 0 else ""
+        raise out_of_range(
+            "upscale",
+            upscale,
+            f"a multiple of {size} up to {MAX_UPSCALE}",
+            f"use {size} (as stored){known}",
+        )
+
+
 def _enlarged(png: bytes, size: int) -> bytes:
-    if size == PATCH_SIZE:
-        return png
     patch = decode_png(png)
     large = cv2.resize(patch, (size, size), interpolation=cv2.INTER_NEAREST)
     return encode_png(large.astype(np.uint8, copy=False))

@@ -81,7 +81,7 @@ def prepare_shards(context: ShardContext) -> Callable[[Run], RunReport]:
         plans = sorted(map(planner.row, rows), key=lambda plan: plan.image)
         renderer.expect(plans)
         made = []
-        for group in grouped(plans, kind.has_distorters):
+        for group in grouped(plans, kind.has_distorters, info.patch_size):
             for row, patches in renderer.render_many(group):
                 made.append((row, tuple(map(encode_png, patches))))
         write_run(context.folder, info, run, made)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bapps_gen.checks import check_options
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress, ProgressBars, advance
 from bapps_gen.imaging.encode import encode_png
 from bapps_gen.manifests.dataset import DatasetInfo
-from bapps_gen.manifests.rows import PAIR_PATCHES, PATCH_SIZE, PATCHES, Crop, ManifestRow
+from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES, Crop, ManifestRow
 from bapps_gen.pipelines.datasets.generate import GenerateReport, RunReport, fill_shards, write_run
 from bapps_gen.pipelines.datasets.original import (
     TASKS,
@@ -22,13 +23,35 @@ from bapps_gen.pipelines.datasets.original import (
     read_row,
 )
 from bapps_gen.pipelines.datasets.runs import Run
-from bapps_gen.pipelines.rows.options import ROWS, SHARD_SIZE
+from bapps_gen.pipelines.rows.options import PATCH_SIZE, ROWS, SHARD_SIZE, resolve_shard_size
 from bapps_gen.pipelines.rows.render import pixel_hash
 from bapps_gen.seeding import digest_of
 from bapps_gen.storage.locations import Location, open_regular
 from bapps_gen.version import __version__
 
 _HASH_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How sets are imported.
+
+    Args:
+        shard_size: rows in a shard; None for the default of the size of patches.
+        patch_size: height and width of the patches in px, of which pictures may be
+            nearest-neighbor enlargements.
+    """
+
+    shard_size: int | None = SHARD_SIZE.field(None)
+    patch_size: int = replace(
+        PATCH_SIZE,
+        help="height and width of the patches in px, of which pictures may be nearest-neighbor "
+        "enlargements, as the released ones are",
+    ).field()
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        resolve_shard_size(self.shard_size, self.patch_size)
 
 
 def _prepare_hashes(original: OriginalSet) -> Callable[[tuple[int, int]], tuple[int, list[str]]]:
@@ -67,27 +90,28 @@ def files_digest(original: OriginalSet, workers: Workers, progress: Progress | N
     return digest.hexdigest()[:32]
 
 
-def describe_import(original: OriginalSet, digest: str, shard_rows: int) -> DatasetInfo:
+def describe_import(original: OriginalSet, digest: str, options: ImportOptions) -> DatasetInfo:
     """The `dataset.json` of an imported set, from the digest over its files.
 
     Raises:
-        UserError: when `shard_rows` is out of range.
+        UserError: when there are too many rows.
     """
     ROWS.check("n", len(original.stems))
-    SHARD_SIZE.check("shard-size", shard_rows)
-    spec = {
+    spec: dict[str, str | int] = {
         "imported": original.task,
         "set": original.name,
         "split": original.split,
         "files_digest": digest,
     }
+    if options.patch_size != PATCH_SIZE.default:
+        spec["patch_size"] = options.patch_size
     return DatasetInfo(
         kind=f"{original.task}-{original.name}",
         version=__version__,
         spec=spec,
         digest=digest_of(spec),
         rows=len(original.stems),
-        shard_rows=shard_rows,
+        shard_rows=resolve_shard_size(options.shard_size, options.patch_size),
         distortions={},
         units={},
         plugins=(),
@@ -113,8 +137,8 @@ def import_sets(
     folder: Path,
     out: Location,
     workers: Workers,
+    options: ImportOptions,
     *,
-    shard_rows: int,
     hashing: ProgressBars,
     importing: ProgressBars,
 ) -> Iterator[tuple[OriginalSet, Location, GenerateReport]]:
@@ -124,7 +148,7 @@ def import_sets(
         folder: of one set or several.
         out: where the dataset goes; of several sets, each goes to its path below.
         workers: worker processes, or a Ray cluster.
-        shard_rows: rows in a shard.
+        options: of the datasets.
         hashing, importing: open progress bars for the two steps of each set.
 
     Raises:
@@ -135,7 +159,7 @@ def import_sets(
         with hashing(f"hashing {original.label}", "rows") as progress:
             digest = files_digest(original, workers, progress)
         with importing(f"importing {original.label}", "rows") as progress:
-            report = import_set(original, target, workers, digest, shard_rows, progress)
+            report = import_set(original, target, workers, digest, options, progress)
         yield original, target, report
 
 
@@ -144,7 +168,7 @@ def import_set(
     out: Location,
     workers: Workers,
     digest: str,
-    shard_rows: int,
+    options: ImportOptions,
     progress: Progress | None = None,
 ) -> GenerateReport:
     """Turn a set in the original layout into a dataset, or make what is missing; see `fill_shards`.
@@ -157,7 +181,7 @@ def import_set(
         UserError: naming the first file that cannot be used, or as `fill_shards`.
         WorkError: as `fill_shards`.
     """
-    info = describe_import(original, digest, shard_rows)
+    info = describe_import(original, digest, options)
 
     def context(resolved: DatasetInfo) -> ImportContext:
         return ImportContext(out, resolved, original)
@@ -171,7 +195,7 @@ def prepare_import(context: ImportContext) -> Callable[[Run], RunReport]:
     info, original = context.info, context.original
 
     def make_row(row: int) -> tuple[ManifestRow, tuple[bytes, ...]]:
-        patches, data = read_row(original, row)
+        patches, data = read_row(original, row, info.patch_size)
         judgment = read_judgment(original.path(len(patches), row))
         paired = original.task == "jnd"
         made = ManifestRow(
@@ -179,7 +203,7 @@ def prepare_import(context: ImportContext) -> Callable[[Run], RunReport]:
             row=row,
             source_path=original.stems[row],
             source_sha256=hashlib.sha256(data).hexdigest(),
-            crop=Crop(0, 0, PATCH_SIZE),
+            crop=Crop(0, 0, info.patch_size),
             steps=((),) if paired else ((), ()),
             hashes=tuple(map(pixel_hash, patches)),
             spec_digest=info.digest,

@@ -177,7 +177,8 @@ class DistortionKind(Kind):
         return TripletRenderer(planner, registry.atoms, photos, ImageCache(photos), info.digest)
 
     def replayer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowReplayer:
-        return TripletReplayer(worker_registry(info, zoo), cast(Images, images))
+        registry = worker_registry(info, zoo)
+        return TripletReplayer(registry, cast(Images, images), info.patch_size)
 
     def check_versions(self, info: DatasetInfo, zoo: Zoo | None) -> None:
         self.spec(info)
@@ -237,7 +238,7 @@ class RealKind(Kind):
         return RealRenderer(planner, cast(AlignedImages, images), info.digest)
 
     def replayer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowReplayer:
-        return RealReplayer(cast(AlignedImages, images), self.name)
+        return RealReplayer(cast(AlignedImages, images), self.name, info.patch_size)
 
     def check_versions(self, info: DatasetInfo, zoo: Zoo | None) -> None:
         self.spec(info)
@@ -302,8 +303,8 @@ def _check_outputs(dataset: Dataset, outputs: Mapping[str, str]) -> None:
             )
 
 
-_CROPS = ("scale_range", "min_contrast", "rows_per_image", "shard_size")
-_TRADITIONAL = ("families", "atoms", "compositions", "singles", "severity", "plugins")
+_CROPS = ("patch_size", "scale_range", "min_contrast", "rows_per_image", "shard_size")
+_TRADITIONAL = ("families", "atoms", "compositions", "singles", "severity", "fixed_px", "plugins")
 _CNN = ("zoo", "distorters")
 _REAL = ("reference", "outputs", "skip_misaligned", "demo", "demo_images")
 

@@ -1,8 +1,9 @@
 """The original folder layout of BAPPS, as it is read.
 
 `2afc/{train,val}/<set>/{ref,p0,p1}/NNNNNN.png` with `judge/NNNNNN.npy`, the fraction preferring p1,
-and `jnd/val/<set>/{p0,p1}` with `same/NNNNNN.npy`, the fraction saying same. Pictures are 64×64 px
-or nearest-neighbour enlargements of that, 256×256 px as a rule, which are brought back exactly.
+and `jnd/val/<set>/{p0,p1}` with `same/NNNNNN.npy`, the fraction saying same. Pictures are
+patches, 64×64 px as a rule, or nearest-neighbor enlargements of these, 256×256 px as a rule, which
+are brought back exactly.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from bapps_gen.errors import ImageError, UserError
 from bapps_gen.imaging.decode import decode_image
-from bapps_gen.manifests.rows import PATCH_SIZE
+from bapps_gen.manifests.rows import MAX_PATCH_SIZE, MIN_PATCH_SIZE
 from bapps_gen.storage.locations import open_regular
 
 TASKS = {"2afc": ("ref", "p0", "p1", "judge"), "jnd": ("p0", "p1", "same")}
@@ -151,11 +152,12 @@ def read_judgment(path: Path) -> float:
     return value
 
 
-def read_patch(path: Path, *, bilinear: bool = False) -> tuple[NDArray[np.uint8], bytes]:
-    """A patch, uint8 (64, 64, 3), and its file's content.
+def read_patch(path: Path, size: int, *, bilinear: bool = False) -> tuple[NDArray[np.uint8], bytes]:
+    """A patch, uint8 (size, size, 3), and its file's content.
 
     Args:
-        path: a picture of 64×64 px, or a nearest-neighbour enlargement of that.
+        path: a picture of that size, or a nearest-neighbor enlargement of one.
+        size: height and width of the patch in px.
         bilinear: resample any size by Pillow's antialiased bilinear filter instead, as the
             original loader does; this blurs enlargements a little, and so changes distances.
 
@@ -171,45 +173,48 @@ def read_patch(path: Path, *, bilinear: bool = False) -> tuple[NDArray[np.uint8]
     except ImageError as error:
         raise UserError(f"cannot use {path}: {error}; restore it from a copy") from error
     if bilinear:
-        return _resampled(image), data
-    patch = reduce_exactly(image)
+        return _resampled(image, size), data
+    patch = reduce_exactly(image, size)
     if patch is None:
         height, width = image.shape[:2]
+        fits = height == width and MIN_PATCH_SIZE <= width <= MAX_PATCH_SIZE
+        other = f" (--patch-size {width} takes it as it is)" if fits else ""
         raise UserError(
-            f"{path} is {width}×{height} px and no nearest-neighbour enlargement of "
-            f"{PATCH_SIZE}×{PATCH_SIZE} px; replace it, or take the row's files out of all folders"
+            f"{path} is {width}×{height} px and no nearest-neighbor enlargement of "
+            f"{size}×{size} px{other}; replace it, or take the row's files out of all folders"
         )
     return patch, data
 
 
-def _resampled(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _resampled(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     from PIL import Image
 
-    size = (PATCH_SIZE, PATCH_SIZE)
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    resized = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(resized)
 
 
-def reduce_exactly(image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """The uint8 (64, 64, 3) patch that an image enlarges by nearest neighbour, or None.
+def reduce_exactly(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8] | None:
+    """The uint8 (size, size, 3) patch that an image enlarges by nearest neighbor, or None.
 
-    Pixel i of `side` comes from ⌊64·i / side⌋ (as OpenCV has it) or ⌊64·(i + ½) / side⌋ (as Pillow
-    and MATLAB have it); where 64 divides the side the two are one. 252 px is no multiple: each
-    patch pixel is then 3 or 4 px wide, and where a quotient is whole, programs differ in rounding,
-    so that either of two neighbours may be taken. Every pixel is held against its source.
+    Pixel i of `side` comes from ⌊size·i / side⌋ (as OpenCV has it) or ⌊size·(i + ½) / side⌋ (as
+    Pillow and MATLAB have it); where the size divides the side the two are one. Of 64 px, 252 px is
+    no multiple: each patch pixel is then 3 or 4 px wide, and where a quotient is whole, programs
+    differ in rounding, so that either of two neighbors may be taken. Every pixel is held against
+    its source.
     """
     side = image.shape[0]
-    if image.shape != (side, side, 3) or side < PATCH_SIZE:
+    if image.shape != (side, side, 3) or side < size:
         return None
-    if side == PATCH_SIZE:
+    if side == size:
         return image
-    position, wanted = np.arange(side), np.arange(PATCH_SIZE)
-    cornered = _between(position * PATCH_SIZE, side)
-    if side % PATCH_SIZE == 0:
+    position, wanted = np.arange(side), np.arange(size)
+    cornered = _between(position * size, side)
+    if side % size == 0:
         cornered = cornered[:1]  # blocks of one size, about whose position no two programs differ
-    centered = _between((2 * position + 1) * PATCH_SIZE, 2 * side)
+    centered = _between((2 * position + 1) * size, 2 * side)
     for taken, sources in (
         (np.searchsorted(cornered[0], wanted, side="right") - 1, cornered),
-        ((2 * wanted + 1) * side // (2 * PATCH_SIZE), centered),
+        ((2 * wanted + 1) * side // (2 * size), centered),
     ):
         lines = _shrunk(image, taken, sources)
         columns = None if lines is None else _shrunk(lines.swapaxes(0, 1), taken, sources)
@@ -235,11 +240,11 @@ def _shrunk(
 
 
 def read_row(
-    original: OriginalSet, row: int, *, bilinear: bool = False
+    original: OriginalSet, row: int, size: int, *, bilinear: bool = False
 ) -> tuple[Sequence[NDArray[np.uint8]], bytes]:
-    """A row's patches, the reference first, and the content of the reference's file."""
+    """A row's patches of a size, the reference first, and the content of the reference's file."""
     read = [
-        read_patch(original.path(part, row), bilinear=bilinear)
+        read_patch(original.path(part, row), size, bilinear=bilinear)
         for part in range(len(original.files) - 1)
     ]
     return [patch for patch, _ in read], read[0][1]

@@ -93,7 +93,7 @@ def prepare_replay(context: ReplayContext) -> Callable[[Run], RunReport]:
         rows = (row for shard in run for row in context.recipe.read_rows(shard))
         stored = sorted(rows, key=lambda row: row.source_path)
         replayer.expect(stored)
-        for group in grouped(stored, kind.has_distorters):
+        for group in grouped(stored, kind.has_distorters, info.patch_size):
             for row, patches in zip(group, replayer.patches(group), strict=True):
                 hashes = tuple(map(pixel_hash, patches))
                 if hashes != row.hashes:

@@ -25,9 +25,11 @@ from bapps_gen.pipelines.rows.options import (
     COMPOSITIONS,
     DISTORTERS,
     FAMILIES,
+    FIXED_PX,
     MIN_CONTRAST,
     NEAR_SEVERITY,
     NEAR_THRESHOLD,
+    PATCH_SIZE,
     PLUGINS,
     ROWS,
     ROWS_PER_IMAGE,
@@ -40,6 +42,7 @@ from bapps_gen.pipelines.rows.options import (
     ZOO,
     check_rows_per_image,
     check_scale,
+    resolve_shard_size,
 )
 from bapps_gen.version import __version__
 
@@ -72,8 +75,10 @@ class Request:
         outputs: (name, folder or file of its outputs) of each algorithm, in any order.
         demo: make ground truth and outputs from photos first.
         demo_images: most images in the demo; None for DEMO_IMAGES.
-        seed, min_contrast, rows_per_image, singles, sequences: see `TripletSpec`.
-        shard_size, skip_misaligned: see their help.
+        seed, min_contrast, rows_per_image, singles, sequences, patch_size, fixed_px: see
+            `TripletSpec`; at 64 px `fixed_px` has no effect.
+        shard_size: see its help; None for the default of the size of patches.
+        skip_misaligned: see its help.
 
     Raises:
         UserError: for an unknown kind, a value out of range, or an option that the kind does not
@@ -83,7 +88,9 @@ class Request:
     kind: str
     rows: int = ROWS.field(required=True)
     seed: int = SEED.field()
-    shard_size: int = SHARD_SIZE.field()
+    shard_size: int | None = SHARD_SIZE.field(None)
+    patch_size: int = PATCH_SIZE.field()
+    fixed_px: bool = FIXED_PX.field()
     scale_range: tuple[float, float] | None = SCALE_RANGE.field(None)
     min_contrast: float = MIN_CONTRAST.field()
     rows_per_image: int = ROWS_PER_IMAGE.field()
@@ -114,6 +121,7 @@ class Request:
                 "severity of CNN distorters is for pairs near the threshold, the others are as "
                 "trained; leave it out, or add near-threshold"
             )
+        resolve_shard_size(self.shard_size, self.patch_size)
         if kind.has_outputs:
             self._check_outputs()
 
@@ -159,6 +167,11 @@ class Request:
     def _scale(self, kind: Kind) -> tuple[float, float]:
         default: tuple[float, float] = kind.defaults.get("scale_range", SCALE_RANGE.default)
         return self.scale_range or default
+
+    def _crops(self, kind: Kind) -> dict[str, Any]:
+        """Arguments of a spec that say what is cut from images."""
+        names = ("seed", "min_contrast", "rows_per_image", "patch_size")
+        return {"scale": self._scale(kind)} | {name: getattr(self, name) for name in names}
 
     @property
     def needs_photos(self) -> bool:
@@ -249,12 +262,10 @@ class Request:
         assert inputs.photos is not None
         photos = inputs.photos()
         spec = TripletSpec(
-            seed=self.seed,
             images=len(photos),
             source_digest=photos.digest,
-            scale=self._scale(kind),
-            min_contrast=self.min_contrast,
-            rows_per_image=self.rows_per_image,
+            fixed_px=self.fixed_px and self.patch_size != PATCH_SIZE.default,
+            **self._crops(kind),
             **values,
         )
         # CNN distorters that distort as they were trained have no parameters.
@@ -292,13 +303,10 @@ class Request:
         assert isinstance(images.reference, Source)
         spec = RealSpec(
             task=self.kind,
-            seed=self.seed,
             images=len(images),
             reference_digest=images.reference.digest,
             algorithms=algorithm_digests(images),
-            scale=self._scale(kind),
-            min_contrast=self.min_contrast,
-            rows_per_image=self.rows_per_image,
+            **self._crops(kind),
         )
         names = zip(images.algorithms, images.outputs, strict=True)
         info = self._describe(
@@ -322,7 +330,7 @@ class Request:
             spec=spec.values(),
             digest=spec.digest,
             rows=self.rows,
-            shard_rows=self.shard_size,
+            shard_rows=resolve_shard_size(self.shard_size, self.patch_size),
             source_roots=photos.roots,
             source_digest=photos.digest,
             source_images=tuple((entry.name, entry.sha256) for entry in photos.entries),

@@ -21,7 +21,7 @@ def shard_runs(kind: Kind, info: DatasetInfo, shards: Sequence[int], workers: Wo
     100 rows has two patches for each of 96 distorters; rendered on its own it would be mostly
     padding. A run has about as many rows as are rendered together, and no worker is left without.
     """
-    together = renderer.CNN_GROUP_ROWS // info.shard_rows if kind.has_distorters else 1
+    together = renderer.group_rows(info.patch_size) // info.shard_rows if kind.has_distorters else 1
     jobs = -(-len(shards) // max(1, together))
     count = workers if isinstance(workers, int) else workers.workers or 1
     jobs = min(len(shards), -(-jobs // count) * count)

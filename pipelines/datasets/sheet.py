@@ -10,7 +10,7 @@ from bapps_gen.errors import out_of_range
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.imaging.sheet import SheetRow
 from bapps_gen.manifests.dataset import Dataset
-from bapps_gen.manifests.rows import PATCH_SIZE, ManifestRow, Step
+from bapps_gen.manifests.rows import ManifestRow, Step
 from bapps_gen.manifests.schema import table_rows
 from bapps_gen.manifests.scores import shard_distances
 from bapps_gen.metrics import METRICS
@@ -78,7 +78,7 @@ def _sheet_row(
 ) -> SheetRow:
     patches = tuple(map(decode_png, pngs))
     captions: list[tuple[str, ...]] = [
-        (f"row {row.row} · crop {row.crop.side} px → {PATCH_SIZE} px", row.source_path)
+        (f"row {row.row} · crop {row.crop.side} px → {patches[0].shape[0]} px", row.source_path)
     ]
     for side, (steps, judgment) in enumerate(zip(row.steps, _judgments(row), strict=True)):
         by_metric = ", ".join(

@@ -152,7 +152,7 @@ def prepare_verify(context: VerifyContext) -> Callable[[Run], tuple[Run, VerifyR
                 except WorkError as error:
                     problems[shard].append(str(error))
 
-        for group in grouped(read(), together):
+        for group in grouped(read(), together, info.patch_size):
             sound = []
             rows += len(group)
             for shard, expected, (row, pngs) in group:

@@ -27,6 +27,7 @@ class RealPlanner(CropPlanner):
             spec.scale,
             spec.min_contrast,
             spec.rows_per_image,
+            spec.patch_size,
         )
         self.spec = spec
         # A side is one step: nothing but the algorithm's name says what it is.

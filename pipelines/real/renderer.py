@@ -28,13 +28,15 @@ class Layers:
     Args:
         images: where they are.
         task: of the set.
+        patch_size: height and width of patches in px; smaller images cannot be used.
 
     `failures` has the reasons by name of unusable ones, an output's name after its
     algorithm's.
     """
 
-    def __init__(self, images: AlignedImages, task: str) -> None:
+    def __init__(self, images: AlignedImages, task: str, patch_size: int) -> None:
         self.images = images
+        self.patch_size = patch_size
         self.failures: dict[str, str] = {}
         self._cache = ImageCache(_Flat(images), CACHE_LAYERS_BYTES)
         self._parts = {
@@ -51,7 +53,7 @@ class Layers:
             try:
                 image = self._cache.get(index * (len(self._parts) + 1) + part)
                 if not loaded:
-                    check_size(image)
+                    check_size(image, self.patch_size)
                 elif image.shape != loaded[0].shape:
                     raise ImageError(size_difference(image.shape[:2], loaded[0].shape[:2]))
             except ImageError as error:
@@ -101,7 +103,7 @@ class RealRenderer:
     _layers: Layers = field(init=False)
 
     def __post_init__(self) -> None:
-        self._layers = Layers(self.images, self.planner.spec.task)
+        self._layers = Layers(self.images, self.planner.spec.task, self.planner.patch_size)
 
     @property
     def failures(self) -> dict[str, str]:
@@ -142,7 +144,7 @@ class RealRenderer:
         )
         for index, crop, reference in crops:
             assert loaded is not None
-            sides = (cut_reference(output, crop) for output in loaded[1:])
+            sides = (cut_reference(output, crop, self.planner.patch_size) for output in loaded[1:])
             entry = self.images.reference.entries[index]
             rendered = finished_row(plan, self.digest, entry, crop, (reference, *sides))
             if rendered is not None:
@@ -164,10 +166,11 @@ class RealReplayer:
     Args:
         images: ground truth and outputs.
         task: of the dataset.
+        patch_size: of its patches in px.
     """
 
-    def __init__(self, images: AlignedImages, task: str) -> None:
-        self._layers = Layers(images, task)
+    def __init__(self, images: AlignedImages, task: str, patch_size: int) -> None:
+        self._layers = Layers(images, task, patch_size)
         self._indices = {
             (entry.name, entry.sha256): index
             for index, entry in enumerate(images.reference.entries)
@@ -177,7 +180,7 @@ class RealReplayer:
         """Nothing: outputs of algorithms are read one by one."""
 
     def patches(self, rows: Sequence[ManifestRow]) -> Iterator[Patches]:
-        """The reference and both outputs of each row, uint8 (64, 64, 3).
+        """The reference and both outputs of each row, uint8 (H, W, 3) of the set's size.
 
         Raises:
             WorkError: when an image of a row is missing or cannot be used.
@@ -195,4 +198,4 @@ class RealReplayer:
                 name, reason = list(self._layers.failures.items())[-1]
                 raise WorkError(f"row {row.row}: {name}: {reason}")
             advance(1)
-            yield tuple(cut_stored(image, row) for image in loaded)
+            yield tuple(cut_stored(image, row, self._layers.patch_size) for image in loaded)

@@ -12,6 +12,7 @@ from bapps_gen.errors import UserError, out_of_range, unknown_name
 from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.rows.options import (
     MIN_CONTRAST,
+    PATCH_SIZE,
     ROWS_PER_IMAGE,
     SCALE_RANGE,
     SEED,
@@ -45,6 +46,7 @@ class RealSpec:
             least two, by name.
         scale, min_contrast, rows_per_image: as in a set of triplets; the scale is that of both the
             ground truth and the outputs.
+        patch_size: height and width of the patches in px, 16 to 512.
         plan_version: of the rules by which rows are planned, REAL_PLAN_VERSION.
     """
 
@@ -57,6 +59,7 @@ class RealSpec:
     min_contrast: float = MIN_CONTRAST.field()
     rows_per_image: int = ROWS_PER_IMAGE.field()
     plan_version: int = REAL_PLAN_VERSION
+    patch_size: int = PATCH_SIZE.field()
 
     def __post_init__(self) -> None:
         check_task(self.task)
@@ -80,13 +83,20 @@ class RealSpec:
         return tuple(name for name, _ in self.algorithms)
 
     def values(self) -> dict[str, Any]:
-        """Plain values, as `dataset.json` holds them."""
-        return asdict(self)
+        """Plain values, as `dataset.json` holds them; the default size of patches is left out."""
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in _OPTIONAL or value != _OPTIONAL[name]
+        }
 
     @property
     def digest(self) -> str:
         """32 hexadecimal digits of SHA-256 over the canonical JSON of this spec's values."""
         return digest_of(self.values())
+
+
+_OPTIONAL: dict[str, Any] = {"patch_size": PATCH_SIZE.default}
 
 
 def real_spec_from_values(values: Mapping[str, Any]) -> RealSpec:
@@ -96,7 +106,7 @@ def real_spec_from_values(values: Mapping[str, Any]) -> RealSpec:
         UserError: for unknown or missing keys and for values out of range.
     """
     check_plan_version(values.get("plan_version", REAL_PLAN_VERSION), REAL_PLAN_VERSION)
-    return parse_record(RealSpec, dict(values), "spec", optional=())
+    return parse_record(RealSpec, dict(values), "spec", optional=_OPTIONAL)
 
 
 def step_name(task: str, algorithm: str) -> str:

@@ -112,7 +112,7 @@ class CropPlanner:
 
     Args:
         kind: of the set.
-        seed, images, scale, min_contrast, rows_per_image: see `TripletSpec`.
+        seed, images, scale, min_contrast, rows_per_image, patch_size: see `TripletSpec`.
     """
 
     def __init__(
@@ -123,9 +123,11 @@ class CropPlanner:
         scale: tuple[float, float],
         min_contrast: float,
         rows_per_image: int,
+        patch_size: int,
     ) -> None:
         self.min_contrast = min_contrast
         self._seed = named_seed(seed, kind)
+        self.patch_size = patch_size
         self._streams = Streams()
         self._sample_crops = CropSampler(reductions_of(scale))
         self._further = RandomCrops(self._seed, SLOT_CROPS, reductions_of(scale))

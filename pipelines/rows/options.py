@@ -10,9 +10,13 @@ import math
 
 from bapps_gen.checks import MAX_SEED, Option
 from bapps_gen.errors import out_of_range
+from bapps_gen.manifests import rows as manifest_rows
 
 BLOCK_ROWS = 1000
 """Images are assigned to rows in blocks of this many rows, whatever the shard size."""
+
+_DIVISORS = tuple(rows for rows in range(1, BLOCK_ROWS + 1) if BLOCK_ROWS % rows == 0)
+_SHARD_BYTES_FACTOR = 4  # a shard of large patches may take 100 MB instead of 25
 
 SEED = Option("integer", "seed of the dataset", 0, 0, MAX_SEED, metavar="SEED")
 
@@ -25,6 +29,23 @@ SHARD_SIZE = Option(
     low=1,
     high=100_000,  # a shard is held in memory while it is made: 2.5 GB at this size
     unit="rows",
+    default_text="1000, fewer of patches larger than 128 px",
+)
+
+PATCH_SIZE = Option(
+    "integer",
+    "height and width of the patches in px",
+    default=manifest_rows.PATCH_SIZE,
+    low=manifest_rows.MIN_PATCH_SIZE,
+    high=manifest_rows.MAX_PATCH_SIZE,
+    metavar="PX",
+)
+
+FIXED_PX = Option(
+    "flag",
+    "keep the lengths of distortions (blur, displacements, spacing of control points) in px as "
+    "they are at 64 px; by default they grow and shrink with the patch",
+    default=False,
 )
 
 SCALE_RANGE = Option(
@@ -135,6 +156,30 @@ DISTORTERS = Option(
     (),
     metavar="IDS",
 )
+
+
+def resolve_shard_size(rows: int | None, patch_size: int) -> int:
+    """Rows in a shard of patches of a size: those given, or the default.
+
+    The default is the largest divisor of 1000 whose shard takes 100 MB at most: 250 rows at 256
+    px, 50 at 512 px. More may be given up to 2.5 GB.
+
+    Raises:
+        UserError: for more.
+    """
+    if rows is None:
+        most = manifest_rows.rows_within(_SHARD_BYTES_FACTOR * SHARD_SIZE.default, patch_size)
+        return max(rows for rows in _DIVISORS if rows <= most)
+    SHARD_SIZE.check("shard-size", rows)
+    most = manifest_rows.rows_within(int(SHARD_SIZE.high or 1), patch_size)
+    if rows > most:
+        raise out_of_range(
+            "shard-size",
+            rows,
+            f"a whole number from 1 to {most} with patches of {patch_size} px",
+            "use a smaller one, since a shard is held in memory while it is made",
+        )
+    return rows
 
 
 def reductions_of(scale: tuple[float, float]) -> range:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from bapps_gen.cnn_distorters.as_distortions import cnn_name, with_planned
 from bapps_gen.distortions.definition import MAX_PARAMETERS, Distortion
+from bapps_gen.distortions.lengths import Draw, scaled_draw
 from bapps_gen.distortions.registry import Registry, load_registry
 from bapps_gen.errors import UserError
-from bapps_gen.manifests.rows import Step
+from bapps_gen.manifests.rows import PATCH_SIZE, Step
 from bapps_gen.pipelines.rows.crops import (
     CROP_WORDS,
     CROPS_TRIED,
@@ -84,13 +85,19 @@ class Planner(CropPlanner):
             spec.scale,
             spec.min_contrast,
             spec.rows_per_image,
+            spec.patch_size,
         )
         self.spec = spec
+        factor = 1.0 if spec.fixed_px else spec.patch_size / PATCH_SIZE
         self._cnn = _Pool(cnn_name(name) for name, _ in spec.distorters)
         # Unpacked once for the inner loop: name, version, and how to draw each parameter.
         self._members: dict[str, _Members] = {
             choice: tuple(
-                (atom.name, atom.version, tuple((part.name, part.at) for part in atom.parameters))
+                (
+                    atom.name,
+                    atom.version,
+                    tuple((part.name, scaled_draw(part, factor)) for part in atom.parameters),
+                )
                 for atom in registry.members(choice)
             )
             for choice in (*spec.choices, *self._cnn.ids)
@@ -203,7 +210,7 @@ class _Pool:
         return self.ids[index + (index >= skipped)]
 
 
-_Members = tuple[tuple[str, int, tuple[tuple[str, Callable[[float, float], float]], ...]], ...]
+_Members = tuple[tuple[str, int, tuple[tuple[str, Draw], ...]], ...]
 """For each step: name, version, and name and draw of each parameter."""
 
 

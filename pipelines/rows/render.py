@@ -12,40 +12,40 @@ from numpy.typing import NDArray
 from bapps_gen.cnn_distorters.as_distortions import ZooFunction, strength_of
 from bapps_gen.distortions.definition import Distortion
 from bapps_gen.errors import ImageError, WorkError
-from bapps_gen.manifests.rows import PATCH_SIZE, Crop, ManifestRow, Step
+from bapps_gen.manifests.rows import Crop, ManifestRow, Step
 from bapps_gen.pipelines.rows.crops import CropDraw
 from bapps_gen.seeding import SLOT_STEP, Streams
 
 Image = NDArray[np.uint8]
 
 
-def check_size(image: Image) -> None:
+def check_size(image: Image, patch_size: int) -> None:
     """Raise ImageError when an image is smaller than a patch."""
     height, width = image.shape[:2]
-    if min(height, width) < PATCH_SIZE:
-        raise ImageError(f"{width}×{height} px is smaller than a {PATCH_SIZE}×{PATCH_SIZE} patch")
+    if min(height, width) < patch_size:
+        raise ImageError(f"{width}×{height} px is smaller than a {patch_size}×{patch_size} patch")
 
 
-def resolve_crop(draw: CropDraw, height: int, width: int) -> Crop:
+def resolve_crop(draw: CropDraw, height: int, width: int, patch_size: int) -> Crop:
     """The crop that is drawn, in an image of a given size.
 
     A reduction at which the patch would not fit is lowered to the largest at which it does. Both
     sides of the image must be at least a patch's.
     """
-    side = PATCH_SIZE * min(draw.reduction, height // PATCH_SIZE, width // PATCH_SIZE)
+    side = patch_size * min(draw.reduction, height // patch_size, width // patch_size)
     return Crop(int(draw.left * (width - side + 1)), int(draw.top * (height - side + 1)), side)
 
 
-def cut_reference(image: Image, crop: Crop) -> Image:
-    """The reference patch, uint8 (64, 64, 3): means over squares of the crop's pixels."""
+def cut_reference(image: Image, crop: Crop, patch_size: int) -> Image:
+    """The reference patch, uint8 (patch_size, patch_size, 3): means over squares of the crop."""
     square = image[crop.y : crop.y + crop.side, crop.x : crop.x + crop.side]
-    if crop.side == PATCH_SIZE:
+    if crop.side == patch_size:
         return np.ascontiguousarray(square)
-    size = (PATCH_SIZE, PATCH_SIZE)
+    size = (patch_size, patch_size)
     return cv2.resize(square, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
-def cut_stored(image: Image, row: ManifestRow) -> Image:
+def cut_stored(image: Image, row: ManifestRow, patch_size: int) -> Image:
     """The reference patch of a stored row.
 
     Raises:
@@ -53,12 +53,12 @@ def cut_stored(image: Image, row: ManifestRow) -> Image:
     """
     crop, (height, width) = row.crop, image.shape[:2]
     inside = 0 <= crop.x <= width - crop.side and 0 <= crop.y <= height - crop.side
-    if crop.side < PATCH_SIZE or not inside:
+    if crop.side < patch_size or not inside:
         raise WorkError(
             f"row {row.row}: its crop of {crop.side} px at {crop.x}, {crop.y} is no part of "
             f"{row.source_path}, which has {width}×{height} px; restore the recipe from a copy"
         )
-    return cut_reference(image, crop)
+    return cut_reference(image, crop, patch_size)
 
 
 def luma_contrast(patch: Image) -> float:

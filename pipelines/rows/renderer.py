@@ -10,7 +10,7 @@ from typing import TypeVar
 from bapps_gen.distortions.definition import Distortion
 from bapps_gen.errors import ImageError
 from bapps_gen.execution.progress import advance
-from bapps_gen.manifests.rows import Crop, ManifestRow
+from bapps_gen.manifests.rows import Crop, ManifestRow, rows_within
 from bapps_gen.pipelines.rows.plan import Planner, TripletPlan
 from bapps_gen.pipelines.rows.render import (
     Image,
@@ -32,18 +32,23 @@ _ENTRIES_KEPT = 10_000
 
 CNN_GROUP_ROWS = 2000
 """Rows rendered together where there are CNN distorters: about 40 patches for each of 96, and
-75 MB of patches (own choice)."""
+75 MB of patches (own choice). Fewer of larger patches, which pass a network one by one anyway."""
 
 Item = TypeVar("Item")
 
 
-def grouped(items: Iterable[Item], cnn: bool) -> Iterator[list[Item]]:
+def group_rows(patch_size: int) -> int:
+    """Rows rendered together where there are CNN distorters, for patches of so many px a side."""
+    return rows_within(CNN_GROUP_ROWS, patch_size)
+
+
+def grouped(items: Iterable[Item], cnn: bool, patch_size: int) -> Iterator[list[Item]]:
     """Rows to be rendered together: many where there are CNN distorters.
 
     Traditional distortions gain nothing from that and are quickest one row at a time.
     """
     waiting = iter(items)
-    while group := list(islice(waiting, CNN_GROUP_ROWS if cnn else 1)):
+    while group := list(islice(waiting, group_rows(patch_size) if cnn else 1)):
         yield group
 
 
@@ -151,7 +156,7 @@ class TripletRenderer:
         """A decoded image, or None when it cannot be used; the reason is kept."""
         try:
             image = self.images.get(index)
-            check_size(image)
+            check_size(image, self.planner.patch_size)
         except ImageError as error:
             self.failures[self._entry(index).name] = str(error)
             return None

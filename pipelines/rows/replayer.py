@@ -26,7 +26,8 @@ class TripletReplayer:
     Works from the stored steps alone, so that any selection of rows can be replayed.
     """
 
-    def __init__(self, registry: Registry, source: Images) -> None:
+    def __init__(self, registry: Registry, source: Images, patch_size: int) -> None:
+        self._patch_size = patch_size
         self._registry = registry
         self._images = ImageCache(source)
         self._streams = Streams()
@@ -49,7 +50,7 @@ class TripletReplayer:
         self._images.expect(self._indices[sha256] for sha256 in known)
 
     def patches(self, rows: Sequence[ManifestRow]) -> Iterator[Patches]:
-        """The reference and sides of each row, uint8 (64, 64, 3).
+        """The reference and sides of each row, uint8 (H, W, 3) of the set's size.
 
         Raises:
             WorkError: when a row's photo is not in the source or cannot be used.
@@ -83,7 +84,7 @@ class TripletReplayer:
             image = self._images.get(self._indices[row.source_sha256])
         except ImageError as error:
             raise WorkError(f"row {row.row}: {row.source_path}: {error}") from None
-        return cut_stored(image, row)
+        return cut_stored(image, row, self._patch_size)
 
     def _check(self, step: Step) -> None:
         atom = self._registry.atom(step.distortion)

@@ -10,8 +10,10 @@ from bapps_gen.checks import check_options, check_range
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import UserError, out_of_range, unknown_name
 from bapps_gen.pipelines.rows.options import (
+    FIXED_PX,
     MIN_CONTRAST,
     NEAR_THRESHOLD,
+    PATCH_SIZE,
     ROWS_PER_IMAGE,
     SCALE_RANGE,
     SEED,
@@ -65,6 +67,9 @@ class TripletSpec:
             distortions or by CNN distorters; otherwise they are triplets.
         near_threshold: of JND pairs, whether they are kept near the threshold of noticing: see
             `Planner`.
+        patch_size: height and width of the patches in px, 16 to 512.
+        fixed_px: whether lengths of distortions keep their px at every size of patches. Otherwise
+            they are those of 64 px times patch_size / 64; see `distortions.lengths`.
     """
 
     seed: int = SEED.field(required=True)
@@ -82,6 +87,8 @@ class TripletSpec:
     sequences: float | None = SEQUENCES.field(None)
     is_jnd: bool = False
     near_threshold: bool = NEAR_THRESHOLD.field()
+    patch_size: int = PATCH_SIZE.field()
+    fixed_px: bool = FIXED_PX.field()
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -115,13 +122,15 @@ class TripletSpec:
         return digest_of(self.values())
 
 
-# Entries that not every kind of set has, and what they are where they have no effect: left out
+# Entries that not every set has, and what they are where they have no effect: left out
 # then, so that a set's digest does not depend on what other kinds have.
 _OPTIONAL: dict[str, Any] = {
     "distorters": (),
     "sequences": None,
     "is_jnd": False,
     "near_threshold": False,
+    "patch_size": PATCH_SIZE.default,
+    "fixed_px": False,
 }
 
 _STORED = {"is_jnd": "pairs"}

@@ -48,7 +48,7 @@ def usable_crops(
     own = planner.image(row)
     image = load(own)
     if image is not None:
-        yield from _in_image(own, crops, image, planner.min_contrast)
+        yield from _in_image(own, crops, image, planner)
     # Then at further crops, round the images from the row's own.
     attempts, broken = 0, 0
     for step in range(count + ATTEMPTS):
@@ -58,15 +58,16 @@ def usable_crops(
             broken += 1
         else:
             further = planner.further_crops(row, attempts)
-            yield from _in_image(index, further, image, planner.min_contrast)
+            yield from _in_image(index, further, image, planner)
             attempts += 1
         if attempts == ATTEMPTS or broken == count:
             break
+    size = planner.patch_size
     if not attempts:
         name, reason = next(iter(failures.items()))
         raise SourceError(
             f"no usable image among {count} in the source; the first: {name}: {reason}; "
-            f"use {source} with whole images of at least 64×64 px"
+            f"use {source} with whole images of at least {size}×{size} px"
         )
     raise UserError(
         f"row {row}: every crop tried ({CROPS_TRIED * (attempts + 1)}) is flatter than "
@@ -76,7 +77,7 @@ def usable_crops(
 
 
 def cut_crops(
-    image: Image, crops: Iterable[CropDraw], min_contrast: float
+    image: Image, crops: Iterable[CropDraw], min_contrast: float, patch_size: int
 ) -> Iterator[tuple[Crop, Image]]:
     """Crops of an image and the reference patches they give, without those that are too flat.
 
@@ -84,14 +85,17 @@ def cut_crops(
         image: uint8 (H, W, 3), both sides at least a patch's.
         crops: in the order to try.
         min_contrast: smallest standard deviation of a patch's luma, of full scale.
+        patch_size: height and width of the patches in px.
     """
     for draw in crops:
-        crop = resolve_crop(draw, *image.shape[:2])
-        reference = cut_reference(image, crop)
+        crop = resolve_crop(draw, *image.shape[:2], patch_size)
+        reference = cut_reference(image, crop, patch_size)
         if not min_contrast or luma_contrast(reference) >= min_contrast:
             yield crop, reference
 
 
-def _in_image(index: int, crops: tuple[CropDraw, ...], image: Image, least: float) -> Iterator[Cut]:
-    for crop, reference in cut_crops(image, crops, least):
+def _in_image(
+    index: int, crops: tuple[CropDraw, ...], image: Image, planner: CropPlanner
+) -> Iterator[Cut]:
+    for crop, reference in cut_crops(image, crops, planner.min_contrast, planner.patch_size):
         yield index, crop, reference

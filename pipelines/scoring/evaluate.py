@@ -20,6 +20,7 @@ from bapps_gen.metrics.agreement import (
     weighted_maps,
     weighted_means,
 )
+from bapps_gen.pipelines.rows.options import PATCH_SIZE
 from bapps_gen.pipelines.scoring.judged import (
     Judged,
     find_judged,
@@ -74,8 +75,14 @@ def evaluate_folder(
     """
     metrics = check_metrics(options.metrics, metric_options)
     sets = find_judged(folder)
-    if options.bilinear and any(isinstance(entry, Dataset) for entry in sets):
-        raise UserError("bilinear applies to the original layout only; leave it out")
+    if any(isinstance(entry, Dataset) for entry in sets):
+        if options.bilinear:
+            raise UserError("bilinear applies to the original layout only; leave it out")
+        if options.patch_size != PATCH_SIZE.default:
+            raise UserError(
+                "patch-size applies to the original layout only; a dataset has its own; leave it "
+                "out"
+            )
     for entry in sets:
         with progress("score", "rows") as report:
             if isinstance(entry, Dataset):
@@ -86,6 +93,7 @@ def evaluate_folder(
                     metrics,
                     metric_options,
                     workers,
+                    patch_size=options.patch_size,
                     bilinear=options.bilinear,
                     progress=report,
                 )

@@ -11,12 +11,17 @@ from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, open_dataset
-from bapps_gen.manifests.rows import PAIR_PATCHES
+from bapps_gen.manifests.rows import PAIR_PATCHES, rows_within
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.metrics import metric_spec
 from bapps_gen.metrics.agreement import Values
 from bapps_gen.pipelines.datasets.original import OriginalSet, find_sets, read_judgment, read_row
-from bapps_gen.pipelines.scoring.options import MetricOptions, check_metrics, resolve_dtype
+from bapps_gen.pipelines.scoring.options import (
+    MetricOptions,
+    check_metrics,
+    check_patch_size,
+    resolve_dtype,
+)
 from bapps_gen.pipelines.scoring.score import (
     distances_of,
     kept_threads,
@@ -123,6 +128,7 @@ class _Context:
     metrics: tuple[str, ...]
     options: MetricOptions
     bilinear: bool
+    patch_size: int
     threads: int
 
 
@@ -132,19 +138,22 @@ def judged_original(
     options: MetricOptions,
     workers: Workers,
     *,
+    patch_size: int,
     bilinear: bool = False,
     progress: Progress | None = None,
 ) -> Judged:
     """Judgments and distances of a set in the original layout; nothing is stored.
 
     Args:
-        bilinear: reduce pictures to 64 px as the original loader does, for the published numbers;
+        patch_size: height and width of the patches in px.
+        bilinear: reduce pictures to that as the original loader does, for the published numbers;
             see `read_patch`.
 
     Raises:
         UserError: naming a file that cannot be used, or for bad options.
     """
     metrics = check_metrics(metrics, options)
+    check_patch_size(metrics, patch_size)
     # Loaded here too, so that errors in them come before the pictures are read.
     here = options_here(options, workers)
     if any(metric_spec(name).net for name in metrics):
@@ -154,9 +163,10 @@ def judged_original(
     total = len(original.stems)
     last = len(original.files) - 1
     judgment = np.array([read_judgment(original.path(last, row)) for row in range(total)])
-    ranges = [(first, min(first + _JOB_ROWS, total)) for first in range(0, total, _JOB_ROWS)]
+    step = rows_within(_JOB_ROWS, patch_size)
+    ranges = [(first, min(first + step, total)) for first in range(0, total, step)]
     resolved, processes, threads = resolve_workers(metrics, options, workers, len(ranges))
-    context = _Context(original, metrics, resolved, bilinear, threads)
+    context = _Context(original, metrics, resolved, bilinear, patch_size, threads)
     weights = [options.weights] if options.weights else []
     parts: dict[int, dict[str, tuple[Values, ...]]] = {}
     done = 0
@@ -165,7 +175,7 @@ def judged_original(
             _prepare_distances, context, ranges, processes, (original.folder, *weights)
         ):
             parts[first] = distances
-            done = min(done + _JOB_ROWS, total)
+            done = min(done + step, total)
             if progress:
                 progress(done, total)
     joined = {
@@ -186,7 +196,8 @@ def _prepare_distances(
 
     def distances(rows: tuple[int, int]) -> tuple[int, dict[str, tuple[Values, ...]]]:
         read = [
-            read_row(context.original, row, bilinear=context.bilinear)[0] for row in range(*rows)
+            read_row(context.original, row, context.patch_size, bilinear=context.bilinear)[0]
+            for row in range(*rows)
         ]
         patches = tuple(np.stack(part) for part in zip(*read, strict=True))
         return rows[0], {name: distances_of(metric, patches) for name, metric in metrics.items()}

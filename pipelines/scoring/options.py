@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bapps_gen.checks import MAX_SEED, Option, check_options
-from bapps_gen.errors import UserError
+from bapps_gen.checks import MAX_SEED, Option, check_options, or_list
+from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.metrics import METRICS, load_metric, metric_spec
+from bapps_gen.pipelines.rows.options import PATCH_SIZE
 
 if TYPE_CHECKING:
     from bapps_gen.metrics.base import Metric
@@ -111,6 +112,7 @@ class EvaluationOptions:
         resamples: number of bootstrap resamples for the 95 % intervals.
         seed: of the bootstrap.
         bilinear: reduce pictures of the original layout as the original loader does.
+        patch_size: of sets in the original layout.
     """
 
     metrics: tuple[str, ...] = _METRIC.field(("l2", "ssim", "ms-ssim", "fsimc", "lpips-alex"))
@@ -130,7 +132,12 @@ class EvaluationOptions:
         "original layout: reduce 256 px pictures as the original loader does, which blurs them a "
         "little, to compare with published scores",
         default=False,
-        default_text="restore the 64 px patches exactly",
+        default_text="restore the patches exactly",
+    ).field()
+    patch_size: int = replace(
+        PATCH_SIZE,
+        help="original layout: height and width of the patches in px, of which pictures may be "
+        "nearest-neighbor enlargements",
     ).field()
 
     def __post_init__(self) -> None:
@@ -154,3 +161,17 @@ def check_metrics(metrics: Sequence[str], options: MetricOptions) -> tuple[str, 
             f"{len(networks)}; give one lpips metric with it"
         )
     return names
+
+
+def check_patch_size(metrics: Sequence[str], patch_size: int) -> None:
+    """Raise UserError where a metric takes no patches as small as those of a set."""
+    for name in metrics:
+        smallest = metric_spec(name).smallest
+        if patch_size < smallest:
+            others = [spec.name for spec in METRICS if spec.smallest <= patch_size]
+            raise out_of_range(
+                f"patch size for {name}",
+                patch_size,
+                f"at least {smallest} px",
+                f"use {or_list(others)}, or a set of larger patches",
+            )

@@ -21,7 +21,6 @@ from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.benchmark import BENCHMARK_NAME
 from bapps_gen.manifests.benchmark_reader import Benchmark
 from bapps_gen.manifests.dataset import INFO_NAME
-from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.manifests.scores import (
     SCORES,
     Scored,
@@ -33,7 +32,12 @@ from bapps_gen.manifests.scores import (
 )
 from bapps_gen.metrics import metric_spec
 from bapps_gen.metrics.base import Distances, Metric, Patches
-from bapps_gen.pipelines.scoring.options import MetricOptions, check_metrics, resolve_dtype
+from bapps_gen.pipelines.scoring.options import (
+    MetricOptions,
+    check_metrics,
+    check_patch_size,
+    resolve_dtype,
+)
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.workspace import claim
 
@@ -138,6 +142,8 @@ def score(
         WorkError: when a shard is damaged or distances cannot be written.
     """
     metrics = check_metrics(metrics, options)
+    if not isinstance(dataset, Benchmark):
+        check_patch_size(metrics, dataset.info.patch_size)
     dataset.require_pictures()
     if reuse:
         metrics = tuple(name for name in metrics if not _is_scored(dataset, name))
@@ -308,7 +314,8 @@ def _decoded(
     names = dataset.info.patches
 
     def decode(batch: pa.RecordBatch) -> tuple[list[str], tuple[Patches, ...]]:
-        return batch.column("id").to_pylist(), tuple(batch_patches(batch, n) for n in names)
+        patches = (batch_patches(batch, name, dataset.info.patch_size) for name in names)
+        return batch.column("id").to_pylist(), tuple(patches)
 
     columns = ["id", *names]
     networks = [name for name in job.metrics if metric_spec(name).net]
@@ -333,11 +340,11 @@ def _ahead(
                 yield first.result()
 
 
-def batch_patches(batch: pa.RecordBatch, name: str) -> Patches:
-    """One picture column of a batch that has the ids, too, uint8 (N, 64, 64, 3).
+def batch_patches(batch: pa.RecordBatch, name: str, size: int) -> Patches:
+    """One picture column of a batch that has the ids, too, uint8 (N, size, size, 3).
 
     Raises:
-        WorkError: naming the row, where a picture is no patch.
+        WorkError: naming the row, where a picture is no patch of that size.
     """
     patches = []
     columns = (batch.column(name).to_pylist() for name in ("id", name))
@@ -346,8 +353,8 @@ def batch_patches(batch: pa.RecordBatch, name: str) -> Patches:
             patch = decode_png(image["bytes"])
         except WorkError as error:
             raise WorkError(f"{name} of row {row}: {error}") from None
-        if patch.shape[:2] != (PATCH_SIZE, PATCH_SIZE):
-            size = "×".join(map(str, patch.shape[1::-1]))
-            raise WorkError(f"{name} of row {row} has {size} px, not {PATCH_SIZE}×{PATCH_SIZE}")
+        if patch.shape[:2] != (size, size):
+            held = "×".join(map(str, patch.shape[1::-1]))
+            raise WorkError(f"{name} of row {row} has {held} px, not {size}×{size}")
         patches.append(patch)
     return np.stack(patches)

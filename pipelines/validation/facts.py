@@ -128,7 +128,7 @@ def _prepare_gather(dataset: Dataset) -> Callable[[int], _ShardFacts]:
                     single = steps[0]["severity"] if len(steps) == 1 else None
                     severity[side].append(np.nan if single is None else single)
             judgment.append(batch.column(judged).to_numpy(zero_copy_only=False))
-            contrast += map(luma_contrast, batch_patches(batch, "ref"))
+            contrast += map(luma_contrast, batch_patches(batch, "ref", dataset.info.patch_size))
             for column, name in zip(hashes, patches, strict=True):
                 column += map(bytes.fromhex, batch.column(f"{name}_hash").to_pylist())
         return _ShardFacts(

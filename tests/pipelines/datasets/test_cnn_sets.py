@@ -354,7 +354,7 @@ def test_a_crop_that_hides_the_difference_gives_way_to_another(tmp_path):
         if row["source_path"] == "half.png":
             assert crop["x"] + crop["side"] > 200
         size = (200, 300) if row["source_path"] == "half.png" else (160, 220)
-        moved += asdict(resolve_crop(plan_row(spec, row["row"]).crops[0], *size)) != crop
+        moved += asdict(resolve_crop(plan_row(spec, row["row"]).crops[0], *size, 64)) != crop
     assert moved > 5
     assert make_set("cnn", zoo, source, tmp_path / "one", 60, "--shard-size", "1") == 0
     assert contents(tmp_path / "one") == rows

@@ -411,7 +411,7 @@ def test_a_pair_without_a_difference_gives_way_to_another_crop(tmp_path, zoo):
     for row in rows:
         assert row["ref_hash"] != row["p0_hash"]
         assert row["crop"]["x"] + row["crop"]["side"] > 200
-        first = resolve_crop(plan_row(spec, row["row"]).crops[0], 200, 300)
+        first = resolve_crop(plan_row(spec, row["row"]).crops[0], 200, 300, 64)
         moved += first.x != row["crop"]["x"]
     assert moved > 5
 

@@ -125,7 +125,7 @@ def test_imports_resume_where_a_shard_is_missing(tmp_path, capsys):
 @pytest.mark.parametrize("centred", [False, True])
 def test_enlargements_of_any_size_are_undone_by_either_rule(side, centred):
     patch = patches_of(0)[0]
-    found = reduce_exactly(enlarge(patch, side, centred=centred))
+    found = reduce_exactly(enlarge(patch, side, centred=centred), 64)
     assert np.array_equal(found, patch)
 
 
@@ -136,8 +136,8 @@ def test_enlargements_by_other_programs_are_undone(side):
     patch = patches_of(1)[1]
     by_opencv = cv2.resize(patch, (side, side), interpolation=cv2.INTER_NEAREST)
     by_pillow = Image.fromarray(patch).resize((side, side), Image.Resampling.NEAREST)
-    assert np.array_equal(reduce_exactly(by_opencv), patch)
-    assert np.array_equal(reduce_exactly(np.asarray(by_pillow)), patch)
+    assert np.array_equal(reduce_exactly(by_opencv, 64), patch)
+    assert np.array_equal(reduce_exactly(np.asarray(by_pillow), 64), patch)
 
 
 def test_what_is_no_enlargement_is_not_taken_for_one():
@@ -145,11 +145,11 @@ def test_what_is_no_enlargement_is_not_taken_for_one():
     for side in (252, 256):
         image = enlarge(patch, side).copy()
         image[side - 1, side - 1, 0] ^= 1
-        assert reduce_exactly(image) is None
-    assert reduce_exactly(np.roll(enlarge(patch, 256), 1, 0)) is None
-    assert reduce_exactly(np.repeat(np.repeat(patch[:63, :63], 4, 0), 4, 1)) is None
-    assert reduce_exactly(patch[:32, :32]) is None
-    assert reduce_exactly(enlarge(patch, 256)[:, :252]) is None
+        assert reduce_exactly(image, 64) is None
+    assert reduce_exactly(np.roll(enlarge(patch, 256), 1, 0), 64) is None
+    assert reduce_exactly(np.repeat(np.repeat(patch[:63, :63], 4, 0), 4, 1), 64) is None
+    assert reduce_exactly(patch[:32, :32], 64) is None
+    assert reduce_exactly(enlarge(patch, 256)[:, :252], 64) is None
 
 
 def spoil_not_exact(folder: Path) -> None:
@@ -203,7 +203,7 @@ def spoil_folder(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (spoil_not_exact, "p1/000001.png is 256×256 px and no nearest-neighbour enlargement"),
+        (spoil_not_exact, "p1/000001.png is 256×256 px and no nearest-neighbor enlargement"),
         (spoil_truncated, "ref/000002.png: damaged or cut short"),
         (spoil_judge(1.5), "judge/000001.npy holds 1.5; a judgment is a fraction from 0 to 1"),
         (spoil_judge(-0.1), "judge/000001.npy holds -0.1"),
