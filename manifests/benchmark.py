@@ -26,13 +26,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bapps_gen.errors import UserError
+from bapps_gen.imaging.encode import is_whole_png
+from bapps_gen.manifests.integrity import picture_problem
 from bapps_gen.manifests.listing import parameters_text
 from bapps_gen.manifests.parquet import open_parquet
-from bapps_gen.manifests.rows import PAIR_PATCHES, Crop, Step
+from bapps_gen.manifests.rows import MAX_SIDE, PAIR_PATCHES, Crop, Step
 from bapps_gen.manifests.schema import CROP, STEPS, described_fields
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.documents import write_json
-from bapps_gen.storage.locations import require_regular
+from bapps_gen.storage.locations import open_regular
 from bapps_gen.storage.records import Count, Digest, read_record
 from bapps_gen.storage.workspace import Layout
 
@@ -213,15 +215,15 @@ def benchmark_table(rows: Sequence[BenchmarkRow], schema: pa.Schema) -> pa.Table
 def write_image_rows(folder: Path, image: int, table: pa.Table) -> None:
     """Store the rows of an image whose pictures are all there."""
     with whole_file(_rows_path(folder, image)) as path:
-        pq.write_table(table, path)
+        pq.write_table(table, path, write_page_checksum=True)
 
 
 def read_image_rows(folder: Path, image: int) -> pa.Table | None:
     """The rows of an image, or None where they are not (wholly) there."""
     try:
         path = _rows_path(folder, image)
-        require_regular(path)
-        return pq.read_table(path, partitioning=None)
+        with open_parquet(path) as file:
+            return file.read()
     except (OSError, pa.ArrowInvalid):
         return None
 
@@ -250,19 +252,40 @@ def manifest_tables(folder: Path, rows: int) -> Iterator[pa.Table]:
                 yield table.slice(first, rows)
 
 
-def missing_file(folder: Path, table: pa.Table) -> str | None:
-    """The first picture of some rows that is not there or not of its size, None when all are."""
-    sizes: dict[str, int] = {}
-    for paths, counts in (("reference", "reference_bytes"), ("path", "bytes")):
-        sizes |= zip(table[paths].to_pylist(), table[counts].to_pylist(), strict=True)
-    for path, size in sizes.items():
-        try:
-            if os.stat(folder / path).st_size == size:
-                continue
-        except OSError:
-            pass
-        return path
+def damaged_file(folder: Path, table: pa.Table, check: str = "footers") -> str | None:
+    """The first picture of some rows that is missing or damaged, None when all are whole.
+
+    Args:
+        folder: of the benchmark.
+        table: rows of the manifest.
+        check: how closely they are looked at, see CHECKS: sizes, checksums, or decoded pictures.
+    """
+    listed: dict[str, tuple[int, str]] = {}
+    for path, size, digest in (
+        ("reference", "reference_bytes", "reference_hash"),
+        ("path", "bytes", "hash"),
+    ):
+        columns = (table[name].to_pylist() for name in (path, size, digest))
+        listed |= {name: (count, text) for name, count, text in zip(*columns, strict=True)}
+    for name, (size, digest) in listed.items():
+        if not _is_picture(folder / name, size, digest, check):
+            return name
     return None
+
+
+def _is_picture(path: Path, size: int, digest: str, check: str) -> bool:
+    try:
+        if os.stat(path).st_size != size:
+            return False
+        if check == "footers":
+            return True
+        with open_regular(path) as file:
+            data = file.read()
+    except OSError:
+        return False
+    if check == "full":
+        return picture_problem(data, digest, MAX_SIDE) is None
+    return is_whole_png(data)
 
 
 def write_manifest(folder: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
@@ -276,7 +299,7 @@ def write_manifest(folder: Path, schema: pa.Schema, tables: Iterable[pa.Table]) 
             for name in (MANIFEST_NAME, TABLE_NAME, PAIRS_NAME)
         ]
         manifest = stack.enter_context(
-            pq.ParquetWriter(paths[0], schema, compression="zstd", write_statistics=True)
+            pq.ParquetWriter(paths[0], schema, compression="zstd", write_page_checksum=True)
         )
         lists = [
             csv.writer(

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bapps_gen.errors import UserError, WorkError, first_line
+from bapps_gen.manifests.integrity import damaged_row
 from bapps_gen.manifests.parquet import FileInfo, file_batches, open_parquet, read_metadata
 from bapps_gen.manifests.row_checks import check_rows
 from bapps_gen.manifests.rows import (
@@ -221,6 +222,7 @@ def write_shard(
             compression="none" if info.pictures else "zstd",
             use_dictionary=repeated,
             write_statistics=["id", "row"],
+            write_page_checksum=True,
         )
 
 
@@ -332,6 +334,7 @@ class Dataset:
         size: int = ROW_GROUP_ROWS,
         *,
         numbered: bool = True,
+        verified: bool = True,
     ) -> Iterator[pa.RecordBatch]:
         """The rows of one shard in order as Arrow batches of at most `size` rows.
 
@@ -339,30 +342,35 @@ class Dataset:
 
         Args:
             numbered: whether rows of another number than their place says are refused.
+            verified: whether pages are compared with their checksums.
 
         Raises:
             WorkError: when the shard is missing or damaged; names the row where one is.
         """
         path = shard_path(self.folder, shard)
         first = self.info.shard_range(shard)[0]
-        with readable(path):
-            if columns is None or set(columns) & set(PATCHES):
-                size = rows_within(size, self.info.patch_size)
-            for batch in file_batches(path, size, list(columns) if columns else None):
+        wanted = list(columns) if columns else None
+        if columns is None or set(columns) & set(PATCHES):
+            size = rows_within(size, self.info.patch_size)
+        with self.readable(shard):
+            for batch in file_batches(path, size, wanted, verified=verified):
                 check_rows(batch, first, str(path), numbered=numbered)
                 first += batch.num_rows
                 yield batch
 
-
-@contextlib.contextmanager
-def readable(path: Location) -> Iterator[None]:
-    """Say in one line that a shard is missing or damaged."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise WorkError(f"{path} is missing; {_REFILL}") from None
-    except (OSError, pa.ArrowInvalid) as error:
-        raise WorkError(f"{path} is damaged ({first_line(error)}); {_REFILL}") from None
+    @contextlib.contextmanager
+    def readable(self, shard: int) -> Iterator[None]:
+        """Say in one line that a shard is missing or damaged, with the row where that is known."""
+        path = shard_path(self.folder, shard)
+        try:
+            yield
+        except FileNotFoundError:
+            raise WorkError(f"{path} is missing; {_REFILL}") from None
+        except (OSError, pa.ArrowInvalid) as error:
+            patches = self.info.patches if self.info.pictures else ()
+            problem = damaged_row(path, self.info.shard_range(shard)[0], patches)
+            problem = problem or first_line(error)
+            raise WorkError(f"{path} is damaged ({problem}); {_REFILL}") from None
 
 
 AnyDataset = str | os.PathLike[str] | Url | Dataset

@@ -131,7 +131,7 @@ def shard_judgements(folder: Location, spec_digest: str, shard: int) -> pa.Table
     """
     path = judgements_path(folder, shard)
     try:
-        with open_parquet(path, page_checksum_verification=True) as file:
+        with open_parquet(path) as file:
             table = file.read()
     except (FileNotFoundError, NotADirectoryError):
         return None

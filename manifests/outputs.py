@@ -97,7 +97,7 @@ def read_outputs(
     """
     path = folder / OUTPUTS_NAME
     try:
-        with open_parquet(path, page_checksum_verification=True) as file:
+        with open_parquet(path) as file:
             if _digest_of(file.schema_arrow) != spec_digest:
                 raise WorkError(f"{path} is of another dataset; {_REMEDY}")
             if file.num_row_groups != len(algorithms):

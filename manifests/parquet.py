@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,8 +31,12 @@ class FileInfo:
     patch_size: int = PATCH_SIZE
 
 
-def open_parquet(path: Location, **options: Any) -> pq.ParquetFile:
+def open_parquet(path: Location, *, verified: bool = True) -> pq.ParquetFile:
     """A Parquet file with its footer read; at a URL nothing else is read before it is asked for.
+
+    Args:
+        verified: whether pages are compared with their checksums as they are read, so that damage
+            is an error and never data. Files of other programs may have none.
 
     Raises:
         FileNotFoundError: when it is missing.
@@ -42,9 +45,10 @@ def open_parquet(path: Location, **options: Any) -> pq.ParquetFile:
     """
     if isinstance(path, Url):
         # Neighboring column chunks in one request each instead of one for every chunk.
-        return pq.ParquetFile(path.open(), pre_buffer=True, **options)
+        opened = path.open()
+        return pq.ParquetFile(opened, pre_buffer=True, page_checksum_verification=verified)
     require_regular(path)
-    return pq.ParquetFile(path, **options)
+    return pq.ParquetFile(path, page_checksum_verification=verified)
 
 
 def read_metadata(schema: pa.Schema, name: bytes, record: type[Record]) -> Record | None:
@@ -59,14 +63,17 @@ def read_metadata(schema: pa.Schema, name: bytes, record: type[Record]) -> Recor
 
 
 def file_batches(
-    path: Location, size: int, columns: Sequence[str] | None = None
+    path: Location, size: int, columns: Sequence[str] | None = None, *, verified: bool = True
 ) -> Iterator[pa.RecordBatch]:
     """A file's rows in order as batches of at most `size` rows.
 
+    Args:
+        verified: see `open_parquet`.
+
     Raises:
-        As `open_parquet`.
+        As `open_parquet`; OSError also where a page is not as its checksum says.
     """
-    with open_parquet(path) as file:
+    with open_parquet(path, verified=verified) as file:
         if not isinstance(path, Url):
             yield from file.iter_batches(size, columns=columns)
             return

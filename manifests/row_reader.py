@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bapps_gen.errors import WorkError
-from bapps_gen.manifests.dataset import Dataset, readable, shard_path
+from bapps_gen.manifests.dataset import Dataset, shard_path
 from bapps_gen.manifests.pages import picture_spans
 from bapps_gen.manifests.parquet import open_parquet
 from bapps_gen.manifests.rows import PATCHES
@@ -67,7 +67,8 @@ class RowReader:
         if group.spans is not None:
             path = shard_path(self._dataset.folder, shard)
             assert isinstance(path, Path)
-            pngs = _read_spans(path, group.spans[:, offset])
+            with self._dataset.readable(shard):
+                pngs = _read_spans(path, group.spans[:, offset])
             row |= {name: {"bytes": png} for name, png in zip(group.pictures, pngs, strict=True)}
         return row
 
@@ -86,7 +87,7 @@ class RowReader:
     def _load(self, shard: int, number: int) -> _Group:
         path = shard_path(self._dataset.folder, shard)
         pictures = tuple(name for name in self._columns if name in PATCHES)
-        with readable(path), open_parquet(path) as file:
+        with self._dataset.readable(shard), open_parquet(path) as file:
             if isinstance(path, Path):
                 spans = picture_spans(path, file, number, pictures)
                 if spans is not None:
@@ -100,12 +101,11 @@ class RowReader:
 
 def _read_spans(path: Path, spans: NDArray[np.int64]) -> list[bytes]:
     """Parts of a file, (count, 2): first byte and length of each."""
-    with readable(path):
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            parts = [os.pread(file, length, first) for first, length in spans.tolist()]
-        finally:
-            os.close(file)
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = [os.pread(file, length, first) for first, length in spans.tolist()]
+    finally:
+        os.close(file)
     if any(len(part) != length for part, length in zip(parts, spans[:, 1], strict=True)):
         raise WorkError(f"{path} is shorter than it was; verify the dataset")
     return parts

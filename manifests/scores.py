@@ -137,7 +137,7 @@ class _Unusable(Exception):
 def _read_table(dataset: Scored, info: ScoreInfo, shard: int) -> pa.Table:
     path = score_path(dataset.folder, info.metric, shard)
     try:
-        with open_parquet(path, page_checksum_verification=True) as file:
+        with open_parquet(path) as file:
             table = file.read()
     except FileNotFoundError:
         raise _Unusable("missing") from None

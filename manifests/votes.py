@@ -82,7 +82,7 @@ def _read_file(path: Location) -> pa.Table:
         if path.name.lower().endswith(".csv"):
             table = _read_csv(path)
         else:
-            with open_parquet(path, page_checksum_verification=True) as file:
+            with open_parquet(path) as file:
                 table = file.read()
     except FileNotFoundError:
         raise UserError(f"{path} is missing; name a file of votes") from None

@@ -98,6 +98,7 @@ def make_benchmark(
     plugins: Sequence[LocalPath] = (),
     workers: AnyWorkers = None,
     progress: AnyProgress = False,
+    check: str | None = None,
 ) -> Benchmark:
     """Make every chosen distortion at every level, on whole images or on patches.
 
@@ -125,6 +126,7 @@ def make_benchmark(
         plugins: Python files with distortions of your own, or names of installed entry points.
         workers: parallel worker processes, None for all cores, or a `RayCluster`.
         progress: True for a bar, or a function of (pictures done, pictures in all).
+        check: how closely files that are there are looked at; see `make_dataset`.
 
     Returns:
         The benchmark, open; its folder has `pairs.csv` for IQA toolboxes, too.
@@ -166,5 +168,5 @@ def make_benchmark(
     processes, folder = resolve_workers(workers), Path(out)
     plan = request.resolve(partial(open_photos, source, progress))
     with reporting(progress, "benchmark", "pictures") as report:
-        make_pictures(folder, plan, processes, report)
+        make_pictures(folder, plan, processes, report, check)
     return open_benchmark(folder)

@@ -101,6 +101,7 @@ def make_collection(
     shard_size: int | None = None,
     workers: AnyWorkers = None,
     progress: AnyProgress = False,
+    check: str | None = None,
 ) -> Collection:
     """Make a whole collection of datasets, or what is missing of it.
 
@@ -126,6 +127,7 @@ def make_collection(
         shard_size: rows in a Parquet file, 1 to 100,000; None for 1000.
         workers: parallel worker processes, None for all cores, or a `RayCluster`.
         progress: True for a bar, or a function of (rows done, rows in all), over all sets.
+        check: how closely files that are there are looked at; see `make_dataset`.
 
     Returns:
         The collection, open.
@@ -171,7 +173,7 @@ def make_collection(
     )
     if len(plan.problems) < len(plan.sets):
         with reporting(progress, described.name, "rows") as report:
-            problems = make_sets(plan, processes, report).problems
+            problems = make_sets(plan, processes, report, check=check).problems
     else:
         problems = plan.problems
     if problems:

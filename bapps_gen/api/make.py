@@ -69,6 +69,7 @@ def make_dataset(
     val_fraction: float = 0.1,
     workers: AnyWorkers = None,
     progress: AnyProgress = False,
+    check: str | None = None,
     **options: Unpack[SetOptions],
 ) -> Dataset:
     """Make a dataset, or what is missing of it.
@@ -90,6 +91,9 @@ def make_dataset(
         workers: parallel worker processes, 1 for this process alone, None for all cores, or a
             `RayCluster`.
         progress: True for a bar, or a function of (rows done, rows in all).
+        check: how closely files that are there are looked at before they are kept: "footers" (or
+            sizes) alone, "pages" for checksums of all that they hold, or "full", which also decodes
+            every picture and compares its hash; None for "pages", at a URL "footers".
         options: all kinds have `seed` (0), `shard_size` in rows (1000, fewer of patches larger
             than 128 px), `patch_size` in px (64), `scale_range`, patch pixels per image pixel
             ((0.25, 1)), `min_contrast` of a patch's luma, of full scale (0.02), and
@@ -149,7 +153,7 @@ def make_dataset(
     )
     plan = request.resolve(inputs)
     with reporting(progress, kind, plan.info.unit) as report:
-        generate(folder, plan, processes, report)
+        generate(folder, plan, processes, report, check)
     return open_dataset(folder)
 
 
@@ -163,6 +167,7 @@ def replay(
     allow_different: bool = False,
     workers: AnyWorkers = None,
     progress: AnyProgress = False,
+    check: str | None = None,
 ) -> Dataset:
     """Make a dataset again from a recipe and the photos.
 
@@ -176,6 +181,7 @@ def replay(
             versions of the libraries.
         workers: parallel worker processes, None for all cores, or a `RayCluster`.
         progress: True for a bar, or a function of (rows done, rows in all).
+        check: how closely files that are there are looked at; see `make_dataset`.
 
     Returns:
         The dataset, open.
@@ -212,6 +218,7 @@ def replay(
             allow_different=allow_different,
             progress=report,
             zoo=distorters,
+            check=check,
         )
     return open_dataset(folder)
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bapps_gen.cli._options import (
+    add_check,
     add_options,
     add_out,
     add_source,
@@ -37,6 +38,7 @@ def add_size(parser: argparse.ArgumentParser, unit: str = "triplets") -> None:
     add_out(parser, unit)
     add_options(parser, Request, "seed")
     add_options(parser, Request, "shard_size")
+    add_check(parser)
 
 
 def add_photos(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +94,7 @@ def make_dataset(kind: str, options: argparse.Namespace) -> int:
     began = time.monotonic()
     try:
         with progress_bar(options.quiet, plan.info.kind, plan.info.unit) as progress:
-            report = generate(options.out, plan, workers, progress)
+            report = generate(options.out, plan, workers, progress, options.check)
     except KeyboardInterrupt:
         print_resume("whole shards", options.out)
         raise

@@ -180,6 +180,17 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
 
+def add_check(parser: argparse._ActionsContainer) -> None:
+    """Add --check, for commands that go on with what is there."""
+    parser.add_argument(
+        "--check",
+        choices=("footers", "pages", "full"),
+        help="how closely files that are there are looked at before they are kept: their footers "
+        "or sizes alone; also checksums of all that they hold; also every picture, decoded and "
+        "compared with its hash (default: pages, at a URL footers)",
+    )
+
+
 def workers_of(options: argparse.Namespace) -> Workers:
     """The workers asked for: processes here, all cores by default, or a Ray cluster.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bapps_gen.cli._options import (
+    add_check,
     add_local_out,
     add_options,
     add_source,
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "on large photos give --max-side 512 or so."
     )
     add_local_out(parser, "benchmark")
+    add_check(parser)
     add_source(parser)
     add_options(parser, BenchmarkRequest, "seed")
     levels = parser.add_argument_group("levels").add_mutually_exclusive_group()
@@ -69,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     began = time.monotonic()
     try:
         with progress_bar(options.quiet, "benchmark", "pictures") as progress:
-            report = make_benchmark(options.out, plan, workers, progress)
+            report = make_benchmark(options.out, plan, workers, progress, options.check)
     except KeyboardInterrupt:
         print_resume("whole images", options.out)
         raise

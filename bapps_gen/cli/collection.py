@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bapps_gen.cli._collections import by_reason, left_out_lines, table_text
 from bapps_gen.cli._options import (
+    add_check,
     add_local_out,
     add_options,
     add_workers,
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_options(what, CollectionRequest, "seed")
     add_local_out(what, "bapps")
+    add_check(what)
     what.add_argument(
         "--dry-run",
         action="store_true",
@@ -126,6 +128,7 @@ def run(options: argparse.Namespace) -> int:
                 None if options.quiet else _tell_demo,
                 None if options.quiet else _tell_set,
                 _command(options),
+                options.check,
             )
     except KeyboardInterrupt:
         print_resume("whole shards", options.out)

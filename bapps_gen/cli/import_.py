@@ -6,6 +6,7 @@ import argparse
 from functools import partial
 
 from bapps_gen.cli._options import (
+    add_check,
     add_options,
     add_workers,
     print_resume,
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the dataset's folder or URL; for several sets, the folder to put them in",
     )
     add_options(parser, ImportOptions, "shard_size", "patch_size")
+    add_check(parser)
     add_workers(parser)
 
 
@@ -53,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
             asked,
             hashing=bars,
             importing=bars,
+            check=options.check,
         ):
             if not options.quiet:
                 kept = f", {report.kept} of them kept from before" if report.kept else ""

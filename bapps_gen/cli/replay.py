@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bapps_gen.cli._make import summary
 from bapps_gen.cli._options import (
+    add_check,
     add_options,
     add_out,
     add_source,
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         zoo={"default_text": "where the recipe says its zoo was, if it has CNN distorters"},
     )
     add_out(parser)
+    add_check(parser)
     parser.add_argument(
         "--allow-different",
         action="store_true",
@@ -87,6 +89,7 @@ def run(options: argparse.Namespace) -> int:
                 allow_different=options.allow_different,
                 progress=progress,
                 zoo=zoo,
+                check=options.check,
             )
     except KeyboardInterrupt:
         print_resume("whole shards", options.out)
@@ -111,6 +114,7 @@ def _replay_collection(recipes: Collection, options: argparse.Namespace, workers
                 zoo=options.zoo,
                 allow_different=options.allow_different,
                 progress=progress,
+                check=options.check,
             )
     except KeyboardInterrupt:
         print_resume("whole shards", out)

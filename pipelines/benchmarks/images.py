@@ -17,7 +17,7 @@ from bapps_gen.distortions.definition import MIN_SIDE
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import ImageError, WorkError
 from bapps_gen.imaging.decode import decode_image
-from bapps_gen.imaging.encode import encode_png
+from bapps_gen.imaging.encode import encode_png, pixel_hash
 from bapps_gen.manifests.benchmark import (
     REFERENCE_FOLDER,
     STAGE_FOLDER,
@@ -36,7 +36,6 @@ from bapps_gen.pipelines.rows.render import (
     apply_many,
     apply_steps,
     check_size,
-    pixel_hash,
 )
 from bapps_gen.pipelines.rows.usable_crops import cut_crops
 from bapps_gen.pipelines.sources.relocate import Images

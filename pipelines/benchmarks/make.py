@@ -25,14 +25,15 @@ from bapps_gen.manifests.benchmark import (
     TABLE_NAME,
     BenchmarkInfo,
     benchmark_schema,
+    damaged_file,
     manifest_tables,
-    missing_file,
     pending_images,
     read_benchmark_info,
     read_image_rows,
     write_benchmark_info,
     write_manifest,
 )
+from bapps_gen.manifests.integrity import resolve_check
 from bapps_gen.pipelines.benchmarks.images import (
     BenchmarkContext,
     prepare_images,
@@ -121,6 +122,7 @@ def make_benchmark(
     plan: BenchmarkPlan,
     workers: Workers,
     progress: Progress | None = None,
+    check: str | None = None,
 ) -> BenchmarkReport:
     """Make a benchmark as planned, or what is missing of it.
 
@@ -129,6 +131,8 @@ def make_benchmark(
 
     Args:
         progress: called with (distorted pictures done, in all).
+        check: how closely whole images are looked at before they are kept, one of CHECKS; None for
+            their checksums.
 
     Raises:
         UserError: when the folder holds something else, or a benchmark of another spec.
@@ -144,7 +148,7 @@ def make_benchmark(
         _warn_of_clashes(names, pictures)
         make_folder(folder / ROWS_FOLDER)
         write_benchmark_info(folder, info)
-        kept = _kept_images(folder, names, planner.rows_per_image)
+        kept = _kept_images(folder, names, planner.rows_per_image, resolve_check(folder, check))
         todo = [image for image in range(len(source)) if image not in kept]
         context = BenchmarkContext(folder, spec, info, source, tuple(pictures), zoo)
         failures = _make_images(context, planner, len(kept), todo, workers, progress)
@@ -226,21 +230,21 @@ def _check_spec(folder: Path, wanted: BenchmarkInfo) -> None:
         BENCHMARK.require_same(folder, read_benchmark_info(folder).spec, wanted.spec)
 
 
-def _kept_images(folder: Path, names: Sequence[str], rows: int) -> set[int]:
+def _kept_images(folder: Path, names: Sequence[str], rows: int, check: str) -> set[int]:
     """Images whose rows and pictures are all there; a damaged manifest is removed."""
     kept = set()
     try:
         for image, table in _stored_tables(folder, names, rows):
-            missing = missing_file(folder, table)
-            if missing is None:
+            damaged = damaged_file(folder, table, check)
+            if damaged is None:
                 kept.add(image)
             else:
-                logger.warning("%s is missing or cut short; made again", folder / missing)
+                logger.warning("%s is missing or damaged; made again", folder / damaged)
     except (OSError, pa.ArrowException, KeyError, IndexError):
         path = folder / MANIFEST_NAME
         logger.warning("%s is damaged; its images are made again", path)
         path.unlink(missing_ok=True)
-        return _kept_images(folder, names, rows)
+        return _kept_images(folder, names, rows, check)
     return kept
 
 

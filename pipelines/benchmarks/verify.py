@@ -13,7 +13,7 @@ from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.errors import ImageError, UserError, WorkError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress
-from bapps_gen.imaging.encode import encode_png
+from bapps_gen.imaging.encode import encode_png, pixel_hash
 from bapps_gen.manifests.benchmark import (
     BENCHMARK_NAME,
     MANIFEST_NAME,
@@ -26,7 +26,7 @@ from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner
 from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec, benchmark_spec_from_values
 from bapps_gen.pipelines.datasets.verify import PROBLEMS_A_SHARD, VerifyReport
 from bapps_gen.pipelines.datasets.zoo import dataset_registry, recipe_files, worker_registry
-from bapps_gen.pipelines.rows.render import Image, pixel_hash
+from bapps_gen.pipelines.rows.render import Image
 from bapps_gen.pipelines.sources.relocate import relocate_images
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.seeding import Streams

@@ -90,6 +90,7 @@ def replay_collection(
     zoo: Path | None = None,
     allow_different: bool = False,
     progress: Progress | None = None,
+    check: str | None = None,
 ) -> Collection:
     """Make every set of a collection of recipes again in a folder; resumed like any other.
 
@@ -103,6 +104,7 @@ def replay_collection(
         zoo: folder of the CNN distorters; None for where the recipes say it was.
         allow_different: see `replay`.
         progress: called with rows done and rows in all, over all sets.
+        check: see `fill_shards`.
 
     Raises:
         UserError, WorkError: as `replay`; nothing is written when a distortion is missing or of
@@ -132,6 +134,7 @@ def replay_collection(
                 allow_different=allow_different,
                 progress=part_of(progress, done, total),
                 zoo=distorters,
+                check=check,
             )
             done += recipe.info.rows
         made = made.refreshed()

@@ -58,6 +58,7 @@ def make_collection(
     started: Callable[[PlannedSet], None] | None = None,
     finished: Callable[[SetReport], None] | None = None,
     command: str = "",
+    check: str | None = None,
 ) -> CollectionReport:
     """Make the sets of a plan, or what is missing of them, with `collection.json` and a data card.
 
@@ -68,6 +69,7 @@ def make_collection(
         started: called before every set.
         finished: called after every set.
         command: that was run, for the card.
+        check: how closely whole shards are looked at before they are kept; see `fill_shards`.
 
     Raises:
         UserError: when another run is at work in the folder.
@@ -86,7 +88,7 @@ def make_collection(
                 started(item)
 
             try:
-                report = _make(item, workers, part_of(progress, done - item.kept, total))
+                report = _make(item, workers, part_of(progress, done - item.kept, total), check)
             except BaseException:  # stopped: what is there is recorded all the same
                 with contextlib.suppress(BappsGenError):
                     manifest.update(item.entry.path, None)
@@ -104,11 +106,13 @@ def make_collection(
         return CollectionReport(tuple(reports), manifest.info, card)
 
 
-def _make(planned: PlannedSet, workers: Workers, progress: Progress | None) -> SetReport:
+def _make(
+    planned: PlannedSet, workers: Workers, progress: Progress | None, check: str | None
+) -> SetReport:
     if planned.problem:
         return SetReport(planned, None, planned.problem)
     try:
-        report = generate(planned.folder, planned.resolve(workers), workers, progress)
+        report = generate(planned.folder, planned.resolve(workers), workers, progress, check)
     except BappsGenError as error:
         return SetReport(planned, None, one_line(error))
     except OSError as error:

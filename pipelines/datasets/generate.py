@@ -23,14 +23,20 @@ from bapps_gen.manifests.dataset import (
     write_info,
     write_shard,
 )
+from bapps_gen.manifests.integrity import resolve_check, shard_damage
 from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.pipelines.datasets.card import write_dataset_card
+from bapps_gen.pipelines.datasets.failures import (
+    record_failures,
+    recorded_failures,
+    remove_failures,
+)
 from bapps_gen.pipelines.datasets.inputs import DatasetPlan
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.runs import Run, shard_runs
 from bapps_gen.pipelines.datasets.zoo import recipe_files
 from bapps_gen.pipelines.rows.renderer import grouped
-from bapps_gen.storage.locations import Location
+from bapps_gen.storage.locations import Location, map_remote
 from bapps_gen.storage.url import Url
 from bapps_gen.storage.workspace import check_landed, claim, make_folder
 
@@ -75,6 +81,7 @@ def prepare_shards(context: ShardContext) -> Callable[[Run], RunReport]:
     info, kind = context.plan.info, kind_of(context.plan.info)
     renderer = kind.renderer(info, context.plan.images, context.plan.zoo)
     planner = renderer.planner
+    recorded: set[str] = set()
 
     def make_shards(run: Run) -> RunReport:
         rows = [row for shard in run for row in range(*info.shard_range(shard))]
@@ -84,8 +91,12 @@ def prepare_shards(context: ShardContext) -> Callable[[Run], RunReport]:
         for group in grouped(plans, kind.has_distorters, info.patch_size):
             for row, patches in renderer.render_many(group):
                 made.append((row, tuple(map(encode_png, patches))))
+        failures = dict(renderer.failures)
+        new = {name: why for name, why in failures.items() if name not in recorded}
+        record_failures(context.folder, info.digest, new)
+        recorded.update(new)
         write_run(context.folder, info, run, made)
-        return RunReport(len(made), dict(renderer.failures))
+        return RunReport(len(made), failures)
 
     return make_shards
 
@@ -109,6 +120,7 @@ def generate(
     plan: DatasetPlan,
     workers: Workers,
     progress: Progress | None = None,
+    check: str | None = None,
 ) -> GenerateReport:
     """Make a dataset as planned, or what is missing of it; see `fill_shards`."""
     info, images, zoo = plan.info, plan.images, plan.zoo
@@ -121,7 +133,7 @@ def generate(
 
     shared = (*images.roots, *recipe_files(info.plugins, zoo))
     return fill_shards(
-        folder, info, prepare_shards, context, workers, progress, write_extra_files, shared
+        folder, info, prepare_shards, context, workers, progress, write_extra_files, shared, check
     )
 
 
@@ -134,6 +146,7 @@ def fill_shards(
     progress: Progress | None = None,
     write_extra_files: Callable[[], None] | None = None,
     shared: Iterable[str | Location] = (),
+    check: str | None = None,
 ) -> GenerateReport:
     """Have workers write the shards that a dataset's folder lacks.
 
@@ -146,6 +159,8 @@ def fill_shards(
 
     Args:
         shared: files and folders that are read in addition to the dataset's own; see `run_jobs`.
+        check: how closely whole shards are looked at before they are kept, one of CHECKS; None
+            for the default of `resolve_check`.
 
     Raises:
         UserError: when the folder holds something else, or a dataset of another spec.
@@ -157,7 +172,7 @@ def fill_shards(
         make_folder(folder / DATA_FOLDER)
         if write_extra_files is not None:
             write_extra_files()
-        todo = list(_missing_shards(folder, info))
+        todo = list(_missing_shards(folder, info, resolve_check(folder, check)))
         kept = info.rows - sum(map(info.rows_in, todo))
         made, differing, failures = 0, 0, dict(info.source_failures)
         done = Rows(info.rows, progress, kept)
@@ -173,17 +188,32 @@ def fill_shards(
                     if name not in failures:
                         logger.warning("skipped %s: %s", name, reason)
                 failures |= report.failures
+        failures |= recorded_failures(folder, info.digest)
         if failures != info.source_failures:
             info = replace(info, source_failures=dict(sorted(failures.items())))
             write_info(folder, info)
         write_dataset_card(folder, info, complete=True)
+        remove_failures(folder)
         if isinstance(folder, Url):
             _check_landed(folder, info)
     return GenerateReport(info.rows - kept, kept, failures, differing)
 
 
-def _missing_shards(folder: Location, info: DatasetInfo) -> Iterator[int]:
-    for shard, problem in shard_problems(folder, info):
+def _missing_shards(folder: Location, info: DatasetInfo, check: str) -> Iterator[int]:
+    problems = dict(shard_problems(folder, info))
+    patches = info.patches if info.pictures else ()
+
+    def damage(shard: int) -> str | None:
+        first, path = info.shard_range(shard)[0], shard_path(folder, shard)
+        return shard_damage(path, first, patches, full=check == "full")
+
+    if check != "footers":
+        whole = [shard for shard in range(info.shards) if shard not in problems]
+        found_damage = map_remote(damage, whole, isinstance(folder, Url))
+        for shard, found in zip(whole, found_damage, strict=True):
+            if found is not None:
+                problems[shard] = f"damaged ({found})"
+    for shard, problem in sorted(problems.items()):
         if problem != "missing":
             logger.warning("%s is %s; made again", shard_path(folder, shard), problem)
         yield shard

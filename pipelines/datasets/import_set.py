@@ -11,7 +11,7 @@ from bapps_gen.checks import check_options
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress, ProgressBars, advance
-from bapps_gen.imaging.encode import encode_png
+from bapps_gen.imaging.encode import encode_png, pixel_hash
 from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES, Crop, ManifestRow
 from bapps_gen.pipelines.datasets.generate import GenerateReport, RunReport, fill_shards, write_run
@@ -24,7 +24,6 @@ from bapps_gen.pipelines.datasets.original import (
 )
 from bapps_gen.pipelines.datasets.runs import Run
 from bapps_gen.pipelines.rows.options import PATCH_SIZE, ROWS, SHARD_SIZE, resolve_shard_size
-from bapps_gen.pipelines.rows.render import pixel_hash
 from bapps_gen.seeding import digest_of
 from bapps_gen.storage.locations import Location, open_regular
 from bapps_gen.version import __version__
@@ -141,6 +140,7 @@ def import_sets(
     *,
     hashing: ProgressBars,
     importing: ProgressBars,
+    check: str | None = None,
 ) -> Iterator[tuple[OriginalSet, Location, GenerateReport]]:
     """Import the set in a folder, or all sets in folders below it; gives each once it is there.
 
@@ -150,6 +150,7 @@ def import_sets(
         workers: worker processes, or a Ray cluster.
         options: of the datasets.
         hashing, importing: open progress bars for the two steps of each set.
+        check: see `fill_shards`.
 
     Raises:
         UserError, WorkError: as `find_sets` and `import_set`.
@@ -159,7 +160,7 @@ def import_sets(
         with hashing(f"hashing {original.label}", "rows") as progress:
             digest = files_digest(original, workers, progress)
         with importing(f"importing {original.label}", "rows") as progress:
-            report = import_set(original, target, workers, digest, options, progress)
+            report = import_set(original, target, workers, digest, options, progress, check)
         yield original, target, report
 
 
@@ -170,6 +171,7 @@ def import_set(
     digest: str,
     options: ImportOptions,
     progress: Progress | None = None,
+    check: str | None = None,
 ) -> GenerateReport:
     """Turn a set in the original layout into a dataset, or make what is missing; see `fill_shards`.
 
@@ -187,7 +189,9 @@ def import_set(
         return ImportContext(out, resolved, original)
 
     shared = (original.folder,)
-    return fill_shards(out, info, prepare_import, context, workers, progress, shared=shared)
+    return fill_shards(
+        out, info, prepare_import, context, workers, progress, shared=shared, check=check
+    )
 
 
 def prepare_import(context: ImportContext) -> Callable[[Run], RunReport]:

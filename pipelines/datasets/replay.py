@@ -10,14 +10,13 @@ from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.errors import WorkError
 from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import Progress
-from bapps_gen.imaging.encode import encode_png
+from bapps_gen.imaging.encode import encode_png, pixel_hash
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.pipelines.datasets.generate import GenerateReport, RunReport, fill_shards, write_run
 from bapps_gen.pipelines.datasets.kinds import RowImages, kind_of
 from bapps_gen.pipelines.datasets.runs import Run
 from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, recipe_files, zoo_location
-from bapps_gen.pipelines.rows.render import pixel_hash
 from bapps_gen.pipelines.rows.renderer import grouped
 from bapps_gen.storage.locations import Location
 
@@ -43,6 +42,7 @@ def replay(
     allow_different: bool = False,
     progress: Progress | None = None,
     zoo: Zoo | None = None,
+    check: str | None = None,
 ) -> GenerateReport:
     """Make the dataset of a recipe in `folder`; resumed like any other.
 
@@ -52,6 +52,7 @@ def replay(
         allow_different: accept pixels that differ from the recipe's hashes, as they may under
             other library versions or processors, and store their own hashes.
         zoo: of `open_dataset_zoo`; None opens it where the recipe says it was, if it needs one.
+        check: see `fill_shards`.
 
     Raises:
         WorkError: when a row's pixels differ and that is not allowed, or an image is unusable.
@@ -73,7 +74,7 @@ def replay(
         *recipe_files(info.plugins, zoo),
     )
     return fill_shards(
-        folder, info, prepare_replay, context, workers, progress, extra_files, shared
+        folder, info, prepare_replay, context, workers, progress, extra_files, shared, check
     )
 
 

@@ -21,13 +21,13 @@ from bapps_gen.manifests.dataset import (
     shard_problem,
     shards_on_disk,
 )
+from bapps_gen.manifests.integrity import picture_problem
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.manifests.schema import table_rows
 from bapps_gen.pipelines.datasets.kinds import RowImages, RowPlanner, RowRenderer, kind_of
 from bapps_gen.pipelines.datasets.runs import Run, shard_runs
 from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, recipe_files
 from bapps_gen.pipelines.rows.plan import TripletPlan
-from bapps_gen.pipelines.rows.render import pixel_hash
 from bapps_gen.pipelines.rows.renderer import Patches, grouped
 from bapps_gen.storage.locations import Location
 
@@ -143,14 +143,22 @@ def prepare_verify(context: VerifyContext) -> Callable[[Run], tuple[Run, VerifyR
 
     def verify_shards(run: Run) -> tuple[Run, VerifyReport]:
         problems: dict[int, list[str]] = {shard: [] for shard in run}
+        damage: dict[int, str] = {}
         rows = tolerated = largest = 0
 
         def read() -> Iterator[tuple[int, int, Stored]]:
             for shard in run:
-                try:
-                    yield from ((shard, *row) for row in _shard_rows(dataset, shard))
-                except WorkError as error:
-                    problems[shard].append(str(error))
+                done = 0
+                for verified in (True, False):
+                    try:
+                        for row in islice(_shard_rows(dataset, shard, verified), done, None):
+                            yield shard, *row
+                            done += 1
+                        break
+                    except WorkError as error:  # read on without checksums to name all rows
+                        damage[shard] = str(error)
+                        if not verified:
+                            problems[shard].append(str(error))
 
         for group in grouped(read(), together, info.patch_size):
             sound = []
@@ -172,6 +180,8 @@ def prepare_verify(context: VerifyContext) -> Callable[[Run], tuple[Run, VerifyR
                 problems[shard] += [_of_row(dataset, shard, row.row, what) for what in found]
                 tolerated += levels > 0
                 largest = max(largest, levels)
+        for shard, problem in damage.items():  # outside of what was compared
+            problems[shard] = problems[shard] or [problem]
         count = sum(map(len, problems.values()))
         first = [line for lines in problems.values() for line in lines[:PROBLEMS_A_SHARD]]
         return run, VerifyReport(rows, count, tuple(first), tolerated, largest)
@@ -183,7 +193,7 @@ def _of_row(dataset: Dataset, shard: int, row: int, problem: str) -> str:
     return f"{shard_path(dataset.folder, shard).name} row {row}: {problem}"
 
 
-def _shard_rows(dataset: Dataset, shard: int) -> Iterator[tuple[int, Stored]]:
+def _shard_rows(dataset: Dataset, shard: int, verified: bool) -> Iterator[tuple[int, Stored]]:
     """Rows of one shard, each with the number that it has to have.
 
     Raises:
@@ -193,12 +203,13 @@ def _shard_rows(dataset: Dataset, shard: int) -> Iterator[tuple[int, Stored]]:
     problem = shard_problem(path, dataset.info, shard)
     if problem is not None:
         raise WorkError(f"{path} is {problem}")
-    yield from enumerate(stored_rows(dataset, shard), dataset.info.shard_range(shard)[0])
+    yield from enumerate(stored_rows(dataset, shard, verified), dataset.info.shard_range(shard)[0])
 
 
-def stored_rows(dataset: Dataset, shard: int) -> Iterator[Stored]:
+def stored_rows(dataset: Dataset, shard: int, verified: bool = True) -> Iterator[Stored]:
     """Rows of one shard, each with its PNG files (None in a recipe), in flat memory."""
-    for batch in dataset.shard_batches(shard, size=_BATCH_ROWS, numbered=False):
+    batches = dataset.shard_batches(shard, size=_BATCH_ROWS, numbered=False, verified=verified)
+    for batch in batches:
         rows = table_rows(batch)
         if not dataset.info.pictures:
             yield from ((row, None) for row in rows)
@@ -212,11 +223,9 @@ def _stored(row: ManifestRow, pngs: tuple[bytes, ...] | None) -> Iterator[str]:
     """What contradicts itself in a stored row."""
     names = PATCHES[: len(row.hashes)]
     for name, png, digest in zip(names, pngs or (), row.hashes, strict=False):
-        try:
-            if pixel_hash(decode_png(png)) != digest:
-                yield f"the stored {name} is not the picture of its hash"
-        except WorkError as error:
-            yield f"{name}: {error}"
+        problem = picture_problem(png, digest)
+        if problem is not None:
+            yield f"the stored {name} {problem}"
 
 
 def _compare(

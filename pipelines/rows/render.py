@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from bapps_gen.cnn_distorters.as_distortions import ZooFunction, strength_of
@@ -124,8 +123,3 @@ def apply_many(
             if finished:
                 finished(len(indices) - len(further))
     return current
-
-
-def pixel_hash(patch: Image) -> str:
-    """XXH3-128 of the raw RGB bytes, 32 hexadecimal digits; guards against damage, not malice."""
-    return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(patch).data)

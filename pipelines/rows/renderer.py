@@ -10,6 +10,7 @@ from typing import TypeVar
 from bapps_gen.distortions.definition import Distortion
 from bapps_gen.errors import ImageError
 from bapps_gen.execution.progress import advance
+from bapps_gen.imaging.encode import pixel_hash
 from bapps_gen.manifests.rows import Crop, ManifestRow, rows_within
 from bapps_gen.pipelines.rows.plan import Planner, TripletPlan
 from bapps_gen.pipelines.rows.render import (
@@ -17,7 +18,6 @@ from bapps_gen.pipelines.rows.render import (
     apply_many,
     apply_steps,
     check_size,
-    pixel_hash,
 )
 from bapps_gen.pipelines.rows.usable_crops import Cut, usable_crops
 from bapps_gen.pipelines.sources.cache import ImageCache

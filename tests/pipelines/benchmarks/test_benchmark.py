@@ -26,12 +26,13 @@ from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.distortions.definition import SeverityParameter
 from bapps_gen.distortions.registry import load_registry
 from bapps_gen.errors import UserError
+from bapps_gen.imaging.encode import pixel_hash
 from bapps_gen.manifests.rows import Crop
 from bapps_gen.pipelines.benchmarks.names import picture_names
 from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner, choose_variants
 from bapps_gen.pipelines.benchmarks.request import BenchmarkRequest
 from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
-from bapps_gen.pipelines.rows.render import cut_reference, luma_contrast, pixel_hash
+from bapps_gen.pipelines.rows.render import cut_reference, luma_contrast
 from support.datasets import one_line, photo, save_photo
 
 REGISTRY = load_registry()
@@ -229,8 +230,8 @@ def test_lost_and_torn_pictures_are_named_and_made_again(photos, few, tmp_path, 
     assert make(photos, out, *FEW) == 0
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
-    assert "jpeg/2/photo1.png is missing or cut short" in lines[0]
-    assert "reference/photo4.png is missing or cut short" in lines[1]
+    assert "jpeg/2/photo1.png is missing or damaged" in lines[0]
+    assert "reference/photo4.png is missing or damaged" in lines[1]
     assert tree(out) == tree(few)
 
 

@@ -83,7 +83,7 @@ def test_a_flipped_pixel_is_found_and_named(copy, capsys, column):
 
 
 def test_a_pixel_that_manifest_and_picture_agree_on_is_found_nevertheless(copy, capsys):
-    from bapps_gen.pipelines.rows.render import pixel_hash
+    from bapps_gen.imaging.encode import pixel_hash
 
     table = pq.read_table(copy / "manifest.parquet")
     path = copy / table["path"][70].as_py()

@@ -23,7 +23,7 @@ from bapps_gen.cnn_distorters.zoo import distorter_path, open_zoo
 from bapps_gen.distortions.registry import load_registry
 from bapps_gen.distortions.steps import parse_step
 from bapps_gen.errors import UserError
-from bapps_gen.imaging.encode import decode_png, encode_png
+from bapps_gen.imaging.encode import decode_png, encode_png, pixel_hash
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import iter_triplets
 from bapps_gen.manifests.rows import Step, distortion_id
@@ -32,7 +32,7 @@ from bapps_gen.pipelines.datasets.kinds import KINDS, kind_of
 from bapps_gen.pipelines.datasets.runs import shard_runs
 from bapps_gen.pipelines.datasets.zoo import recipe_files
 from bapps_gen.pipelines.rows.plan import Planner, planning_registry
-from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
+from bapps_gen.pipelines.rows.render import apply_many, apply_steps, resolve_crop
 from bapps_gen.pipelines.rows.spec import TripletSpec, atom_versions, spec_from_values
 from bapps_gen.seeding import Streams, generator, seed_of
 from support.datasets import (

@@ -21,7 +21,7 @@ from bapps_gen.cnn_distorters.zoo import open_zoo
 from bapps_gen.distortions.registry import load_registry
 from bapps_gen.distortions.steps import parse_step
 from bapps_gen.errors import UserError
-from bapps_gen.imaging.encode import decode_png
+from bapps_gen.imaging.encode import decode_png, pixel_hash
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.rows import PAIR_PATCHES, Step, distortion_id
 from bapps_gen.manifests.scores import read_scores
@@ -31,7 +31,7 @@ from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.request import Request
 from bapps_gen.pipelines.rows.options import NEAR_SEVERITY, SEVERITY
 from bapps_gen.pipelines.rows.plan import LEAST_SHARE, Planner, planning_registry
-from bapps_gen.pipelines.rows.render import apply_many, apply_steps, pixel_hash, resolve_crop
+from bapps_gen.pipelines.rows.render import apply_many, apply_steps, resolve_crop
 from bapps_gen.pipelines.rows.spec import (
     TripletSpec,
     atom_versions,

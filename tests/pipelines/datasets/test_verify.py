@@ -31,7 +31,7 @@ def test_a_whole_set_passes(dataset, capsys):
         ("crop", lambda crop: {**crop, "x": crop["x"] + 1}, "crop differs"),
         ("steps0", lambda steps: [{**steps[0], "seed": 5}, *steps[1:]], "steps differs"),
         ("row", lambda row: row + 1, "holds row 31"),
-        ("ref", lambda picture: {**picture, "bytes": b"torn"}, "not a PNG image"),
+        ("ref", lambda picture: {**picture, "bytes": b"torn"}, "not a whole PNG image"),
     ],
 )
 def test_a_changed_value_is_found(copy, capsys, column, change, words):
