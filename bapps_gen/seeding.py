@@ -34,6 +34,9 @@ SLOT_HELD_OUT = 50
 # Benchmarks of distortions.
 SLOT_VARIANT = 64
 SLOT_PATCH = 65
+# Studies.
+SLOT_STUDY_ROWS = 80
+SLOT_STUDY_SESSION = 81
 
 
 class Streams:

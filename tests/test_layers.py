@@ -16,6 +16,7 @@ ORDER = (
     ("bapps_gen.pipelines.collections",),
     ("bapps_gen.pipelines.validation",),
     ("bapps_gen.pipelines.benchmarks",),
+    ("bapps_gen.pipelines.judging.study",),
     ("bapps_gen.pipelines.judging",),
     ("bapps_gen.pipelines.scoring",),
     ("bapps_gen.pipelines.datasets",),

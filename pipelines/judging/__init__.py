@@ -1,1 +1,1 @@
-"""People's judgments: studies, votes, and what they say of a dataset's rows."""
+"""Votes, and the judgments of rows that come of them."""
