@@ -107,6 +107,35 @@ class Dataset(stored.Dataset):
 
         return summarize(self)
 
+    def overlap(self, other: AnyDataset) -> dict[str, Any]:
+        """What this dataset has in common with another; `bapps-gen info --against`.
+
+        Args:
+            other: its folder, its URL, or the open dataset; complete or not.
+
+        Returns:
+            For "references" and "sides" (with the same pixels), "photos" (with the same content)
+            and "crops" (that overlap in a photo): `count` and `share` of those here that are found
+            in the other, `count_other` and `share_other` the other way round. `warnings` has a
+            line where one is of train and the other of val, and they share photos.
+
+        Raises:
+            UserError: when the other is not a dataset.
+            WorkError: when a shard is damaged.
+
+        Example:
+            >>> import bapps_gen
+            >>> few = bapps_gen.make_dataset("traditional", rows=6, out="few", workers=1)
+            >>> more = bapps_gen.make_dataset("traditional", rows=8, out="more", workers=1)
+            >>> found = few.overlap(more)["references"]
+            >>> found["count"], found["share"], found["share_other"]
+            (6, 1.0, 0.75)
+        """
+        from bapps_gen.pipelines.datasets.overlap import overlap, read_contents
+
+        opened = stored.open_dataset(other, incomplete=True)
+        return overlap(read_contents(self), read_contents(opened))
+
 
 def as_dataset(dataset: stored.Dataset) -> Dataset:
     """An open dataset as the public class."""

@@ -1,17 +1,33 @@
-"""`bapps-gen info`: what a dataset holds."""
+"""`bapps-gen info`: what a dataset holds, and what it has in common with others."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from bapps_gen.cli._collections import left_out_lines, table_text
 from bapps_gen.cli._options import add_dataset
+from bapps_gen.storage.locations import Location, location_of
+
+if TYPE_CHECKING:
+    from bapps_gen.manifests.dataset import Dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_dataset(parser, "folder or URL of a dataset, or folder of a collection for all its sets")
+    parser.add_argument(
+        "--against",
+        type=location_of,
+        nargs="+",
+        default=[],
+        metavar="OTHER",
+        help="other datasets or collections: count references, sides, photos and places in photos "
+        "that each set has in common with each of theirs; a collection against itself compares "
+        "its sets with each other",
+    )
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 
@@ -25,7 +41,9 @@ def run(options: argparse.Namespace) -> int:
         return _collection(options)
     dataset = open_dataset(options.dataset, incomplete=True)
     values = summarize(dataset)
+    found = _overlaps([dataset], options.against)
     if options.json:
+        values |= {"overlaps": found} if options.against else {}
         print(json.dumps(values, indent=1, ensure_ascii=False))
         return 0
     width = max(len(name) for name in values)
@@ -33,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
         if isinstance(value, dict):
             value = ", ".join(f"{key} {item:g}" for key, item in value.items()) or "none"
         print(f"{name.replace('_', ' ').ljust(width)}  {value}")
+    _print_overlaps(found)
     return 0
 
 
@@ -44,9 +63,11 @@ def _collection(options: argparse.Namespace) -> int:
 
     collection = open_collection(options.dataset).refreshed()
     info = collection.info
+    found = _overlaps([dataset for _, dataset in collection.datasets()], options.against)
     if options.json:
         states = [{**asdict(record), "state": record.state} for record in info.sets]
         values = {"folder": str(options.dataset), **asdict(info), "sets": states}
+        values |= {"overlaps": found} if options.against else {}
         print(json.dumps(values, indent=1, ensure_ascii=False))
         return 0
     head = ("set", "kind", "rows", "of", "MB", "state")
@@ -68,4 +89,41 @@ def _collection(options: argparse.Namespace) -> int:
     print(f"{whole} of {len(info.sets)} sets are complete, {size / 1e6:.1f} MB")
     for line in left_out_lines(info.left_out):
         print(line)
+    _print_overlaps(found)
     return 0
+
+
+def _overlaps(mine: Sequence[Dataset], folders: Sequence[Location]) -> list[dict[str, Any]]:
+    """What each of some sets has in common with each of the sets in some folders."""
+    from bapps_gen.manifests.collection import find_collection
+    from bapps_gen.manifests.dataset import open_dataset
+    from bapps_gen.pipelines.datasets.overlap import overlaps, read_contents
+
+    if not folders:
+        return []
+    others: list[Dataset] = []
+    for folder in folders:
+        collection = find_collection(folder)
+        if collection is None:
+            others.append(open_dataset(folder, incomplete=True))
+        else:
+            others += [dataset for _, dataset in collection.datasets()]
+    contents = {str(dataset.folder): read_contents(dataset) for dataset in (*mine, *others)}
+    sides = ([contents[str(dataset.folder)] for dataset in part] for part in (mine, others))
+    return list(overlaps(*sides))
+
+
+def _print_overlaps(found: Sequence[dict[str, Any]]) -> None:
+    """Print a table of what sets have in common, sets that have nothing, and warnings."""
+    from bapps_gen.pipelines.datasets.overlap import MEASURES, is_apart, overlap_rows
+
+    if found:
+        print()
+    if rows := list(overlap_rows(found)):
+        head = ("of", "found in", *MEASURES.values())
+        print(table_text(head, rows, right=range(2, len(head))))
+    for entry in filter(is_apart, found):
+        print(f"nothing in common: {entry['dataset']} and {entry['against']}")
+    for entry in found:
+        for line in entry["warnings"]:
+            print(f"warning: {line}")

@@ -90,7 +90,8 @@ def run(options: argparse.Namespace) -> int:
 
     def print_measured(report: SetReport | BenchmarkReport) -> None:
         name = report.name if isinstance(report, SetReport) else report.found.name
-        for line in report.measured():
+        in_common = report.in_common() if isinstance(report, SetReport) else []
+        for line in (*report.measured(), *in_common):
             print(f"{name}: {line}")
 
     try:

@@ -10,6 +10,12 @@ from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import ProgressBars, no_progress
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.rows import ManifestRow
+from bapps_gen.pipelines.datasets.overlap import (
+    MEASURES,
+    overlap,
+    overlap_text,
+    read_contents,
+)
 from bapps_gen.pipelines.datasets.sheet import pictured_rows
 from bapps_gen.pipelines.validation.facts import METRIC, gather
 from bapps_gen.pipelines.validation.options import (
@@ -62,6 +68,15 @@ class SetReport:
         """A line for each threshold: what was measured, and what is required."""
         return measured(self.result, self.thresholds)
 
+    def in_common(self) -> list[str]:
+        """What the set has in common with the other, a line, and a line for each warning."""
+        if self.other is None:
+            return []
+        found = self.result["against"]["overlap"]
+        parts = (f"{what} {overlap_text(found[name])}" for name, what in MEASURES.items())
+        warnings = (f"warning: {line}" for line in found["warnings"])
+        return [f"in common with {self.other.folder}: {', '.join(parts)}", *warnings]
+
     def summary(self) -> str:
         """The main numbers on one line."""
         shares, cover = self.result["shares"], self.result["coverage"]
@@ -109,6 +124,8 @@ def validate_dataset(
                 gathered.append(gather(entry, options.metric, workers, read, scored))
     (facts, settings), *others = gathered
     result = describe(facts, options.limits, others[0][0] if others else None, options.extremes)
+    if other is not None:
+        result["against"]["overlap"] = overlap(read_contents(dataset), read_contents(other))
     rows = {entry["row"] for entries in result["extremes"].values() for entry in entries}
     return SetReport(
         name=name or dataset.folder.resolve().name,

@@ -8,6 +8,7 @@ from typing import Any
 from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.manifests.rows import ManifestRow
+from bapps_gen.pipelines.datasets.overlap import MEASURES, overlap_text
 from bapps_gen.pipelines.datasets.sheet import describe_steps
 from bapps_gen.pipelines.validation.dataset import SetReport
 from bapps_gen.pipelines.validation.facts import UNKNOWN
@@ -53,6 +54,12 @@ def set_view(report: SetReport) -> dict[str, Any]:
             "distance": f"LPIPS v0.1 alex, {report.settings.get('dtype', 'float32')}",
         },
         "other": report.other.folder.resolve().name if report.other else None,
+        "overlap": [
+            (what, *(overlap_text(against["overlap"][name], side) for side in ("", "_other")))
+            for name, what in MEASURES.items()
+        ]
+        if against
+        else [],
         "missed": report.missed,
         "has_thresholds": report.thresholds.any_set,
         "unit": info.unit,

@@ -290,6 +290,10 @@ def test_two_sets_are_compared(sets, tmp_path):
     assert found["against"]["rows"] == 120
     assert found["against"]["ks"] > 0.2
     assert found["against"]["use"] > 0.5
+    in_common = found["against"]["overlap"]
+    assert in_common["photos"]["share"] == in_common["photos"]["share_other"] == 1
+    assert in_common["sides"]["count"] == 0
+    assert "overlapping crops" in (tmp_path / "r.html").read_text()
     code, _ = run_validate(
         sets[0], tmp_path, "--quiet", "--against", str(sets[1]), "--max-ks", "0.1"
     )
