@@ -33,6 +33,8 @@ from bapps_gen.pipelines.datasets.request import Request
 from bapps_gen.pipelines.rows.options import reductions_of
 from bapps_gen.pipelines.sources.source import open_source
 
+SCALES = (0.25, 1.0)
+
 
 def main() -> None:
     """Run the contenders in turn and print their rates and ratios."""
@@ -65,9 +67,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         rounds = options.rounds + 1
-        request = Request("traditional", rounds * options.rows, shard_size=options.rows)
+        request = Request(
+            "traditional", rounds * options.rows, shard_size=options.rows, scale_range=SCALES
+        )
         plan = request.resolve(Inputs(lambda: source))
-        reductions = reductions_of(plan.info.spec["scale"])
+        reductions = reductions_of(SCALES)
         (folder / "data").mkdir()
         make_shards = prepare_shards(ShardContext(folder, plan))
 

@@ -88,6 +88,7 @@ def make_benchmark(
     patches: int | None = None,
     patch_size: int = 64,
     fixed_px: bool = False,
+    crop_share: tuple[float, float] | None = None,
     scale_range: tuple[float, float] | None = None,
     min_contrast: float | None = None,
     families: str | Sequence[str] = (),
@@ -117,7 +118,9 @@ def make_benchmark(
         patch_size: height and width of patches in px, 16 to 512.
         fixed_px: whether lengths of distortions stay in px as at 64 px, rather than grow and
             shrink with the patch; whole images keep them in any case.
-        scale_range: of patches: patch pixels per image pixel, within (0, 1]; (0.25, 1) by default.
+        crop_share: of patches: side of the crop as a share of the image's shorter side, within
+            [0, 1]; (0.15, 1) by default.
+        scale_range: of patches, in its place: patch pixels per image pixel, within (0, 1].
         min_contrast: of patches: least standard deviation of luma, of full scale; 0.02 by default.
         families, atoms, compositions: distortions by name; "all" atoms or compositions; the 20
             atoms where nothing is chosen.
@@ -156,6 +159,7 @@ def make_benchmark(
         patches=patches,
         patch_size=patch_size,
         fixed_px=fixed_px,
+        crop_share=crop_share,
         scale_range=scale_range,
         min_contrast=min_contrast,
         families=names(families),

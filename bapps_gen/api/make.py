@@ -39,6 +39,7 @@ class SetOptions(TypedDict, total=False):
     shard_size: int
     patch_size: int
     fixed_px: bool
+    crop_share: tuple[float, float]
     scale_range: tuple[float, float]
     min_contrast: float
     rows_per_image: int
@@ -95,15 +96,16 @@ def make_dataset(
             sizes) alone, "pages" for checksums of all that they hold, or "full", which also decodes
             every picture and compares its hash; None for "pages", at a URL "footers".
         options: all kinds have `seed` (0), `shard_size` in rows (1000, fewer of patches larger
-            than 128 px), `patch_size` in px (64), `scale_range`, patch pixels per image pixel
-            ((0.25, 1)), `min_contrast` of a patch's luma, of full scale (0.02), and
-            `rows_per_image` (10). Traditional distortions have `families`, `atoms` and
-            `compositions` to choose from them, `singles`, the share of sides with one distortion,
-            `severity`, 0 to 1 ((0.2, 1)), `fixed_px` to keep lengths in px as at 64 px, which grow
-            and shrink with the patch otherwise, and `plugins`, files with distortions of your own.
-            Pairs have `near_threshold`, which keeps them near the threshold of noticing
-            (`severity` is then (0.1, 0.4), also of CNN distorters, and shared by two
-            distortions). CNN distorters have `zoo`, its folder, and `distorters`,
+            than 128 px), `patch_size` in px (64), `scale_range`, patch pixels per image pixel,
+            `min_contrast` of a patch's luma, of full scale (0.02), and `rows_per_image` (10). Sets
+            from photos have `crop_share`, side of a crop as a share of the photo's shorter side
+            ((0.15, 1)), unless `scale_range` is given. Traditional distortions have `families`,
+            `atoms` and `compositions` to choose from them, `singles`, the share of sides with one
+            distortion, `severity`, 0 to 1 ((0.2, 1)), `fixed_px` to keep lengths in px as at 64
+            px, which grow and shrink with the patch otherwise, and `plugins`, files with
+            distortions of your own. Pairs have `near_threshold`, which keeps them near the
+            threshold of noticing (`severity` is then (0.1, 0.4), also of CNN distorters, and
+            shared by two distortions). CNN distorters have `zoo`, its folder, and `distorters`,
             ids and ranges such as "010-020"; a mix has `sequences`, the share of triplets in
             which an atom follows a CNN distorter (0.5). Sets from real algorithms have
             `reference`, the ground truth, `outputs`, a folder by algorithm, and

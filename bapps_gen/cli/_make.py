@@ -45,7 +45,7 @@ def add_photos(parser: argparse.ArgumentParser) -> None:
     """Add --source, how patches are cut from the photos, and --split."""
     photos = parser.add_argument_group("photos")
     add_source(photos)
-    add_options(photos, Request, *CROPS)
+    add_options(photos, Request, "crop_share", *CROPS)
     photos.add_argument(
         "--split",
         choices=("train", "val"),

@@ -46,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(
         pictures,
         BenchmarkRequest,
-        *("max_side", "patches", "patch_size", "fixed_px", "scale_range", "min_contrast"),
+        *("max_side", "patches", "patch_size", "fixed_px"),
+        *("crop_share", "scale_range", "min_contrast"),
     )
     choice = parser.add_argument_group(
         "distortions (default: the 20 atoms; given here, these and no others)"

@@ -15,8 +15,7 @@ from bapps_gen.manifests.benchmark import REFERENCE_FOLDER
 from bapps_gen.manifests.rows import PATCH_SIZE, Step
 from bapps_gen.pipelines.benchmarks.options import ALL
 from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
-from bapps_gen.pipelines.rows.crops import CropDraw, RandomCrops, uniform_numbers
-from bapps_gen.pipelines.rows.options import reductions_of
+from bapps_gen.pipelines.rows.crops import CropDraw, CropSizes, RandomCrops, uniform_numbers
 from bapps_gen.pipelines.rows.plan import check_version
 from bapps_gen.pipelines.rows.spec import choose_distortions
 from bapps_gen.seeding import SLOT_PATCH, SLOT_VARIANT, Streams
@@ -91,8 +90,9 @@ class BenchmarkPlanner:
         self._factor = 1.0 if spec.fixed_px else spec.patch_size / PATCH_SIZE
         self._streams = Streams()
         self._crops: RandomCrops | None = None
-        if spec.scale is not None:
-            self._crops = RandomCrops(spec.seed, SLOT_PATCH, reductions_of(spec.scale))
+        if spec.patches is not None:
+            sizes = CropSizes(spec.scale, spec.crop_share)
+            self._crops = RandomCrops(spec.seed, SLOT_PATCH, sizes)
 
     @property
     def rows_per_image(self) -> int:

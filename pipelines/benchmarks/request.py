@@ -16,6 +16,7 @@ from bapps_gen.pipelines.benchmarks.options import ALL, LEVELS, PATCHES, REDUCED
 from bapps_gen.pipelines.rows.options import (
     ATOMS,
     COMPOSITIONS,
+    CROP_SHARE,
     DISTORTERS,
     FAMILIES,
     FIXED_PX,
@@ -25,6 +26,8 @@ from bapps_gen.pipelines.rows.options import (
     SCALE_RANGE,
     SEED,
     ZOO,
+    CropOptions,
+    resolve_crop_sizes,
 )
 from bapps_gen.version import __version__
 
@@ -46,8 +49,9 @@ class BenchmarkRequest:
         distorters: ids, and ranges of ids, of CNN distorters, or "all".
         zoo: folder of CNN distorters; None for the one of this package.
         plugins: files or entry points with the user's own distortions.
-        seed, max_side, patches, patch_size, fixed_px, scale_range, min_contrast: see
-            `BenchmarkSpec`; the last four are for patches.
+        seed, max_side, patches: see `BenchmarkSpec`.
+        patch_size, fixed_px, crop_share, scale_range, min_contrast: of patches; see
+            `BenchmarkSpec`. At most one of `crop_share` and `scale_range`.
 
     Raises:
         UserError: for a value out of range.
@@ -60,7 +64,8 @@ class BenchmarkRequest:
     patches: int | None = PATCHES.field()
     patch_size: int = PATCH_SIZE.field()
     fixed_px: bool = FIXED_PX.field()
-    scale_range: tuple[float, float] | None = SCALE_RANGE.field(None)
+    crop_share: tuple[float, float] | None = CROP_SHARE.field(None)
+    scale_range: tuple[float, float] | None = SCALE_RANGE.field()
     min_contrast: float | None = MIN_CONTRAST.field(None)
     families: tuple[str, ...] = replace(FAMILIES, help="the atoms of these families").field()
     atoms: tuple[str, ...] = replace(ATOMS, help="these atoms; 'all' for all of them").field()
@@ -123,9 +128,10 @@ class BenchmarkRequest:
         """Seed, levels and pictures as arguments of `BenchmarkSpec`."""
         from bapps_gen.pipelines.benchmarks.spec import even_severities
 
-        scale, contrast = self.scale_range, self.min_contrast
+        sizes: CropOptions = {"scale": self.scale_range, "crop_share": self.crop_share}
+        contrast = self.min_contrast
         if self.patches is not None:
-            scale = scale or SCALE_RANGE.default
+            sizes = resolve_crop_sizes(**sizes)
             contrast = MIN_CONTRAST.default if contrast is None else contrast
         return {
             "seed": self.seed,
@@ -134,12 +140,12 @@ class BenchmarkRequest:
             else even_severities(self.levels),
             "patches": self.patches,
             "max_side": self.max_side,
-            "scale": scale,
             "min_contrast": contrast,
             "patch_size": self.patch_size,
             # Without effect at the default size; whole images refuse it.
             "fixed_px": self.fixed_px
             and (self.patches is None or self.patch_size != PATCH_SIZE.default),
+            **sizes,
         }
 
     def _distortions(self) -> tuple[dict[str, Any], Registry, Zoo | None]:

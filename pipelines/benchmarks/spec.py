@@ -11,17 +11,18 @@ from bapps_gen.checks import check_options, check_range
 from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.pipelines.benchmarks.options import MAX_LEVELS, PATCHES, REDUCED_SIDE
 from bapps_gen.pipelines.rows.options import (
+    CROP_SHARE,
     FIXED_PX,
     MIN_CONTRAST,
     PATCH_SIZE,
     SCALE_RANGE,
     SEED,
-    check_scale,
+    check_crop_sizes,
 )
 from bapps_gen.seeding import digest_of
 from bapps_gen.storage.records import parse_record
 
-BENCHMARK_VERSION = 1
+BENCHMARK_VERSION = 2
 """Raised whenever the same spec and image give other pictures or rows."""
 
 
@@ -41,7 +42,7 @@ class BenchmarkSpec:
         severities: of the levels, rising, each in [0, 1].
         patches: patches cut from each image; None distorts images as wholes.
         max_side: longer side in px to which larger whole images are reduced; None reduces none.
-        scale, min_contrast: of patches, as in `TripletSpec`; None for whole images.
+        scale, crop_share, min_contrast: of patches, as in `TripletSpec`; None for whole images.
         distorters: (id, digest of weights and spec) of the CNN distorters.
         patch_size, fixed_px: of patches, as in `TripletSpec`; whole images keep lengths in px.
         benchmark_version: BENCHMARK_VERSION.
@@ -55,7 +56,8 @@ class BenchmarkSpec:
     severities: tuple[float, ...]
     patches: int | None = PATCHES.field()
     max_side: int | None = REDUCED_SIDE.field()
-    scale: tuple[float, float] | None = SCALE_RANGE.field(None)
+    scale: tuple[float, float] | None = SCALE_RANGE.field()
+    crop_share: tuple[float, float] | None = CROP_SHARE.field(None)
     min_contrast: float | None = MIN_CONTRAST.field(None)
     distorters: tuple[tuple[str, str], ...] = ()
     benchmark_version: int = BENCHMARK_VERSION
@@ -88,16 +90,17 @@ class BenchmarkSpec:
                 raise UserError(
                     "patch-size and fixed-px are for patches; leave them out or give --patches"
                 )
-            if self.scale is not None or self.min_contrast is not None:
+            if any(value is not None for value in (self.scale, self.crop_share, self.min_contrast)):
                 raise UserError(
-                    "scale-range and min-contrast are for patches; leave them out or give --patches"
+                    "crop-share, scale-range and min-contrast are for patches; leave them out or "
+                    "give --patches"
                 )
         else:
             if self.max_side is not None:
-                raise UserError("max-side is for whole images; with --patches give --scale-range")
-            if self.scale is None or self.min_contrast is None:
-                raise UserError("patches need a scale-range and a min-contrast; give both")
-            check_scale(self.scale)
+                raise UserError("max-side is for whole images; with --patches give --crop-share")
+            if self.min_contrast is None:
+                raise UserError("patches need a min-contrast; give it")
+            check_crop_sizes(self.scale, self.crop_share)
         if self.benchmark_version != BENCHMARK_VERSION:
             raise UserError(
                 f"benchmark_version = {self.benchmark_version} is not {BENCHMARK_VERSION}; "
@@ -119,7 +122,7 @@ class BenchmarkSpec:
         return digest_of(self.values())
 
 
-_OPTIONAL = {"patch_size": PATCH_SIZE.default, "fixed_px": False}
+_OPTIONAL = {"scale": None, "crop_share": None, "patch_size": PATCH_SIZE.default, "fixed_px": False}
 
 
 def even_severities(levels: int) -> tuple[float, ...]:

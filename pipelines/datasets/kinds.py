@@ -304,6 +304,7 @@ def _check_outputs(dataset: Dataset, outputs: Mapping[str, str]) -> None:
 
 
 _CROPS = ("patch_size", "scale_range", "min_contrast", "rows_per_image", "shard_size")
+_PHOTOS = ("crop_share", *_CROPS)
 _TRADITIONAL = ("families", "atoms", "compositions", "singles", "severity", "fixed_px", "plugins")
 _CNN = ("zoo", "distorters")
 _REAL = ("reference", "outputs", "skip_misaligned", "demo", "demo_images")
@@ -314,16 +315,16 @@ IMPORTED = Kind("imported")
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
-        DistortionKind("traditional", "2afc", (*_CROPS, *_TRADITIONAL)),
-        DistortionKind("cnn", "2afc", (*_CROPS, *_CNN)),
-        DistortionKind("mix", "2afc", (*_CROPS, *_TRADITIONAL, *_CNN, "sequences")),
+        DistortionKind("traditional", "2afc", (*_PHOTOS, *_TRADITIONAL)),
+        DistortionKind("cnn", "2afc", (*_PHOTOS, *_CNN)),
+        DistortionKind("mix", "2afc", (*_PHOTOS, *_TRADITIONAL, *_CNN, "sequences")),
         *(
             RealKind(name, "2afc", (*_CROPS, *_REAL), {"scale_range": task.scale})
             for name, task in TASKS.items()
         ),
         # Named as imported sets of the original layout are.
-        DistortionKind("jnd-traditional", "jnd", (*_CROPS, *_TRADITIONAL, "near_threshold")),
-        DistortionKind("jnd-cnn", "jnd", (*_CROPS, *_CNN, "severity", "near_threshold")),
+        DistortionKind("jnd-traditional", "jnd", (*_PHOTOS, *_TRADITIONAL, "near_threshold")),
+        DistortionKind("jnd-cnn", "jnd", (*_PHOTOS, *_CNN, "severity", "near_threshold")),
     )
 }
 """Kinds that can be asked for, by name."""

@@ -23,6 +23,7 @@ from bapps_gen.pipelines.real.tasks import DEMO_IMAGES
 from bapps_gen.pipelines.rows.options import (
     ATOMS,
     COMPOSITIONS,
+    CROP_SHARE,
     DISTORTERS,
     FAMILIES,
     FIXED_PX,
@@ -40,8 +41,9 @@ from bapps_gen.pipelines.rows.options import (
     SHARD_SIZE,
     SINGLES,
     ZOO,
+    CropOptions,
     check_rows_per_image,
-    check_scale,
+    resolve_crop_sizes,
     resolve_shard_size,
 )
 from bapps_gen.version import __version__
@@ -63,7 +65,7 @@ class Request:
     Args:
         kind: name of one of KINDS.
         rows: how many triplets or pairs.
-        scale_range: see `TripletSpec.scale`; None for the default of the kind.
+        crop_share, scale_range: see `TripletSpec`; at most one, or the kind's default.
         severity: of traditional distortions and, in pairs near the threshold, of CNN distorters;
             None for the default.
         near_threshold: see `TripletSpec.near_threshold`; changes the default severities.
@@ -91,7 +93,8 @@ class Request:
     shard_size: int | None = SHARD_SIZE.field(None)
     patch_size: int = PATCH_SIZE.field()
     fixed_px: bool = FIXED_PX.field()
-    scale_range: tuple[float, float] | None = SCALE_RANGE.field(None)
+    crop_share: tuple[float, float] | None = CROP_SHARE.field(None)
+    scale_range: tuple[float, float] | None = SCALE_RANGE.field()
     min_contrast: float = MIN_CONTRAST.field()
     rows_per_image: int = ROWS_PER_IMAGE.field()
     families: tuple[str, ...] = FAMILIES.field()
@@ -114,7 +117,7 @@ class Request:
         kind = self._kind()
         convert_options(self)
         self._check_taken(kind)
-        check_scale(self._scale(kind))
+        self._crop_sizes(kind)
         check_rows_per_image(self.rows_per_image)
         if self.severity and not (kind.has_atoms or self.near_threshold):
             raise UserError(
@@ -164,14 +167,15 @@ class Request:
         if not self.demo:
             check_algorithms(tuple(name for name, _ in self.outputs))
 
-    def _scale(self, kind: Kind) -> tuple[float, float]:
-        default: tuple[float, float] = kind.defaults.get("scale_range", SCALE_RANGE.default)
-        return self.scale_range or default
+    def _crop_sizes(self, kind: Kind) -> CropOptions:
+        default = kind.defaults.get("scale_range")
+        return resolve_crop_sizes(self.scale_range, self.crop_share, default)
 
     def _crops(self, kind: Kind) -> dict[str, Any]:
         """Arguments of a spec that say what is cut from images."""
         names = ("seed", "min_contrast", "rows_per_image", "patch_size")
-        return {"scale": self._scale(kind)} | {name: getattr(self, name) for name in names}
+        sizes = {name: value for name, value in self._crop_sizes(kind).items() if value}
+        return sizes | {name: getattr(self, name) for name in names}
 
     @property
     def needs_photos(self) -> bool:

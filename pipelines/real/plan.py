@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from bapps_gen.manifests.rows import Step
 from bapps_gen.pipelines.real.spec import STEP_VERSION, RealSpec, step_name
-from bapps_gen.pipelines.rows.crops import CROP_WORDS, CROPS_TRIED, CropPlanner, uniform_numbers
+from bapps_gen.pipelines.rows.crops import (
+    CROP_WORDS,
+    CROPS_TRIED,
+    CropPlanner,
+    CropSizes,
+    crops_of,
+    uniform_numbers,
+)
 from bapps_gen.pipelines.rows.plan import TripletPlan
 from bapps_gen.seeding import SLOT_ROW
 
@@ -20,11 +27,12 @@ class RealPlanner(CropPlanner):
     """
 
     def __init__(self, spec: RealSpec) -> None:
+        sizes = CropSizes(spec.scale)
         super().__init__(
             spec.kind,
             spec.seed,
             spec.images,
-            spec.scale,
+            sizes,
             spec.min_contrast,
             spec.rows_per_image,
             spec.patch_size,
@@ -43,6 +51,6 @@ class RealPlanner(CropPlanner):
         first = int(uniform[0] * count)
         second = int(uniform[1] * (count - 1))
         second += second >= first
-        crops = self._sample_crops(uniform[_FIRST_CROP:])
+        crops = crops_of(self.sizes, uniform[_FIRST_CROP:])
         sides = (self._sides[first], self._sides[second])
         return TripletPlan(row, self.image(row), crops, sides)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bapps_gen.pipelines.rows.options import SCALE_RANGE
-
 WHOLE = (1.0, 1.0)
-RESCALED = SCALE_RANGE.default
+RESCALED = (0.25, 1.0)
 """As in traditional sets; the paper does not say which scales it used."""
 
 DEMO_IMAGES = 24

@@ -6,7 +6,7 @@ Rows of every kind of set, benchmarks, and the training and validation of zoos t
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -23,39 +23,85 @@ CROP_WORDS = 3
 """Random numbers that a crop is made from."""
 
 
-@dataclass(frozen=True, slots=True)
-class CropDraw:
-    """A crop before the image's size is known.
+MAX_STEP = 8
+"""Largest common factor of a photo's reductions; decoders of JPEGs reduce by 2, 4 and 8."""
 
-    A patch pixel is the mean of `reduction` × `reduction` source pixels; `left` and `top` are in
-    [0, 1), shares of the positions that the crop can have in the image.
+
+@dataclass(frozen=True, slots=True)
+class CropSizes:
+    """How large crops are: a patch pixel is the mean of k × k pixels, k drawn with weight 1/k.
+
+    Args:
+        scale: smallest and largest 1/k. A k with which the patch would not fit gives way to the
+            largest that fits.
+        crop_share: smallest and largest share of the photo's shorter side that a crop takes, each
+            rounded to the nearest k. One of the two is given.
     """
 
-    reduction: int
+    scale: tuple[float, float] | None = None
+    crop_share: tuple[float, float] | None = None
+
+    def reductions(self, shorter: int, patch_size: int) -> range:
+        """Every k for photos of a shorter side in px, which must be at least a patch's.
+
+        Shares give multiples of `step`, since then a photo has to be decoded at one size alone.
+        """
+        if self.crop_share is None:
+            assert self.scale is not None
+            return reductions_of(self.scale)
+        step = self.step(shorter, patch_size)
+        unit = patch_size * step
+        low, high = (int(share * shorter / unit + 0.5) for share in self.crop_share)
+        last = min(max(high, 1), shorter // unit)
+        first = min(max(low, 1), last)
+        return range(first * step, last * step + 1, step)
+
+    def step(self, shorter: int, patch_size: int) -> int:
+        """A factor of every k for photos of that size: 1, 2, 4 or MAX_STEP.
+
+        At most half the smallest k, so that k stays within a quarter of what was drawn.
+        """
+        if self.crop_share is None:
+            return 1
+        step = 1
+        while step < MAX_STEP and self.crop_share[0] * shorter >= 4 * step * patch_size:
+            step *= 2
+        return step
+
+    def reduction(self, uniform: float, shorter: int, patch_size: int) -> int:
+        """The k that a number in [0, 1) stands for, in photos of that size."""
+        reductions = self.reductions(shorter, patch_size)
+        chosen = reductions[bisect_right(_weights(reductions), uniform)]
+        return min(chosen, shorter // patch_size)
+
+
+@lru_cache(maxsize=1024)
+def _weights(reductions: range) -> list[float]:
+    """Up to where in [0, 1) numbers stand for each k, the last one's 1 left out."""
+    weights = list(accumulate(1 / reduction for reduction in reductions))
+    return [weight / weights[-1] for weight in weights[:-1]]
+
+
+@dataclass(frozen=True, slots=True)
+class CropDraw:
+    """A crop before the photo's size is known.
+
+    `size`, `left` and `top` are in [0, 1): a reduction by `sizes`, and shares of the positions that
+    the crop can have in the photo.
+    """
+
+    sizes: CropSizes
+    size: float
     left: float
     top: float
 
 
-class CropSampler:
-    """Makes crops of numbers: a scale of 1/k with weight 1/k, and a position sampled uniformly."""
-
-    __slots__ = ("_reductions", "_shares")
-
-    def __init__(self, reductions: Iterable[int]) -> None:
-        self._reductions = tuple(reductions)
-        weights = list(accumulate(1 / reduction for reduction in self._reductions))
-        self._shares = [weight / weights[-1] for weight in weights[:-1]]
-
-    def __call__(self, uniform: Sequence[float]) -> tuple[CropDraw, ...]:
-        """As many crops as numbers in [0, 1), CROP_WORDS for each, are enough for."""
-        return tuple(
-            CropDraw(
-                self._reductions[bisect_right(self._shares, uniform[word])],
-                uniform[word + 1],
-                uniform[word + 2],
-            )
-            for word in range(0, len(uniform), CROP_WORDS)
-        )
+def crops_of(sizes: CropSizes, uniform: Sequence[float]) -> tuple[CropDraw, ...]:
+    """As many crops as numbers in [0, 1), CROP_WORDS for each, are enough for."""
+    return tuple(
+        CropDraw(sizes, *uniform[word : word + CROP_WORDS])
+        for word in range(0, len(uniform), CROP_WORDS)
+    )
 
 
 class RandomCrops:
@@ -64,18 +110,17 @@ class RandomCrops:
     Args:
         seed: of what is made.
         slot: of `bapps_gen.seeding`.
-        reductions: whole numbers k of the scales 1/k.
+        sizes: of the crops.
     """
 
-    def __init__(self, seed: int, slot: int, reductions: Iterable[int]) -> None:
-        self._seed, self._slot = seed, slot
+    def __init__(self, seed: int, slot: int, sizes: CropSizes) -> None:
+        self._seed, self._slot, self._sizes = seed, slot, sizes
         self._streams = Streams()
-        self._sample = CropSampler(reductions)
 
     def at(self, index: int, count: int = 1, first: int = 0) -> tuple[CropDraw, ...]:
         """`count` crops of stream `index`, from its crop `first`."""
         words = self._streams.words(self._seed, index, self._slot, (first + count) * CROP_WORDS)
-        return self._sample(uniform_numbers(words[first * CROP_WORDS :]))
+        return crops_of(self._sizes, uniform_numbers(words[first * CROP_WORDS :]))
 
 
 class ImageOrder:
@@ -112,7 +157,8 @@ class CropPlanner:
 
     Args:
         kind: of the set.
-        seed, images, scale, min_contrast, rows_per_image, patch_size: see `TripletSpec`.
+        seed, images, min_contrast, rows_per_image, patch_size: see `TripletSpec`.
+        sizes: of the crops.
     """
 
     def __init__(
@@ -120,7 +166,7 @@ class CropPlanner:
         kind: str,
         seed: int,
         images: int,
-        scale: tuple[float, float],
+        sizes: CropSizes,
         min_contrast: float,
         rows_per_image: int,
         patch_size: int,
@@ -129,8 +175,8 @@ class CropPlanner:
         self._seed = named_seed(seed, kind)
         self.patch_size = patch_size
         self._streams = Streams()
-        self._sample_crops = CropSampler(reductions_of(scale))
-        self._further = RandomCrops(self._seed, SLOT_CROPS, reductions_of(scale))
+        self.sizes = sizes
+        self._further = RandomCrops(self._seed, SLOT_CROPS, sizes)
         self._groups = BLOCK_ROWS // rows_per_image
         self._order = ImageOrder(self._seed, SLOT_IMAGES, images)
 

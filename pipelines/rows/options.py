@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from bapps_gen.checks import MAX_SEED, Option
-from bapps_gen.errors import out_of_range
+from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.manifests import rows as manifest_rows
 
 BLOCK_ROWS = 1000
@@ -48,11 +48,22 @@ FIXED_PX = Option(
     default=False,
 )
 
+CROP_SHARE = Option(
+    "range",
+    "side of the square that a patch is cut from, as a share of the photo's shorter side, sampled "
+    "uniformly on a logarithmic scale; 0 is a patch at full resolution",
+    default=(0.15, 1.0),
+    low=0.0,
+    high=1.0,
+    flag="crop-share",
+)
+"""Median gradients of references come near those of the paper's examples (measured:
+explanation/paper.md in the documentation), and every motif of a photo may be in one."""
+
 SCALE_RANGE = Option(
     "range",
-    "scales at which images are read, patch pixels per image pixel; those of the form 1/k are "
-    "drawn, with weight 1/k",
-    default=(0.25, 1.0),
+    "instead of --crop-share: scales at which images are read, patch pixels per image pixel; those "
+    "of the form 1/k are drawn, with weight 1/k",
     low=1e-3,
     high=1.0,
     flag="scale-range",
@@ -198,6 +209,45 @@ def check_scale(scale: tuple[float, float]) -> None:
             "a range with at least one of 1, 1/2, 1/3 … in it",
             "widen it, for example to 0.25 1",
         )
+
+
+def check_crop_sizes(
+    scale: tuple[float, float] | None, crop_share: tuple[float, float] | None
+) -> None:
+    """Raise UserError unless one of the two says how large crops are, and allows some."""
+    if (scale is None) == (crop_share is None):
+        state = "neither is given" if scale is None else "both are given"
+        raise UserError(
+            "crop-share and scale-range are two ways to say how large crops are, and "
+            f"{state}; give one of them"
+        )
+    if scale is not None:
+        check_scale(scale)
+
+
+CropOptions = dict[str, tuple[float, float] | None]
+"""Values of `scale` and `crop_share` by these names, as specs have them."""
+
+
+def resolve_crop_sizes(
+    scale: tuple[float, float] | None,
+    crop_share: tuple[float, float] | None,
+    default_scale: tuple[float, float] | None = None,
+) -> CropOptions:
+    """What says how large crops are, from what was asked for; CROP_SHARE's default by itself.
+
+    Args:
+        scale, crop_share: as asked for.
+        default_scale: used in place of CROP_SHARE where neither is.
+
+    Raises:
+        UserError: for both at once, and for a scale range without any 1/k.
+    """
+    if scale is None and crop_share is None:
+        scale = default_scale
+        crop_share = CROP_SHARE.default if default_scale is None else None
+    check_crop_sizes(scale, crop_share)
+    return {"scale": scale, "crop_share": crop_share}
 
 
 def check_rows_per_image(rows_per_image: int) -> None:

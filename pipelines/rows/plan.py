@@ -18,6 +18,8 @@ from bapps_gen.pipelines.rows.crops import (
     CROPS_TRIED,
     CropDraw,
     CropPlanner,
+    CropSizes,
+    crops_of,
     uniform_numbers,
 )
 from bapps_gen.pipelines.rows.spec import TripletSpec
@@ -78,11 +80,12 @@ class Planner(CropPlanner):
     """
 
     def __init__(self, spec: TripletSpec, registry: Registry) -> None:
+        sizes = CropSizes(spec.scale, spec.crop_share)
         super().__init__(
             spec.kind,
             spec.seed,
             spec.images,
-            spec.scale,
+            sizes,
             spec.min_contrast,
             spec.rows_per_image,
             spec.patch_size,
@@ -115,7 +118,7 @@ class Planner(CropPlanner):
         uniform = uniform_numbers(words)
         seeds: list[int] = (words[_FIRST_STEP:_END_STEP:_STEP_WORDS] >> np.uint64(1)).tolist()
 
-        crops = self._sample_crops(uniform[_FIRST_CROP:_FIRST_STEP])
+        crops = crops_of(self.sizes, uniform[_FIRST_CROP:_FIRST_STEP])
         sides = [
             self._steps(members, uniform, seeds, side * MAX_STEPS)
             for side, members in enumerate(self._sides(uniform))

@@ -26,12 +26,8 @@ def check_size(image: Image, patch_size: int) -> None:
 
 
 def resolve_crop(draw: CropDraw, height: int, width: int, patch_size: int) -> Crop:
-    """The crop that is drawn, in an image of a given size.
-
-    A reduction at which the patch would not fit is lowered to the largest at which it does. Both
-    sides of the image must be at least a patch's.
-    """
-    side = patch_size * min(draw.reduction, height // patch_size, width // patch_size)
+    """The crop that is drawn, in an image of a given size whose sides are at least a patch's."""
+    side = patch_size * draw.sizes.reduction(draw.size, min(height, width), patch_size)
     return Crop(int(draw.left * (width - side + 1)), int(draw.top * (height - side + 1)), side)
 
 

@@ -10,6 +10,7 @@ from bapps_gen.checks import check_options, check_range
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import UserError, out_of_range, unknown_name
 from bapps_gen.pipelines.rows.options import (
+    CROP_SHARE,
     FIXED_PX,
     MIN_CONTRAST,
     NEAR_THRESHOLD,
@@ -20,8 +21,8 @@ from bapps_gen.pipelines.rows.options import (
     SEQUENCES,
     SEVERITY,
     SINGLES,
+    check_crop_sizes,
     check_rows_per_image,
-    check_scale,
 )
 from bapps_gen.seeding import digest_of
 from bapps_gen.storage.records import parse_record, shown
@@ -50,7 +51,11 @@ class TripletSpec:
             included: see `Planner`.
         scale: smallest and largest scale at which images are read, patch pixels per source
             pixel in (0, 1]. Those of the form 1/k are drawn, with weight 1/k: uniformly on
-            a logarithmic scale. Every patch pixel is then the mean of k × k source pixels.
+            a logarithmic scale. Every patch pixel is then the mean of k × k source pixels. None
+            where `crop_share` is given.
+        crop_share: smallest and largest share of a photo's shorter side that a crop takes, in
+            [0, 1], sampled uniformly on a logarithmic scale among the whole k; None where `scale`
+            is given.
         min_contrast: smallest standard deviation of a reference's luma, of full scale in
             [0, 0.5]; flatter crops are drawn again. 0 takes every crop.
         rows_per_image: rows that share an image before the next is taken, per 1000 rows. The
@@ -79,7 +84,8 @@ class TripletSpec:
     versions: tuple[tuple[str, int], ...]
     singles: float | None = SINGLES.field()
     severity: tuple[float, float] = SEVERITY.field()
-    scale: tuple[float, float] = SCALE_RANGE.field()
+    scale: tuple[float, float] | None = SCALE_RANGE.field()
+    crop_share: tuple[float, float] | None = CROP_SHARE.field(None)
     min_contrast: float = MIN_CONTRAST.field()
     rows_per_image: int = ROWS_PER_IMAGE.field()
     plan_version: int = PLAN_VERSION
@@ -93,7 +99,7 @@ class TripletSpec:
     def __post_init__(self) -> None:
         check_options(self)
         check_range("images", self.images, 1, 2**31, whole=True)
-        check_scale(self.scale)
+        check_crop_sizes(self.scale, self.crop_share)
         check_rows_per_image(self.rows_per_image)
         check_plan_version(self.plan_version, PLAN_VERSION)
         if not isinstance(self.is_jnd, bool):
@@ -125,6 +131,8 @@ class TripletSpec:
 # Entries that not every set has, and what they are where they have no effect: left out
 # then, so that a set's digest does not depend on what other kinds have.
 _OPTIONAL: dict[str, Any] = {
+    "scale": None,
+    "crop_share": None,
     "distorters": (),
     "sequences": None,
     "is_jnd": False,

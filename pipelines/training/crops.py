@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from bapps_gen.errors import BappsGenError, ImageError, SourceError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.manifests.rows import PATCH_SIZE
-from bapps_gen.pipelines.rows.crops import ImageOrder, RandomCrops
+from bapps_gen.pipelines.rows.crops import CropSizes, ImageOrder, RandomCrops
+from bapps_gen.pipelines.rows.options import CROP_SHARE
 from bapps_gen.pipelines.rows.render import check_size, luma_contrast
 from bapps_gen.pipelines.rows.usable_crops import cut_crops
 from bapps_gen.pipelines.sources.cache import ImageCache
@@ -37,11 +38,8 @@ from bapps_gen.storage.workspace import make_folder
 
 logger = logging.getLogger(__name__)
 
-CROPS_VERSION = 1
+CROPS_VERSION = 2
 PART_CROPS = 2048
-
-REDUCTIONS = (1, 2, 3, 4)
-"""Photos are read at 1/k of their size with weight 1/k, as for triplets by default."""
 
 HELD_OUT_SHARE = 0.15
 HELD_OUT_PATCHES = 64
@@ -60,13 +58,13 @@ class CropPlan:
     Args:
         source_digest: of the source.
         seed: of the zoo.
-        reductions: REDUCTIONS.
+        crop_share: see `TripletSpec`; crops are as large as those of triplets by default.
         version: CROPS_VERSION.
     """
 
     source_digest: str
     seed: int
-    reductions: tuple[int, ...] = REDUCTIONS
+    crop_share: tuple[float, float] = CROP_SHARE.default
     version: int = CROPS_VERSION
 
     @property
@@ -225,7 +223,7 @@ class _Cutter:
         self.source, self.images = source, images
         self.cache = ImageCache(source)
         self.failures: dict[str, str] = {}
-        self._crops = RandomCrops(plan.seed, slot, plan.reductions)
+        self._crops = RandomCrops(plan.seed, slot, CropSizes(crop_share=plan.crop_share))
         self._order = ImageOrder(plan.seed, SLOT_TRAINING_CROP_ORDER, len(images))
 
     def image_of(self, number: int, step: int = 0) -> int:

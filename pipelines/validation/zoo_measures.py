@@ -68,7 +68,7 @@ def pair_indices(count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def sample_patches(source: Source, options: ZooOptions) -> CutPatches:
-    """Patches of a source, by the crop rule of held-out patches: scaled by 1/1 to 1/4, not flat.
+    """Patches of a source, by the crop rule of held-out patches: as large as of triplets, not flat.
 
     Raises:
         SourceError: when the photos give too few.

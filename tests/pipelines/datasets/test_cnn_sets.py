@@ -31,6 +31,7 @@ from bapps_gen.pipelines.datasets import zoo as dataset_zoo
 from bapps_gen.pipelines.datasets.kinds import KINDS, kind_of
 from bapps_gen.pipelines.datasets.runs import shard_runs
 from bapps_gen.pipelines.datasets.zoo import recipe_files
+from bapps_gen.pipelines.rows.options import CROP_SHARE
 from bapps_gen.pipelines.rows.plan import Planner, planning_registry
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, resolve_crop
 from bapps_gen.pipelines.rows.spec import TripletSpec, atom_versions, spec_from_values
@@ -86,6 +87,7 @@ def spec_of(choices: tuple[str, ...] = (), distorters: int = 96, **values: objec
     ids = tuple(f"{number:03d}" for number in range(distorters))
     versions = (*atom_versions(REGISTRY, choices), *distorter_versions(ids))
     fixed = {"seed": 0, "images": 7, "source_digest": "x", "choices": choices}
+    fixed |= {"crop_share": CROP_SHARE.default}
     pinned = tuple((name, f"digest of {name}") for name in ids)
     return TripletSpec(**{**fixed, "versions": versions, "distorters": pinned, **values})
 
@@ -211,8 +213,9 @@ def test_a_bad_spec_is_refused_in_one_line(values, words):
 def test_a_traditional_spec_is_what_it_was_before_there_were_distorters():
     choices = ("jpeg", "pink")
     versions = (("jpeg", 1), ("pink", 1))
-    spec = TripletSpec(seed=3, images=7, source_digest="x", choices=choices, versions=versions)
-    assert spec.digest == "6e25c17c5448b8373ad7cf9ee98dd849"
+    fixed = {"seed": 3, "images": 7, "source_digest": "x", "crop_share": CROP_SHARE.default}
+    spec = TripletSpec(**fixed, choices=choices, versions=versions)
+    assert spec.digest == "93d8485546e61c78b39dea14434e62da"
     assert not {"distorters", "sequences", "pairs"} & set(spec.values())
     full = {"distorters": (), "sequences": None, "pairs": False, **spec.values()}
     assert spec_from_values(full) == spec_from_values(spec.values()) == spec
@@ -221,10 +224,10 @@ def test_a_traditional_spec_is_what_it_was_before_there_were_distorters():
 @pytest.mark.parametrize(
     ("spec", "digest", "plans"),
     [
-        (spec_of(REGISTRY.ids, 0), "1beee3b16a80c1685a4299fb60d6ce33", "30462048030acc95"),
-        (CNN, "abb8bde2e46ab2d733cd99dd8c2d01aa", "77f5b174b88d9bb9"),
-        (MIX, "7ca467fe9e4dae07fe1d20151f1ea27d", "b0993bb48c80924b"),
-        (replace(MIX, sequences=0.0), "b06b0c060adf15db1398ad8120aec599", "3a25388505c2d98a"),
+        (spec_of(REGISTRY.ids, 0), "eeeb5c083c8b6cfe282d70069a1cfe99", "22b1090c4466e1ca"),
+        (CNN, "44971ac4adf605a3b19f82ba2de7aeed", "37a4a9a2a6cfea8d"),
+        (MIX, "957f819b97dc85c0ab3fe1a46b5e66e7", "db4c11cff54d8771"),
+        (replace(MIX, sequences=0.0), "24fba802db79860c23344e6f11acac73", "9cad82a853b558a9"),
     ],
     ids=["traditional", "cnn", "mix", "no sequences"],
 )
@@ -238,7 +241,7 @@ def plans_digest(spec: TripletSpec) -> str:
     planner = Planner(spec, planning_registry(spec))
     found = hashlib.sha256()
     for plan in map(planner.row, range(300)):
-        places = [(place.reduction, f"{place.left:.9g} {place.top:.9g}") for place in plan.crops]
+        places = [f"{crop.size:.9g} {crop.left:.9g} {crop.top:.9g}" for crop in plan.crops]
         steps = [
             (
                 step.distortion,

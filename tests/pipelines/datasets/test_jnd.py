@@ -29,7 +29,7 @@ from bapps_gen.metrics.agreement import jnd_map
 from bapps_gen.pipelines.datasets.inputs import Inputs
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.request import Request
-from bapps_gen.pipelines.rows.options import NEAR_SEVERITY, SEVERITY
+from bapps_gen.pipelines.rows.options import CROP_SHARE, NEAR_SEVERITY, SEVERITY
 from bapps_gen.pipelines.rows.plan import LEAST_SHARE, Planner, planning_registry
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, resolve_crop
 from bapps_gen.pipelines.rows.spec import (
@@ -107,6 +107,7 @@ def spec_of(choices: tuple[str, ...] = (), distorters: int = 0, **values: object
     ids = tuple(f"{number:03d}" for number in range(distorters))
     versions = (*atom_versions(REGISTRY, choices), *distorter_versions(ids))
     fixed = {"seed": 0, "images": 7, "source_digest": "x", "choices": choices, "is_jnd": True}
+    fixed |= {"crop_share": CROP_SHARE.default}
     pinned = tuple((name, f"digest of {name}") for name in ids)
     return TripletSpec(**{**fixed, "versions": versions, "distorters": pinned, **values})
 

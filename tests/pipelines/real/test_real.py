@@ -88,7 +88,7 @@ def test_every_image_has_its_turn_before_any_has_its_next():
 
 def test_scales_are_one_over_k_with_weight_one_over_k():
     places = [plan_real_row(SPEC, row).crops[0] for row in range(10_000)]
-    found = Counter(place.reduction for place in places)
+    found = Counter(place.sizes.reduction(place.size, 1000, 64) for place in places)
     total = 1 + 1 / 2 + 1 / 3 + 1 / 4
     assert set(found) == {1, 2, 3, 4}
     assert all(abs(found[k] / 10_000 - 1 / k / total) < 0.02 for k in found)

@@ -1,5 +1,6 @@
 """The plan: a pure function of (spec, row)."""
 
+import statistics
 from collections import Counter
 from dataclasses import replace
 
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from bapps_gen.distortions.registry import load_registry
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.rows import distortion_id
+from bapps_gen.pipelines.rows.crops import CropDraw, CropSizes
+from bapps_gen.pipelines.rows.options import CROP_SHARE
 from bapps_gen.pipelines.rows.plan import Planner
 from bapps_gen.pipelines.rows.spec import (
     TripletSpec,
@@ -27,6 +30,8 @@ def make_spec(**values: object) -> TripletSpec:
     choices = values.pop("choices", REGISTRY.ids)
     versions = atom_versions(REGISTRY, choices)
     fixed = {"seed": 0, "images": 7, "source_digest": "x", "choices": choices}
+    if "scale" not in values:
+        fixed["crop_share"] = CROP_SHARE.default
     return TripletSpec(**{**fixed, "versions": versions, **values})
 
 
@@ -127,10 +132,60 @@ def test_further_places_differ_between_rows_and_attempts():
 
 def test_scales_are_drawn_from_the_range_and_evenly_by_logarithm():
     planner = Planner(make_spec(scale=(0.2, 0.6)), REGISTRY)
-    counts = Counter(place.reduction for row in range(3000) for place in planner.row(row).crops)
+    draws = [draw for row in range(3000) for draw in planner.row(row).crops]
+    counts = Counter(reduction_of(draw, 1000) for draw in draws)
     assert set(counts) == {2, 3, 4, 5}
     weights = {reduction: count * reduction for reduction, count in counts.items()}
     assert max(weights.values()) < 1.15 * min(weights.values())
+    assert {reduction_of(draw, 200) for draw in draws} == {2, 3}
+
+
+def reduction_of(draw: CropDraw, shorter: int) -> int:
+    return draw.sizes.reduction(draw.size, shorter, 64)
+
+
+@given(
+    st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted),
+    st.integers(64, 12_000),
+    st.floats(0, 1, exclude_max=True),
+)
+@settings(max_examples=300)
+def test_a_crop_takes_the_share_of_its_photo_that_was_asked_for(share, shorter, uniform):
+    sizes = CropSizes(crop_share=tuple(share))
+    reduction = sizes.reduction(uniform, shorter, 64)
+    low, high = (max(1.0, part * shorter / 64) for part in share)
+    assert 1 <= reduction <= shorter // 64
+    least, most = min(low - 0.5, 0.75 * low), max(high + 0.5, 1.25 * high)
+    assert min(least, shorter // 64) <= reduction <= most
+    assert reduction % sizes.step(shorter, 64) == 0
+    assert 2 * sizes.step(shorter, 64) <= max(2, low)
+
+
+def test_crops_of_larger_photos_show_the_same_part_of_them():
+    sizes = CropSizes(crop_share=(0.15, 1.0))
+    spans = {}
+    for shorter in (1000, 2000, 4000, 8000):
+        shares = [sizes.reduction(n / 1000, shorter, 64) * 64 / shorter for n in range(1000)]
+        spans[shorter] = shares[0], statistics.median(shares), shares[-1]
+    for smallest, median, largest in spans.values():
+        assert 0.11 < smallest < 0.19
+        assert 0.3 < median < 0.5
+        assert 0.9 < largest <= 1
+
+
+def test_shares_are_drawn_evenly_by_logarithm():
+    planner = Planner(SPEC, REGISTRY)
+    draws = [draw for row in range(4000) for draw in planner.row(row).crops]
+    counts = Counter(reduction_of(draw, 1000) for draw in draws)
+    assert set(counts) == set(range(2, 16))
+    weights = {reduction: count * reduction for reduction, count in counts.items()}
+    assert max(weights.values()) < 1.35 * min(weights.values())
+
+
+@pytest.mark.parametrize("shorter", [64, 65, 100, 127])
+def test_photos_with_room_for_one_patch_are_cut_at_full_resolution(shorter):
+    for sizes in (CropSizes(crop_share=(0.15, 1)), CropSizes(scale=(0.25, 0.5))):
+        assert {sizes.reduction(n / 10, shorter, 64) for n in range(10)} == {1}
 
 
 def test_a_spec_survives_json():
@@ -148,6 +203,10 @@ def test_a_spec_survives_json():
         ({"severity": (0.5, 0.2)}, "severity = 0.5 0.2"),
         ({"severity": (0.0, 1.5)}, "severity"),
         ({"scale": (0.0, 1.0)}, "scale-range"),
+        ({"crop_share": (0.5, 0.2)}, "crop-share = 0.5 0.2"),
+        ({"crop_share": (0.5, 1.2)}, "crop-share = 0.5 1.2"),
+        ({"crop_share": None}, "neither is given"),
+        ({"scale": (0.5, 1.0), "crop_share": (0.5, 1.0)}, "both are given"),
         ({"scale": (0.6, 0.9)}, "at least one of 1, 1/2"),
         ({"min_contrast": 0.7}, "min-contrast"),
         ({"min_contrast": float("nan")}, "min-contrast"),
