@@ -1,8 +1,7 @@
 """The 308 compositions: two traditional distortions applied one after the other.
 
-The paper composes pairs and counts 308 of them without naming them (Zhang et al., CVPR 2018,
-section 2.1). The ordered pairs of distinct distortions, less those of two noises and those of two
-spatial distortions, are 308; that this is what the paper means is our own reading.
+They are the ordered pairs of distinct distortions, less those of two noises and those of two
+spatial distortions; why these is in explanation/paper.md of the documentation, under "Counts".
 """
 
 from __future__ import annotations

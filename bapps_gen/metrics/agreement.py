@@ -24,7 +24,8 @@ def two_afc_agreement(d0: ArrayLike, d1: ArrayLike, judge: ArrayLike) -> Values:
     """How far a metric agrees with observers on each triplet, float64 (N,), from 0 to 1.
 
     The fraction of observers who prefer the patch that the metric finds closer; ½ where both are
-    equally far (paper, section 2.2 and the original program).
+    equally far. The score is that of the paper's section 4; that ties count ½ is the original
+    program's rule.
 
     Args:
         d0, d1: distances of the two patches from their reference.

@@ -18,7 +18,7 @@ from bapps_gen.storage.documents import read_toml
 
 # path, kind, rows: Zhang et al., CVPR 2018, table 3. The paper gives counts in thousands to one
 # digit; the paths are those of the released dataset. Train photos were MIT-Adobe FiveK, val photos
-# RAISE1k (section 2.3).
+# RAISE1k (section 2.2).
 BAPPS = (
     ("2afc/train/traditional", "traditional", 56_600),
     ("2afc/train/cnn", "cnn", 38_100),
