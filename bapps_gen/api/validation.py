@@ -287,7 +287,7 @@ def run_validation(
     if out is not None:
         from bapps_gen.storage.atomic import whole_file
 
-        with whole_file(out) as path:
+        with whole_file(out, alone=True) as path:
             path.write_text(page(), encoding="utf-8")
     return report
 

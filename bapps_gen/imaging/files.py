@@ -67,5 +67,5 @@ def write_image(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise UserError(f"image is {image.dtype} {image.shape}; give uint8 RGB (H, W, 3)")
     kind = _KINDS[path.suffix.lower()]
-    with whole_file(path) as temporary:
+    with whole_file(path, alone=True) as temporary:
         Image.fromarray(image).save(temporary, kind, **_OPTIONS.get(kind, {}))

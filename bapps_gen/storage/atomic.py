@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -19,12 +20,17 @@ UPLOAD_PREFIX = "bapps-gen-"
 
 
 @contextlib.contextmanager
-def whole_file(path: Location) -> Iterator[Path]:
+def whole_file(path: Location, *, alone: bool = False) -> Iterator[Path]:
     """A temporary path to write to, which becomes `path` when the block succeeds.
 
     It lies beside `path` and is renamed; its name starts with a dot, so that no reader takes it
     for data. For a URL it lies in the system's temporary folder and is uploaded in one piece. On
     failure it is removed.
+
+    Args:
+        path: of the file.
+        alone: whether no other run writes it meanwhile, so that what killed runs left of it is
+            removed; where a folder is claimed, its leftovers are removed all at once.
 
     Raises:
         WorkError: when the disk is full or the file cannot be written.
@@ -34,6 +40,9 @@ def whole_file(path: Location) -> Iterator[Path]:
             yield temporary
         return
     # Not by the process's number alone: processes of several machines may write to one folder.
+    if alone:
+        for leftover in path.parent.glob(f".{glob.escape(path.name)}.*{TEMPORARY_SUFFIX}"):
+            leftover.unlink(missing_ok=True)
     temporary = path.parent / f".{path.name}.{os.getpid()}-{token_hex(4)}{TEMPORARY_SUFFIX}"
     try:
         yield temporary

@@ -21,6 +21,7 @@ from bapps_gen.storage.atomic import TEMPORARY_SUFFIX, UPLOAD_PREFIX, write_erro
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.url import Url
 
+LOCK_NAME = ".lock"
 _LONGEST_VALUE = 20  # characters of a value that a message repeats
 
 
@@ -184,7 +185,7 @@ def folder_lock(folder: Location) -> Iterator[None]:
     except ImportError:  # no such locks on Windows, where an open file cannot be replaced anyway
         yield
         return
-    path = folder / ".lock"
+    path = folder / LOCK_NAME
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
@@ -208,7 +209,8 @@ def remove_leftovers(folder: Location) -> None:
     """
     if not isinstance(folder, Url):
         for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-            path.unlink(missing_ok=True)
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
         return
     for path in Path(tempfile.gettempdir()).glob(f"{UPLOAD_PREFIX}*-*"):
         process = path.name.removeprefix(UPLOAD_PREFIX).partition("-")[0]
@@ -226,3 +228,48 @@ def _is_running(process: int) -> bool:
     except OSError:
         return True  # another user's
     return True
+
+
+@contextlib.contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A hidden folder next to `target` that takes its name when the block succeeds.
+
+    Those that killed runs left there, under any name, are removed first. On failure nothing is
+    left, and neither are folders above that were made for it.
+
+    Raises:
+        UserError: when `target` exists and is not empty, or another run is writing it.
+        WorkError: when it cannot be written.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} exists already; choose another folder or remove it first")
+    above = [folder for folder in target.parents if not folder.exists()]
+    make_folder(target.parent)
+    hidden, held = target.parent / f".{target.name}{TEMPORARY_SUFFIX}", False
+    try:
+        _remove_dead_folders(target.parent)
+        hidden.mkdir(exist_ok=True)
+        with folder_lock(hidden):
+            held = True
+            yield hidden
+            if target.exists():
+                target.rmdir()
+            (hidden / LOCK_NAME).unlink(missing_ok=True)
+            hidden.rename(target)
+    except OSError as error:
+        raise write_error(target, error) from error
+    finally:
+        if held and hidden.exists():
+            shutil.rmtree(hidden, ignore_errors=True)
+        if not target.exists():
+            for folder in above:
+                with contextlib.suppress(OSError):  # others have put something there
+                    folder.rmdir()
+
+
+def _remove_dead_folders(parent: Path) -> None:
+    """Remove hidden folders of `whole_folder` that no run holds any more."""
+    for folder in parent.glob(f".*{TEMPORARY_SUFFIX}"):
+        if folder.is_dir():
+            with contextlib.suppress(UserError), folder_lock(folder):
+                shutil.rmtree(folder, ignore_errors=True)

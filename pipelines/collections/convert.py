@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import Workers
@@ -18,6 +19,7 @@ from bapps_gen.manifests.collection import (
     open_collection,
     write_collection,
 )
+from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.pipelines.collections.card import write_collection_card
 from bapps_gen.pipelines.datasets.export import (
     check_upscale,
@@ -30,7 +32,14 @@ from bapps_gen.pipelines.datasets.kinds import Opener, kind_of
 from bapps_gen.pipelines.datasets.replay import check_recipe, replay
 from bapps_gen.pipelines.datasets.sheet import pick_rows, read_sheet_rows
 from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
-from bapps_gen.storage.workspace import claim
+from bapps_gen.storage.documents import read_json, write_json
+from bapps_gen.storage.workspace import (
+    LOCK_NAME,
+    claim,
+    folder_lock,
+    make_folder,
+    remove_leftovers,
+)
 
 
 def export_collection(
@@ -42,7 +51,8 @@ def export_collection(
 ) -> Path:
     """Export every set of which something was made to TASK/SPLIT/NAME in a folder.
 
-    Recipes keep `collection.json`, so that they are a collection again.
+    Recipes keep `collection.json`, so that they are a collection again. An export that was
+    interrupted is taken up again: until all is there, a hidden file says what is being written.
 
     Args:
         form: "bapps", "webdataset" or "recipe".
@@ -57,27 +67,67 @@ def export_collection(
             incomplete, its place is in use or the original layout has no place for it.
     """
     sets = collection.whole_datasets()
+    wanted = {
+        "form": form,
+        "upscale": upscale,
+        "sets": {record.path: [dataset.info.digest, dataset.info.rows] for record, dataset in sets},
+    }
+    resumed = _is_unfinished(out, wanted)
     for record, dataset in sets:
         target = out / record.path
-        if target.exists():
+        if target.exists() and not resumed:
             raise UserError(f"{target} exists already; choose another folder or remove it first")
         if form == "bapps":
             layout_split(dataset.info, record.path.split("/")[1])
             check_upscale(upscale or dataset.info.patch_size, dataset.info.patch_size)
     total, done = sum(dataset.info.rows for _, dataset in sets), 0
-    for record, dataset in sets:
-        report = part_of(progress, done, total)
-        if form == "bapps":
-            _, split, name = record.path.split("/")
-            export_bapps(dataset, out, split=split, name=name, upscale=upscale, progress=report)
-        elif form == "webdataset":
-            export_webdataset(dataset, out / record.path, report)
-        else:
-            export_recipe(dataset, out / record.path, report)
-        done += dataset.info.rows
-    if form == "recipe":
-        write_collection(out, collection.info)
+    make_folder(out)
+    with folder_lock(out):
+        write_json(out / _UNFINISHED, wanted)
+        for record, dataset in sets:
+            report = part_of(progress, done, total)
+            if not (out / record.path).exists():  # each appears as a whole
+                _export_set(dataset, out, record.path, form, upscale, report)
+            done += dataset.info.rows
+        if form == "recipe":
+            write_collection(out, collection.info)
+        remove_leftovers(out)
+        (out / LOCK_NAME).unlink(missing_ok=True)
+        (out / _UNFINISHED).unlink()
     return out
+
+
+_UNFINISHED = ".export.json"
+
+
+def _is_unfinished(out: Path, wanted: Mapping[str, Any]) -> bool:
+    """Whether a folder holds a part of this export.
+
+    Raises:
+        UserError: when it holds a part of another one.
+    """
+    try:
+        held = read_json(out / _UNFINISHED)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if held != wanted:
+        raise UserError(
+            f"{out} holds a part of another export that was interrupted; remove it or choose "
+            "another --out"
+        )
+    return True
+
+
+def _export_set(
+    dataset: Dataset, out: Path, path: str, form: str, upscale: int, progress: Progress | None
+) -> None:
+    if form == "bapps":
+        _, split, name = path.split("/")
+        export_bapps(dataset, out, split=split, name=name, upscale=upscale, progress=progress)
+    elif form == "webdataset":
+        export_webdataset(dataset, out / path, progress)
+    else:
+        export_recipe(dataset, out / path, progress)
 
 
 def replay_collection(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import shutil
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +20,7 @@ from bapps_gen.manifests.listing import list_rows, listed_columns
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
 from bapps_gen.pipelines.datasets.card import write_dataset_card
 from bapps_gen.pipelines.datasets.kinds import kind_of
-from bapps_gen.storage.atomic import write_error
-from bapps_gen.storage.workspace import make_folder
+from bapps_gen.storage.workspace import whole_folder
 
 MAX_UPSCALE = 4096
 
@@ -80,7 +77,7 @@ def export_bapps(
     judged = _judged(dataset, judgment)
     target = out / task / split / (name or dataset.info.kind.removeprefix("jnd-"))
     digits = max(6, len(str(dataset.info.rows - 1)))
-    with _whole_folder(target) as folder, list_rows(folder, patches) as list_row:
+    with whole_folder(target) as folder, list_rows(folder, patches) as list_row:
         for part in (*parts, *((judgment,) if judged else ())):
             (folder / part).mkdir()
         columns = [*listed_columns(patches), *patches]
@@ -163,7 +160,7 @@ def export_webdataset(dataset: Dataset, out: Path, progress: Progress | None = N
     dataset.require_pictures()
     dataset.require_whole()
     patches = dataset.info.patches
-    with _whole_folder(out) as folder, list_rows(folder, patches) as list_row:
+    with whole_folder(out) as folder, list_rows(folder, patches) as list_row:
         for shard in range(dataset.info.shards):
             path = folder / f"{dataset.info.kind}-{shard:06d}.tar"
             with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
@@ -200,7 +197,7 @@ def export_recipe(dataset: Dataset, out: Path, progress: Progress | None = None)
     """
     dataset.require_whole()
     info = replace(dataset.info, pictures=False)
-    with _whole_folder(out) as folder:
+    with whole_folder(out) as folder:
         (folder / "data").mkdir()
         for shard in range(info.shards):
             write_shard(folder, info, shard, dataset.read_rows(shard), None)
@@ -210,24 +207,3 @@ def export_recipe(dataset: Dataset, out: Path, progress: Progress | None = None)
         kind_of(info).copy_extra_files(dataset, folder)
         write_dataset_card(folder, info, complete=True)
     return out
-
-
-@contextlib.contextmanager
-def _whole_folder(target: Path) -> Iterator[Path]:
-    """A hidden folder next to `target` that takes its name when the block succeeds."""
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"{target} exists already; choose another folder or remove it first")
-    make_folder(target.parent)
-    hidden = target.parent / f".{target.name}.tmp"
-    try:
-        if hidden.exists():  # left by a run that was killed
-            shutil.rmtree(hidden)
-        hidden.mkdir()
-        yield hidden
-        if target.exists():
-            target.rmdir()
-        hidden.rename(target)
-    except OSError as error:
-        raise write_error(target, error) from error
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)

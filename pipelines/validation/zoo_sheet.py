@@ -96,5 +96,5 @@ def write_zoo_sheet(path: Path, report: ZooReport) -> None:
     if path.suffix.lower() != ".webp":
         write_image(path, sheet)
         return
-    with whole_file(path) as temporary:
+    with whole_file(path, alone=True) as temporary:
         Image.fromarray(sheet).save(temporary, "WEBP", quality=95, method=6)
