@@ -154,6 +154,11 @@ class DistorterSpec:
         }.get(self.corruption, "denoising")
 
     @property
+    def keeps_color(self) -> bool:
+        """Whether its input has the color that its output should have: not so for colorizers."""
+        return self.corruption != "color_removal"
+
+    @property
     def channels(self) -> tuple[int, ...]:
         """Channels after every layer of the encoder."""
         doubled = (self.first_channels * 2**level for level in range(self.layers))

@@ -8,13 +8,14 @@ publishes no batch size, are in `TrainingSettings`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -47,7 +48,7 @@ from bapps_gen.seeding import (
 
 logger = logging.getLogger(__name__)
 
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 """Raised whenever the same spec, settings and crops train another network."""
 
 CHECKPOINT_KIND = "distorter checkpoint"
@@ -56,6 +57,20 @@ BETAS = (0.5, 0.999)
 """Of Adam, as in pix2pix."""
 
 PRECISIONS = ("float32", "bfloat16")
+
+DECAY_SHARE = 0.25
+"""Share of the steps, the last ones, over which learning rates fall linearly to 0, as they do in
+the second half of pix2pix's training; own choice. Without it the last few batches decide on casts
+of color."""
+
+COLOR_WEIGHT = 1.0
+COLOR_BLOCK = 16
+"""Weight of the color loss, and the side of the squares, in pixels, whose mean colors it compares;
+own choices. Feature losses and discriminators hardly see brightness, so that networks with a small
+pixelwise loss gave gray where the input is light. Smaller detail is left to the spec's losses."""
+
+LUMA = (0.299, 0.587, 0.114)
+"""ITU-R BT.601: all that a colorizer knows of its target's color."""
 
 
 class TrainingError(WorkError):
@@ -131,6 +146,9 @@ class Trainer:
     ) -> None:
         self.spec, self.settings, self.crops, self.device = spec, settings, crops, device
         self.features = features if spec.feature_weight else None
+        self.luma: Tensor | None = None
+        if not spec.keeps_color:
+            self.luma = torch.tensor(LUMA, device=device).view(1, 3, 1, 1)
         if spec.feature_weight and features is None:
             raise ValueError(f"distorter '{spec.id}' needs a feature loss")
         self.streams = Streams()
@@ -178,6 +196,9 @@ class Trainer:
         corrupted = chosen
         if spec.corruption != "null":
             corrupted = corrupt(spec, chosen, seeds, self.streams)
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = spec.learning_rate * self._decay(step)
         if spec.dropout_layers:
             self.dropout.manual_seed(self._word(step, SLOT_TRAINING_DROPOUT))
         target, source = self._tensor(chosen), self._tensor(corrupted)
@@ -188,7 +209,8 @@ class Trainer:
         parts: dict[str, Tensor] = {}
         if self.discriminator is not None:
             parts["discriminator"] = self._step_discriminator(target, output.detach(), low)
-        losses = []
+        parts["color"] = self._color_loss(output, target)
+        losses = [COLOR_WEIGHT * parts["color"]]
         if spec.l1_weight:
             parts["l1"] = (output - target).abs().mean()
             losses.append(spec.l1_weight * parts["l1"])
@@ -211,6 +233,16 @@ class Trainer:
             detached = value.detach()
             self.sums[name] = self.sums[name] + detached if name in self.sums else detached
         self.summed += 1
+
+    def _decay(self, step: int) -> float:
+        """Share of the learning rate in a step, in (0, 1]."""
+        left = self.settings.steps - step
+        return min(1.0, left / max(1.0, DECAY_SHARE * self.settings.steps))
+
+    def _color_loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Mean absolute difference of the mean colors of squares; a colorizer's of their luma."""
+        change = F.avg_pool2d(output - target, COLOR_BLOCK)
+        return (change if self.luma is None else (change * self.luma).sum(1)).abs().mean()
 
     def _step_discriminator(self, real: Tensor, fake: Tensor, low: torch.dtype) -> Tensor:
         assert self.discriminator is not None
@@ -269,9 +301,10 @@ class Trainer:
                     state[f"{name}.{key}.adam.{kind}"] = value
         return state
 
-    def save(self, path: Path, step: int) -> None:
-        """Write networks, optimizers and position, whole or not at all."""
-        write_tensors(path, CHECKPOINT_KIND, self._header(step), self._state())
+    def save(self, path: Path, step: int, losses: Sequence[str]) -> None:
+        """Write networks, optimizers, position and lines of the loss log, whole or not at all."""
+        header = {**self._header(step), "losses": list(losses)}
+        write_tensors(path, CHECKPOINT_KIND, header, self._state())
 
     def _header(self, step: int) -> dict[str, object]:
         return {
@@ -281,26 +314,32 @@ class Trainer:
             "torch": torch.__version__,
         }
 
-    def resume(self, path: Path) -> int:
-        """Continue from a checkpoint of the same training; returns the number of steps done."""
+    def resume(self, path: Path) -> tuple[int, list[str]]:
+        """Continue from a checkpoint of the same training.
+
+        Returns:
+            the number of steps done, and the lines of the loss log until then.
+        """
+        nothing: tuple[int, list[str]] = (0, [])
         if not path.exists():
-            return 0
+            return nothing
         try:
             header, tensors = read_tensors(path, CHECKPOINT_KIND)
         except WorkError as error:
             logger.warning("%s; distorter %s starts from the beginning", error, self.spec.id)
-            return 0
-        step = header.pop("step", None)
+            return nothing
+        step, losses = header.pop("step", None), header.pop("losses", None)
         expected = self._header(0)
         del expected["step"]
-        if header != expected or not isinstance(step, int) or not 0 < step < self.settings.steps:
+        sound = isinstance(step, int) and isinstance(losses, list)
+        if header != expected or not sound or not 0 < step < self.settings.steps:
             logger.warning(
                 "%s is of another training, device or torch version; "
                 "distorter %s starts from the beginning",
                 path,
                 self.spec.id,
             )
-            return 0
+            return nothing
         with torch.no_grad():
             for name, module in self._modules():
                 module.load_state_dict(
@@ -316,4 +355,4 @@ class Trainer:
                             tensors[f"{prefix}.exp_avg_sq"]
                         ),
                     }
-        return step
+        return step, losses

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from bapps_gen.cnn_distorters.network import UNet
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.trainer import Crops, Trainer, TrainingError, TrainingSettings
 from bapps_gen.errors import UserError, out_of_range
-from bapps_gen.storage.atomic import write_error
+from bapps_gen.storage.atomic import whole_file
 
 LOG_STEPS = 20
 """Steps between lines of the loss log, each the mean over them, and between checks for NaN."""
@@ -29,7 +29,7 @@ class TrainingFiles:
 
     Args:
         checkpoint: state of an unfinished training; removed by the caller when it is done.
-        losses: JSON lines of step, images and mean losses.
+        losses: JSON lines of step, images and mean losses; written with every checkpoint.
     """
 
     checkpoint: Path
@@ -71,20 +71,28 @@ def train_distorter(
             f"distorter '{spec.id}' needs {settings.images} crops, there are {len(crops)}; "
             "lower --images"
         )
+    lines: list[str] = []
     try:
         trainer = Trainer(spec, settings, crops, device, features)
-        first = trainer.resume(files.checkpoint)
-        with _flushed_denormals(), _loss_log(files.losses, first) as log:
+        first, lines = trainer.resume(files.checkpoint)
+        with _flushed_denormals():
             for step in range(first, settings.steps):
                 trainer.step(step)
                 seen = step + 1
                 if seen % LOG_STEPS == 0 or seen == settings.steps:
                     losses = trainer.take_losses(seen)
-                    log(json.dumps({"step": seen, "images": seen * settings.batch, **losses}))
+                    line = {"step": seen, "images": seen * settings.batch, **losses}
+                    lines.append(json.dumps(line))
                     if progress:
                         progress(seen * settings.batch)
-                if seen % checkpoint_steps == 0 and seen < settings.steps:
-                    trainer.save(files.checkpoint, seen)
+                if seen == settings.steps:
+                    _write_losses(files.losses, lines)
+                elif seen % checkpoint_steps == 0:
+                    _write_losses(files.losses, lines)
+                    trainer.save(files.checkpoint, seen, lines)
+    except TrainingError:
+        _write_losses(files.losses, lines)  # they show how it came to that
+        raise
     except torch.OutOfMemoryError as error:
         raise TrainingError(
             f"distorter '{spec.id}': {device} has too little memory; use fewer --workers"
@@ -102,27 +110,7 @@ def _flushed_denormals() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-@contextlib.contextmanager
-def _loss_log(path: Path, first: int) -> Iterator[Callable[[str], None]]:
-    """Append to a loss log, without what was logged after the checkpoint at step `first`."""
-    kept = []
-    if first and path.exists():
-        for line in path.read_text("utf-8", errors="replace").splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                if json.loads(line)["step"] <= first:
-                    kept.append(line)
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-
-            def log(line: str) -> None:
-                try:
-                    file.write(line + "\n")
-                    file.flush()
-                except OSError as error:
-                    raise write_error(path, error) from error
-
-            for line in kept:
-                log(line)
-            yield log
-    except OSError as error:
-        raise write_error(path, error) from error
+def _write_losses(path: Path, lines: Sequence[str]) -> None:
+    """Write a loss log whole: whatever was interrupted, it has every line once."""
+    with whole_file(path) as temporary:
+        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Which distorters are of no use: identities, ruins, collapsed ones, and twins of others.
+"""Which distorters are of no use: identities, ruins, collapsed or off-color ones, and twins.
 
 Training applies these rules to held-out patches, validation of a zoo to patches of its own. All
 limits are our own choices.
@@ -12,16 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.checks import check_range
+from bapps_gen.cnn_distorters.color_shift import ColorShift
 
 CONSTANT_LEVELS = 1.0
 """Of 255: an output that varies less, over pixels or from patch to patch, is a constant."""
 
-VERDICTS = ("ok", "identity", "ruin", "collapsed")
+VERDICTS = ("ok", "identity", "ruin", "collapsed", "off-color")
 
 
 @dataclass(frozen=True, slots=True)
 class ZooLimits:
-    """What no distorter, and no two, may fall below or exceed; all are LPIPS (AlexNet) or shares.
+    """What no distorter, and no two, may fall below or exceed; LPIPS (AlexNet), but for `shift`.
 
     Two weak distorters lie close to each other whatever they do, so two are the same function
     only where both `same` and `same_share` say so. LPIPS is a squared Euclidean distance of
@@ -30,17 +31,21 @@ class ZooLimits:
     Args:
         identity: median LPIPS to the input below which a distorter changes nothing.
         ruin: mean LPIPS to the input above which it leaves nothing.
+        shift: units of CIE L*a*b* beyond which it may change neither the mean lightness of dark,
+            middle or light areas, nor the mean color of all: three times a difference that is
+            just seen. Colorizers do not know the color, so only lightness counts for them.
         same: median LPIPS between two below which they are the same function, if it is at most
         same_share: of the LPIPS to the input of the one nearer to it.
         near: share of that LPIPS below which two are near duplicates; a note, not a failure.
         group: mean LPIPS between two below which they are shown as one group.
 
     Raises:
-        UserError: for a limit outside [0, 10].
+        UserError: for a limit outside [0, 100].
     """
 
     identity: float = 0.01
     ruin: float = 0.8
+    shift: float = 8.0
     same: float = 0.01
     same_share: float = 0.5
     near: float = 0.25
@@ -48,7 +53,7 @@ class ZooLimits:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            check_range(field.name, getattr(self, field.name), 0.0, 10.0)
+            check_range(field.name, getattr(self, field.name), 0.0, 100.0)
 
 
 DEFAULT_LIMITS = ZooLimits()
@@ -58,6 +63,9 @@ def classify(
     distances: NDArray[np.float64],
     variation: float = np.inf,
     limits: ZooLimits = DEFAULT_LIMITS,
+    shift: ColorShift | None = None,
+    *,
+    keeps_color: bool = True,
 ) -> str:
     """What a distorter is: one of `VERDICTS`.
 
@@ -65,12 +73,19 @@ def classify(
         distances: LPIPS between inputs and outputs, (N,).
         variation: the lesser deviation of its outputs, over pixels or from patch to patch, in
             levels of 255.
+        shift: of its outputs' colors; None does not judge them.
+        keeps_color: False for colorizers.
     """
     if np.median(distances) < limits.identity:
         return "identity"
     if variation < CONSTANT_LEVELS:
         return "collapsed"
-    return "ruin" if distances.mean() > limits.ruin else "ok"
+    if distances.mean() > limits.ruin:
+        return "ruin"
+    if shift is None:
+        return "ok"
+    changes = [abs(shift.largest[1]), shift.cast if keeps_color else 0.0]
+    return "off-color" if max(changes) > limits.shift else "ok"
 
 
 def collapse_of(outputs: NDArray[np.uint8]) -> str | None:

@@ -131,9 +131,9 @@ def _summary(report: ZooReport, out: Path, seconds: float) -> str:
         f"{seconds / 60:.1f} min"
         + (f", kept {len(report.kept)} from before" if report.kept else "")
     ]
-    odd = [item.id for item in report.reports if item.verdict in ("identity", "ruin")]
+    odd = [item.id for item in report.reports if item.verdict not in ("ok", "failed")]
     if odd:
-        lines.append(f"of little use, see their LPIPS: {', '.join(odd)}")
+        lines.append(f"of little use, look at their sheets: {', '.join(odd)}")
     lines.append(f"look at them: {out}/training/*.png; bapps-gen distorters --zoo {out}")
     return "\n".join(lines)
 

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,10 @@ def train_zoo(
         make_folder(traces)
         kept, missing = _part_done(folder, plan)
         index = _index(folder, plan)
+        _remove_checkpoints(folder, kept)
         if not missing:
             write_index(folder, *index)
+            _remove_scratch(folder)
             return ZooReport((), kept, {})
         training_images, held_images = part_images(source)
         images = max(plan.settings[spec.id].images for spec in missing)
@@ -129,10 +131,23 @@ def train_zoo(
                     write_index(folder, *index)
                 if on_report:
                     on_report(report)
-        (traces / _PROGRESS_NAME).unlink(missing_ok=True)
         if all(report.failure is None for report in reports):
-            shutil.rmtree(folder / CROPS_FOLDER, ignore_errors=True)
+            _remove_scratch(folder)
+        else:
+            (traces / _PROGRESS_NAME).unlink(missing_ok=True)
     return ZooReport(tuple(reports), kept, failures)
+
+
+def _remove_checkpoints(folder: Path, kept: Iterable[str]) -> None:
+    """Remove those of finished distorters, which a kill may have left."""
+    for name in kept:
+        training_files(folder, name).checkpoint.unlink(missing_ok=True)
+
+
+def _remove_scratch(folder: Path) -> None:
+    """Remove what only training needs, be it of this run or of one that was killed at its end."""
+    (folder / TRAINING_FOLDER / _PROGRESS_NAME).unlink(missing_ok=True)
+    shutil.rmtree(folder / CROPS_FOLDER, ignore_errors=True)
 
 
 def _part_done(folder: Path, plan: ZooPlan) -> tuple[tuple[str, ...], tuple[DistorterSpec, ...]]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.cnn_distorters.checkpoint import weights_of
+from bapps_gen.cnn_distorters.color_shift import color_shift, sum_shifts
 from bapps_gen.cnn_distorters.rendering import render_network, rendering_network
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.trainer import TrainingError
@@ -62,11 +63,13 @@ def evaluate(
     metric = load_lpips("alex")
     distances = metric.distance(patches, outputs).double().numpy()
     corrupted = corrupt(spec, patches, seeds, streams)
+    shift = color_shift(sum_shifts(patches, outputs))
     record = {
         "patches": len(patches),
         "lpips": _statistics(distances),
         "lpips_corrupted": _statistics(metric.distance(patches, corrupted).double().numpy()),
-        "verdict": classify(distances),
+        "color_shift": shift.values(),
+        "verdict": classify(distances, shift=shift, keeps_color=spec.keeps_color),
     }
     rows = [
         SheetRow(

@@ -13,7 +13,7 @@ from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.pipelines.training.crops import CropPlan, part_images
 from bapps_gen.pipelines.training.options import PRESETS, Preset, TrainingOptions
 
-MIN_QUICK_IMAGES = 4_000
+MIN_QUICK_IMAGES = 6_000
 """Crops that a distorter sees at least, whatever its preset's budget."""
 
 

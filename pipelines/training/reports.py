@@ -36,7 +36,7 @@ class DistorterReport:
 
     @property
     def verdict(self) -> str:
-        """ "ok", "identity", "ruin" or "failed"."""
+        """ "ok", "identity", "ruin", "off-color" or "failed"."""
         return "failed" if self.record is None else str(self.record["held_out"]["verdict"])
 
 

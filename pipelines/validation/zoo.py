@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bapps_gen.cnn_distorters.color_shift import color_shift
 from bapps_gen.cnn_distorters.spec import CORRUPTIONS, DistorterSpec
 from bapps_gen.cnn_distorters.verdict import DEFAULT_LIMITS, VERDICTS, ZooLimits, classify
 from bapps_gen.cnn_distorters.zoo import SHIPPED, Zoo
@@ -182,13 +183,14 @@ def _entry(
     distances = measures.lpips[:, index]
     quantiles = np.percentile(distances, _QUANTILES)
     error = float(measures.squared[:, index].mean())
+    shift = color_shift(measures.color_sums[index])
     flat = min(measures.flatness[:, index].mean(), measures.sameness[:, index].mean())
     return {
         "id": name,
         "task": spec.task,
         "spec": asdict(spec),
         "digest": zoo.digest(name),
-        "verdict": classify(distances, flat, limits),
+        "verdict": classify(distances, flat, limits, shift, keeps_color=spec.keeps_color),
         "lpips": {
             **{f"p{q:02d}": rounded(end) for q, end in zip(_QUANTILES, quantiles, strict=True)},
             "mean": rounded(distances.mean()),
@@ -198,6 +200,7 @@ def _entry(
         # Of the mean over all patches; None where nothing differs.
         "psnr": rounded(10 * np.log10(255**2 / error)) if error else None,
         "absolute": rounded(measures.absolute[:, index].mean()),
+        "color_shift": shift.values(),
         "clipped": rounded(measures.clipped[:, 1 + index].mean()),
         "clipped_input": rounded(measures.clipped[:, 0].mean()),
         "nearest": None if pairs is None else pairs["nearest"][name],
@@ -249,6 +252,7 @@ def _missed(
             f"less than {limits.identity:g}",
             "ruin": f"is a ruin: mean LPIPS {lpips['mean']:.3f}, more than {limits.ruin:g}",
             "collapsed": "collapsed: its outputs are flat, or the same for every patch",
+            "off-color": f"changes {shift_words(entry)}, more than {limits.shift:g}",
         }.get(entry["verdict"])
         if message:
             lines.append(f"distorter {entry['id']} {message}")
@@ -258,6 +262,15 @@ def _missed(
         for group in (pairs["same"] if pairs else ())
     ]
     return lines
+
+
+def shift_words(entry: Mapping[str, Any]) -> str:
+    """What a distorter does to lightness by band, and to color, of its entry in the report."""
+    shift = entry["color_shift"]
+    changes = [f"L* of {band} squares by {by:+.1f}" for band, by in shift["lightness"].items()]
+    if entry["spec"]["corruption"] != "color_removal":
+        changes.append(f"a* and b* by {shift['cast']:.1f}")
+    return enumerated(changes)
 
 
 def _notes(pairs: Mapping[str, Any] | None, limits: ZooLimits) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bapps_gen.cnn_distorters.color_shift import sum_shifts
 from bapps_gen.cnn_distorters.rendering import one_thread
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.errors import UserError, WorkError
@@ -45,6 +46,7 @@ class ZooMeasures:
         clipped: share of values at 0 or 255, of the patch and of each output, (P, 1 + N).
         flatness: mean deviation over an output's pixels, in levels, (P, N).
         sameness: mean deviation from patch to patch at each pixel, in levels, (jobs, N).
+        color_sums: of `sum_shifts`, (N, COLOR_SUMS).
         pairs: LPIPS between the outputs of two distorters, (P, N · (N - 1) / 2).
         products: scalar products of the distorters' changes to the patches, of all pixels, (N, N).
         shown: outputs for the patches to be shown, uint8 (N, K, 64, 64, 3).
@@ -57,6 +59,7 @@ class ZooMeasures:
     clipped: Values
     flatness: Values
     sameness: Values
+    color_sums: Values
     pairs: Values
     products: Values
     shown: NDArray[np.uint8]
@@ -185,6 +188,7 @@ def measure_zoo(
         clipped=joined("clipped"),
         flatness=joined("flatness"),
         sameness=joined("sameness"),
+        color_sums=np.sum([part.color_sums for part in ordered], 0),
         pairs=joined("pairs"),
         products=np.sum([part.products for part in ordered], 0),
         shown=np.stack([outputs[index] for index in shown], 1),
@@ -206,6 +210,7 @@ class _Part:
     clipped: Values
     flatness: Values
     sameness: Values
+    color_sums: Values
     pairs: Values
     products: Values
 
@@ -253,6 +258,7 @@ def _prepare(context: _Context) -> Callable[[tuple[int, ...]], _Work]:
             clipped=np.stack(clipped),
             flatness=np.stack(flatness),
             sameness=np.array([[output.std(0).mean() for output in outputs]]),
+            color_sums=np.stack([sum_shifts(patches, output) for output in outputs]),
             pairs=np.stack(pairs),
             products=np.sum(products, 0),
         )

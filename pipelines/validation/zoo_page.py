@@ -11,7 +11,7 @@ import numpy as np
 from bapps_gen.cnn_distorters.spec import CORRUPTIONS
 from bapps_gen.pipelines.validation.figures import box
 from bapps_gen.pipelines.validation.html import data_uri, render
-from bapps_gen.pipelines.validation.zoo import ZooReport
+from bapps_gen.pipelines.validation.zoo import ZooReport, shift_words
 from bapps_gen.pipelines.validation.zoo_sheet import draw_strip, magnified, strip_size
 
 MAX_MATRIX = 200
@@ -156,6 +156,7 @@ def _card(report: ZooReport, entry: Mapping[str, Any], index: int) -> dict[str, 
         "change": change,
         "box": box(entry["lpips"], _bar_top(report.result)),
         "task_words": task_words(entry["spec"]),
+        "shift_words": f"changes {shift_words(entry)}",
         "network_words": network_words(entry["spec"]),
         "training_words": training_words(entry["record"]),
     }

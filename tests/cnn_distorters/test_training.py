@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from bapps_gen.cnn_distorters import training
 from bapps_gen.cnn_distorters.features import FeatureLoss
 from bapps_gen.cnn_distorters.network import UNet
 from bapps_gen.cnn_distorters.spec import DistorterSpec
-from bapps_gen.cnn_distorters.trainer import TrainingError, TrainingSettings
+from bapps_gen.cnn_distorters.trainer import Trainer, TrainingError, TrainingSettings
 from bapps_gen.cnn_distorters.training import TrainingFiles, train_distorter
 from bapps_gen.errors import UserError, WorkError
 
@@ -140,7 +142,7 @@ def test_two_runs_give_the_same_bytes(
     assert same(train(EVERYTHING, crops, where, features), everything.network)
     assert where.losses.read_bytes() == everything.losses
     losses = json.loads(everything.losses.splitlines()[0])
-    assert set(losses) == {"step", "images", "l1", "feature", "gan", "discriminator"}
+    assert set(losses) == {"step", "images", "color", "l1", "feature", "gan", "discriminator"}
 
 
 def test_another_seed_gives_another_network(crops: NDArray[np.uint8], tmp_path: Path) -> None:
@@ -167,6 +169,18 @@ def test_a_resumed_training_equals_an_uninterrupted_one_byte_for_byte(
     assert cut.checkpoint.exists() == (stop_at > 160)
     assert same(train(EVERYTHING, crops, cut, features), everything.network)
     assert cut.losses.read_bytes() == everything.losses
+
+
+def test_a_loss_log_has_every_line_once_whatever_was_done_to_it(
+    plain: Whole, crops: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    cut = files(tmp_path)
+    with pytest.raises(Stop):
+        train(PLAIN, crops, cut, stop_at=240)
+    # As a worker that outlives its killed parent would leave it.
+    cut.losses.write_bytes(cut.losses.read_bytes() * 2)
+    train(PLAIN, crops, cut)
+    assert cut.losses.read_bytes() == plain.losses
 
 
 @pytest.mark.parametrize("spec", [replace(PLAIN, seed=5), replace(PLAIN, learning_rate=2e-3)])
@@ -241,12 +255,55 @@ def test_each_setting_changes_the_digest() -> None:
     assert len(digests | {SETTINGS.digest(EVERYTHING)}) == len(changes) + 1
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
-def test_a_full_disk_is_told_in_one_line(
+def test_a_full_disk_is_reported_in_one_line(
     crops: NDArray[np.uint8], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(WorkError, match="free some space"):
-        train(PLAIN, crops, TrainingFiles(tmp_path / "checkpoint", Path("/dev/full")))
+        train(PLAIN, crops, files(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("given", "shifted"),
+    [("white_noise", (0.5, 0.5, 0.5)), ("color_removal", (0.5, 0.5, 0.5))],
+)
+def test_the_color_loss_sees_gray_in_place_of_light(given, shifted, crops) -> None:
+    spec = DistorterSpec("any", given, 0.1, layers=2, first_channels=8, max_channels=8)
+    trainer = Trainer(spec, SETTINGS, crops, CPU, None)
+    light = torch.full((2, 3, 64, 64), 0.8)
+    assert float(trainer._color_loss(light, light)) == 0
+    gray = light - torch.tensor(shifted).view(1, 3, 1, 1)
+    assert float(trainer._color_loss(gray, light)) == pytest.approx(0.5, rel=1e-3)
+
+
+def test_the_color_loss_leaves_detail_alone(crops: NDArray[np.uint8]) -> None:
+    trainer = Trainer(PLAIN, SETTINGS, crops, CPU, None)
+    noise = torch.randn((2, 3, 64, 64), generator=torch.Generator().manual_seed(0))
+    target = torch.zeros((2, 3, 64, 64))
+    assert float(trainer._color_loss(noise, target)) < 0.1 * float(noise.abs().mean())
+
+
+def test_a_colorizer_may_choose_colors_of_the_same_luma(crops: NDArray[np.uint8]) -> None:
+    spec = replace(PLAIN, corruption="color_removal", strength=1.0)
+    red = torch.tensor([0.587, -0.299, 0.0]).view(1, 3, 1, 1).expand(2, 3, 64, 64)
+    gray = torch.zeros((2, 3, 64, 64))
+    losses = {
+        name: float(Trainer(it, SETTINGS, crops, CPU, None)._color_loss(red, gray))
+        for name, it in (("denoiser", PLAIN), ("colorizer", spec))
+    }
+    assert losses["denoiser"] > 0.2
+    assert losses["colorizer"] < 1e-6
+
+
+def test_learning_rates_fall_to_nothing_at_the_end(crops: NDArray[np.uint8]) -> None:
+    trainer = Trainer(PLAIN, SETTINGS, crops, CPU, None)
+    shares = [trainer._decay(step) for step in range(SETTINGS.steps)]
+    assert shares[: round(0.75 * SETTINGS.steps)] == [1.0] * 30
+    assert all(a > b > 0 for a, b in pairwise(shares[30:]))
+    assert shares[-1] == pytest.approx(0.1)
 
 
 def test_the_global_generators_are_left_alone(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bapps_gen.cnn_distorters.color_shift import ColorShift
 from bapps_gen.cnn_distorters.verdict import (
     VERDICTS,
     ZooLimits,
@@ -34,6 +35,18 @@ def test_identities_ruins_and_constants_are_called_so(distances, variation, verd
 def test_limits_move_the_verdict():
     assert classify(np.array([0.3]), limits=ZooLimits(ruin=0.2)) == "ruin"
     assert classify(np.array([0.3]), limits=ZooLimits(identity=0.4)) == "identity"
+
+
+def test_off_color_networks_are_called_so():
+    dim = ColorShift({"dark": 0.3, "middle": -2.0, "light": -12.0}, 1.0)
+    tinted = ColorShift({"middle": 1.0}, 9.0)
+    distances = np.array([0.3])
+    assert classify(distances, shift=dim) == "off-color"
+    assert classify(distances, shift=dim, keeps_color=False) == "off-color"
+    assert classify(distances, shift=tinted) == "off-color"
+    assert classify(distances, shift=tinted, keeps_color=False) == "ok"
+    assert classify(distances, shift=dim, limits=ZooLimits(shift=15)) == "ok"
+    assert "off-color" in VERDICTS
 
 
 def test_constant_outputs_have_collapsed():

@@ -89,6 +89,7 @@ def test_the_record_says_how_a_distorter_was_made(trained: Path, source: Source)
     lpips = record["held_out"]["lpips"]
     assert lpips["min"] <= lpips["median"] <= lpips["max"]
     assert record["held_out"]["patches"] == 64
+    assert set(record["held_out"]["color_shift"]) == {"lightness", "cast"}
     assert open_zoo(trained).record("tiny")["feature_net"] == "none"
 
 
@@ -192,8 +193,22 @@ def test_a_ruin_is_reported_and_kept(
     monkeypatch.setattr(held_out_module, "classify", strict)
     arguments = command(tmp_path / "zoo", photographs, "--only", "092", "--images", "16")
     assert main([*arguments, "--workers", "1"]) == 0
-    assert "of little use, see their LPIPS: 092" in capsys.readouterr().out
+    assert "of little use, look at their sheets: 092" in capsys.readouterr().out
     assert open_zoo(tmp_path / "zoo").record("092")["held_out"]["verdict"] == "ruin"
+
+
+def test_what_a_kill_left_after_the_last_distorter_goes_with_the_next_run(
+    zoo_copy: Path, source: Source
+) -> None:
+    whole = {path.relative_to(zoo_copy) for path in zoo_copy.rglob("*")}
+    (zoo_copy / CROPS_FOLDER).mkdir()
+    (zoo_copy / CROPS_FOLDER / "part-00000.npy").write_bytes(b"any")
+    (zoo_copy / "training" / ".progress").write_bytes(b"any")
+    training_files(zoo_copy, "tiny").checkpoint.write_bytes(b"any")
+    zoo = open_zoo(zoo_copy)
+    report = train(zoo_copy, source, [zoo.spec(name) for name in zoo.ids], images=640)
+    assert report.reports == ()
+    assert {path.relative_to(zoo_copy) for path in zoo_copy.rglob("*")} == whole
 
 
 def test_progress_rises_to_the_whole(source: Source, tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from PIL import Image
 
 from bapps_gen.cli import main
 from bapps_gen.cnn_distorters.checkpoint import weights_of, write_distorter
+from bapps_gen.cnn_distorters.color_shift import COLOR_SUMS
 from bapps_gen.cnn_distorters.network import UNet, build_network, initialize
 from bapps_gen.cnn_distorters.spec import DistorterSpec
-from bapps_gen.cnn_distorters.verdict import ZooLimits
+from bapps_gen.cnn_distorters.verdict import VERDICTS, ZooLimits
 from bapps_gen.cnn_distorters.zoo import (
     SHIPPED,
     ZOO_NAME,
@@ -53,6 +54,7 @@ COARSE = DistorterSpec("coarse", "downsampling", 3, **PIXELWISE)
 GREY = DistorterSpec("grey", "color_removal", 0.9, **PIXELWISE)
 RUIN = DistorterSpec("ruin", "white_noise", 0.5, **PIXELWISE)
 FLAT = DistorterSpec("flat", "pink_noise", 0.1, **PIXELWISE)
+DIM = DistorterSpec("dim", "downsampling", 2, **PIXELWISE)
 HEALTHY = (NOISY, COARSE, GREY)
 
 
@@ -83,6 +85,15 @@ def set_ruin(network: UNet) -> None:
         network.decoder[0].conv.weight.mul_(1000)
 
 
+def set_dim(network: UNet) -> None:
+    """Weights that make light areas gray and leave dark ones as they are."""
+    set_identity(network)
+    (last,) = network.decoder
+    with torch.no_grad():  # hinges beyond mid-gray no longer count
+        for color in range(3):
+            last.conv.weight[color, color * KNOTS + KNOTS // 2 : (color + 1) * KNOTS] = 0.0
+
+
 def set_flat(network: UNet) -> None:
     """Weights that give mid-grey for whatever comes."""
     with torch.no_grad():
@@ -91,11 +102,11 @@ def set_flat(network: UNet) -> None:
 
 
 def write_zoo(folder: Path, specs: tuple[DistorterSpec, ...]) -> Path:
-    """A zoo whose networks hand their corrupted input through, but for RUIN and FLAT."""
+    """A zoo whose networks hand their corrupted input through, but for RUIN, FLAT and DIM."""
     folder.mkdir(parents=True)
     for spec in specs:
         network = build_network(spec)
-        {"ruin": set_ruin, "flat": set_flat}.get(spec.id, set_identity)(network)
+        {"ruin": set_ruin, "flat": set_flat, "dim": set_dim}.get(spec.id, set_identity)(network)
         write_distorter(distorter_path(folder, spec.id), spec, weights_of(network), {})
     write_index(folder, specs, None)
     return folder
@@ -245,12 +256,12 @@ def test_changes_are_magnified_about_grey():
 def test_a_sound_zoo_breaks_no_rule(result):
     _, found = result
     assert found["missed"] == []
-    assert found["summary"]["verdicts"] == {"ok": 3, "identity": 0, "ruin": 0, "collapsed": 0}
+    assert found["summary"]["verdicts"] == {name: 3 * (name == "ok") for name in VERDICTS}
 
 
 def test_planted_faults_are_each_named(tmp_path, capsys):
     twin = replace(NOISY, id="twin", seed=5)
-    zoo = write_zoo(tmp_path / "zoo", (IDENTITY, NOISY, COARSE, RUIN, FLAT, twin))
+    zoo = write_zoo(tmp_path / "zoo", (IDENTITY, NOISY, COARSE, RUIN, FLAT, DIM, twin))
     code, found = run(zoo, tmp_path)
     assert code == 1
     verdicts = {entry["id"]: entry["verdict"] for entry in found["distorters"]}
@@ -260,6 +271,7 @@ def test_planted_faults_are_each_named(tmp_path, capsys):
         "coarse": "ok",
         "ruin": "ruin",
         "flat": "collapsed",
+        "dim": "off-color",
         "twin": "ok",
     }
     assert [group["ids"] for group in found["pairs"]["same"]] == [["noisy", "twin"]]
@@ -267,9 +279,12 @@ def test_planted_faults_are_each_named(tmp_path, capsys):
     assert found["pairs"]["nearest"]["twin"] == {"id": "noisy", "lpips": 0.0, "share": 0.0}
     lines = capsys.readouterr().out.splitlines()
     assert lines == [f"{zoo}: {line}" for line in found["missed"]]
-    said = ("same is the identity", "ruin is a ruin", "flat collapsed", "noisy and twin are")
-    assert [sum(what in line for line in lines) for what in said] == [1, 1, 1, 1]
-    assert len(lines) == 4
+    said = (
+        *("same is the identity", "ruin is a ruin", "flat collapsed", "noisy and twin are"),
+        "dim changes L* of dark squares by ",
+    )
+    assert [sum(what in line for line in lines) for what in said] == [1, 1, 1, 1, 1]
+    assert len(lines) == 5
     page = (tmp_path / "z.html").read_text()
     assert "Rules broken" in page
     for line in found["missed"]:
@@ -301,6 +316,7 @@ def measures_of(own: list[float], between: list[float]) -> ZooMeasures:
         clipped=np.zeros((1, count + 1)),
         flatness=nothing,
         sameness=nothing,
+        color_sums=np.zeros((count, COLOR_SUMS)),
         pairs=np.array([between]),
         products=np.eye(count),
         shown=np.zeros((count, 1, 64, 64, 3), np.uint8),
