@@ -206,6 +206,10 @@ class UNet(nn.Module):
             for level in range(last, -1, -1)
         )
 
+    def padded(self, length: int) -> int:
+        """The height or width to which so many px are padded."""
+        return max(-(-length // self.stride), 2) * self.stride
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] to the same, for any H, W ≥ 2.
 
@@ -213,7 +217,7 @@ class UNet(nn.Module):
         reflection at the right and the bottom, and cropped back.
         """
         height, width = x.shape[-2:]
-        x = _mirror(_mirror(x, 2, self.stride), 3, self.stride)
+        x = _mirror(_mirror(x, 2, self.padded(height)), 3, self.padded(width))
         kept = []
         for level, block in enumerate(self.encoder):
             x = block(x)
@@ -224,9 +228,8 @@ class UNet(nn.Module):
         return x[:, :, :height, :width]
 
 
-def _mirror(x: Tensor, axis: int, stride: int) -> Tensor:
+def _mirror(x: Tensor, axis: int, padded: int) -> Tensor:
     length = x.shape[axis]
-    padded = max(-(-length // stride), 2) * stride
     if padded == length:
         return x
     period = 2 * (length - 1)

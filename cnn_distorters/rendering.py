@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BATCH_PIXELS = 8 * 64 * 64
 """Pixels of a rendering pass: 8 patches, whose maps fit the cache. Every pass has the same shape,
 padded where patches run out, because oneDNN picks its algorithms, and with them the rounding, by
-the shape."""
+the shape. Counted as the network pads them, so that small patches take no more memory."""
 
 
 def rendering_network(spec: DistorterSpec, tensors: Mapping[str, torch.Tensor]) -> UNet:
@@ -59,7 +59,7 @@ def render_network(
     from bapps_gen.cnn_distorters.corruption import corrupt
 
     count, height, width, _ = patches.shape
-    size = max(1, BATCH_PIXELS // (height * width))
+    size = max(1, BATCH_PIXELS // (network.padded(height) * network.padded(width)))
     rendered = np.empty_like(patches, order="C")
     batch = np.zeros((size, height, width, 3), np.uint8)
     with one_thread(), torch.inference_mode():

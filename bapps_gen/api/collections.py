@@ -98,6 +98,7 @@ def make_collection(
     allow_shared_photos: bool = False,
     real: Mapping[str, Mapping[str, Any]] | None = None,
     zoo: LocalPath | None = None,
+    patch_size: int | None = None,
     shard_size: int | None = None,
     workers: AnyWorkers = None,
     progress: AnyProgress = False,
@@ -124,7 +125,10 @@ def make_collection(
             `reference` and `outputs`, as in `make_dataset`, or `{"demo": True}`; sets without are
             left out.
         zoo: folder of the CNN distorters; None for the zoo that comes with this package.
-        shard_size: rows in a Parquet file, 1 to 100,000; None for 1000.
+        patch_size: height and width of the patches in px, 16 to 512; None for 64, or the TOML
+            file's.
+        shard_size: rows in a Parquet file, 1 to 100,000; None for 1000, fewer of patches larger
+            than 128 px.
         workers: parallel worker processes, None for all cores, or a `RayCluster`.
         progress: True for a bar, or a function of (rows done, rows in all), over all sets.
         check: how closely files that are there are looked at; see `make_dataset`.
@@ -161,6 +165,7 @@ def make_collection(
         val_fraction=val_fraction,
         real={name: plain(options) for name, options in (real or {}).items()},
         zoo=local(zoo),
+        patch_size=patch_size,
         shard_size=shard_size,
     )
     processes, described = resolve_workers(workers), request.resolve()

@@ -170,12 +170,16 @@ def open_dataset(dataset: AnyDataset, *, incomplete: bool = False) -> Dataset:
     return as_dataset(stored.open_dataset(dataset, incomplete=incomplete))
 
 
+_CELL = 128
+"""Width in px to which contact sheets enlarge patches at most, where nothing else is asked for."""
+
+
 def contact_sheet(
     dataset: AnyDataset | Collection,
     *,
     rows: Sequence[int] | None = None,
     count: int = 12,
-    zoom: int = 2,
+    zoom: int | None = None,
 ) -> NDArray[np.uint8]:
     """Draw rows of a dataset with what was done to them.
 
@@ -183,13 +187,13 @@ def contact_sheet(
         dataset: its folder, its URL, or the open dataset; or a collection, for rows of every set.
         rows: the rows to draw, at most 400; None for `count` rows at equal steps.
         count: how many, 1 to 400.
-        zoom: times to enlarge a patch, 1 to 16.
+        zoom: times to enlarge a patch, 1 to 16; None for about 128 px, 2 at 64 px.
 
     Returns:
         uint8 RGB of shape (height, width, 3); `write_image` keeps it.
 
     Raises:
-        UserError: when a row is not in the dataset, or it has no pictures.
+        UserError: when a row is not in the dataset, it has no pictures, or the sheet would be huge.
         WorkError: when a shard is missing or damaged.
 
     Example:
@@ -199,19 +203,25 @@ def contact_sheet(
         >>> bapps_gen.write_image("sheet.png", sheet)
     """
     from bapps_gen.checks import check_range
-    from bapps_gen.imaging.sheet import draw_sheet
+    from bapps_gen.imaging.sheet import check_sheet, draw_sheet
     from bapps_gen.pipelines.collections.convert import read_collection_rows
     from bapps_gen.pipelines.datasets.sheet import pick_rows, read_sheet_rows
 
-    check_range("zoom", zoom, 1, 16, whole=True)
+    if zoom is not None:
+        check_range("zoom", zoom, 1, 16, whole=True)
     collection = find_collection(dataset)
     if collection is not None:
         if rows is not None:
             raise UserError("rows are those of one set; name the folder of a set in the collection")
+        size = max((held.info.patch_size for _, held in collection.datasets()), default=_CELL)
+        zoom = zoom or max(1, _CELL // size)
+        check_sheet(3 * count, size * zoom)
         return draw_sheet(read_collection_rows(collection, count), zoom=zoom)
     assert not isinstance(dataset, Collection)
     opened = stored.open_dataset(dataset)
     chosen = pick_rows(opened.info.rows, count) if rows is None else list(rows)
+    zoom = zoom or max(1, _CELL // opened.info.patch_size)
+    check_sheet(len(chosen) * len(opened.info.patches), opened.info.patch_size * zoom)
     return draw_sheet(read_sheet_rows(opened, chosen), zoom=zoom)
 
 

@@ -85,7 +85,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "algorithms of OpenCV, SciPy and scikit-image, in a folder named after "
         "--out with '-demo' appended",
     )
-    add_options(parser.add_argument_group("details"), CollectionRequest, "zoo", "shard_size")
+    add_options(
+        parser.add_argument_group("details"), CollectionRequest, "zoo", "patch_size", "shard_size"
+    )
     add_workers(parser)
 
 
@@ -187,7 +189,7 @@ def _command(options: argparse.Namespace) -> str:
         words += ["--spec", str(options.spec)]
     else:
         words += ["--preset", options.preset or "bapps"]
-    for name in ("scale", "seed", "val_fraction", "shard_size", "zoo"):
+    for name in ("scale", "seed", "val_fraction", "patch_size", "shard_size", "zoo"):
         value = getattr(options, name)
         if value is not None:
             words += [f"--{name.replace('_', '-')}", str(value)]

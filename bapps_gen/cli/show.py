@@ -29,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rows", metavar="I,J", help="these rows instead")
     parser.add_argument(
-        "--zoom", type=int, default=2, help="times to enlarge a patch (default: %(default)s)"
+        "--zoom",
+        type=int,
+        metavar="N",
+        help="times to enlarge a patch (default: to 128 px at most, twice at 64 px)",
     )
 
 

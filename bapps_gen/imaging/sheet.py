@@ -10,12 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from bapps_gen.errors import out_of_range
+
 _MARGIN = 10
 _GAP = 4
 _LINE = 13
 _ARROW = 13
 _INK = (40, 40, 40)
 _FAINT = (120, 120, 120)
+MAX_PIXELS = 500_000_000
+"""Pixels of a sheet's patches at most: 1.5 GB."""
+
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
@@ -30,10 +35,21 @@ class SheetRow:
     captions: tuple[tuple[str, ...], ...]
 
 
+def check_sheet(patches: int, cell: int) -> None:
+    """Raise UserError when a sheet of so many patches, each `cell` px wide, would be too large."""
+    if patches * cell**2 > MAX_PIXELS:
+        raise out_of_range(
+            "size of the sheet",
+            f"{patches} patches of {cell}×{cell} px",
+            f"at most {MAX_PIXELS // 10**6} million pixels",
+            "show fewer rows, or give a smaller zoom",
+        )
+
+
 def draw_sheet(rows: Sequence[SheetRow], *, zoom: int = 2, across: int = 2) -> NDArray[np.uint8]:
     """A picture of triplets, uint8 RGB; `across` triplets a line, patches enlarged `zoom` times."""
     font = ImageFont.load_default(size=11)
-    cell = rows[0].patches[0].shape[0] * zoom
+    cell = max(patch.shape[0] for row in rows for patch in row.patches) * zoom
     captions = [
         [
             [part for line in lines for part in _wrapped(line, cell - _GAP, font)]
@@ -53,7 +69,8 @@ def draw_sheet(rows: Sequence[SheetRow], *, zoom: int = 2, across: int = 2) -> N
         top = tops[index // across]
         for column, (patch, caption) in enumerate(zip(row.patches, captions[index], strict=True)):
             left = _MARGIN + index % across * width + column * (cell + _GAP)
-            large = Image.fromarray(patch).resize((cell, cell), Image.Resampling.NEAREST)
+            side = cell // patch.shape[0] * patch.shape[0]  # smaller ones at a whole factor, too
+            large = Image.fromarray(patch).resize((side, side), Image.Resampling.NEAREST)
             sheet.paste(large, (left, top))
             for line, text in enumerate(caption):
                 ink = _FAINT if column == 0 or text.startswith(" ") else _INK

@@ -16,6 +16,7 @@ from bapps_gen.manifests.collection import (
     set_state,
 )
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo, read_info
+from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.pipelines.collections.spec import CollectionSpec, SetEntry, SourceEntry
 from bapps_gen.pipelines.datasets.generate import resolve_info
 from bapps_gen.pipelines.datasets.inputs import DatasetPlan, Inputs, demo_folder_of
@@ -81,7 +82,9 @@ class PlannedSet:
     @property
     def missing_bytes(self) -> int:
         """About how many bytes these will take."""
-        need = self.missing_rows * ROW_BYTES["pairs" if self.entry.task == "jnd" else "triplets"]
+        size = int(self.entry.options.get("patch_size", PATCH_SIZE))
+        row = ROW_BYTES["pairs" if self.entry.task == "jnd" else "triplets"]
+        need = self.missing_rows * row * size**2 // PATCH_SIZE**2
         if self.entry.demo and self.photos and not self.demo_folder.exists():
             limit = int(self.entry.options.get("demo_images", DEMO_IMAGES))
             need += DEMO_BYTES * min(limit, len(self.photos))

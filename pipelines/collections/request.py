@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bapps_gen.checks import Option, convert_options
 from bapps_gen.errors import UserError
-from bapps_gen.pipelines.rows.options import SEED, SHARD_SIZE, ZOO
+from bapps_gen.pipelines.rows.options import PATCH_SIZE, SEED, SHARD_SIZE, ZOO
 
 if TYPE_CHECKING:
     from bapps_gen.pipelines.collections.spec import CollectionSpec
@@ -38,7 +38,7 @@ class CollectionRequest:
         seed: None for that of the TOML file, or 0.
         source: photos of train and val sets, instead of `train` and `val`.
         real: by name of a set from real algorithms, its options as TOML has them.
-        shard_size: None for that of the TOML file, or the default of datasets.
+        patch_size, shard_size: None for those of the TOML file, or the defaults of datasets.
 
     Raises:
         UserError: for a value out of range, or options that exclude each other.
@@ -66,6 +66,7 @@ class CollectionRequest:
     val_fraction: float = Option("number", "share of --source in val", 0.1, metavar="F").field()
     real: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     zoo: Path | None = ZOO.field()  # noqa: RUF009 (makes a field)
+    patch_size: int | None = PATCH_SIZE.field(None)
     shard_size: int | None = replace(SHARD_SIZE, metavar="ROWS").field(None)
 
     def __post_init__(self) -> None:
@@ -104,6 +105,8 @@ class CollectionRequest:
         defaults: dict[str, Any] = {}
         if self.zoo is not None:
             defaults["zoo"] = str(self.zoo)
+        if self.patch_size not in (None, PATCH_SIZE.default):
+            defaults["patch_size"] = self.patch_size
         if self.shard_size is not None:
             defaults["shard_size"] = self.shard_size
         return with_defaults(replace(spec, seed=seed, sources=sources), defaults).scaled(self.scale)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import cv2
+import numpy as np
+
 from bapps_gen.distortions.atoms import ATOMS
+from bapps_gen.imaging.encode import decode_png, encode_png
 from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.pipelines.datasets.overlap import MEASURES, overlap_text
@@ -14,6 +18,12 @@ from bapps_gen.pipelines.validation.dataset import SetReport
 from bapps_gen.pipelines.validation.facts import UNKNOWN
 from bapps_gen.pipelines.validation.figures import box_plot, composition_table, curves, histogram
 from bapps_gen.pipelines.validation.html import render
+
+_CELL = 98
+"""Width in px at which patches are shown, in page.css; larger patches are shown as they are."""
+
+_LARGEST = 256
+"""Width in px at which they are shown at most."""
 
 
 def set_page(report: SetReport) -> str:
@@ -47,6 +57,7 @@ def set_view(report: SetReport) -> dict[str, Any]:
         "facts": {
             "kind": info.kind,
             "rows": f"{info.rows:,}",
+            "patches": f"{info.patch_size}×{info.patch_size} px",
             **_photos(info),
             "spec digest": info.digest,
             "made with": f"bapps-gen {info.version}",
@@ -63,6 +74,7 @@ def set_view(report: SetReport) -> dict[str, Any]:
         "missed": report.missed,
         "has_thresholds": report.thresholds.any_set,
         "unit": info.unit,
+        "cell": min(info.patch_size, _LARGEST) if info.patch_size > _CELL else None,
         "result": result,
         "histograms": histograms,
         "families": box_plot(families) if families else None,
@@ -106,5 +118,14 @@ def _row(entry: Mapping[str, Any], row: ManifestRow, pngs: tuple[bytes, ...]) ->
     for picture, distance, steps in zip(pictures, entry["distances"], row.steps, strict=True):
         lines = describe_steps(steps)  # a name and its parameters in turn
         named = list(zip(lines[::2], (line.strip() for line in lines[1::2]), strict=True))
-        sides.append({"picture": picture, "distance": distance, "steps": named})
-    return {"row": entry["row"], "reference": reference, "sides": sides}
+        sides.append({"picture": _reduced(picture), "distance": distance, "steps": named})
+    return {"row": entry["row"], "reference": _reduced(reference), "sides": sides}
+
+
+def _reduced(png: bytes) -> bytes:
+    """A picture as a page shows it: at most _LARGEST px a side, so that pages stay small."""
+    patch = decode_png(png)
+    if max(patch.shape) <= _LARGEST:
+        return png
+    size = (_LARGEST, _LARGEST)
+    return encode_png(cv2.resize(patch, size, interpolation=cv2.INTER_AREA).astype(np.uint8))
