@@ -23,7 +23,9 @@ from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
 from bapps_gen.manifests.schema import manifest_schema
 from bapps_gen.metrics import METRICS
+from bapps_gen.pipelines.real.demos import find_task
 from bapps_gen.pipelines.real.spec import RealSpec
+from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.rows.spec import TripletSpec
 
 # Commands
@@ -204,13 +206,28 @@ def _plain_type(annotation: str) -> str:
     return plain if name == annotation else f"{plain} or null"
 
 
-# Metrics and distortions
+# Metrics, distortions and demos
 
 
 def metrics_table() -> str:
     """Every metric with its distance and settings."""
     rows = [(f"`{spec.name}`", _text(spec.distance), _text(spec.source)) for spec in METRICS]
     return _table(("metric", "distance", "from, and settings"), rows)
+
+
+def demos_table() -> str:
+    """Every algorithm of the demos with its source, by task and factor."""
+    demos = [(f"`superres` ×{factor}", find_task("superres", factor)) for factor in (2, 3, 4)]
+    demos += [(f"`{name}`", find_task(name)) for name in TASKS if name != "superres"]
+    labels: dict[tuple[str, str], list[str]] = {}
+    for label, task in demos:
+        for name, algorithm in task.algorithms.items():
+            labels.setdefault((name, algorithm.source), []).append(label)
+    rows = [
+        (", ".join(where).replace(", `superres`", ","), f"`{name}`", _text(source))
+        for (name, source), where in labels.items()
+    ]
+    return _table(("demo", "algorithm", "from"), rows)
 
 
 _SPACE = "\N{NO-BREAK SPACE}"
@@ -303,6 +320,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "commands": commands_table,
     "compositions": compositions_list,
     "dataset keys": _keys_table(DatasetInfo),
+    "demo algorithms": demos_table,
     "distorter keys": _keys_table(DistorterSpec),
     "distortions": distortions_table,
     "metrics": metrics_table,

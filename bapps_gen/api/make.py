@@ -56,8 +56,10 @@ class SetOptions(TypedDict, total=False):
     reference: AnyPath
     outputs: Mapping[str, AnyPath]
     skip_misaligned: bool
+    min_difference: float
     demo: bool
     demo_images: int
+    demo_factor: int
 
 
 def make_dataset(
@@ -108,8 +110,10 @@ def make_dataset(
             shared by two distortions). CNN distorters have `zoo`, its folder, and `distorters`,
             ids and ranges such as "010-020"; a mix has `sequences`, the share of triplets in
             which an atom follows a CNN distorter (0.5). Sets from real algorithms have
-            `reference`, the ground truth, `outputs`, a folder by algorithm, and
-            `skip_misaligned`; or `demo`, which makes both from photos, with `demo_images`.
+            `reference`, the ground truth, `outputs`, a folder by algorithm,
+            `skip_misaligned`, and `min_difference` of one side from the reference, as 1 − SSIM
+            (0.08 for frameinterp, else 0); or `demo`, which makes both from photos, with
+            `demo_images` (24) and, for superres, `demo_factor` (4).
 
     Returns:
         The dataset, open.

@@ -29,16 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scales = "; ".join(
         f"{name} {task.scale[0]:g} {task.scale[1]:g}" for name, task in TASKS.items()
     )
+    differences = "; ".join(f"{name} {task.min_difference:g}" for name, task in TASKS.items())
     add_options(
         images,
         Request,
-        *("reference", "outputs", "skip_misaligned", *CROPS),
+        *("reference", "outputs", "skip_misaligned", *CROPS, "min_difference"),
         scale_range={"default_text": f"by task: {scales}"},
+        min_difference={"default_text": f"by task: {differences}"},
     )
     demo = parser.add_argument_group("demo, instead of --reference and --outputs")
     add_options(demo, Request, "demo")
     add_source(demo)
-    add_options(demo, Request, "demo_images")
+    add_options(demo, Request, "demo_images", "demo_factor")
     add_workers(parser)
 
 

@@ -22,7 +22,7 @@ from bapps_gen.pipelines.datasets.generate import resolve_info
 from bapps_gen.pipelines.datasets.inputs import DatasetPlan, Inputs, demo_folder_of
 from bapps_gen.pipelines.datasets.request import Request
 from bapps_gen.pipelines.datasets.zoo import pinned_distorters, worker_registry
-from bapps_gen.pipelines.real.tasks import DEMO_IMAGES
+from bapps_gen.pipelines.real.options import DEMO_LIMIT
 from bapps_gen.pipelines.sources.source import Source, open_source, split_source
 from bapps_gen.storage.space import free_bytes, size_text
 
@@ -86,7 +86,7 @@ class PlannedSet:
         row = ROW_BYTES["pairs" if self.entry.task == "jnd" else "triplets"]
         need = self.missing_rows * row * size**2 // PATCH_SIZE**2
         if self.entry.demo and self.photos and not self.demo_folder.exists():
-            limit = int(self.entry.options.get("demo_images", DEMO_IMAGES))
+            limit = int(self.entry.options.get("demo_images", DEMO_LIMIT.default))
             need += DEMO_BYTES * min(limit, len(self.photos))
         return need
 

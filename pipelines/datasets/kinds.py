@@ -307,7 +307,7 @@ _CROPS = ("patch_size", "scale_range", "min_contrast", "rows_per_image", "shard_
 _PHOTOS = ("crop_share", *_CROPS)
 _TRADITIONAL = ("families", "atoms", "compositions", "singles", "severity", "fixed_px", "plugins")
 _CNN = ("zoo", "distorters")
-_REAL = ("reference", "outputs", "skip_misaligned", "demo", "demo_images")
+_REAL = ("reference", "outputs", "skip_misaligned", "min_difference", "demo", "demo_images")
 
 IMPORTED = Kind("imported")
 """Sets of the original layout, judged ones among them."""
@@ -319,7 +319,12 @@ KINDS: Mapping[str, Kind] = {
         DistortionKind("cnn", "2afc", (*_PHOTOS, *_CNN)),
         DistortionKind("mix", "2afc", (*_PHOTOS, *_TRADITIONAL, *_CNN, "sequences")),
         *(
-            RealKind(name, "2afc", (*_CROPS, *_REAL), {"scale_range": task.scale})
+            RealKind(
+                name,
+                "2afc",
+                (*_CROPS, *_REAL, *task.options),
+                {"scale_range": task.scale, "min_difference": task.min_difference},
+            )
             for name, task in TASKS.items()
         ),
         # Named as imported sets of the original layout are.

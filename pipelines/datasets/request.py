@@ -14,12 +14,13 @@ from bapps_gen.errors import UserError, unknown_name
 from bapps_gen.pipelines.datasets.inputs import DatasetPlan, Inputs
 from bapps_gen.pipelines.real.options import (
     DEMO,
+    DEMO_FACTOR,
     DEMO_LIMIT,
+    MIN_DIFFERENCE,
     OUTPUTS,
     REFERENCE,
     SKIP_MISALIGNED,
 )
-from bapps_gen.pipelines.real.tasks import DEMO_IMAGES
 from bapps_gen.pipelines.rows.options import (
     ATOMS,
     COMPOSITIONS,
@@ -75,8 +76,10 @@ class Request:
         distorters: ids, and ranges of ids, of its distorters; all if empty.
         reference: folder, tar or Parquet file of the ground truth.
         outputs: (name, folder or file of its outputs) of each algorithm, in any order.
+        min_difference: see `RealSpec`; None for the default of the kind.
         demo: make ground truth and outputs from photos first.
-        demo_images: most images in the demo; None for DEMO_IMAGES.
+        demo_images: most images in the demo; None for the default of DEMO_LIMIT.
+        demo_factor: of the demo of super-resolution; None for the default of DEMO_FACTOR.
         seed, min_contrast, rows_per_image, singles, sequences, patch_size, fixed_px: see
             `TripletSpec`; at 64 px `fixed_px` has no effect.
         shard_size: see its help; None for the default of the size of patches.
@@ -110,8 +113,10 @@ class Request:
     reference: str | None = REFERENCE.field()
     outputs: tuple[tuple[str, str], ...] = OUTPUTS.field()
     skip_misaligned: bool = SKIP_MISALIGNED.field()
+    min_difference: float | None = MIN_DIFFERENCE.field(None)
     demo: bool = DEMO.field()
-    demo_images: int | None = DEMO_LIMIT.field()
+    demo_images: int | None = DEMO_LIMIT.field(None)
+    demo_factor: int | None = DEMO_FACTOR.field(None)
 
     def __post_init__(self) -> None:
         kind = self._kind()
@@ -153,8 +158,10 @@ class Request:
         """Raise UserError unless there are ground truth and outputs, or a demo is to make them."""
         from bapps_gen.pipelines.real.spec import check_algorithms
 
-        if self.demo_images is not None and not self.demo:
-            raise UserError("demo-images is for demos; leave it out, or ask for a demo")
+        for name in ("demo_images", "demo_factor"):
+            if getattr(self, name) is not None and not self.demo:
+                flag = name.replace("_", "-")
+                raise UserError(f"{flag} is for demos; leave it out, or ask for a demo")
         missing = [name for name in ("reference", "outputs") if not getattr(self, name)]
         if missing and not self.demo:
             raise UserError(
@@ -311,6 +318,11 @@ class Request:
             reference_digest=images.reference.digest,
             algorithms=algorithm_digests(images),
             **self._crops(kind),
+            min_difference=(
+                kind.defaults["min_difference"]
+                if self.min_difference is None
+                else self.min_difference
+            ),
         )
         names = zip(images.algorithms, images.outputs, strict=True)
         info = self._describe(
@@ -353,8 +365,9 @@ class Request:
                 self.kind,
                 photos,
                 inputs.demo_folder,
-                limit=self.demo_images or DEMO_IMAGES,
+                limit=self.demo_images or DEMO_LIMIT.default,
                 seed=self.seed,
+                factor=self.demo_factor or DEMO_FACTOR.default,
                 workers=inputs.workers,
                 progress=progress,
             )

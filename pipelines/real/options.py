@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bapps_gen.checks import Option
-from bapps_gen.pipelines.real.tasks import DEMO_IMAGES
 
 REFERENCE = Option(
     "text",
@@ -27,17 +26,37 @@ SKIP_MISALIGNED = Option(
     default=False,
 )
 
+MIN_DIFFERENCE = Option(
+    "number",
+    "smallest 1 − SSIM between the reference and the side that differs more; where both differ "
+    "less, another crop is taken, 0 takes all",
+    default=0.0,
+    low=0.0,
+    high=0.5,
+    metavar="D",
+)
+
 DEMO = Option(
     "flag",
-    "make ground truth and outputs from photos, with algorithms of OpenCV, SciPy and scikit-image, "
-    "in a folder named after --out with '-demo' appended",
+    "make ground truth and outputs from photos, with published algorithms and the package's own "
+    "networks, in a folder named after --out with '-demo' appended",
     default=False,
 )
 
 DEMO_LIMIT = Option(
     "integer",
     "most images that a demo makes",
+    default=24,
     low=1,
     high=10**6,
-    default_text=str(DEMO_IMAGES),
+    default_text="24",
+)
+
+DEMO_FACTOR = Option(
+    "integer",
+    "factor by which the demo of superres reduces photos, and algorithms enlarge them",
+    default=4,
+    low=2,
+    high=4,
+    default_text="4",
 )

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from bapps_gen.errors import ImageError, WorkError
 from bapps_gen.execution.progress import advance
 from bapps_gen.manifests.rows import ManifestRow
+from bapps_gen.metrics.structural import ssim
 from bapps_gen.pipelines.real.align import AlignedImages, size_difference
 from bapps_gen.pipelines.real.plan import RealPlanner
 from bapps_gen.pipelines.real.spec import step_name
@@ -116,9 +119,10 @@ class RealRenderer:
     def render(self, plan: TripletPlan) -> tuple[ManifestRow, Patches]:
         """The row and its patches: the first of the plan's crops that will do.
 
-        A crop will do when the reference is not flat there and the two outputs differ. Images
-        that cannot be used, or whose output by one of the row's algorithms cannot, are left out;
-        other rows are not touched by that.
+        A crop will do when the reference is not flat there, the two outputs differ, and one of
+        them differs from the reference by at least the spec's `min_difference`. Images that
+        cannot be used, or whose output by one of the row's algorithms cannot, are left out; other
+        rows are not touched by that.
 
         Raises:
             SourceError: when there is no usable image.
@@ -132,6 +136,12 @@ class RealRenderer:
             loaded = self._layers.load(index, names)
             return None if loaded is None else loaded[0]
 
+        least = self.planner.spec.min_difference
+        refused = f"shows no difference of {' and '.join(names)}"
+        remedy = "a lower --min-contrast"
+        if least:
+            refused += f" or less than min-difference = {least:g} of both from the reference"
+            remedy += " or --min-difference"
         crops = usable_crops(
             self.planner,
             plan.row,
@@ -140,11 +150,15 @@ class RealRenderer:
             len(self.images),
             self.failures,
             source="--reference and --outputs",
-            refused=f"shows no difference of {' and '.join(names)}",
+            refused=refused,
+            remedy=remedy,
         )
         for index, crop, reference in crops:
             assert loaded is not None
-            sides = (cut_reference(output, crop, self.planner.patch_size) for output in loaded[1:])
+            size = self.planner.patch_size
+            sides = [cut_reference(output, crop, size) for output in loaded[1:]]
+            if least and _difference(reference, sides) < least:
+                continue
             entry = self.images.reference.entries[index]
             rendered = finished_row(plan, self.digest, entry, crop, (reference, *sides))
             if rendered is not None:
@@ -158,6 +172,11 @@ class RealRenderer:
             made.append(self.render(plan))
             advance(1)
         return made
+
+
+def _difference(reference: Image, sides: Sequence[Image]) -> float:
+    """1 − SSIM between the reference and the side that differs more."""
+    return float(np.max(ssim().triplet(reference[None], *(side[None] for side in sides))))
 
 
 class RealReplayer:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bapps_gen.checks import check_options, check_range
 from bapps_gen.errors import UserError, out_of_range, unknown_name
+from bapps_gen.pipelines.real.options import MIN_DIFFERENCE
 from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.rows.options import (
     MIN_CONTRAST,
@@ -47,6 +48,7 @@ class RealSpec:
         scale, min_contrast, rows_per_image: as in a set of triplets; the scale is that of both the
             ground truth and the outputs.
         patch_size: height and width of the patches in px, 16 to 512.
+        min_difference: smallest 1 − SSIM of a triplet's side that differs more from the reference.
         plan_version: of the rules by which rows are planned, REAL_PLAN_VERSION.
     """
 
@@ -58,6 +60,7 @@ class RealSpec:
     scale: tuple[float, float] = SCALE_RANGE.field(required=True)
     min_contrast: float = MIN_CONTRAST.field()
     rows_per_image: int = ROWS_PER_IMAGE.field()
+    min_difference: float = MIN_DIFFERENCE.field()
     plan_version: int = REAL_PLAN_VERSION
     patch_size: int = PATCH_SIZE.field()
 

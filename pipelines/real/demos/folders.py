@@ -19,9 +19,10 @@ from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import encode_png
 from bapps_gen.pipelines.real.demos.catalog import DEMO_VERSION, find_task
+from bapps_gen.pipelines.real.demos.networks import network_digests
 from bapps_gen.pipelines.real.demos.pixels import reduced
-from bapps_gen.pipelines.real.demos.records import Image
-from bapps_gen.pipelines.real.tasks import DEMO_IMAGES
+from bapps_gen.pipelines.real.demos.records import DemoTask, Image
+from bapps_gen.pipelines.real.options import DEMO_FACTOR, DEMO_LIMIT
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.seeding import MAX_SEED, SLOT_DEMO, SLOT_IMAGES, generator
 from bapps_gen.storage.atomic import whole_file
@@ -65,8 +66,9 @@ def make_demo(
     images: Source,
     folder: Path,
     *,
-    limit: int = DEMO_IMAGES,
+    limit: int = DEMO_LIMIT.default,
     seed: int = 0,
+    factor: int = DEMO_FACTOR.default,
     workers: Workers = 1,
     progress: Progress | None = None,
 ) -> DemoFolders:
@@ -87,28 +89,42 @@ def make_demo(
         folder: gets `reference/NAME.png`, `outputs/ALGORITHM/NAME.png` and `demo.json`.
         limit: photos used at most.
         seed: 0 to MAX_SEED.
+        factor: of super-resolution.
         workers: processes, or a cluster.
         progress: called with (pictures there, pictures in all).
 
     Raises:
-        UserError: for an unknown task, a bad number, or a folder that holds something else.
+        UserError: for an unknown task, a bad number, a folder that holds something else, or where
+            the task needs torch and it is missing.
         SourceError: when no photo can be used.
         WorkError: when a file cannot be written, a photo has changed, or memory runs out.
     """
-    demo = find_task(task)
+    DEMO_FACTOR.check("factor", factor)
+    demo = find_task(task, factor)
     _check("limit", limit, 1, "24 is usual")
     _check("seed", seed, 0, "choose another seed", MAX_SEED)
     if isinstance(workers, int):
         _check("workers", workers, 1, "1 is usual")
+    parameters = {
+        "task": task,
+        "seed": seed,
+        "limit": limit,
+        "version": DEMO_VERSION,
+        "source_digest": images.digest,
+    }
+    if task == "superres":
+        parameters["factor"] = factor
+    if demo.networks:
+        parameters["networks"] = network_digests(demo.networks)
     with claim(folder, DEMO):
-        _describe(folder, _parameters(task, images, limit, seed))
+        _describe(folder, parameters)
         outputs = {name: folder / OUTPUTS_FOLDER / name for name in demo.algorithms}
         folders = DemoFolders(folder / REFERENCE_FOLDER, outputs)
         for pictures in (folders.reference, *outputs.values()):
             make_folder(pictures)
             remove_leftovers(pictures)
-        chosen = _choose(task, images, folders, limit, seed)
-        context = _Context(task, images, folders, seed)
+        chosen = _choose(task, demo, images, folders, limit, seed)
+        context = _Context(task, factor, images, folders, seed)
         total = len(chosen) * (1 + len(outputs))
         jobs = [job for job in _jobs(chosen, demo.donors) if context.missing(job.photo)]
         done = total - sum(len(context.missing(job.photo)) for job in jobs)
@@ -127,16 +143,6 @@ def _check(name: str, value: int, least: int, remedy: str, most: int | None = No
     if value < least or (most is not None and value > most):
         allowed = f"{least} or more" if most is None else f"between {least} and {most}"
         raise out_of_range(name, value, allowed, remedy)
-
-
-def _parameters(task: str, images: Source, limit: int, seed: int) -> dict[str, Any]:
-    return {
-        "task": task,
-        "seed": seed,
-        "limit": limit,
-        "version": DEMO_VERSION,
-        "source_digest": images.digest,
-    }
 
 
 def _describe(folder: Path, wanted: Mapping[str, Any]) -> None:
@@ -169,6 +175,7 @@ class _Context:
     """What a worker needs."""
 
     task: str
+    factor: int
     images: Source
     folders: DemoFolders
     seed: int
@@ -179,7 +186,9 @@ class _Context:
         return [name for name, part in parts.items() if not (part / photo.file).exists()]
 
 
-def _choose(task: str, images: Source, folders: DemoFolders, limit: int, seed: int) -> list[_Photo]:
+def _choose(
+    task: str, demo: DemoTask, images: Source, folders: DemoFolders, limit: int, seed: int
+) -> list[_Photo]:
     """The first photos in the seed's order that can be used, each content once."""
     chosen: list[_Photo] = []
     seen: set[str] = set()
@@ -194,7 +203,7 @@ def _choose(task: str, images: Source, folders: DemoFolders, limit: int, seed: i
         photo = _Photo(index, entry.sha256, _file_name(entry.name, entry.sha256))
         try:
             if not (folders.reference / photo.file).exists():
-                _check_usable(task, images.load(index))
+                _check_usable(task, demo, images.load(index))
         except ImageError as error:
             logger.warning("skipped %s: %s", entry.name, error)
             first_reason = first_reason or f"{entry.name}: {error}"
@@ -203,7 +212,7 @@ def _choose(task: str, images: Source, folders: DemoFolders, limit: int, seed: i
     if not chosen:
         raise SourceError(
             f"no photo of {len(seen)} can be used for {task}; the first: {first_reason}; "
-            f"give whole color photos of at least {find_task(task).least} px a side"
+            f"give whole color photos of at least {demo.least} px a side"
         )
     return chosen
 
@@ -217,8 +226,7 @@ def _file_name(name: str, sha256: str) -> str:
     return f"{plain}-{sha256[:12]}.png" if plain else f"{sha256[:12]}.png"
 
 
-def _check_usable(task: str, image: Image) -> None:
-    demo = find_task(task)
+def _check_usable(task: str, demo: DemoTask, image: Image) -> None:
     height, width = image.shape[:2]
     if min(height, width) < demo.least:
         raise ImageError(
@@ -250,7 +258,7 @@ def _run(
 
 def _prepare(context: _Context) -> Callable[[_Job], Iterator[int]]:
     """A function that writes what is missing of a photo, and yields 1 after each picture."""
-    demo, load = find_task(context.task), context.images.load
+    demo, load = find_task(context.task, context.factor), context.images.load
 
     @cache
     def donor(index: int) -> Image:
@@ -265,7 +273,7 @@ def _prepare(context: _Context) -> Callable[[_Job], Iterator[int]]:
         scene = demo.prepare(part, tuple(map(donor, job.donors)), rng)
         for name, algorithm in demo.algorithms.items():
             if name in missing:
-                _write(context.folders.outputs[name] / photo.file, algorithm(scene.given))
+                _write(context.folders.outputs[name] / photo.file, algorithm.run(scene.given))
                 yield 1
         if "" in missing:  # the ground truth last: where it is, the photo can be used
             _write(context.folders.reference / photo.file, scene.reference)

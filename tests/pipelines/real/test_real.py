@@ -19,6 +19,7 @@ from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import run_jobs
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import TripletDataset, iter_triplets
+from bapps_gen.metrics import load_metric
 from bapps_gen.pipelines.datasets.generate import generate
 from bapps_gen.pipelines.datasets.inputs import Inputs
 from bapps_gen.pipelines.datasets.request import Request
@@ -122,6 +123,7 @@ def test_a_spec_survives_json():
         ({"algorithms": (("a", "1"), (":", "2"))}, "':' is no name"),
         ({"scale": (0.6, 0.9)}, "1, 1/2, 1/3"),
         ({"min_contrast": 0.7}, "min-contrast = 0.7"),
+        ({"min_difference": -0.1}, "min-difference = -0.1"),
         ({"rows_per_image": 7}, "divisor of 1000"),
         ({"plan_version": 9}, "plan_version = 9"),
     ],
@@ -148,6 +150,7 @@ def test_everything_that_rows_depend_on_is_in_the_digest():
         "scale": (0.5, 1.0),
         "min_contrast": 0.03,
         "rows_per_image": 20,
+        "min_difference": 0.1,
     }
     digests = {replace(SPEC, **{name: value}).digest for name, value in changes.items()}
     assert len(digests | {SPEC.digest}) == len(changes) + 1
@@ -265,6 +268,40 @@ def test_crops_where_the_two_outputs_are_equal_are_not_taken(tmp_path, capsys):
     err = capsys.readouterr().err
     assert "shows no difference of superres:" in err
     assert len(err.splitlines()) == 1
+
+
+def still_on_the_left(folder: Path, left: int = 300) -> None:
+    """Ground truth, and two outputs that are nearly the same left of a column."""
+    whole = photo(0, 200, 400)
+    save_photo(folder / "gt" / "a.png", whole)
+    for name, shift in (("up", 1), ("down", -1)):
+        output = np.clip(whole.astype(int) + shift, 0, 255).astype(np.uint8)
+        output[:, left:] = whole[:, left:] // (3 + shift)
+        save_photo(folder / name / "a.png", output)
+
+
+def test_interpolated_crops_that_hardly_differ_are_not_taken(tmp_path, capsys):
+    still_on_the_left(tmp_path)
+    options = {"task": "frameinterp", "names": ("up", "down")}
+    whole_scale = ("--scale-range", "1", "1")
+    assert make_real(tmp_path, tmp_path / "set", 30, *whole_scale, **options) == 0
+    assert all(row["crop"]["x"] + 64 > 300 for row in contents(tmp_path / "set"))
+    for found in iter_triplets(tmp_path / "set"):
+        patches = (patch[None] for patch in (found.ref, found.p0, found.p1))
+        assert max(load_metric("ssim").triplet(*patches)) >= 0.08
+    all_crops = ("--min-difference", "0", *whole_scale)
+    assert make_real(tmp_path, tmp_path / "all", 30, *all_crops, **options) == 0
+    assert any(row["crop"]["x"] + 64 <= 300 for row in contents(tmp_path / "all"))
+    still_on_the_left(tmp_path, left=400)
+    assert make_real(tmp_path, tmp_path / "none", 5, **options) == 2
+    err = capsys.readouterr().err
+    assert "less than min-difference = 0.08 of both from the reference" in err
+    assert "give a lower --min-contrast or --min-difference or other photos" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_least_difference_is_asked_of_frame_interpolation_alone():
+    assert {name for name, task in TASKS.items() if task.min_difference} == {"frameinterp"}
 
 
 def test_grey_deep_and_rotated_outputs_are_read_as_everywhere(tmp_path):
@@ -532,6 +569,7 @@ def _count_images(images):
         ({"outputs": (("a", "x"),)}, "number of algorithms = 1"),
         ({"outputs": (("a", "x"), ("a", "y"))}, "two algorithms have the name 'a'"),
         ({"scale_range": (2.0, 3.0)}, "scale-range"),
+        ({"min_difference": 2.0}, "min-difference = 2"),
     ],
 )
 def test_a_request_tells_of_a_bad_value_before_anything_is_read(change, words):
