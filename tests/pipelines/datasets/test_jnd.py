@@ -26,6 +26,7 @@ from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.rows import PAIR_PATCHES, Step, distortion_id
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.metrics.agreement import jnd_map
+from bapps_gen.pipelines.collections.toml import preset_spec, read_collection, with_defaults
 from bapps_gen.pipelines.datasets.inputs import Inputs
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.request import Request
@@ -260,6 +261,17 @@ def test_options_that_do_not_go_together_are_refused():
         Request("traditional", 5, near_threshold=True)
     with pytest.raises(UserError, match="as trained; leave it out, or add near-threshold"):
         Request("jnd-cnn", 5, severity=(0.2, 0.5))
+
+
+def test_a_collection_may_keep_its_pairs_near_the_threshold(tmp_path):
+    spec = with_defaults(preset_spec("bapps"), {"near_threshold": True})
+    for entry in spec.sets:
+        assert entry.request(0).near_threshold == entry.path.startswith("jnd/")
+    assert not any(entry.request(0).near_threshold for entry in preset_spec("bapps").sets)
+    table = '[[set]]\npath = "jnd/val/near"\nkind = "jnd-cnn"\nrows = 5\nnear_threshold = true\n'
+    (tmp_path / "sets.toml").write_text(table + "severity = [0.2, 0.3]\n")
+    (entry,) = read_collection(tmp_path / "sets.toml").sets
+    assert entry.request(0).severity == (0.2, 0.3)
 
 
 # The strength of a distorter
