@@ -77,6 +77,7 @@ METRICS: tuple[MetricSpec, ...] = (
         "1 − FSIMc",
         "Zhang 2011 with the authors' constants: log-Gabor phase congruency of 4 scales and "
         "4 orientations, Scharr gradients, YIQ",
+        smallest=8,
     ),
     MetricSpec("lpips-alex", 1, "LPIPS", _LPIPS, needs_torch=True, net="alex", smallest=31),
     MetricSpec("lpips-vgg", 1, "LPIPS", _LPIPS, needs_torch=True, net="vgg", smallest=16),

@@ -53,6 +53,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
     return {
         "folder": str(dataset.folder),
         "kind": info.kind if info.pictures else f"{info.kind} recipe, without pictures",
+        "patch_size": info.patch_size,
         "rows": rows,
         "rows_when_complete": info.rows,
         "shards": len(shards),

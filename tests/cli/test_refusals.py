@@ -42,6 +42,13 @@ WRONG_OPTIONS = [
     (SETS, "--n -5", "n = -5"),
     (SETS, "--n many", "--n"),
     (SETS, "--shard-size 0", "shard-size = 0"),
+    (f"{SETS} demo", "--patch-size 15", "patch-size = 15"),
+    (f"{SETS} evaluate", "--patch-size 513", "patch-size = 513"),
+    (SETS, "--patch-size 64.5", "--patch-size"),
+    ("benchmark", "--patches 2 --patch-size 8", "patch-size = 8"),
+    ("benchmark", "--patch-size 128", "patch-size and fixed-px are for patches"),
+    ("benchmark", "--fixed-px", "patch-size and fixed-px are for patches"),
+    ("cnn real", "--fixed-px", "--fixed-px"),
     (f"{SETS} benchmark train-distorters score", "--workers 0", "workers = 0"),
     (f"{SETS} benchmark train-distorters", "--seed -1", "seed = -1"),
     (SETS, "--rows-per-image 3", "rows-per-image = 3"),
@@ -192,6 +199,9 @@ WRONG_COMMANDS = [
     ("verify {dataset} --outputs swap={task}/swap", "has no algorithms; leave it out"),
     ("distorters --zoo {photos}", "no zoo in"),
     ("evaluate {dataset} --bilinear", "original layout only"),
+    ("evaluate {dataset} --patch-size 96", "original layout only"),
+    ("import {original} --out {out} --patch-size 8", "patch-size = 8"),
+    ("import {original} --out {out} --patch-size 512 --shard-size 2000", "1 to 1562"),
 ]
 
 

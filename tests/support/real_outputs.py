@@ -19,10 +19,12 @@ ALGORITHMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 """All of single pixels, so that what they give of a patch is what the patch of their output is."""
 
 
-def save_task(folder: Path, images: int = 4, endings: str = "png") -> Path:
-    """`folder/gt` with photos, and a folder for each of ALGORITHMS."""
+def save_task(
+    folder: Path, images: int = 4, endings: str = "png", height: int = 130, width: int = 300
+) -> Path:
+    """`folder/gt` with photos, each 10 px higher than the last, and a folder for each algorithm."""
     for seed in range(images):
-        picture = photo(seed, 130 + 10 * seed, 300)
+        picture = photo(seed, height + 10 * seed, width)
         save_photo(folder / "gt" / "scenes" / f"{seed:04d}.png", picture)
         for name, algorithm in ALGORITHMS.items():
             save_photo(folder / name / "scenes" / f"{seed:04d}.{endings}", algorithm(picture))
