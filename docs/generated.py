@@ -146,7 +146,7 @@ def nested_table() -> str:
 
 def benchmark_table() -> str:
     """Columns of a benchmark's manifest."""
-    empty = BenchmarkInfo("", {}, "", {}, {}, (), None, (), {})
+    empty = BenchmarkInfo("", {}, "0" * 32, {}, {}, (), None, (), {})
     rows = [
         (f"`{field.name}`", _type(field.type), _text(field)) for field in benchmark_schema(empty)
     ]
@@ -177,7 +177,7 @@ def _keys_table(record: type, stored: Mapping[str, str] | None = None) -> Callab
                 _text(meanings.get(field.name, "")),
             )
             for field in fields(record)
-            if field.init
+            if field.init and "local" not in field.metadata
         ]
         return _table(("key", "type", "meaning"), rows)
 

@@ -18,7 +18,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -29,13 +29,14 @@ from bapps_gen.errors import UserError
 from bapps_gen.imaging.encode import is_whole_png
 from bapps_gen.manifests.integrity import picture_problem
 from bapps_gen.manifests.listing import parameters_text
+from bapps_gen.manifests.origin import Origin, PluginRecord, read_described, write_origin
 from bapps_gen.manifests.parquet import open_parquet
 from bapps_gen.manifests.rows import MAX_SIDE, PAIR_PATCHES, Crop, Step
 from bapps_gen.manifests.schema import CROP, STEPS, described_fields
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.documents import write_json
 from bapps_gen.storage.locations import open_regular
-from bapps_gen.storage.records import Count, Digest, read_record
+from bapps_gen.storage.records import LOCAL, Count, Digest, stored_values
 from bapps_gen.storage.workspace import Layout
 
 BENCHMARK_NAME = "benchmark.json"
@@ -117,14 +118,17 @@ class BenchmarkInfo:
         digest: 32 hexadecimal digits that stand for everything that pictures depend on.
         distortions: version of every atom and CNN distorter.
         units: unit of every "distortion.parameter".
-        plugins: how user's own distortions were loaded.
-        zoo: absolute path of the CNN distorters' folder; None for the shipped ones, or where there
-            are none.
-        source_roots: where the images were, absolute paths and URLs; none for the built-in ones.
+        plugins: name of the file or entry point of each plugin, with the file's SHA-256.
+        zoo: name of the CNN distorters' folder; None for the shipped ones, or where there are
+            none.
+        sources: names of the folders and files that the images were in, and URLs; none for the
+            built-in ones. Where these lie on this machine is in `sources.local.json`.
         source_failures: reasons by name of images that could not be used and were left out.
         images: images used; None until the benchmark is complete.
         pictures: distorted pictures; None until the benchmark is complete.
         format_version: BENCHMARK_FORMAT.
+        origin: where things lie on this machine; None where that is not known.
+        plugin_files: plugins that the user gave, which alone are run.
     """
 
     version: str
@@ -132,13 +136,15 @@ class BenchmarkInfo:
     digest: Digest
     distortions: Mapping[str, int]
     units: Mapping[str, str]
-    plugins: tuple[str, ...]
+    plugins: tuple[PluginRecord, ...]
     zoo: str | None
-    source_roots: tuple[str, ...]
+    sources: tuple[str, ...]
     source_failures: Mapping[str, str]
     images: Count | None = None
     pictures: Count | None = None
     format_version: int = BENCHMARK_FORMAT
+    origin: Origin | None = field(default=None, metadata=LOCAL)
+    plugin_files: tuple[str, ...] = field(default=(), metadata=LOCAL)
 
     @property
     def rows(self) -> int:
@@ -173,8 +179,9 @@ class BenchmarkInfo:
 
 
 def write_benchmark_info(folder: Path, info: BenchmarkInfo) -> None:
-    """Write `benchmark.json`, whole or not at all."""
-    write_json(folder / BENCHMARK_NAME, asdict(info))
+    """Write `benchmark.json`, whole or not at all, and `sources.local.json`."""
+    write_origin(folder, info.origin, info.digest)
+    write_json(folder / BENCHMARK_NAME, stored_values(info))
 
 
 def read_benchmark_info(folder: Path) -> BenchmarkInfo:
@@ -186,7 +193,7 @@ def read_benchmark_info(folder: Path) -> BenchmarkInfo:
     """
     path = folder / BENCHMARK_NAME
     try:
-        return read_record(path, BenchmarkInfo, BENCHMARK_FORMAT)
+        return read_described(path, BenchmarkInfo, BENCHMARK_FORMAT)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(
             f"{folder} is not a benchmark: it has no {BENCHMARK_NAME}; give the folder that --out "

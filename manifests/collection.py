@@ -74,7 +74,8 @@ class SetRecord:
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """Photos of a collection: where they were, which part was taken, how many, and their digest."""
+    """Photos of a collection: names of the folders and files that they were in, and URLs, which
+    part was taken, how many, and their digest."""
 
     roots: tuple[str, ...]
     split: str | None

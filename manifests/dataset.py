@@ -6,15 +6,15 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bapps_gen.errors import UserError, WorkError, first_line
 from bapps_gen.manifests.integrity import damaged_row
+from bapps_gen.manifests.origin import Origin, PluginRecord, read_described, write_origin
 from bapps_gen.manifests.parquet import FileInfo, file_batches, open_parquet, read_metadata
 from bapps_gen.manifests.row_checks import check_rows
 from bapps_gen.manifests.rows import (
@@ -30,20 +30,19 @@ from bapps_gen.manifests.schema import (
     FORMAT_VERSION,
     column_names,
     manifest_schema,
-    rows_table,
     table_rows,
 )
-from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.documents import write_json
 from bapps_gen.storage.locations import Location, location_of, map_remote
 from bapps_gen.storage.records import (
+    LOCAL,
     Digest,
     FileName,
     OneOf,
     Sha256,
     Within,
     parse_value,
-    read_record,
+    stored_values,
 )
 from bapps_gen.storage.url import Url
 from bapps_gen.storage.workspace import Layout
@@ -81,20 +80,23 @@ class DatasetInfo:
         shard_rows: rows in every shard but the last.
         distortions: version of every atom that may occur.
         units: unit of every "distortion.parameter".
-        plugins: how distortions of a user's own were loaded.
-        source_roots: where the images were, absolute paths and URLs; none for the built-in ones.
+        plugins: name of the file or entry point of each plugin, with the file's SHA-256.
+        sources: names of the folders and files that the images were in, and URLs; none for the
+            built-in ones. Where these lie on this machine is in `sources.local.json`.
         source_digest: digest over names and contents of the images.
         source_images: (name, SHA-256) of every image, in the order that plans refer to.
         source_failures: reasons by name of unusable images so far.
-        zoo: absolute path of the CNN distorters' folder; None for the shipped ones, or where there
-            are none. `spec` has their digests.
+        zoo: name of the CNN distorters' folder; None for the shipped ones, or where there are
+            none. `spec` has their digests.
         patches: "ref", "p0", "p1" in a set of triplets; "ref", "p0" in one of JND pairs.
         pictures: False in a recipe, whose shards have no picture columns.
         format_version: of the Parquet columns.
-        outputs: where the outputs of each algorithm were, in a set from real algorithms; their
-            files are in `outputs.parquet`.
+        outputs: name of the folder of each algorithm's outputs, in a set from real algorithms;
+            their files are in `outputs.parquet`.
         split: "train", "val" or "test" where the photos, or the set of a collection, are one;
             None otherwise.
+        origin: where things lie on this machine; None where that is not known.
+        plugin_files: plugins that the user gave, which alone are run.
     """
 
     kind: FileName
@@ -105,8 +107,8 @@ class DatasetInfo:
     shard_rows: Annotated[int, Within(1, MAX_SHARD_ROWS)]
     distortions: Mapping[str, int]
     units: Mapping[str, str]
-    plugins: tuple[str, ...]
-    source_roots: tuple[str, ...]
+    plugins: tuple[PluginRecord, ...]
+    sources: tuple[str, ...]
     source_digest: str
     source_images: tuple[tuple[str, Sha256], ...]
     source_failures: Mapping[str, str]
@@ -116,6 +118,8 @@ class DatasetInfo:
     zoo: str | None = None
     outputs: Mapping[str, str] = field(default_factory=dict)
     split: Annotated[str | None, OneOf((None, *SPLITS))] = None
+    origin: Origin | None = field(default=None, metadata=LOCAL)
+    plugin_files: tuple[str, ...] = field(default=(), metadata=LOCAL)
 
     def __post_init__(self) -> None:
         parse_value(_PatchSize, self.patch_size, "spec.patch_size")
@@ -160,8 +164,9 @@ class DatasetInfo:
 
 
 def write_info(folder: Location, info: DatasetInfo) -> None:
-    """Write `dataset.json`, whole or not at all."""
-    write_json(folder / INFO_NAME, asdict(info))
+    """Write `dataset.json`, whole or not at all, and `sources.local.json`."""
+    write_origin(folder, info.origin, info.digest)
+    write_json(folder / INFO_NAME, stored_values(info))
 
 
 def read_info(folder: Location) -> DatasetInfo:
@@ -175,7 +180,7 @@ def read_info(folder: Location) -> DatasetInfo:
     try:
         # Older sets lack these.
         missing: dict[str, Any] = {"zoo": None, "outputs": {}, "split": None}
-        return read_record(path, DatasetInfo, FORMAT_VERSION, missing=missing)
+        return read_described(path, DatasetInfo, FORMAT_VERSION, missing)
     except (FileNotFoundError, NotADirectoryError):
         inner = (
             sorted(found.parent for found in folder.glob(f"*/*/*/{INFO_NAME}"))
@@ -193,37 +198,6 @@ def read_info(folder: Location) -> DatasetInfo:
 def shard_path(folder: Location, shard: int) -> Location:
     """Where a shard lies."""
     return folder / DATA_FOLDER / f"part-{shard:05d}.parquet"
-
-
-def write_shard(
-    folder: Location,
-    info: DatasetInfo,
-    shard: int,
-    rows: Sequence[ManifestRow],
-    pngs: Sequence[Sequence[bytes]] | None,
-) -> None:
-    """Write one shard, whole or not at all; `pngs` is None in a recipe."""
-    schema = info.schema()
-    table = rows_table(rows, pngs, schema, info.patch_size)
-    # PNG does not shrink further; only columns with few different values gain from dictionaries.
-    repeated = ["source_path", "source_sha256", "spec_digest"]
-    for side in range(len(info.patches) - 1):
-        steps = f"steps{side}.list.element"
-        repeated += [
-            f"distortion{side}",
-            f"{steps}.distortion",
-            f"{steps}.params.list.element.name",
-        ]
-    with whole_file(shard_path(folder, shard)) as path:
-        pq.write_table(
-            table,
-            path,
-            row_group_size=info.row_group_rows,
-            compression="none" if info.pictures else "zstd",
-            use_dictionary=repeated,
-            write_statistics=["id", "row"],
-            write_page_checksum=True,
-        )
 
 
 def shards_on_disk(folder: Location, info: DatasetInfo) -> dict[int, Location]:

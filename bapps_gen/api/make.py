@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -170,6 +171,7 @@ def replay(
     source: Photos = (),
     outputs: Mapping[str, AnyPath] | None = None,
     zoo: LocalPath | None = None,
+    plugins: Sequence[LocalPath] = (),
     allow_different: bool = False,
     workers: AnyWorkers = None,
     progress: AnyProgress = False,
@@ -180,9 +182,11 @@ def replay(
     Args:
         recipe: folder or URL of a recipe or dataset, or one that is open.
         out: folder of the dataset, to create or resume, or its URL.
-        source: where the photos are now; () for where the recipe says they were.
+        source: where the photos are now; () for where `sources.local.json` says.
         outputs: where the outputs of algorithms are now, in a set from real algorithms.
-        zoo: folder of the CNN distorters; None for where the recipe says it was.
+        zoo: folder of the CNN distorters; None for where `sources.local.json` says.
+        plugins: files with distortions of plugins that were used; they are run only when they are
+            given, and have to be the same.
         allow_different: accept pixels that differ from the recipe's hashes, as they may under other
             versions of the libraries.
         workers: parallel worker processes, None for all cores, or a `RayCluster`.
@@ -207,11 +211,12 @@ def replay(
     """
     from bapps_gen.pipelines.datasets.replay import check_recipe
     from bapps_gen.pipelines.datasets.replay import replay as replay_rows
-    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
+    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, with_plugins
 
     processes, folder = resolve_workers(workers), location_of(out)
     check_writable(folder)
     opened = open_dataset(recipe)
+    opened = replace(opened, info=with_plugins(opened.info, plain(plugins)))
     distorters = open_dataset_zoo(opened.info, local(zoo))
     check_recipe(opened, distorters)
     images = _open_images(opened, source, outputs, progress)
@@ -235,6 +240,7 @@ def verify(
     source: Photos = (),
     outputs: Mapping[str, AnyPath] | None = None,
     zoo: LocalPath | None = None,
+    plugins: Sequence[LocalPath] = (),
     tolerance: int = 0,
     stored_only: bool = False,
     workers: AnyWorkers = None,
@@ -247,9 +253,11 @@ def verify(
     Args:
         dataset: its folder, its URL, or the open dataset; it may be incomplete. Or a benchmark,
             which has to be complete.
-        source: where the photos are now; () for where the dataset says they were.
+        source: where the photos are now; () for where `sources.local.json` says.
         outputs: where the outputs of algorithms are now, in a set from real algorithms.
-        zoo: folder of the CNN distorters; None for where the dataset says it was.
+        zoo: folder of the CNN distorters; None for where `sources.local.json` says.
+        plugins: files with distortions of plugins that were used; they are run only when they are
+            given, and have to be the same.
         tolerance: levels of 255 that pictures may differ by, 0 to 255, as they may under other
             versions of the libraries or on another processor.
         stored_only: check what can be checked without the photos.
@@ -274,23 +282,25 @@ def verify(
     from bapps_gen.pipelines.benchmarks.verify import verify_benchmark
     from bapps_gen.pipelines.datasets.kinds import kind_of
     from bapps_gen.pipelines.datasets.verify import verify as verify_rows
-    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
+    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, roots_of, with_plugins
 
     processes = resolve_workers(workers)
     benchmark = find_benchmark(dataset)
     if benchmark is not None:
         if outputs:
             raise UserError("outputs are for sets from real algorithms; leave them out")
+        benchmark = replace(benchmark, info=with_plugins(benchmark.info, plain(plugins)))
         distorters = photos = None
         if not stored_only:
             distorters = open_dataset_zoo(benchmark.info, local(zoo))
-            photos = open_photos(locations(source) or benchmark.info.source_roots, progress)
+            photos = open_photos(locations(source) or roots_of(benchmark.info), progress)
         with reporting(progress, "verify", "pictures") as report:
             return verify_benchmark(
                 benchmark, photos, processes, report, zoo=distorters, tolerance=tolerance
             )
     assert not isinstance(dataset, Benchmark)
     opened = open_dataset(dataset, incomplete=True)
+    opened = replace(opened, info=with_plugins(opened.info, plain(plugins)))
     images = distorters = None
     if kind_of(opened.info).is_reproducible and not stored_only:
         distorters = open_dataset_zoo(opened.info, local(zoo))

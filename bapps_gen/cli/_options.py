@@ -191,6 +191,18 @@ def add_check(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_plugins(parser: argparse._ActionsContainer) -> None:
+    """Add --plugin, for commands that make rows again: no file is run unless a user gives it."""
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        dest="plugins",
+        default=[],
+        metavar="FILE",
+        help="Python file with distortions that were used; it has to be the same; may be repeated",
+    )
+
+
 def workers_of(options: argparse.Namespace) -> Workers:
     """The workers asked for: processes here, all cores by default, or a Ray cluster.
 

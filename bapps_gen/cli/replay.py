@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bapps_gen.cli._make import summary
@@ -11,6 +12,7 @@ from bapps_gen.cli._options import (
     add_check,
     add_options,
     add_out,
+    add_plugins,
     add_source,
     add_workers,
     image_opener,
@@ -36,19 +38,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RECIPE",
         help="folder or URL of a recipe or dataset, or folder of a collection of them",
     )
-    add_source(parser, "where the recipe says its photos were")
+    add_source(parser, "where sources.local.json says they were")
     add_options(
         parser,
         Request,
         *("outputs", "zoo"),
         outputs={
             "help": "where the outputs of an algorithm are now, in a set from real algorithms",
-            "default_text": "where the recipe says they were",
+            "default_text": "where sources.local.json says they were",
         },
-        zoo={"default_text": "where the recipe says its zoo was, if it has CNN distorters"},
+        zoo={"default_text": "where sources.local.json says it was, if there are CNN distorters"},
     )
     add_out(parser)
     add_check(parser)
+    add_plugins(parser)
     parser.add_argument(
         "--allow-different",
         action="store_true",
@@ -64,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.datasets.kinds import kind_of
     from bapps_gen.pipelines.datasets.replay import check_recipe, replay
-    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
+    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, with_plugins
 
     workers, outputs = workers_of(options), dict(values_of(options, Request).get("outputs", ()))
     check_writable(options.out)
@@ -74,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
             raise UserError("--outputs is for one set of a collection; name its folder")
         return _replay_collection(collection, options, workers)
     recipe = open_dataset(options.recipe)
+    recipe = replace(recipe, info=with_plugins(recipe.info, options.plugins))
     zoo = open_dataset_zoo(recipe.info, options.zoo)
     check_recipe(recipe, zoo)
     opener = image_opener(options.quiet)
@@ -112,6 +116,7 @@ def _replay_collection(recipes: Collection, options: argparse.Namespace, workers
                 image_opener(options.quiet),
                 workers,
                 zoo=options.zoo,
+                plugins=options.plugins,
                 allow_different=options.allow_different,
                 progress=progress,
                 check=options.check,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bapps_gen.cli._collections import over_sets
 from bapps_gen.cli._options import (
     add_dataset,
     add_options,
+    add_plugins,
     add_source,
     add_workers,
     image_opener,
@@ -34,16 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         "folder or URL of a dataset, folder of a collection for all its sets, or of a benchmark",
     )
-    add_source(parser, "where the dataset says its photos were")
+    add_source(parser, "where sources.local.json says they were")
     add_options(
         parser,
         Request,
         *("outputs", "zoo"),
         outputs={
             "help": "where the outputs of an algorithm are now, in a set from real algorithms",
-            "default_text": "where the dataset says they were",
+            "default_text": "where sources.local.json says they were",
         },
-        zoo={"default_text": "where the dataset says its zoo was, if it has CNN distorters"},
+        zoo={"default_text": "where sources.local.json says it was, if there are CNN distorters"},
     )
     parser.add_argument(
         "--tolerance",
@@ -59,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="check what can be checked without the photos",
     )
+    add_plugins(parser)
     add_workers(parser)
 
 
@@ -85,19 +88,22 @@ def _verify(
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.datasets.kinds import kind_of
     from bapps_gen.pipelines.datasets.verify import verify
-    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
+    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, with_plugins
 
     outputs = dict(values_of(options, Request).get("outputs", ()))
     dataset = open_dataset(folder, incomplete=True)
-    kind = kind_of(dataset.info)
+    one = folder == options.dataset
+    info = with_plugins(dataset.info, options.plugins, is_collection=not one)
+    dataset = replace(dataset, info=info)
+    kind = kind_of(info)
     # The photos of a collection are no ground truth of its sets from real algorithms.
-    photos = options.source if folder == options.dataset or not kind.has_outputs else []
+    photos = options.source if one or not kind.has_outputs else []
     source = zoo = None
     if not (kind.is_reproducible or options.quiet):
         print(f"{folder} was imported: its pictures are checked, but cannot be made again")
     if kind.is_reproducible and not options.stored_only:
         # Of a collection, a zoo is for its sets with CNN distorters.
-        is_for_it = folder == options.dataset or kind.has_distorters
+        is_for_it = one or kind.has_distorters
         zoo = open_dataset_zoo(dataset.info, options.zoo if is_for_it else None)
         source = kind.relocate_images(dataset, photos, outputs, opener)
     with progress_bar(options.quiet, "verify", "rows") as progress:
@@ -108,16 +114,17 @@ def _verify(
 def _verify_benchmark(options: argparse.Namespace, workers: Workers) -> int:
     from bapps_gen.manifests.benchmark_reader import open_benchmark
     from bapps_gen.pipelines.benchmarks.verify import verify_benchmark
-    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
+    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, roots_of, with_plugins
     from bapps_gen.storage.locations import local_path
 
     if options.outputs:
         raise UserError("--outputs is for sets from real algorithms; leave it out")
     benchmark = open_benchmark(local_path(str(options.dataset)))
+    benchmark = replace(benchmark, info=with_plugins(benchmark.info, options.plugins))
     zoo = source = None
     if not options.stored_only:
         zoo = open_dataset_zoo(benchmark.info, options.zoo)
-        source = image_opener(options.quiet)(tuple(options.source) or benchmark.info.source_roots)
+        source = image_opener(options.quiet)(tuple(options.source) or roots_of(benchmark.info))
     with progress_bar(options.quiet, "verify", "pictures") as progress:
         report = verify_benchmark(
             benchmark, source, workers, progress, zoo=zoo, tolerance=options.tolerance

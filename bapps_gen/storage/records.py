@@ -12,7 +12,7 @@ import math
 import re
 import types
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from functools import cache, partial
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -27,6 +27,10 @@ _LARGEST = 2**63 - 1  # as Parquet's columns hold
 _SHOWN = 40  # characters of a value that a message repeats
 
 Record = TypeVar("Record")
+
+
+LOCAL: Mapping[Any, Any] = types.MappingProxyType({"local": True})
+"""Metadata of fields of a record that are not in its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ def read_record(
     *,
     version_key: str = "format_version",
     missing: Mapping[str, Any] | None = None,
+    upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> Record:
     """The record that a JSON file of this package holds.
 
@@ -75,6 +80,7 @@ def read_record(
         version: that it must have; checked first, since another may have other entries.
         version_key: the field that says so.
         missing: values of fields that older files lack.
+        upgrade: turns the values of older files into those of today.
 
     Raises:
         FileNotFoundError, NotADirectoryError: when there is none, for the caller to say what that
@@ -92,6 +98,8 @@ def read_record(
             )
         stored = {**(missing or {}), **stored}
     try:
+        if upgrade is not None and isinstance(stored, dict):
+            stored = upgrade(stored)
         return parse_record(record, stored, optional=())
     except UserError as error:
         raise WorkError(f"{path} is damaged: {error}; restore it from a copy") from None
@@ -124,6 +132,12 @@ def parse_record(
         if name not in values and name not in (optional or ()):
             raise UserError(f"{_joined(key, name)} is missing; add it")
     return record(**parsed)
+
+
+def stored_values(record: Any) -> dict[str, Any]:
+    """What a record's file holds: all fields but the local ones, as plain values."""
+    local = [entry.name for entry in fields(record) if "local" in entry.metadata]
+    return {name: value for name, value in asdict(record).items() if name not in local}
 
 
 def parse_value(kind: Any, value: Any, key: str) -> Any:
@@ -163,7 +177,7 @@ Convert = Callable[[Any, str], Any]
 def _fields_of(record: type[Any]) -> tuple[dict[str, Convert], tuple[str, ...]]:
     """Converters by name of a dataclass's fields, and the names of those without a default."""
     hints = get_type_hints(record, include_extras=True)
-    entries = [entry for entry in fields(record) if entry.init]
+    entries = [entry for entry in fields(record) if entry.init and "local" not in entry.metadata]
     required = tuple(
         entry.name
         for entry in entries

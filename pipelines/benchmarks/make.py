@@ -41,7 +41,7 @@ from bapps_gen.pipelines.benchmarks.images import (
 from bapps_gen.pipelines.benchmarks.names import default_name, picture_names
 from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner
 from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
-from bapps_gen.pipelines.datasets.zoo import recipe_files
+from bapps_gen.pipelines.datasets.zoo import plugins_of, recipe_files
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.storage.workspace import claim, make_folder
 
@@ -193,7 +193,7 @@ def _make_images(
         shared: tuple[str | Path, ...] = (
             context.folder / BENCHMARK_NAME,
             *context.source.roots,
-            *recipe_files(context.info.plugins, context.zoo),
+            *recipe_files(plugins_of(context.info), context.zoo),
         )
         for report in run_jobs(prepare_images, context, todo, workers, shared):
             if report.failure is not None:

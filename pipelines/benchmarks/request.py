@@ -100,6 +100,7 @@ class BenchmarkRequest:
             WorkError: when the zoo's index is damaged.
         """
         from bapps_gen.manifests.benchmark import BenchmarkInfo
+        from bapps_gen.manifests.origin import Origin, published
         from bapps_gen.pipelines.benchmarks.make import BenchmarkPlan
         from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner
         from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
@@ -111,16 +112,17 @@ class BenchmarkRequest:
         BenchmarkPlanner(BenchmarkSpec(images=1, source_digest="", **values), registry)
         source = photos()
         spec = BenchmarkSpec(images=len(source), source_digest=source.digest, **values)
+        origin = Origin(source.roots, None if zoo is None else zoo_location(zoo))
         info = BenchmarkInfo(
             version=__version__,
             spec=spec.values(),
             digest=spec.digest,
             distortions=dict(spec.versions),
             units=parameter_units(registry, (name for name, _ in spec.versions)),
-            plugins=self.plugins,
-            zoo=None if zoo is None else zoo_location(zoo),
-            source_roots=source.roots,
             source_failures={},
+            origin=origin,
+            plugin_files=self.plugins,
+            **published(origin, self.plugins),
         )
         return BenchmarkPlan(spec, info, source, registry, zoo)
 

@@ -25,7 +25,12 @@ from bapps_gen.pipelines.benchmarks.images import BenchmarkContext, image_rows
 from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner
 from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec, benchmark_spec_from_values
 from bapps_gen.pipelines.datasets.verify import PROBLEMS_A_SHARD, VerifyReport
-from bapps_gen.pipelines.datasets.zoo import dataset_registry, recipe_files, worker_registry
+from bapps_gen.pipelines.datasets.zoo import (
+    dataset_registry,
+    plugins_of,
+    recipe_files,
+    worker_registry,
+)
 from bapps_gen.pipelines.rows.render import Image
 from bapps_gen.pipelines.sources.relocate import relocate_images
 from bapps_gen.pipelines.sources.source import Source
@@ -109,7 +114,7 @@ def verify_benchmark(
     shared = (
         benchmark.folder / BENCHMARK_NAME,
         *(source.roots if source is not None else ()),
-        *recipe_files(info.plugins, zoo),
+        *recipe_files(() if source is None else plugins_of(info), zoo),
     )
     report, done = _Problems(), 0
     for found_here in run_jobs(_prepare_verify, context, range(len(images)), workers, shared):

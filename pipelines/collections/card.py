@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import re
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from bapps_gen.errors import BappsGenError
 from bapps_gen.manifests.collection import CollectionInfo
 from bapps_gen.manifests.dataset import DatasetInfo, read_info
+from bapps_gen.manifests.origin import public_name
 from bapps_gen.manifests.rows import PATCH_SIZE
+from bapps_gen.pipelines.collections.names import portable_command
 from bapps_gen.pipelines.datasets.card import (
     TASK_UNITS,
     Config,
@@ -22,7 +22,6 @@ from bapps_gen.pipelines.datasets.card import (
     write_card,
 )
 from bapps_gen.pipelines.datasets.kinds import kind_of
-from bapps_gen.storage.url import is_url
 
 logger = logging.getLogger(__name__)
 
@@ -172,7 +171,7 @@ def _distortions(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> Iter
 
 def _how_made(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> Iterator[str]:
     if info.command:
-        yield f"```bash\n{_portable(info.command)}\n```"
+        yield f"```bash\n{portable_command(info.command)}\n```"
     yield (
         f"Version {info.version} of bapps-gen, seed {info.seed}. Every set has a seed of its own, "
         "which follows from this seed and the set's path. The photos:"
@@ -188,7 +187,7 @@ def _how_made(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> Iterato
     for record in info.sets:
         if record.source is None and record.path in datasets:
             truth = datasets[record.path]
-            where = _places(truth.source_roots)
+            where = _places(truth.sources)
             lines.append(
                 f"| ground truth of `{record.path}` | {len(truth.source_images):,} | {where} "
                 f"| `{truth.source_digest[:16]}…` |"
@@ -203,23 +202,9 @@ def _how_made(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> Iterato
         yield "No photo is both in train and in another split (by SHA-256 of the files)."
 
 
-def _places(roots: Sequence[str]) -> str:
-    """Where photos were: names of folders and files without those above, and URLs."""
-    return ", ".join(f"`{_place(root)}`" for root in roots) or "the package"
-
-
-def _place(root: str) -> str:
-    return root if is_url(root) else PurePosixPath(root.replace("\\", "/")).name
-
-
-def _portable(command: str) -> str:
-    """A command with absolute paths shortened to their last part, which is all others need."""
-    words = (re.sub(r"(^|[=,])[/~]([^=,]*)", _shortened, word) for word in shlex.split(command))
-    return shlex.join(words)
-
-
-def _shortened(match: re.Match[str]) -> str:
-    return f"{match[1]}{PurePosixPath(match[2]).name}"
+def _places(names: Sequence[str]) -> str:
+    """Names of folders and files, and URLs."""
+    return ", ".join(f"`{public_name(name)}`" for name in names) or "the package"
 
 
 def _loading(info: CollectionInfo, configs: list[Config]) -> str:

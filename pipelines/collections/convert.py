@@ -31,7 +31,7 @@ from bapps_gen.pipelines.datasets.export import (
 from bapps_gen.pipelines.datasets.kinds import Opener, kind_of
 from bapps_gen.pipelines.datasets.replay import check_recipe, replay
 from bapps_gen.pipelines.datasets.sheet import pick_rows, read_sheet_rows
-from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo
+from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, with_plugins
 from bapps_gen.storage.documents import read_json, write_json
 from bapps_gen.storage.workspace import (
     LOCK_NAME,
@@ -138,6 +138,7 @@ def replay_collection(
     workers: Workers,
     *,
     zoo: Path | None = None,
+    plugins: Sequence[str] = (),
     allow_different: bool = False,
     progress: Progress | None = None,
     check: str | None = None,
@@ -152,6 +153,7 @@ def replay_collection(
         opener: opens them.
         workers: worker processes, or a Ray cluster.
         zoo: folder of the CNN distorters; None for where the recipes say it was.
+        plugins: files with distortions that were used.
         allow_different: see `replay`.
         progress: called with rows done and rows in all, over all sets.
         check: see `fill_shards`.
@@ -160,7 +162,13 @@ def replay_collection(
         UserError, WorkError: as `replay`; nothing is written when a distortion is missing or of
             another version. Also when the folder holds another collection.
     """
-    sets = recipes.whole_datasets()
+    sets = [
+        (
+            record,
+            replace(recipe, info=with_plugins(recipe.info, plugins, is_collection=True)),
+        )
+        for record, recipe in recipes.whole_datasets()
+    ]
     zoos = []
     for _, recipe in sets:
         given = zoo if kind_of(recipe.info).has_distorters else None

@@ -20,7 +20,13 @@ from bapps_gen.manifests.collection import (
     refreshed,
     write_collection,
 )
+from bapps_gen.manifests.origin import public_name
 from bapps_gen.pipelines.collections.card import write_collection_card
+from bapps_gen.pipelines.collections.names import (
+    portable_command,
+    portable_text,
+    public_options,
+)
 from bapps_gen.pipelines.collections.plan import CollectionPlan, PlannedSet
 from bapps_gen.pipelines.datasets.generate import GenerateReport, generate
 from bapps_gen.storage.atomic import write_error
@@ -120,22 +126,30 @@ def _make(
     return SetReport(planned, report, None)
 
 
+def _public(record: SetRecord) -> SetRecord:
+    """A set's record without the places of files and folders."""
+    return replace(record, options=public_options(record.options))
+
+
 class Manifest:
     """What `collection.json` and the data card say, kept up to date with what is on disk."""
 
     def __init__(self, plan: CollectionPlan, command: str) -> None:
         spec, folder = plan.spec, plan.folder
         held = open_collection(folder).info if is_collection(folder) else None
-        records = {record.path: record for record in held.sets} if held else {}
-        sources = dict(held.sources) if held else {}
+        records = {record.path: _public(record) for record in held.sets} if held else {}
+        sources = {
+            name: replace(source, roots=tuple(map(public_name, source.roots)))
+            for name, source in (held.sources.items() if held else ())
+        }
         chosen = {item.entry.path for item in plan.sets}
         for values in spec.values()["sets"]:
             if values["path"] in chosen or values["path"] not in records:
-                records[values["path"]] = SetRecord(**values)
+                records[values["path"]] = _public(SetRecord(**values))
         for name, source in plan.sources.items():
             entry = spec.sources[name]
             sources[name] = SourceRecord(
-                source.roots,
+                tuple(map(public_name, source.roots)),
                 entry.split,
                 entry.val_fraction if entry.split else None,
                 len(source),
@@ -151,7 +165,7 @@ class Manifest:
             scale=spec.scale,
             digest=spec.digest,
             version=__version__,
-            command=command,
+            command=portable_command(command),
             sets=(),
             left_out={path: why for path, why in spec.left_out if path not in records},
             sources=sources,
@@ -165,6 +179,7 @@ class Manifest:
 
     def update(self, path: str, problem: str | None) -> None:
         """Look again at what there is of a set."""
+        problem = None if problem is None else portable_text(problem)
         record = replace(self._records[path], problem=problem)
         self._records[path] = refreshed(self._folder / path, record)
 

@@ -252,7 +252,7 @@ def _checked(
 def _zoo_problem(info: DatasetInfo, seen: dict[tuple[object, ...], str | None]) -> str | None:
     """Why a set's distorters cannot be used; each zoo is loaded once, and not kept."""
     pinned = pinned_distorters(info)
-    key = (info.zoo, pinned)
+    key = (info.origin and info.origin.zoo, pinned)
     if pinned and key not in seen:
         try:
             worker_registry(info)

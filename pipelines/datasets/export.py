@@ -15,9 +15,10 @@ import numpy as np
 from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import decode_png, encode_png
-from bapps_gen.manifests.dataset import Dataset, DatasetInfo, write_info, write_shard
+from bapps_gen.manifests.dataset import Dataset, DatasetInfo, write_info
 from bapps_gen.manifests.listing import list_rows, listed_columns
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
+from bapps_gen.manifests.shards import write_shard
 from bapps_gen.pipelines.datasets.card import write_dataset_card
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.storage.workspace import whole_folder
@@ -196,7 +197,7 @@ def export_recipe(dataset: Dataset, out: Path, progress: Progress | None = None)
         WorkError: when it cannot be written, or the dataset is incomplete.
     """
     dataset.require_whole()
-    info = replace(dataset.info, pictures=False)
+    info = replace(dataset.info, pictures=False, origin=None)
     with whole_folder(out) as folder:
         (folder / "data").mkdir()
         for shard in range(info.shards):

@@ -21,10 +21,10 @@ from bapps_gen.manifests.dataset import (
     shard_path,
     shard_problems,
     write_info,
-    write_shard,
 )
 from bapps_gen.manifests.integrity import resolve_check, shard_damage
 from bapps_gen.manifests.rows import ManifestRow
+from bapps_gen.manifests.shards import write_shard
 from bapps_gen.pipelines.datasets.card import write_dataset_card
 from bapps_gen.pipelines.datasets.failures import (
     record_failures,
@@ -34,7 +34,7 @@ from bapps_gen.pipelines.datasets.failures import (
 from bapps_gen.pipelines.datasets.inputs import DatasetPlan
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.runs import Run, shard_runs
-from bapps_gen.pipelines.datasets.zoo import recipe_files
+from bapps_gen.pipelines.datasets.zoo import plugins_of, recipe_files
 from bapps_gen.pipelines.rows.renderer import grouped
 from bapps_gen.storage.locations import Location, map_remote
 from bapps_gen.storage.url import Url
@@ -131,7 +131,7 @@ def generate(
     def write_extra_files() -> None:
         kind_of(info).write_extra_files(folder, info, images)
 
-    shared = (*images.roots, *recipe_files(info.plugins, zoo))
+    shared = (*images.roots, *recipe_files(plugins_of(info), zoo))
     return fill_shards(
         folder, info, prepare_shards, context, workers, progress, write_extra_files, shared, check
     )

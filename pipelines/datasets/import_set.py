@@ -13,6 +13,7 @@ from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress, ProgressBars, advance
 from bapps_gen.imaging.encode import encode_png, pixel_hash
 from bapps_gen.manifests.dataset import DatasetInfo
+from bapps_gen.manifests.origin import Origin, published
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES, Crop, ManifestRow
 from bapps_gen.pipelines.datasets.generate import GenerateReport, RunReport, fill_shards, write_run
 from bapps_gen.pipelines.datasets.original import (
@@ -104,6 +105,7 @@ def describe_import(original: OriginalSet, digest: str, options: ImportOptions) 
     }
     if options.patch_size != PATCH_SIZE.default:
         spec["patch_size"] = options.patch_size
+    origin = Origin((str(original.folder),))
     return DatasetInfo(
         kind=f"{original.task}-{original.name}",
         version=__version__,
@@ -113,8 +115,8 @@ def describe_import(original: OriginalSet, digest: str, options: ImportOptions) 
         shard_rows=resolve_shard_size(options.shard_size, options.patch_size),
         distortions={},
         units={},
-        plugins=(),
-        source_roots=(str(original.folder),),
+        origin=origin,
+        **published(origin),
         source_digest=digest,
         source_images=(),
         source_failures={},

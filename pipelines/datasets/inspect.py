@@ -50,6 +50,10 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         if path.name in whole
     )
     count = max(1, len(sides) * rows)
+    origin = info.origin  # or, where that is not known here, names
+    roots, outputs = (
+        (info.sources, info.outputs) if origin is None else (origin.roots, origin.outputs)
+    )
     return {
         "folder": str(dataset.folder),
         "kind": info.kind if info.pictures else f"{info.kind} recipe, without pictures",
@@ -63,8 +67,8 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "seed": info.spec["seed"] if kind_of(info).is_reproducible else "none: imported",
         "spec_digest": info.digest,
         "made_with_version": info.version,
-        "source": ", ".join(info.source_roots) or "built-in photographs",
-        "outputs": _outputs(info.outputs),
+        "source": ", ".join(roots) or "built-in photographs",
+        "outputs": _outputs(outputs),
         "source_images": len(info.source_images),
         "source_images_used": len(images),
         "source_images_unusable": len(info.source_failures),
@@ -74,7 +78,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         ),
         "sides_by_atom": dict(sorted(atoms.items(), key=lambda item: (-item[1], item[0]))),
         "cnn_distorters": _distorters(info),
-        "plugins": ", ".join(info.plugins) or "none",
+        "plugins": ", ".join(plugin.name for plugin in info.plugins) or "none",
     }
 
 

@@ -12,8 +12,14 @@ from typing import Any, ClassVar, cast
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo
+from bapps_gen.manifests.origin import ORIGIN_NAME, Origin, public_outputs, published
 from bapps_gen.manifests.outputs import copy_outputs, has_outputs, read_outputs, write_outputs
-from bapps_gen.pipelines.datasets.zoo import dataset_registry, worker_registry
+from bapps_gen.pipelines.datasets.zoo import (
+    dataset_registry,
+    plugins_of,
+    roots_of,
+    worker_registry,
+)
 from bapps_gen.pipelines.real.align import AlignedImages, relocate_aligned
 from bapps_gen.pipelines.real.plan import RealPlanner
 from bapps_gen.pipelines.real.renderer import RealRenderer, RealReplayer
@@ -33,6 +39,7 @@ from bapps_gen.pipelines.sources.relocate import Images, relocate_images
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.records import shown
+from bapps_gen.storage.url import is_url
 
 RowImages = Images | AlignedImages
 """What rows are made from: photos, or ground truth with the outputs of algorithms."""
@@ -139,7 +146,7 @@ class Kind:
 
     def relocated(self, info: DatasetInfo, images: RowImages) -> DatasetInfo:
         """A description with where the images are now, so that `verify` finds them."""
-        return replace(info, source_roots=images.roots)
+        return _with_origin(info, Origin(images.roots, _zoo_of(info)))
 
     def write_extra_files(self, folder: Location, info: DatasetInfo, images: RowImages) -> None:
         """Write what a dataset has in addition to its shards, unless it is there."""
@@ -169,7 +176,7 @@ class DistortionKind(Kind):
 
     def planner(self, info: DatasetInfo) -> RowPlanner:
         spec = self.spec(info)
-        return Planner(spec, planning_registry(spec, info.plugins))
+        return Planner(spec, planning_registry(spec, plugins_of(info)))
 
     def renderer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowRenderer:
         photos, registry = cast(Images, images), worker_registry(info, zoo)
@@ -194,7 +201,7 @@ class DistortionKind(Kind):
         opener: Opener,
     ) -> RowImages:
         _check_outputs(dataset, outputs)
-        photos = opener(tuple(source) or dataset.info.source_roots)
+        photos = opener(tuple(source) or roots_of(dataset.info))
         return relocate_images(dataset.info.source_images, photos)
 
     def describe(self, info: DatasetInfo) -> str:
@@ -260,11 +267,19 @@ class RealKind(Kind):
         info = dataset.info
         names = tuple(info.outputs)
         files = read_outputs(dataset.folder, info.digest, names)
-        roots = {**info.outputs, **outputs}
+        urls = {name: root for name, root in info.outputs.items() if is_url(root)}
+        known = urls if info.origin is None else info.origin.outputs
+        roots = {**known, **outputs}
+        for name in names:
+            if name not in roots:
+                raise UserError(
+                    f"where the outputs of '{name}' lie is not known here: there is no "
+                    f"{ORIGIN_NAME}; give --outputs {name}=DIR"
+                )
         return relocate_aligned(
             info.source_images,
             tuple(zip(names, files, strict=True)),
-            opener(tuple(source) or info.source_roots),
+            opener(tuple(source) or roots_of(info)),
             lambda name: opener((roots[name],)),
         )
 
@@ -277,7 +292,8 @@ class RealKind(Kind):
         aligned = cast(AlignedImages, images)
         parts = zip(aligned.algorithms, aligned.outputs, strict=True)
         outputs = {name: part.roots[0] for name, part in parts}
-        return replace(info, source_roots=aligned.reference.roots, outputs=outputs)
+        origin = Origin(aligned.reference.roots, _zoo_of(info), outputs)
+        return replace(_with_origin(info, origin), outputs=public_outputs(origin))
 
     def write_extra_files(self, folder: Location, info: DatasetInfo, images: RowImages) -> None:
         """Write `outputs.parquet`."""
@@ -291,6 +307,15 @@ class RealKind(Kind):
     def copy_extra_files(self, dataset: Dataset, folder: Location) -> None:
         """Copy `outputs.parquet`."""
         copy_outputs(dataset, folder)
+
+
+def _with_origin(info: DatasetInfo, origin: Origin) -> DatasetInfo:
+    sources = published(origin)["sources"]
+    return replace(info, origin=origin, sources=sources)
+
+
+def _zoo_of(info: DatasetInfo) -> str | None:
+    return None if info.origin is None else info.origin.zoo
 
 
 def _check_outputs(dataset: Dataset, outputs: Mapping[str, str]) -> None:

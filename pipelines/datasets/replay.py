@@ -12,11 +12,17 @@ from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import encode_png, pixel_hash
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo
+from bapps_gen.manifests.origin import Origin, published
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.pipelines.datasets.generate import GenerateReport, RunReport, fill_shards, write_run
 from bapps_gen.pipelines.datasets.kinds import RowImages, kind_of
 from bapps_gen.pipelines.datasets.runs import Run
-from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, recipe_files, zoo_location
+from bapps_gen.pipelines.datasets.zoo import (
+    open_dataset_zoo,
+    plugins_of,
+    recipe_files,
+    zoo_location,
+)
 from bapps_gen.pipelines.rows.renderer import grouped
 from bapps_gen.storage.locations import Location
 
@@ -66,12 +72,14 @@ def replay(
 
     kind = kind_of(recipe.info)
     location = None if zoo is None else zoo_location(zoo)
-    info = kind.relocated(replace(recipe.info, pictures=True, zoo=location), images)
+    origin = Origin(zoo=location)
+    named = published(origin)["zoo"]
+    info = kind.relocated(replace(recipe.info, pictures=True, zoo=named, origin=origin), images)
     extra_files = partial(kind.copy_extra_files, recipe, folder)
     shared: tuple[str | Location, ...] = (
         recipe.folder / INFO_NAME,
         *images.roots,
-        *recipe_files(info.plugins, zoo),
+        *recipe_files(plugins_of(info), zoo),
     )
     return fill_shards(
         folder, info, prepare_replay, context, workers, progress, extra_files, shared, check

@@ -5,6 +5,7 @@ Imports nothing heavy on its own, since the command line's help derives from the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -287,7 +288,6 @@ class Request:
             photos,
             distortions=dict(spec.versions),
             units=parameter_units(registry, graded),
-            plugins=self.plugins,
             source_failures={},
             patches=PAIR_PATCHES if spec.is_jnd else PATCHES,
             zoo=None if zoo is None else zoo_location(zoo),
@@ -330,16 +330,24 @@ class Request:
             images.reference,
             distortions={step_name(self.kind, name): STEP_VERSION for name in spec.names},
             units={},
-            plugins=(),
             source_failures=left_out,
             outputs={name: source.roots[0] for name, source in names},
         )
         return DatasetPlan(info, images)
 
-    def _describe(self, spec: TripletSpec | RealSpec, photos: Source, **others: Any) -> DatasetInfo:
+    def _describe(
+        self,
+        spec: TripletSpec | RealSpec,
+        photos: Source,
+        zoo: str | None = None,
+        outputs: Mapping[str, str] | None = None,
+        **others: Any,
+    ) -> DatasetInfo:
         """The `dataset.json` of what will be made of photos or ground truth."""
         from bapps_gen.manifests.dataset import DatasetInfo
+        from bapps_gen.manifests.origin import Origin, public_outputs, published
 
+        origin = Origin(photos.roots, zoo, outputs or {})
         return DatasetInfo(
             kind=self.kind,
             version=__version__,
@@ -347,7 +355,10 @@ class Request:
             digest=spec.digest,
             rows=self.rows,
             shard_rows=resolve_shard_size(self.shard_size, self.patch_size),
-            source_roots=photos.roots,
+            origin=origin,
+            plugin_files=self.plugins,
+            outputs=public_outputs(origin),
+            **published(origin, self.plugins),
             source_digest=photos.digest,
             source_images=tuple((entry.name, entry.sha256) for entry in photos.entries),
             **others,

@@ -26,7 +26,7 @@ from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.manifests.schema import table_rows
 from bapps_gen.pipelines.datasets.kinds import RowImages, RowPlanner, RowRenderer, kind_of
 from bapps_gen.pipelines.datasets.runs import Run, shard_runs
-from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, recipe_files
+from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, plugins_of, recipe_files
 from bapps_gen.pipelines.rows.plan import TripletPlan
 from bapps_gen.pipelines.rows.renderer import Patches, grouped
 from bapps_gen.storage.locations import Location
@@ -114,7 +114,7 @@ def verify(
     shared: tuple[str | Location, ...] = (
         dataset.folder / INFO_NAME,
         *(() if images is None else images.roots),
-        *recipe_files(dataset.info.plugins, zoo),
+        *recipe_files(plugins_of(dataset.info), zoo),
     )
     done, seen = Rows(dataset.info.rows, progress), 0
     for run, report in run_jobs(prepare_verify, context, runs, workers, shared, done.reach):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bapps_gen.cnn_distorters.as_distortions import load_networks, with_zoo
 from bapps_gen.cnn_distorters.spec import choose_specs
@@ -13,13 +15,41 @@ from bapps_gen.distortions.registry import Registry, load_registry
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.benchmark import BenchmarkInfo
 from bapps_gen.manifests.dataset import DatasetInfo
+from bapps_gen.manifests.origin import ORIGIN_NAME, require_roots, resolve_plugins
 from bapps_gen.storage.records import parse_value
 
 Made = DatasetInfo | BenchmarkInfo
 
 
+def plugins_of(info: Made) -> tuple[str, ...]:
+    """The plugins that a dataset or benchmark was made with; see `resolve_plugins`."""
+    return resolve_plugins(info.plugins, info.plugin_files)
+
+
+def roots_of(info: Made) -> tuple[str, ...]:
+    """Where the images of a dataset or benchmark were; see `require_roots`."""
+    return require_roots(info.origin, info.sources)
+
+
+def with_plugins(info: Made, given: Sequence[str], *, is_collection: bool = False) -> Any:
+    """A description with the plugins that a user gave.
+
+    Args:
+        info: of a dataset or benchmark.
+        given: files and entry points.
+        is_collection: whether they are for some sets of a collection and may be for none of this.
+
+    Raises:
+        UserError: when it has no plugin, or one that was not given, or another file.
+    """
+    if given and not info.plugins and not is_collection:
+        raise UserError("plugin has no effect: no distortion of a plugin occurs; leave it out")
+    resolve_plugins(info.plugins, given)
+    return replace(info, plugin_files=tuple(given))
+
+
 def zoo_location(zoo: Zoo) -> str | None:
-    """Where a zoo is, as in `dataset.json`: an absolute path, None for the shipped one."""
+    """Where a zoo is, as in `sources.local.json`: an absolute path, None for the shipped one."""
     return None if zoo.folder == SHIPPED else os.path.abspath(zoo.folder)
 
 
@@ -49,7 +79,12 @@ def open_dataset_zoo(info: Made, folder: Path | None = None) -> Zoo | None:
             )
         return None
     if folder is None and info.zoo is not None:
-        folder = Path(info.zoo)
+        if info.origin is None or info.origin.zoo is None:
+            raise UserError(
+                f"where the zoo '{info.zoo}' lies is not known here: there is no {ORIGIN_NAME}; "
+                "give --zoo"
+            )
+        folder = Path(info.origin.zoo)
         if not (folder / ZOO_NAME).exists():
             raise UserError(
                 f"the zoo {folder} that the dataset was made with is not there; "
@@ -91,7 +126,7 @@ def dataset_registry(info: Made, zoo: Zoo | None = None) -> Registry:
         UserError: when a plugin cannot be used, or as `open_dataset_zoo`.
         WorkError: as `open_dataset_zoo`.
     """
-    registry = load_registry(info.plugins)
+    registry = load_registry(plugins_of(info))
     zoo = zoo or open_dataset_zoo(info)
     if zoo is None:
         return registry

@@ -61,7 +61,7 @@ def set_view(report: SetReport) -> dict[str, Any]:
             **_photos(info),
             "spec digest": info.digest,
             "made with": f"bapps-gen {info.version}",
-            "source": ", ".join(info.source_roots) or "built-in photographs",
+            "source": ", ".join(info.sources) or "built-in photographs",
             "distance": f"LPIPS v0.1 alex, {report.settings.get('dtype', 'float32')}",
         },
         "other": report.other.folder.resolve().name if report.other else None,

@@ -16,7 +16,7 @@ from bapps_gen.cnn_distorters.verdict import DEFAULT_LIMITS, VERDICTS, ZooLimits
 from bapps_gen.cnn_distorters.zoo import SHIPPED, Zoo
 from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import ProgressBars, no_progress
-from bapps_gen.pipelines.datasets.zoo import zoo_location
+from bapps_gen.manifests.origin import public_name
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.pipelines.validation.options import ZooOptions
 from bapps_gen.pipelines.validation.zoo_likeness import compare_pairs
@@ -133,7 +133,7 @@ def judge_zoo(
     medians = np.median(measures.lpips, 0)
     return {
         "kind": "bapps-gen zoo validation",
-        "zoo": zoo_location(zoo),
+        "zoo": None if zoo.folder == SHIPPED else zoo.folder.resolve().name,
         "fingerprint": zoo.fingerprint,
         "table_version": zoo.table_version,
         "bapps_gen": __version__,
@@ -141,7 +141,7 @@ def judge_zoo(
         "machine": platform.machine(),
         "metric": "lpips-alex",
         "source": {
-            "roots": list(source.roots),
+            "roots": list(map(public_name, source.roots)),
             "digest": source.digest,
             "images": len(source),
         },

@@ -120,8 +120,8 @@ def test_a_set_made_at_a_url_is_the_local_one_byte_by_byte(bucket, remote_set, d
         json.loads(text)
         for text in (bucket.read("set/dataset.json"), (dataset / "dataset.json").read_bytes())
     )
-    assert stored.pop("source_roots") == [f"{ROOT}/photos"]
-    local.pop("source_roots")
+    assert stored.pop("sources") == [f"{ROOT}/photos"]
+    assert local.pop("sources") == ["photos"]
     assert stored == local
 
 

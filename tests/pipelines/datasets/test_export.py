@@ -176,7 +176,7 @@ def test_a_replayed_set_says_where_the_photos_are_now(dataset, photos, tmp_path)
     shutil.copytree(photos, moved)
     assert export(dataset, "recipe", recipe) == 0
     assert replay(recipe, moved, out) == 0
-    assert open_dataset(out).info.source_roots == (str(moved),)
+    assert open_dataset(out).info.origin.roots == (str(moved),)
     assert main(["verify", str(out), "--quiet", "--workers", "1"]) == 0
 
 

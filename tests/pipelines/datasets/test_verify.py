@@ -119,6 +119,6 @@ def test_the_built_in_photographs_are_found_again(tmp_path, capsys):
     assert main(["traditional", "--n", "12", "--out", out, "--workers", "1"]) == 0
     assert "no --source given" in capsys.readouterr().err
     info = json.loads((tmp_path / "set" / "dataset.json").read_text())
-    assert info["source_roots"] == []
+    assert info["sources"] == []
     assert main(["verify", out, "--workers", "1"]) == 0
     assert np.array(info["source_images"]).shape == (5, 2)

@@ -404,10 +404,10 @@ def test_verify_finds_moved_and_renamed_files_by_content(task, made, tmp_path):
         moved.append(f"{name}={tmp_path / 'moved' / name}")
     options = ["--source", str(tmp_path / "moved" / "gt"), "--outputs", *moved[1:]]
     shutil.copytree(made, tmp_path / "set")
-    info = json.loads((tmp_path / "set" / "dataset.json").read_text())
-    info["source_roots"] = ["/gone"]
-    info["outputs"] = dict.fromkeys(info["outputs"], "/gone")
-    (tmp_path / "set" / "dataset.json").write_text(json.dumps(info))
+    held = json.loads((tmp_path / "set" / "sources.local.json").read_text())
+    held["origin"]["roots"] = ["/gone"]
+    held["origin"]["outputs"] = dict.fromkeys(held["origin"]["outputs"], "/gone")
+    (tmp_path / "set" / "sources.local.json").write_text(json.dumps(held))
     command = ["verify", str(tmp_path / "set"), "--quiet", "--workers", "1"]
     assert main([*command, *options]) == 0
     assert main(command) == 2  # where it says they were, they are not

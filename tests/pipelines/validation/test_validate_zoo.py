@@ -213,7 +213,7 @@ def test_the_source_may_be_the_users_own(healthy, photos, tmp_path):
     code, found = run(healthy, tmp_path, "--source", str(photos))
     assert code == 0
     assert found["source"]["images"] == 6
-    assert found["source"]["roots"] == [str(photos)]
+    assert found["source"]["roots"] == [photos.name]
 
 
 def test_patches_are_the_first_of_a_larger_number_and_none_is_flat():
