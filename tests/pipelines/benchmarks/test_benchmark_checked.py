@@ -258,7 +258,8 @@ def test_distortions_without_severity_are_left_out(photos, tmp_path, capsys):
     found = bapps_gen.evaluate(made, "l2", workers=1)
     assert (found.pictures, found.left_out) == (12, 6)
     assert [curve.distortion for curve in found.curves["l2"]] == ["jpeg"]
-    assert bapps_gen.verify(made, workers=1).count == 0
+    plugins = [tmp_path / "negative.py"]
+    assert bapps_gen.verify(made, plugins=plugins, workers=1).count == 0
 
 
 def test_options_of_judged_sets_are_refused(bench, capsys):

@@ -373,7 +373,7 @@ def test_the_sides_differ_and_the_rows_say_how_they_were_made(kind, sets, zoo):
         assert len({pixel_hash(patch) for patch in (found.ref, found.p0, found.p1)}) == 3
     info = open_dataset(sets[kind]).info
     assert info.kind == kind
-    assert info.zoo == str(zoo)
+    assert (info.zoo, info.origin.zoo) == (zoo.name, str(zoo))
     assert dict(info.spec["distorters"]) == {name: opened.digest(name) for name in IDS}
     assert info.distortions["cnn:mine-4"] == 1
     assert ("jpeg" in info.distortions) == (kind == "mix")
@@ -449,7 +449,8 @@ def test_a_mixed_set_takes_a_users_distortion(zoo, photos, tmp_path):
     options = ("--plugin", str(plugin), "--atoms", "fade", "--sequences", "1")
     assert make_set("mix", zoo, photos, out, 10, *options) == 0
     assert all(row["distortion0"].endswith("+fade") for row in contents(out))
-    assert main(["verify", str(out), "--quiet", "--workers", "1"]) == 0
+    verified = ["verify", str(out), "--plugin", str(plugin), "--quiet", "--workers", "1"]
+    assert main(verified) == 0
 
 
 def test_other_commands_read_the_sets(sets, tmp_path, capsys):
@@ -479,14 +480,15 @@ def test_pixels_of_another_machine_pass_within_the_tolerance_and_no_further(copy
     assert "1 of them differ by up to 2 levels, within the tolerance of 2" in out
 
 
-def test_a_wrong_tolerance_is_one_line(sets, tmp_path, capsys):
+def test_a_wrong_tolerance_is_one_line(sets, zoo, photos, tmp_path, capsys):
     assert verify(sets["cnn"], "--tolerance", "256") == 2
     assert "tolerance = 256" in one_line(capsys)
     recipe = tmp_path / "recipe"
     assert main(["export", str(sets["cnn"]), "--format", "recipe", "--out", str(recipe)]) == 0
-    assert verify(recipe) == 0
+    places = ("--zoo", str(zoo), "--source", str(photos))
+    assert verify(recipe, *places) == 0
     capsys.readouterr()
-    assert verify(recipe, "--tolerance", "1") == 2
+    assert verify(recipe, "--tolerance", "1", *places) == 2
     assert "without pictures" in one_line(capsys)
 
 
@@ -523,7 +525,7 @@ def test_a_zoo_given_by_a_relative_path_is_found_from_another_folder(
     monkeypatch.chdir(zoo.parent)
     assert make_set("cnn", Path(zoo.name), photos, tmp_path / "set", 5) == 0
     monkeypatch.chdir(tmp_path)
-    assert open_dataset("set").info.zoo == str(zoo)
+    assert open_dataset("set").info.origin.zoo == str(zoo)
     assert verify(Path("set")) == 0
 
 
@@ -564,7 +566,7 @@ def test_any_sequence_of_steps_replays(copy, zoo, photos, tmp_path):
     put_values(recipe, 0, "steps0", {0: steps})
     out = tmp_path / "again"
     given = ["--source", str(photos), "--workers", "1", "--out", str(out), "--allow-different"]
-    assert main(["replay", str(recipe), *given]) == 0
+    assert main(["replay", str(recipe), "--zoo", str(zoo), *given]) == 0
     registry = with_zoo(REGISTRY, open_zoo(zoo))
     first = next(iter_triplets(out))
     patch = first.ref

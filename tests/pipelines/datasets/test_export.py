@@ -189,13 +189,13 @@ def test_a_recipe_is_small(dataset, tmp_path):
     assert sizes[1] < sizes[0] / 10
 
 
-def test_a_recipe_says_what_it_is_where_pictures_are_wanted(dataset, tmp_path, capsys):
+def test_a_recipe_says_what_it_is_where_pictures_are_wanted(dataset, photos, tmp_path, capsys):
     recipe = tmp_path / "recipe"
     assert export(dataset, "recipe", recipe) == 0
     assert main(["show", str(recipe), "-o", str(tmp_path / "sheet.png")]) == 2
     assert "recipe without pictures" in capsys.readouterr().err
     assert main(["info", str(recipe)]) == 0
-    assert main(["verify", str(recipe), "--quiet"]) == 0
+    assert main(["verify", str(recipe), "--source", str(photos), "--quiet"]) == 0
 
 
 def test_replay_resumes(dataset, photos, tmp_path):

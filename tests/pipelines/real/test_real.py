@@ -458,17 +458,21 @@ def test_the_list_of_outputs_has_every_file_in_order(task, made):
         rows = [row for row in table.to_pylist() if row["algorithm"] == name]
         assert [row["source_path"] for row in rows] == [path for path, _ in info.source_images]
         assert outputs_digest([("", row["output_sha256"]) for row in rows]) == digest
-    assert info.outputs == {name: str(task / name) for name in sorted(ALGORITHMS)}
+    assert info.outputs == {name: name for name in sorted(ALGORITHMS)}
+    assert info.origin.outputs == {name: str(task / name) for name in sorted(ALGORITHMS)}
 
 
 def test_a_replay_takes_outputs_from_other_folders(task, made, tmp_path, capsys):
     recipe = tmp_path / "recipe"
     assert main(["export", str(made), "--format", "recipe", "--out", str(recipe), "--quiet"]) == 0
     folder = copy_of(task, tmp_path / "task")
-    given = ["--outputs", f"swap={folder / 'swap'}", f"halve={folder / 'halve'}"]
+    places = {name: task / name for name in ALGORITHMS}
+    places |= {name: folder / name for name in ("swap", "halve")}
+    outputs = [f"{name}={place}" for name, place in places.items()]
+    given = ["--source", str(task / "gt"), "--outputs", *outputs]
     command = ["replay", str(recipe), "--quiet", "--workers", "1", *given]
     assert main([*command, "--out", str(tmp_path / "third")]) == 0
-    places = open_dataset(tmp_path / "third").info.outputs
+    places = open_dataset(tmp_path / "third").info.origin.outputs
     assert places["swap"] == str(folder / "swap")
     assert places["invert"] == str(task / "invert")
     save_photo(folder / "swap" / "scenes" / "0000.png", photo(5))
@@ -485,7 +489,10 @@ def test_two_images_of_the_same_content_keep_their_own_outputs(tmp_path):
     assert make_real(tmp_path, out, 30, names=("a", "b")) == 0
     assert main(["verify", str(out), "--quiet", "--workers", "1"]) == 0
     assert main(["export", str(out), "--format", "recipe", "--out", str(recipe), "--quiet"]) == 0
-    assert main(["replay", str(recipe), "--out", str(again), "--quiet", "--workers", "1"]) == 0
+    outputs = [f"{name}={tmp_path / name}" for name in ("a", "b")]
+    places = ["--source", str(tmp_path / "gt"), "--outputs", *outputs]
+    command = ["replay", str(recipe), *places, "--out", str(again)]
+    assert main([*command, "--quiet", "--workers", "1"]) == 0
     assert contents(again) == contents(out)
 
 
