@@ -106,7 +106,10 @@ class PictureStore:
         self._key = key
         self._path = path
         try:
-            self._base = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+            # Opened and closed by one thread, read by another: never by two at once.
+            self._base = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False
+            )
             ((self._size,),) = self._base.execute("select bytes from size").fetchall()
         except (sqlite3.Error, ValueError) as error:
             raise self._damaged(error) from None

@@ -12,33 +12,7 @@ from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.pipelines.judging.study.pictures import PICTURES_NAME, PictureStore, padded_png
 from bapps_gen.pipelines.judging.study.protocol import Protocol
 from bapps_gen.pipelines.judging.study.study import make_study, open_study
-from support.datasets import contents, make, photo, save_photo
-
-PROTOCOLS = {
-    "2afc": Protocol(task="2afc", trials=6, sentinels=4, practice=2, judgments=2),
-    "jnd": Protocol(task="jnd", trials=6, sentinels=4, identical=2, practice=5, judgments=2),
-}
-
-
-def build(folder):
-    from bapps_gen.cli import main
-
-    save_photo(folder / "photos" / "a.png", photo(1))
-    assert make(folder / "photos", folder / "2afc", 14) == 0
-    command = ["jnd", "--quiet", "--family", "traditional", "--n", "14", "--workers", "1"]
-    command += ["--source", str(folder / "photos"), "--out", str(folder / "jnd")]
-    assert main(command) == 0
-
-
-@pytest.fixture(scope="module")
-def sets(once):
-    return once("sets-of-studies", build)
-
-
-@pytest.fixture(params=sorted(PROTOCOLS))
-def study(request, sets, tmp_path):
-    protocol = PROTOCOLS[request.param]
-    return make_study(tmp_path / "study", [open_dataset(sets / request.param)], protocol, seed=3)
+from support.datasets import contents, photo
 
 
 def images_of(study):
@@ -101,10 +75,10 @@ def test_two_studies_of_one_plan_differ_in_their_ids_alone(study, sets, tmp_path
 
 def test_a_task_needs_its_own_kind_of_rows(sets, tmp_path):
     with pytest.raises(UserError, match="has pairs, but task = 2afc needs triplets; "):
-        make_study(tmp_path / "study", [open_dataset(sets / "jnd")], PROTOCOLS["2afc"])
+        make_study(tmp_path / "study", [open_dataset(sets / "jnd")], Protocol(task="2afc"))
     dataset = open_dataset(sets / "jnd")
     with pytest.raises(UserError, match="is given twice"):
-        make_study(tmp_path / "study", [dataset, dataset], PROTOCOLS["jnd"])
+        make_study(tmp_path / "study", [dataset, dataset], Protocol(task="jnd"))
 
 
 def test_what_is_no_study_or_a_damaged_one_is_one_line(study, tmp_path):

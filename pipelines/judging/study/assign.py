@@ -1,0 +1,112 @@
+"""Which session a person gets, and what became of those given out."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pyarrow as pa
+
+from bapps_gen.pipelines.judging.study.study import Study
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTrial:
+    """A trial as the server needs it; see TRIALS_SCHEMA."""
+
+    trial: str
+    phase: str
+    left: str
+    expected: str
+    images: tuple[str, ...]
+
+
+class Assignments:
+    """The planned sessions of a study, and the rule by which they are given out.
+
+    A planned session is taken while somebody works on it, and once somebody finished it and passed
+    its sentinels; abandoned and failed ones are given out again, to other people. Nobody gets a row
+    twice.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self._limit = study.protocol.sessions_per_person
+        self._least = study.protocol.min_sentinels
+        table = study.trials()
+        self.sessions: list[tuple[PlannedTrial, ...]] = [
+            _planned(part) for part in _by_session(table)
+        ]
+        self._rows = [
+            frozenset(
+                (trial["dataset"], trial["row"])
+                for trial in part.select(["dataset", "row"]).to_pylist()
+                if trial["row"] >= 0
+            )
+            for part in _by_session(table)
+        ]
+
+    def chooser(self, person: str) -> Callable[[sqlite3.Connection, float], int | None]:
+        """A function that gives a person's next planned session, for `VoteStore.start`."""
+
+        def choose(base: sqlite3.Connection, abandoned: float) -> int | None:
+            query = "select plan from sessions where person = ?"
+            own = [plan for (plan,) in base.execute(query, (person,))]
+            if len(own) >= self._limit:
+                return None
+            judged = frozenset().union(*(self._rows[plan] for plan in own))
+            query = (
+                "select distinct plan from sessions"
+                " where passed = 1 or (finished is null and seen >= ?)"
+            )
+            taken = {plan for (plan,) in base.execute(query, (abandoned,))}
+            for plan, rows in enumerate(self._rows):
+                if plan not in taken and not rows & judged:
+                    return plan
+            return None
+
+        return choose
+
+    def passed(self, base: sqlite3.Connection, token: str, plan: int) -> bool:
+        """Whether a session's sentinels were answered well enough."""
+        answers = dict(base.execute("select trial, answer from votes where token = ?", (token,)))
+        right, count = sentinels_right(self.sessions[plan], answers)
+        return right >= round(self._least * count, 6)
+
+
+def sentinels_right(
+    trials: tuple[PlannedTrial, ...], answers: Mapping[str, str]
+) -> tuple[int, int]:
+    """Right answers to a session's sentinels, and their number."""
+    results = Counter(
+        answers.get(trial.trial) == shown_answer(trial)
+        for trial in trials
+        if trial.phase == "sentinel"
+    )
+    return results[True], results.total()
+
+
+def shown_answer(trial: PlannedTrial) -> str:
+    """The expected answer as the browser gives it: "left" or "right" of triplets."""
+    if not trial.left:
+        return trial.expected
+    return "left" if trial.expected == trial.left else "right"
+
+
+def _by_session(table: pa.Table) -> list[pa.Table]:
+    ends = [0]
+    sessions = table["session"].to_pylist()
+    ends += [index for index in range(1, len(sessions)) if sessions[index] != sessions[index - 1]]
+    ends.append(len(sessions))
+    return [table.slice(first, end - first) for first, end in pairwise(ends)]
+
+
+def _planned(part: pa.Table) -> tuple[PlannedTrial, ...]:
+    names = ("trial", "phase", "left", "expected", "images")
+    columns = [part[name].to_pylist() for name in names]
+    return tuple(
+        PlannedTrial(trial, phase, left, expected, tuple(images))
+        for trial, phase, left, expected, images in zip(*columns, strict=True)
+    )
