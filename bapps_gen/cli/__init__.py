@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from bapps_gen.cli._terminal import escaping
 from bapps_gen.errors import BappsGenError, nearest, one_line, unknown_name
 from bapps_gen.version import __version__
 
@@ -119,7 +120,11 @@ def build_parser(chosen: str | None) -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 1 failed work, 2 user's mistake, 130 Ctrl-C."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    with escaping():
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(given: list[str]) -> int:
     chosen = next((word for word in given if not word.startswith("-")), None)
     _log_to_stderr()
     with contextlib.suppress(ValueError):  # not in the main thread, when called from a program

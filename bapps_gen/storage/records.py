@@ -105,6 +105,20 @@ def read_record(
         raise WorkError(f"{path} is damaged: {error}; restore it from a copy") from None
 
 
+def read_values(path: Location) -> dict[str, Any]:
+    """Plain values by key of a JSON file of this package whose keys depend on what it describes.
+
+    Raises:
+        As `read_record`.
+    """
+    stored = read_json(path)
+    try:
+        values: dict[str, Any] = parse_value(Mapping[str, Any], stored, "the whole")
+    except UserError as error:
+        raise WorkError(f"{path} is damaged: {error}; restore it from a copy") from None
+    return values
+
+
 def parse_record(
     record: type[Record], values: Any, key: str = "", optional: Collection[str] | None = None
 ) -> Record:
@@ -159,7 +173,7 @@ def _brief(value: Any) -> str:
         return f"a list of {len(value)} values"
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _LARGEST:
         return "a number of more than 63 bits"
-    return json.dumps(value)
+    return json.dumps(value, default=str)  # dates, in TOML
 
 
 def _bad(key: str, value: Any, allowed: str) -> UserError:

@@ -15,6 +15,7 @@ from bapps_gen.pipelines.datasets.kinds import KINDS
 from bapps_gen.pipelines.datasets.request import OPTIONS
 from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.storage.documents import read_toml
+from bapps_gen.storage.records import parse_value
 
 # path, kind, rows: Zhang et al., CVPR 2018, table 3. The paper gives counts in thousands to one
 # digit; the paths are those of the released dataset. Train photos were MIT-Adobe FiveK, val photos
@@ -110,7 +111,8 @@ def read_collection(path: Path) -> CollectionSpec:
     """
     content = read_toml(path, "that describes a collection")
     try:
-        return _parse(content, path)
+        bounded = {name: parse_value(Any, value, name) for name, value in content.items()}
+        return _parse(bounded, path)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 

@@ -11,12 +11,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bapps_gen.manifests.dataset import DATA_FOLDER, DatasetInfo, shards_on_disk
 from bapps_gen.manifests.schema import card_features
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.storage.atomic import whole_file
-from bapps_gen.storage.locations import Location
+from bapps_gen.storage.locations import Location, require_regular
 
 CARD_NAME = "README.md"
 NEW_CARD_NAME = "README.new.md"
@@ -200,6 +201,8 @@ def write_card(folder: Location, text: str) -> Location:
 def _is_unedited(path: Location) -> bool:
     """Whether a card is unedited: its last line has the digest of the rest."""
     try:
+        if isinstance(path, Path):
+            require_regular(path)
         text = path.read_bytes()
     except OSError:
         return False

@@ -26,8 +26,9 @@ from bapps_gen.pipelines.real.options import DEMO_FACTOR, DEMO_LIMIT
 from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.seeding import MAX_SEED, SLOT_DEMO, SLOT_IMAGES, generator
 from bapps_gen.storage.atomic import whole_file
-from bapps_gen.storage.documents import read_json, write_json
+from bapps_gen.storage.documents import write_json
 from bapps_gen.storage.locations import Location
+from bapps_gen.storage.records import read_values
 from bapps_gen.storage.workspace import Layout, claim, make_folder, remove_leftovers
 
 logger = logging.getLogger(__name__)
@@ -148,11 +149,11 @@ def _check(name: str, value: int, least: int, remedy: str, most: int | None = No
 def _describe(folder: Path, wanted: Mapping[str, Any]) -> None:
     """Write what is to be made, or compare it with what is there."""
     try:
-        held = read_json(folder / INFO_NAME)
+        held = read_values(folder / INFO_NAME)
     except FileNotFoundError:
         write_json(folder / INFO_NAME, wanted)
         return
-    DEMO.require_same(folder, held if isinstance(held, dict) else {}, wanted)
+    DEMO.require_same(folder, held, wanted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Data cards of datasets: folders load as they are with `datasets`, whatever lies in them."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 import yaml
 
 from bapps_gen.cli import main
+from bapps_gen.manifests.dataset import read_info
+from bapps_gen.pipelines.datasets.card import write_dataset_card
 from support.datasets import make, shard_file
 from support.real_outputs import save_task
 
@@ -100,3 +103,11 @@ def test_more_rows_are_counted_and_an_edited_card_is_left_alone(photos, tmp_path
     assert make(photos, out, 9) == 0
     assert (out / "README.md").read_text() == edited
     assert "num_examples: 9" in (out / "README.new.md").read_text()
+
+
+def test_a_fifo_in_place_of_a_card_stops_nothing(dataset, tmp_path):
+    copy = Path(shutil.copytree(dataset, tmp_path / "copy"))
+    (copy / "README.md").unlink()
+    os.mkfifo(copy / "README.md")
+    write_dataset_card(copy, read_info(copy), complete=True)
+    assert (copy / "README.new.md").is_file()
