@@ -117,7 +117,7 @@ def render(request: Request, source: Source, rows: int, **changes: object) -> Ro
     spec: TripletSpec = replace(spec_from_values(plan.info.spec), **changes)  # type: ignore[arg-type]
     registry = dataset_registry(plan.info, plan.zoo)
     planner = Planner(spec, registry)
-    images = ImageCache(source)
+    images = ImageCache(source, step_of=planner.step)
     renderer = TripletRenderer(planner, registry.atoms, source, images, spec.digest)
     plans = sorted(map(planner.row, range(rows)), key=lambda plan: plan.image)
     made = [

@@ -1,14 +1,16 @@
 """Image files to uint8 RGB arrays.
 
-Conventions: transparency is composited over white; 16-bit samples v become round(v / 257); CMYK and
-YCCK go through Pillow's plain conversion; ICC profiles are not applied; EXIF rotation is applied;
-of several pages or frames the first is taken.
+Conventions: transparency is composited over white; 16-bit samples v become round(v / 257); colors
+are converted to sRGB by the image's ICC profile (`imaging.color`), CMYK and YCCK without one by
+Pillow's plain conversion; EXIF rotation is applied; of several pages or frames the first is taken;
+camera raw files are developed (`imaging.raw`).
 
 Pillow decodes, since it refuses truncated data that OpenCV lets pass; whole color JPEGs, by far
-the most, go through simplejpeg (libjpeg-turbo as well), in half the memory. Pillow cuts 16-bit
-color to its high byte, though, so 16-bit files are decoded by OpenCV once Pillow has checked
-them. Damage that leaves a decodable stream is noticed only where the format has checksums (PNG,
-deflated TIFF).
+the most, go through simplejpeg (libjpeg-turbo as well), in half the memory, and at 1/2, 1/4 or 1/8
+of their size where that is enough: the decoder then leaves out high frequencies, which gives means
+over squares but for rounding. Pillow cuts 16-bit color to its high byte, though, so 16-bit files
+are decoded by OpenCV once Pillow has checked them. Damage that leaves a decodable stream is noticed
+only where the format has checksums (PNG, deflated TIFF).
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
@@ -35,53 +36,85 @@ from PIL import (
 )
 
 from bapps_gen.errors import ImageError, UserError, WorkError, one_line
+from bapps_gen.imaging.color import Conversion, conversion_of
+from bapps_gen.imaging.deep import PNG_EXIF, WHITE_IS_ZERO, decode_deep
+from bapps_gen.imaging.photo import (
+    TURNED,
+    Photo,
+    StepOf,
+    oriented,
+    strips,
+    turned_photo,
+    whole_photo,
+    whole_size,
+)
+from bapps_gen.imaging.raw import RAW_SUFFIXES, decode_raw, is_raw, raw_size
 from bapps_gen.storage.locations import missing_path, open_regular
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp"),
+    *RAW_SUFFIXES,
+)
 """Endings of files that are taken for images, in lower case."""
 
 MAX_PIXELS = 400_000_000
 """Larger images are refused by their header; our own choice, above any camera's."""
 
-_STRIP_PIXELS = 1 << 19
-"""Pixels converted at a time, so that a decoded image is never held in a third copy."""
-
-_READABLE = "JPEG, PNG, TIFF, WebP or BMP"
+_READABLE = "JPEG, PNG, TIFF, WebP, BMP or camera raw"
 _MODES = frozenset(
     ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr")
 )
-_FULL = 65535
 
 # Tags of TIFF 6.0.
-_BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _EXTRA, _FORMAT = 258, 262, 277, 284, 338, 339
+_BITS, _PHOTOMETRIC, _SAMPLES, _PLANAR, _FORMAT = 258, 262, 277, 284, 339
 _SEGMENTS = ((273, 279), (324, 325))  # offsets and byte counts of strips, of tiles
 _WIDTH, _LENGTH = 256, 257
 _ORIENTATION = 0x0112
-_TURNED = (5, 6, 7, 8)
-_PNG_EXIF = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")  # chunks that may hold it
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _SEPARATED = 0, 1, 2, 5
-_DEEP_PHOTOMETRIC = (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB)
-_PREMULTIPLIED, _ALPHA = 1, 2
+_BLACK_IS_ZERO, _RGB, _SEPARATED = 1, 2, 5
+_DEEP_PHOTOMETRIC = (WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB)
 
 
 def decode_image(data: bytes, *, reserve: Callable[[int], None] | None = None) -> NDArray[np.uint8]:
     """The image in an encoded file.
 
     Args:
-        data: content of a JPEG, PNG, TIFF, WebP or BMP file.
-        reserve: called before anything is decoded with the bytes that decoding takes at its
-            height: 7 a pixel, the array and Pillow's copy (progressive JPEGs, 16-bit and animated
-            files take more).
+        data: content of a JPEG, PNG, TIFF, WebP, BMP or camera raw file.
+        reserve: see `decode_photo`.
 
     Returns:
         uint8 (H, W, 3), RGB, C-contiguous.
 
     Raises:
+        As `decode_photo`.
+    """
+    return decode_photo(data, reserve=reserve).pixels
+
+
+def decode_photo(
+    data: bytes,
+    step_of: StepOf = whole_size,
+    *,
+    reserve: Callable[[int], None] | None = None,
+) -> Photo:
+    """The photo in an encoded file, reduced where its decoder can do that.
+
+    That is so of color JPEGs and, to half their size, of camera raw files. What comes out depends
+    on the file and the factor alone.
+
+    Args:
+        data: content of a JPEG, PNG, TIFF, WebP, BMP or camera raw file.
+        step_of: the factor by which it may be reduced.
+        reserve: called before anything is decoded with the bytes that decoding takes at its
+            height: 7 a pixel, the array and Pillow's copy (progressive JPEGs, 16-bit, animated
+            and raw files take more).
+
+    Raises:
         ImageError: for anything but a whole image of a supported kind; its text is the reason.
+        UserError: for a camera raw file without the extra `raw`.
         WorkError: when memory runs out.
     """
     with _decoding(data):
-        return _decode(data, reserve)
+        return _decode(data, step_of, reserve)
 
 
 def image_size(data: bytes) -> tuple[int, int]:
@@ -92,17 +125,19 @@ def image_size(data: bytes) -> tuple[int, int]:
         WorkError: when memory runs out.
     """
     with _decoding(data):
+        if is_raw(data):
+            return raw_size(data)
         image, _ = _open(data)
         width, height = image.size
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             # Some versions of Pillow turn the size at once, others when the pixels are read.
             width, height = image.tag_v2[_WIDTH], image.tag_v2[_LENGTH]
             orientation = image.tag_v2.get(_ORIENTATION, 1)
-        elif image.format == "PNG" and not any(mark in data for mark in _PNG_EXIF):
+        elif image.format == "PNG" and not any(mark in data for mark in PNG_EXIF):
             orientation = 1  # asking Pillow would decode all of it
         else:
             orientation = image.getexif().get(_ORIENTATION, 1)
-        return (width, height) if orientation in _TURNED else (height, width)
+        return (width, height) if orientation in TURNED else (height, width)
 
 
 @contextlib.contextmanager
@@ -112,7 +147,7 @@ def _decoding(data: bytes) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except (ImageError, WorkError):
+    except (ImageError, UserError, WorkError):
         raise
     except MemoryError as error:
         # Not the image's fault: skipping it would make rows depend on the machine.
@@ -127,7 +162,8 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """Read the image in a file as photos are read: turned by its EXIF, in RGB, in 8 bits.
 
     Args:
-        path: of a JPEG, PNG, TIFF or WebP file (8 or 16 bit, gray, RGBA, CMYK).
+        path: of a JPEG, PNG, TIFF or WebP file (8 or 16 bit, gray, RGBA, CMYK), or, with the
+            extra `raw`, of a camera raw file.
 
     Returns:
         uint8 RGB of shape (H, W, 3), 0 to 255.
@@ -158,49 +194,78 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         raise UserError(f"cannot use {path}: {error}; name a whole {_READABLE} image") from error
 
 
-def _decode(data: bytes, reserve: Callable[[int], None] | None) -> NDArray[np.uint8]:
+def _decode(data: bytes, step_of: StepOf, reserve: Callable[[int], None] | None) -> Photo:
+    if is_raw(data):
+        return decode_raw(data, step_of, reserve, _check_pixels)
     image, deep = _open(data)
     width, height = image.size
+    _check_pixels(height, width)
+    is_color_jpeg = image.format == "JPEG" and image.mode == "RGB"
+    step = step_of(min(height, width)) if is_color_jpeg else 1
+    if reserve is not None:
+        reserve(-(-width // step) * -(-height // step) * (3 + 4))
+    if image.format == "PNG":
+        _verify_png(data)
+    conversion = conversion_of(image.info.get("icc_profile"), image.mode)
+    if is_color_jpeg:
+        pixels = _decode_color_jpeg(data, height, width, step)
+        if pixels is not None:
+            if conversion:
+                conversion.convert(pixels)
+            orientation = image.getexif().get(_ORIENTATION, 1)
+            return turned_photo(pixels, height, width, step, orientation)
+    pixels = decode_deep(data, image) if deep else _decode_with_pillow(image, conversion)
+    if conversion and conversion.mode != "CMYK":
+        conversion.convert(pixels)
+    return whole_photo(pixels)
+
+
+def _check_pixels(height: int, width: int) -> None:
+    """Raise ImageError for an image without pixels, or with too many."""
     if width < 1 or height < 1:
         raise ImageError(f"{width}×{height} px has no pixels")
     if width * height > MAX_PIXELS:
         raise ImageError(
             f"{width}×{height} px is more than the {MAX_PIXELS // 1_000_000} million pixels allowed"
         )
-    if reserve is not None:
-        reserve(width * height * (3 + 4))
-    if image.format == "PNG":
-        _verify_png(data)
-    if deep:
-        return _decode_deep(data, image)
 
-    if image.format == "JPEG" and image.mode == "RGB":
-        pixels = _decode_color_jpeg(data)
-        if pixels is not None:
-            out, view = _oriented(image.height, image.width, image.getexif().get(_ORIENTATION, 1))
-            if view is out:
-                return pixels
-            view[:] = pixels
-            return out
 
+def _decode_with_pillow(
+    image: ImageFile.ImageFile, conversion: Conversion | None
+) -> NDArray[np.uint8]:
+    """The pixels of an 8-bit image, converted to sRGB by a profile of CMYK only."""
     image.load()
     if image.mode not in _MODES:
         raise ImageError(f"{image.format} of mode {image.mode} is not supported; save it as RGB")
     # Asked after loading: PNG may keep EXIF behind the pixels, and TIFF is turned by Pillow.
-    out, view = _oriented(image.height, image.width, image.getexif().get(_ORIENTATION, 1))
-    for top, bottom in _strips(image.height, image.width):
-        view[top:bottom] = _to_rgb(image.crop((0, top, image.width, bottom)))
+    out, view = oriented(image.height, image.width, image.getexif().get(_ORIENTATION, 1))
+    for top, bottom in strips(image.height, image.width):
+        strip = image.crop((0, top, image.width, bottom))
+        if conversion and conversion.mode == "CMYK":
+            strip = conversion.apply(strip)
+        view[top:bottom] = _to_rgb(strip)
     return out
 
 
-def _decode_color_jpeg(data: bytes) -> NDArray[np.uint8] | None:
+def _decode_color_jpeg(data: bytes, height: int, width: int, step: int) -> NDArray[np.uint8] | None:
     """A JPEG's pixels in half of Pillow's memory; None where Pillow is left to say what is wrong.
 
     Strict: libjpeg warns of data cut short, but of harmless oddities too.
+
+    Args:
+        height, width: as stored.
+        step: 1, 2, 4 or 8; height / step and width / step are rounded up.
     """
     try:
         pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-            data, "RGB", fastdct=False, fastupsample=False, strict=True
+            data,
+            "RGB",
+            fastdct=False,
+            fastupsample=False,
+            # The smallest size that is at least this; decoders have sixteenths in between.
+            min_height=-(-height // step),
+            min_width=-(-width // step),
+            strict=True,
         )
     except ValueError:
         return None
@@ -279,81 +344,3 @@ def _to_rgb(strip: Image.Image) -> NDArray[np.uint8]:
     elif strip.mode != "RGB":
         strip = strip.convert("RGB")
     return np.asarray(strip)
-
-
-def _decode_deep(data: bytes, image: ImageFile.ImageFile) -> NDArray[np.uint8]:
-    """A 16-bit PNG or TIFF whose structure has been checked."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(0)  # OpenCV would print what is raised here
-    try:
-        pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-    if pixels is None or pixels.dtype != np.uint16:
-        raise ImageError("damaged, or compressed in a way that is not supported with 16 bits")
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
-
-    orientation = 1  # OpenCV has turned a TIFF already
-    invert, alpha = False, _ALPHA
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        invert = image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-        alpha = (*image.tag_v2.get(_EXTRA, ()), 0)[0]
-    elif any(mark in data for mark in _PNG_EXIF):  # asking Pillow would decode all of it
-        orientation = image.getexif().get(_ORIENTATION, 1)
-    clear = image.info.get("transparency") if pixels.shape[2] == 1 else None
-
-    height, width = pixels.shape[:2]
-    out, view = _oriented(height, width, orientation)
-    for top, bottom in _strips(height, width):
-        strip = pixels[top:bottom]
-        color = strip[..., 2::-1] if strip.shape[2] >= 3 else strip
-        if invert:
-            color = _FULL - color
-        if strip.shape[2] == 4 and alpha in (_ALPHA, _PREMULTIPLIED):
-            view[top:bottom] = _over_white(color, strip[..., 3:], alpha == _PREMULTIPLIED)
-        else:
-            view[top:bottom] = _EIGHT_BITS[color]
-        if clear is not None:
-            view[top:bottom][strip[..., 0] == clear] = 255
-    return out
-
-
-_EIGHT_BITS: NDArray[np.uint8] = ((np.arange(_FULL + 1) + 128) // 257).astype(np.uint8)
-"""round(v / 257) for every 16-bit v."""
-
-
-def _over_white(
-    color: NDArray[np.uint16], alpha: NDArray[np.uint16], premultiplied: bool
-) -> NDArray[np.uint8]:
-    """16-bit color and opacity over white, rounded once to 8 bits."""
-    opacity = alpha.astype(np.float64) / _FULL
-    lit = color.astype(np.float64) if premultiplied else color * opacity
-    mixed = (lit + _FULL * (1.0 - opacity)) / 257.0
-    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
-
-
-def _strips(height: int, width: int) -> list[tuple[int, int]]:
-    rows = max(1, _STRIP_PIXELS // width)
-    return [(top, min(top + rows, height)) for top in range(0, height, rows)]
-
-
-def _oriented(
-    height: int, width: int, orientation: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """An empty image, and a view of it that takes pixels as they are stored (EXIF 2.32, 4.6.4 A).
-
-    Writing through the view turns the image without another copy of it.
-    """
-    if orientation in _TURNED:
-        out = np.empty((width, height, 3), np.uint8)
-    else:
-        out = np.empty((height, width, 3), np.uint8)
-    view = out
-    if orientation in (3, 4, 7, 8):
-        view = view[::-1]
-    if orientation in (2, 3, 6, 7):
-        view = view[:, ::-1]
-    if orientation in _TURNED:
-        view = view.swapaxes(0, 1)
-    return out, view

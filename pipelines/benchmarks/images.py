@@ -16,8 +16,9 @@ from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.distortions.definition import MIN_SIDE
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import ImageError, WorkError
-from bapps_gen.imaging.decode import decode_image
+from bapps_gen.imaging.decode import decode_photo
 from bapps_gen.imaging.encode import encode_png, pixel_hash
+from bapps_gen.imaging.photo import Photo
 from bapps_gen.manifests.benchmark import (
     REFERENCE_FOLDER,
     STAGE_FOLDER,
@@ -130,10 +131,10 @@ def image_rows(
         WorkError: when there is too little memory.
     """
     spec, entry = planner.spec, context.source.entries[image]
-    pixels = decode_image(context.source.read(image))
-    references = cut_references(planner, pixels, entry.sha256, context.names[image])
-    height, width = pixels.shape[:2]
-    del pixels
+    photo = decode_photo(context.source.read(image), planner.step)
+    references = cut_references(planner, photo, entry.sha256, context.names[image])
+    height, width = photo.height, photo.width
+    del photo
     digits = len(str(len(spec.severities)))
     rows = []
     try:
@@ -213,7 +214,7 @@ def render_variant(
 
 
 def cut_references(
-    planner: BenchmarkPlanner, pixels: Image, sha256: str, name: str
+    planner: BenchmarkPlanner, photo: Photo, sha256: str, name: str
 ) -> list[Reference]:
     """The whole image, reduced where the spec says so, or its patches.
 
@@ -224,7 +225,7 @@ def cut_references(
     """
     spec = planner.spec
     if spec.patches is None:
-        whole, scale = reduce_image(pixels, spec.max_side)
+        whole, scale = reduce_image(photo.pixels, spec.max_side)
         height, width = whole.shape[:2]
         if min(height, width) < MIN_SIDE:
             raise ImageError(f"{width}×{height} px is smaller than {MIN_SIDE}×{MIN_SIDE} px")
@@ -233,13 +234,13 @@ def cut_references(
                 f"{width}×{height} px has a side of more than {MAX_SIDE} px; give a --max-side"
             )
         return [Reference(name, whole, None, None, scale)]
-    check_size(pixels, spec.patch_size)
+    check_size(photo, spec.patch_size)
     digits = len(str(spec.patches - 1))
     references: list[Reference] = []
     taken: set[Crop] = set()
     for patch in range(spec.patches):
         draws = planner.crops(sha256, patch)
-        cuts = cut_crops(pixels, draws, spec.min_contrast or 0.0, spec.patch_size)
+        cuts = cut_crops(photo, draws, spec.min_contrast or 0.0, spec.patch_size)
         crop, cut = next((cut for cut in cuts if cut[0] not in taken), (None, None))
         if crop is None or cut is None:
             raise ImageError(

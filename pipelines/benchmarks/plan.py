@@ -91,8 +91,8 @@ class BenchmarkPlanner:
         self._streams = Streams()
         self._crops: RandomCrops | None = None
         if spec.patches is not None:
-            sizes = CropSizes(spec.scale, spec.crop_share)
-            self._crops = RandomCrops(spec.seed, SLOT_PATCH, sizes)
+            self._sizes = CropSizes(spec.scale, spec.crop_share)
+            self._crops = RandomCrops(spec.seed, SLOT_PATCH, self._sizes)
 
     @property
     def rows_per_image(self) -> int:
@@ -142,6 +142,12 @@ class BenchmarkPlanner:
             )
             for severity in variant.severities
         )
+
+    def step(self, shorter: int) -> int:
+        """The factor by which photos of a shorter side in px are reduced as they are decoded."""
+        if self._crops is None:
+            return 1
+        return self._sizes.step(shorter, self.spec.patch_size)
 
     def crops(self, sha256: str, patch: int) -> tuple[CropDraw, ...]:
         """Where to cut a patch, in the order to try."""

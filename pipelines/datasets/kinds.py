@@ -181,11 +181,12 @@ class DistortionKind(Kind):
     def renderer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowRenderer:
         photos, registry = cast(Images, images), worker_registry(info, zoo)
         planner = Planner(self.spec(info), registry)
-        return TripletRenderer(planner, registry.atoms, photos, ImageCache(photos), info.digest)
+        cache = ImageCache(photos, step_of=planner.step)
+        return TripletRenderer(planner, registry.atoms, photos, cache, info.digest)
 
     def replayer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowReplayer:
-        registry = worker_registry(info, zoo)
-        return TripletReplayer(registry, cast(Images, images), info.patch_size)
+        photos, registry = cast(Images, images), worker_registry(info, zoo)
+        return TripletReplayer(registry, photos, self.spec(info).crop_sizes, info.patch_size)
 
     def check_versions(self, info: DatasetInfo, zoo: Zoo | None) -> None:
         self.spec(info)

@@ -9,13 +9,14 @@ import numpy as np
 
 from bapps_gen.errors import ImageError, WorkError
 from bapps_gen.execution.progress import advance
+from bapps_gen.imaging.photo import Photo
 from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.metrics.structural import ssim
 from bapps_gen.pipelines.real.align import AlignedImages, size_difference
 from bapps_gen.pipelines.real.plan import RealPlanner
 from bapps_gen.pipelines.real.spec import step_name
 from bapps_gen.pipelines.rows.plan import TripletPlan
-from bapps_gen.pipelines.rows.render import Image, check_size, cut_reference, cut_stored
+from bapps_gen.pipelines.rows.render import check_size, cut_reference, cut_stored
 from bapps_gen.pipelines.rows.renderer import Patches, finished_row
 from bapps_gen.pipelines.rows.usable_crops import usable_crops
 from bapps_gen.pipelines.sources.cache import CACHE_BYTES, ImageCache
@@ -46,19 +47,19 @@ class Layers:
             step_name(task, name): part for part, name in enumerate(images.algorithms, 1)
         }
 
-    def load(self, index: int, names: Sequence[str]) -> tuple[Image, ...] | None:
-        """An image and its outputs by the algorithms of some steps, uint8 (H, W, 3) of one size.
+    def load(self, index: int, names: Sequence[str]) -> tuple[Photo, ...] | None:
+        """An image and its outputs by the algorithms of some steps, of one size.
 
         None where one of them cannot be used; the reason is kept.
         """
-        loaded: list[Image] = []
+        loaded: list[Photo] = []
         for part in (0, *(self._parts[name] for name in names)):
             try:
                 image = self._cache.get(index * (len(self._parts) + 1) + part)
                 if not loaded:
                     check_size(image, self.patch_size)
-                elif image.shape != loaded[0].shape:
-                    raise ImageError(size_difference(image.shape[:2], loaded[0].shape[:2]))
+                elif (size := image.pixels.shape[:2]) != loaded[0].pixels.shape[:2]:
+                    raise ImageError(size_difference(size, loaded[0].pixels.shape[:2]))
             except ImageError as error:
                 self.failures[self._name(index, part)] = str(error)
                 return None
@@ -129,9 +130,9 @@ class RealRenderer:
             UserError: when crop after crop is too flat, or shows no difference.
         """
         names = [steps[0].distortion for steps in plan.sides]
-        loaded: tuple[Image, ...] | None = None
+        loaded: tuple[Photo, ...] | None = None
 
-        def load(index: int) -> Image | None:
+        def load(index: int) -> Photo | None:
             nonlocal loaded
             loaded = self._layers.load(index, names)
             return None if loaded is None else loaded[0]

@@ -180,6 +180,10 @@ class CropPlanner:
         self._groups = BLOCK_ROWS // rows_per_image
         self._order = ImageOrder(self._seed, SLOT_IMAGES, images)
 
+    def step(self, shorter: int) -> int:
+        """The factor by which photos of a shorter side in px are reduced as they are decoded."""
+        return self.sizes.step(shorter, self.patch_size)
+
     def image(self, row: int, step: int = 0) -> int:
         """Index of a row's image, or of the one it tries `step` images later.
 

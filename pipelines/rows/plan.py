@@ -18,7 +18,6 @@ from bapps_gen.pipelines.rows.crops import (
     CROPS_TRIED,
     CropDraw,
     CropPlanner,
-    CropSizes,
     crops_of,
     uniform_numbers,
 )
@@ -80,12 +79,11 @@ class Planner(CropPlanner):
     """
 
     def __init__(self, spec: TripletSpec, registry: Registry) -> None:
-        sizes = CropSizes(spec.scale, spec.crop_share)
         super().__init__(
             spec.kind,
             spec.seed,
             spec.images,
-            sizes,
+            spec.crop_sizes,
             spec.min_contrast,
             spec.rows_per_image,
             spec.patch_size,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bapps_gen.cnn_distorters.as_distortions import ZooFunction, strength_of
 from bapps_gen.distortions.definition import Distortion
 from bapps_gen.errors import ImageError, WorkError
+from bapps_gen.imaging.photo import Photo
 from bapps_gen.manifests.rows import Crop, ManifestRow, Step
 from bapps_gen.pipelines.rows.crops import CropDraw
 from bapps_gen.seeding import SLOT_STEP, Streams
@@ -18,42 +19,51 @@ from bapps_gen.seeding import SLOT_STEP, Streams
 Image = NDArray[np.uint8]
 
 
-def check_size(image: Image, patch_size: int) -> None:
-    """Raise ImageError when an image is smaller than a patch."""
-    height, width = image.shape[:2]
+def check_size(photo: Photo, patch_size: int) -> None:
+    """Raise ImageError when a photo is smaller than a patch."""
+    height, width = photo.height, photo.width
     if min(height, width) < patch_size:
         raise ImageError(f"{width}×{height} px is smaller than a {patch_size}×{patch_size} patch")
 
 
-def resolve_crop(draw: CropDraw, height: int, width: int, patch_size: int) -> Crop:
-    """The crop that is drawn, in an image of a given size whose sides are at least a patch's."""
-    side = patch_size * draw.sizes.reduction(draw.size, min(height, width), patch_size)
-    return Crop(int(draw.left * (width - side + 1)), int(draw.top * (height - side + 1)), side)
+def resolve_crop(draw: CropDraw, photo: Photo, patch_size: int) -> Crop:
+    """The crop that is drawn, in a photo whose sides are at least a patch's.
+
+    Its corners are corners of the photo's pixels as they were decoded.
+    """
+    reduction = draw.sizes.reduction(draw.size, min(photo.height, photo.width), patch_size)
+    step, side = photo.step, patch_size * reduction
+    height, width = photo.pixels.shape[:2]
+    left = photo.left + step * int(draw.left * (width - side // step + 1))
+    top = photo.top + step * int(draw.top * (height - side // step + 1))
+    return Crop(left, top, side)
 
 
-def cut_reference(image: Image, crop: Crop, patch_size: int) -> Image:
+def cut_reference(photo: Photo, crop: Crop, patch_size: int) -> Image:
     """The reference patch, uint8 (patch_size, patch_size, 3): means over squares of the crop."""
-    square = image[crop.y : crop.y + crop.side, crop.x : crop.x + crop.side]
-    if crop.side == patch_size:
+    left, top = (crop.x - photo.left) // photo.step, (crop.y - photo.top) // photo.step
+    side = crop.side // photo.step
+    square = photo.pixels[top : top + side, left : left + side]
+    if side == patch_size:
         return np.ascontiguousarray(square)
     size = (patch_size, patch_size)
     return cv2.resize(square, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
-def cut_stored(image: Image, row: ManifestRow, patch_size: int) -> Image:
+def cut_stored(photo: Photo, row: ManifestRow, patch_size: int) -> Image:
     """The reference patch of a stored row.
 
     Raises:
         WorkError: when its crop is no part of the image.
     """
-    crop, (height, width) = row.crop, image.shape[:2]
-    inside = 0 <= crop.x <= width - crop.side and 0 <= crop.y <= height - crop.side
-    if crop.side < patch_size or not inside:
+    crop, height, width = row.crop, photo.height, photo.width
+    inside = photo.left <= crop.x <= width - crop.side and photo.top <= crop.y <= height - crop.side
+    if crop.side < patch_size * photo.step or not inside:
         raise WorkError(
             f"row {row.row}: its crop of {crop.side} px at {crop.x}, {crop.y} is no part of "
             f"{row.source_path}, which has {width}×{height} px; restore the recipe from a copy"
         )
-    return cut_reference(image, crop, patch_size)
+    return cut_reference(photo, crop, patch_size)
 
 
 def luma_contrast(patch: Image) -> float:

@@ -11,6 +11,7 @@ from bapps_gen.distortions.definition import Distortion
 from bapps_gen.errors import ImageError
 from bapps_gen.execution.progress import advance
 from bapps_gen.imaging.encode import pixel_hash
+from bapps_gen.imaging.photo import Photo
 from bapps_gen.manifests.rows import Crop, ManifestRow, rows_within
 from bapps_gen.pipelines.rows.plan import Planner, TripletPlan
 from bapps_gen.pipelines.rows.render import (
@@ -152,15 +153,15 @@ class TripletRenderer:
             remedy=remedy,
         )
 
-    def _load(self, index: int) -> Image | None:
-        """A decoded image, or None when it cannot be used; the reason is kept."""
+    def _load(self, index: int) -> Photo | None:
+        """A decoded photo, or None when it cannot be used; the reason is kept."""
         try:
-            image = self.images.get(index)
-            check_size(image, self.planner.patch_size)
+            photo = self.images.get(index)
+            check_size(photo, self.planner.patch_size)
         except ImageError as error:
             self.failures[self._entry(index).name] = str(error)
             return None
-        return image
+        return photo
 
     def _entry(self, index: int) -> ImageEntry:
         # A source keeps its entries in Arrow columns; taking one out costs as much as hashing.

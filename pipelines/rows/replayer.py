@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
 
 from bapps_gen.checks import MAX_SEED, check_range
@@ -12,6 +13,7 @@ from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import ImageError, UserError, WorkError
 from bapps_gen.execution.progress import advance
 from bapps_gen.manifests.rows import ManifestRow, Step
+from bapps_gen.pipelines.rows.crops import CropSizes
 from bapps_gen.pipelines.rows.plan import check_version
 from bapps_gen.pipelines.rows.render import Image, apply_many, cut_stored
 from bapps_gen.pipelines.rows.renderer import Patches
@@ -24,12 +26,20 @@ class TripletReplayer:
     """Makes the patches of stored rows again; holds the caches of one process.
 
     Works from the stored steps alone, so that any selection of rows can be replayed.
+
+    Args:
+        registry: of the distortions.
+        source: photos.
+        sizes: of the crops, which say at what size photos are decoded.
+        patch_size: height and width of the patches in px.
     """
 
-    def __init__(self, registry: Registry, source: Images, patch_size: int) -> None:
+    def __init__(
+        self, registry: Registry, source: Images, sizes: CropSizes, patch_size: int
+    ) -> None:
         self._patch_size = patch_size
         self._registry = registry
-        self._images = ImageCache(source)
+        self._images = ImageCache(source, step_of=partial(sizes.step, patch_size=patch_size))
         self._streams = Streams()
         self._indices = {entry.sha256: index for index, entry in enumerate(source.entries)}
 

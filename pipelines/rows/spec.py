@@ -9,6 +9,7 @@ from typing import Any
 from bapps_gen.checks import check_options, check_range
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import UserError, out_of_range, unknown_name
+from bapps_gen.pipelines.rows.crops import CropSizes
 from bapps_gen.pipelines.rows.options import (
     CROP_SHARE,
     FIXED_PX,
@@ -113,6 +114,11 @@ class TripletSpec:
         """Name of the kind of set, which its random numbers depend on."""
         name = "mix" if self.choices and self.distorters else "cnn" if self.distorters else ""
         return f"{'jnd-' if self.is_jnd else ''}{name or 'traditional'}"
+
+    @property
+    def crop_sizes(self) -> CropSizes:
+        """How large crops are."""
+        return CropSizes(self.scale, self.crop_share)
 
     def values(self) -> dict[str, Any]:
         """Plain values, as `dataset.json` holds them; entries of no effect are left out."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from bapps_gen.errors import SourceError, UserError
+from bapps_gen.imaging.photo import Photo
 from bapps_gen.manifests.rows import Crop
 from bapps_gen.pipelines.rows.crops import CROPS_TRIED, CropDraw, CropPlanner
 from bapps_gen.pipelines.rows.render import Image, cut_reference, luma_contrast, resolve_crop
@@ -20,7 +21,7 @@ def usable_crops(
     planner: CropPlanner,
     row: int,
     crops: tuple[CropDraw, ...],
-    load: Callable[[int], Image | None],
+    load: Callable[[int], Photo | None],
     count: int,
     failures: Mapping[str, str],
     *,
@@ -77,25 +78,25 @@ def usable_crops(
 
 
 def cut_crops(
-    image: Image, crops: Iterable[CropDraw], min_contrast: float, patch_size: int
+    photo: Photo, crops: Iterable[CropDraw], min_contrast: float, patch_size: int
 ) -> Iterator[tuple[Crop, Image]]:
     """Crops of an image and the reference patches they give, without those that are too flat.
 
     Args:
-        image: uint8 (H, W, 3), both sides at least a patch's.
+        photo: both of its sides at least a patch's.
         crops: in the order to try.
         min_contrast: smallest standard deviation of a patch's luma, of full scale.
         patch_size: height and width of the patches in px.
     """
     for draw in crops:
-        crop = resolve_crop(draw, *image.shape[:2], patch_size)
-        reference = cut_reference(image, crop, patch_size)
+        crop = resolve_crop(draw, photo, patch_size)
+        reference = cut_reference(photo, crop, patch_size)
         if not min_contrast or luma_contrast(reference) >= min_contrast:
             yield crop, reference
 
 
 def _in_image(
-    index: int, crops: tuple[CropDraw, ...], image: Image, planner: CropPlanner
+    index: int, crops: tuple[CropDraw, ...], photo: Photo, planner: CropPlanner
 ) -> Iterator[Cut]:
-    for crop, reference in cut_crops(image, crops, planner.min_contrast, planner.patch_size):
+    for crop, reference in cut_crops(photo, crops, planner.min_contrast, planner.patch_size):
         yield index, crop, reference

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bapps_gen.errors import ImageError
-from bapps_gen.imaging.decode import decode_image
+from bapps_gen.imaging.decode import decode_photo
+from bapps_gen.imaging.photo import Photo, StepOf, whole_size
 from bapps_gen.pipelines.sources.prefetch import FetchAhead, Readable
 
 CACHE_BYTES = 160_000_000
@@ -22,24 +20,28 @@ class ImageCache:
         source: the source.
         budget: bytes to hold, including those that decoding takes: they are freed before it
             starts. An image that takes more is held alone.
+        step_of: the factor by which photos may be reduced as they are decoded.
 
     `failures` has the reason for every image that could not be decoded, by index.
     """
 
-    def __init__(self, source: Readable, budget: int = CACHE_BYTES) -> None:
+    def __init__(
+        self, source: Readable, budget: int = CACHE_BYTES, step_of: StepOf = whole_size
+    ) -> None:
         self.source = source
         self.budget = budget
+        self.step_of = step_of
         self.failures: dict[int, str] = {}
         self._ahead = FetchAhead(source)
-        self._images: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
+        self._images: OrderedDict[int, Photo] = OrderedDict()
         self._held = 0
 
     def expect(self, indices: Iterable[int]) -> None:
         """Say which images will be asked for next, in that order, so that they can be fetched."""
         self._ahead.expect(index for index in dict.fromkeys(indices) if index not in self._images)
 
-    def get(self, index: int) -> NDArray[np.uint8]:
-        """An image, uint8 (H, W, 3), RGB, read-only since it is shared.
+    def get(self, index: int) -> Photo:
+        """An image; its pixels are read-only since they are shared.
 
         Raises:
             ImageError: when it cannot be decoded; the second time without trying again.
@@ -51,16 +53,16 @@ class ImageCache:
         if index in self.failures:
             raise ImageError(self.failures[index])
         try:
-            image = decode_image(self._ahead.read(index), reserve=self._free)
+            image = decode_photo(self._ahead.read(index), self.step_of, reserve=self._free)
         except ImageError as error:
             self.failures[index] = str(error)
             raise
-        image.flags.writeable = False
+        image.pixels.flags.writeable = False
         self._images[index] = image
-        self._held += image.nbytes
+        self._held += image.pixels.nbytes
         return image
 
     def _free(self, size: int) -> None:
         while self._images and self._held + size > self.budget:
             _, image = self._images.popitem(last=False)
-            self._held -= image.nbytes
+            self._held -= image.pixels.nbytes

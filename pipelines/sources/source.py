@@ -15,9 +15,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bapps_gen.errors import ImageError, SourceError, WorkError, out_of_range, unknown_name
+from bapps_gen.errors import (
+    ImageError,
+    SourceError,
+    UserError,
+    WorkError,
+    out_of_range,
+    unknown_name,
+)
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.decode import decode_image
+from bapps_gen.imaging.raw import INSTALL, RAW_SUFFIXES
 from bapps_gen.pipelines.sources.fingerprint import Container, Files, ImageListing, Tar, read_file
 from bapps_gen.pipelines.sources.listing import root_labels
 from bapps_gen.pipelines.sources.parquet import ParquetIndex, RowReader
@@ -228,9 +236,19 @@ def open_source(
     # Built-in photographs lie elsewhere on the next machine, so no root is kept of them.
     names = tuple(map(redacted, paths))
     source = Source(names if roots else (), tuple(listing.containers), listing.table(progress))
+    _check_raw(source)
     if not len(source):
         raise SourceError(f"no images in {', '.join(names)}: the Parquet or tar files are empty")
     return source if split is None else split_source(source, split, val_fraction)
+
+
+def _check_raw(source: Source) -> None:
+    """Raise UserError where there are camera raw files that cannot be read here."""
+    if importlib.util.find_spec("rawpy"):
+        return
+    for name in source.table["key"].to_pylist():
+        if name.lower().endswith(RAW_SUFFIXES):
+            raise UserError(f"{name} is a camera raw file, which needs further packages; {INSTALL}")
 
 
 def check_split(split: str | None, val_fraction: float) -> None:

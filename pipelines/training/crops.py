@@ -10,6 +10,7 @@ import io
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -221,9 +222,11 @@ class _Cutter:
 
     def __init__(self, source: Source, images: tuple[int, ...], plan: CropPlan, slot: int) -> None:
         self.source, self.images = source, images
-        self.cache = ImageCache(source)
+        sizes = CropSizes(crop_share=plan.crop_share)
+        step_of = partial(sizes.step, patch_size=PATCH_SIZE)
+        self.cache = ImageCache(source, step_of=step_of)
         self.failures: dict[str, str] = {}
-        self._crops = RandomCrops(plan.seed, slot, CropSizes(crop_share=plan.crop_share))
+        self._crops = RandomCrops(plan.seed, slot, sizes)
         self._order = ImageOrder(plan.seed, SLOT_TRAINING_CROP_ORDER, len(images))
 
     def image_of(self, number: int, step: int = 0) -> int:

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 
 from bapps_gen.errors import ImageError, UserError, WorkError
 from bapps_gen.imaging import decode as images
+from bapps_gen.imaging import photo
 from bapps_gen.imaging.decode import decode_image, image_size, read_image
 from bapps_gen.imaging.files import write_image
 
@@ -277,7 +278,7 @@ def test_exif_rotation_is_honoured_in_16_bit_files(orientation: int) -> None:
 
 
 def test_an_image_of_many_strips_is_put_together_rightly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_STRIP_PIXELS", 100)
+    monkeypatch.setattr(photo, "STRIP_PIXELS", 100)
     exif = Image.Exif()
     exif[0x0112] = 6
     image = decode_image(encoded(NOISE, "PNG", exif=exif))
@@ -360,7 +361,7 @@ def test_damage_of_any_sort_gives_pixels_or_an_image_error(data: st.DataObject) 
     ("data", "reason"),
     [
         (b"", "empty, 0 bytes"),
-        (b"Dear diary", "not a JPEG, PNG, TIFF, WebP or BMP image"),
+        (b"Dear diary", "not a JPEG, PNG, TIFF, WebP, BMP or camera raw image"),
         (encoded(NOISE, "GIF"), "not a JPEG"),
         (tiff(np.zeros((9, 9), np.float32)), "float samples"),
         (tiff(np.zeros((9, 9, 3), np.float32), photometric="rgb"), "float samples"),
@@ -398,7 +399,7 @@ def test_a_decompression_bomb_is_refused_by_its_header(kind: str) -> None:
 
 def test_more_pixels_than_pillow_warns_of_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    monkeypatch.setattr(images, "_STRIP_PIXELS", 50)
+    monkeypatch.setattr(photo, "STRIP_PIXELS", 50)
     np.testing.assert_array_equal(decode_image(LOSSLESS["png"]), NOISE)
 
 

@@ -340,7 +340,7 @@ def test_an_image_takes_one_request_and_expected_ones_come_ahead(server, remote_
     wanted = [cache.get(index) for index in (3, 1, 5, 1, 0)]
     assert len(server.requests) - before == 4
     for index, image in zip((3, 1, 5, 1, 0), wanted, strict=True):
-        assert np.array_equal(image, source.load(index))
+        assert np.array_equal(image.pixels, source.load(index))
 
 
 def test_photos_come_from_a_web_server_too(photos):

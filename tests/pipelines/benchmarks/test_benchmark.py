@@ -27,6 +27,7 @@ from bapps_gen.distortions.definition import SeverityParameter
 from bapps_gen.distortions.registry import load_registry
 from bapps_gen.errors import UserError
 from bapps_gen.imaging.encode import pixel_hash
+from bapps_gen.imaging.photo import whole_photo
 from bapps_gen.manifests.rows import Crop
 from bapps_gen.pipelines.benchmarks.names import picture_names
 from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner, choose_variants
@@ -338,7 +339,7 @@ def test_patches_are_the_same_for_every_distortion_and_level(photos, patches):
         reference = picture(patches / row["reference"])
         assert reference.shape == (64, 64, 3)
         crop = Crop(**row["crop"])
-        source = picture(photos / row["source_path"])
+        source = whole_photo(picture(photos / row["source_path"]))
         assert np.array_equal(reference, cut_reference(source, crop, 64))
         assert row["scale"] == crop.scale(64)
         assert luma_contrast(reference) >= 0.02

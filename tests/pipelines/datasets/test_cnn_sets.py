@@ -24,6 +24,7 @@ from bapps_gen.distortions.registry import load_registry
 from bapps_gen.distortions.steps import parse_step
 from bapps_gen.errors import UserError
 from bapps_gen.imaging.encode import decode_png, encode_png, pixel_hash
+from bapps_gen.imaging.photo import whole_photo
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import iter_triplets
 from bapps_gen.manifests.rows import Step, distortion_id
@@ -357,7 +358,8 @@ def test_a_crop_that_hides_the_difference_gives_way_to_another(tmp_path):
         if row["source_path"] == "half.png":
             assert crop["x"] + crop["side"] > 200
         size = (200, 300) if row["source_path"] == "half.png" else (160, 220)
-        moved += asdict(resolve_crop(plan_row(spec, row["row"]).crops[0], *size, 64)) != crop
+        blank = whole_photo(np.empty((*size, 3), np.uint8))
+        moved += asdict(resolve_crop(plan_row(spec, row["row"]).crops[0], blank, 64)) != crop
     assert moved > 5
     assert make_set("cnn", zoo, source, tmp_path / "one", 60, "--shard-size", "1") == 0
     assert contents(tmp_path / "one") == rows

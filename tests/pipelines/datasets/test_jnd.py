@@ -22,6 +22,7 @@ from bapps_gen.distortions.registry import load_registry
 from bapps_gen.distortions.steps import parse_step
 from bapps_gen.errors import UserError
 from bapps_gen.imaging.encode import decode_png, pixel_hash
+from bapps_gen.imaging.photo import whole_photo
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.rows import PAIR_PATCHES, Step, distortion_id
 from bapps_gen.manifests.scores import read_scores
@@ -424,7 +425,8 @@ def test_a_pair_without_a_difference_gives_way_to_another_crop(tmp_path, zoo):
     for row in rows:
         assert row["ref_hash"] != row["p0_hash"]
         assert row["crop"]["x"] + row["crop"]["side"] > 200
-        first = resolve_crop(plan_row(spec, row["row"]).crops[0], 200, 300, 64)
+        blank = whole_photo(np.empty((200, 300, 3), np.uint8))
+        first = resolve_crop(plan_row(spec, row["row"]).crops[0], blank, 64)
         moved += first.x != row["crop"]["x"]
     assert moved > 5
 

@@ -156,7 +156,8 @@ def test_a_crop_takes_the_share_of_its_photo_that_was_asked_for(share, shorter, 
     low, high = (max(1.0, part * shorter / 64) for part in share)
     assert 1 <= reduction <= shorter // 64
     least, most = min(low - 0.5, 0.75 * low), max(high + 0.5, 1.25 * high)
-    assert min(least, shorter // 64) <= reduction <= most
+    largest = shorter // 64 // sizes.step(shorter, 64) * sizes.step(shorter, 64)
+    assert min(least, largest) <= reduction <= most
     assert reduction % sizes.step(shorter, 64) == 0
     assert 2 * sizes.step(shorter, 64) <= max(2, low)
 

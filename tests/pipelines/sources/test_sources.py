@@ -559,9 +559,9 @@ def four(tmp_path: Path) -> Source:
 def test_the_cache_gives_what_the_source_gives_and_keeps_it(four: Source) -> None:
     cache = ImageCache(four)
     for index in (0, 1, 2, 3):
-        np.testing.assert_array_equal(cache.get(index), four.load(index))
+        np.testing.assert_array_equal(cache.get(index).pixels, four.load(index))
     assert cache.get(2) is cache.get(2)
-    assert not cache.get(2).flags.writeable
+    assert not cache.get(2).pixels.flags.writeable
 
 
 def test_the_cache_lets_go_of_the_least_recently_used_within_its_budget(four: Source) -> None:
@@ -571,7 +571,9 @@ def test_the_cache_lets_go_of_the_least_recently_used_within_its_budget(four: So
     cache.get(2)
     assert cache.get(0) is first
     assert cache.get(1) is not second
-    assert cache._held == sum(image.nbytes for image in cache._images.values()) <= cache.budget
+    assert (
+        cache._held == sum(image.pixels.nbytes for image in cache._images.values()) <= cache.budget
+    )
 
 
 def test_an_image_larger_than_the_budget_is_held_alone(four: Source) -> None:
@@ -590,7 +592,7 @@ def test_a_broken_image_is_decoded_once_and_its_reason_kept(
     cache = ImageCache(open_source([str(tmp_path)]))
     with pytest.raises(ImageError) as first:
         cache.get(0)
-    monkeypatch.setattr("bapps_gen.pipelines.sources.cache.decode_image", None)
+    monkeypatch.setattr("bapps_gen.pipelines.sources.cache.decode_photo", None)
     with pytest.raises(ImageError) as second:
         cache.get(0)
     assert str(first.value) == str(second.value) == cache.failures[0]
