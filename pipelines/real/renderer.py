@@ -16,7 +16,7 @@ from bapps_gen.pipelines.real.align import AlignedImages, size_difference
 from bapps_gen.pipelines.real.plan import RealPlanner
 from bapps_gen.pipelines.real.spec import step_name
 from bapps_gen.pipelines.rows.plan import TripletPlan
-from bapps_gen.pipelines.rows.render import check_size, cut_reference, cut_stored
+from bapps_gen.pipelines.rows.render import Image, check_size, cut_reference, cut_stored
 from bapps_gen.pipelines.rows.renderer import Patches, finished_row
 from bapps_gen.pipelines.rows.usable_crops import usable_crops
 from bapps_gen.pipelines.sources.cache import CACHE_BYTES, ImageCache

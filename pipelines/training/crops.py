@@ -242,12 +242,12 @@ class _Cutter:
         for step in range(len(self.images)):
             image = self.image_of(number, step)
             try:
-                pixels = self.cache.get(image)
-                check_size(pixels, PATCH_SIZE)
+                photo = self.cache.get(image)
+                check_size(photo, PATCH_SIZE)
             except ImageError as error:
                 self.failures[self.source.entries[image].name] = str(error)
                 continue
-            ((_, patch),) = cut_crops(pixels, self._crops.at(number), 0.0, PATCH_SIZE)
+            ((_, patch),) = cut_crops(photo, self._crops.at(number), 0.0, PATCH_SIZE)
             return patch
         name, reason = next(iter(self.failures.items()))
         raise SourceError(
