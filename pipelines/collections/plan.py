@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 ROW_BYTES = {"triplets": 26_000, "pairs": 17_300}
 """Bytes of a row in its shard, measured on sets from photos; softer photos take less."""
 
-DEMO_BYTES = 8_000_000
-"""Bytes of ground truth and outputs from one photo: 4 to 12 MB by task."""
+DEMO_BYTES = 3_000_000
+"""Bytes of ground truth and outputs from one photo."""
 
 SURELY = 0.75
 """Share of an estimate that is taken for certain: more than what is free is refused."""

@@ -7,12 +7,11 @@ knows more of the photo's colors either; all keep its luma (BT.601).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import cv2
 import numpy as np
 
-from bapps_gen.pipelines.real.demos.networks import network_name, network_output
+from bapps_gen.pipelines.real.demos.networks import network_algorithms, network_output
 from bapps_gen.pipelines.real.demos.pixels import Plane, join_luma, split_luma, to_unit
 from bapps_gen.pipelines.real.demos.records import Algorithm, DemoTask, Image, Scene
 
@@ -111,13 +110,7 @@ TASK = DemoTask(
             palette, "rank matching, after color transfer: Reinhard et al., IEEE CG&A 2001"
         ),
         "example": Algorithm(example, "Welsh, Ashikhmin and Mueller, SIGGRAPH 2002"),
-        **{
-            network_name(network): Algorithm(
-                partial(by_network, network=network),
-                f"CNN distorter {network}, trained on photos",
-            )
-            for network in _NETWORKS
-        },
+        **network_algorithms(_NETWORKS, by_network),
     },
     colored=True,
     donors=6,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from bapps_gen.errors import ImageError, SourceError, out_of_range
+from bapps_gen.checks import check_range
+from bapps_gen.errors import ImageError, SourceError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import encode_png
@@ -23,11 +24,11 @@ from bapps_gen.pipelines.real.demos.networks import network_digests
 from bapps_gen.pipelines.real.demos.pixels import reduced
 from bapps_gen.pipelines.real.demos.records import DemoTask, Image
 from bapps_gen.pipelines.real.options import DEMO_FACTOR, DEMO_LIMIT
+from bapps_gen.pipelines.rows.options import SEED
 from bapps_gen.pipelines.sources.source import Source
-from bapps_gen.seeding import MAX_SEED, SLOT_DEMO, SLOT_IMAGES, generator
+from bapps_gen.seeding import SLOT_DEMO, SLOT_IMAGES, generator
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.documents import write_json
-from bapps_gen.storage.locations import Location
 from bapps_gen.storage.records import read_values
 from bapps_gen.storage.workspace import Layout, claim, make_folder, remove_leftovers
 
@@ -101,12 +102,12 @@ def make_demo(
         WorkError: when a file cannot be written, a photo has changed, or memory runs out.
     """
     DEMO_FACTOR.check("factor", factor)
+    DEMO_LIMIT.check("limit", limit)
     demo = find_task(task, factor)
-    _check("limit", limit, 1, "24 is usual")
-    _check("seed", seed, 0, "choose another seed", MAX_SEED)
+    SEED.check("seed", seed)
     if isinstance(workers, int):
-        _check("workers", workers, 1, "1 is usual")
-    parameters = {
+        check_range("workers", workers, 1, 10_000, whole=True)
+    parameters: dict[str, Any] = {
         "task": task,
         "seed": seed,
         "limit": limit,
@@ -132,18 +133,12 @@ def make_demo(
         if progress is not None:
             progress(done, total)
         shared: tuple[str | Path, ...] = (folder / INFO_NAME, *images.roots)
-        with closing(_run(context, jobs, workers, shared)) as results:
+        with closing(run_jobs(_prepare, context, jobs, workers, shared)) as results:
             for written in results:
                 done += written
                 if progress is not None:
                     progress(done, total)
     return folders
-
-
-def _check(name: str, value: int, least: int, remedy: str, most: int | None = None) -> None:
-    if value < least or (most is not None and value > most):
-        allowed = f"{least} or more" if most is None else f"between {least} and {most}"
-        raise out_of_range(name, value, allowed, remedy)
 
 
 def _describe(folder: Path, wanted: Mapping[str, Any]) -> None:
@@ -246,46 +241,29 @@ def _jobs(chosen: list[_Photo], donors: int) -> Iterator[_Job]:
         yield _Job(photo, tuple(other.index for other in others) if donors else ())
 
 
-def _run(
-    context: _Context, jobs: list[_Job], workers: Workers, shared: Iterable[str | Location]
-) -> Generator[int]:
-    """How many pictures each step made: after each picture in this process, else each photo."""
-    if workers != 1 and len(jobs) > 1:
-        yield from run_jobs(_prepare_many, context, jobs, workers, shared)
-    else:
-        for steps in run_jobs(_prepare, context, jobs, 1):
-            yield from steps
-
-
-def _prepare(context: _Context) -> Callable[[_Job], Iterator[int]]:
-    """A function that writes what is missing of a photo, and yields 1 after each picture."""
+def _prepare(context: _Context) -> Callable[[_Job], int]:
+    """A function that writes what is missing of a photo, and tells how many pictures that is."""
     demo, load = find_task(context.task, context.factor), context.images.load
 
     @cache
     def donor(index: int) -> Image:
         return reduced(load(index), _DONOR_SIDE)
 
-    def make(job: _Job) -> Iterator[int]:
+    def make(job: _Job) -> int:
         photo, missing = job.photo, context.missing(job.photo)
-        if not missing:
-            return
+        if not missing:  # another worker's copy of this job made it
+            return 0
         rng = generator(context.seed, int(photo.sha256[:16], 16), SLOT_DEMO)
         part = _draw_part(load(photo.index), rng)
         scene = demo.prepare(part, tuple(map(donor, job.donors)), rng)
         for name, algorithm in demo.algorithms.items():
             if name in missing:
                 _write(context.folders.outputs[name] / photo.file, algorithm.run(scene.given))
-                yield 1
         if "" in missing:  # the ground truth last: where it is, the photo can be used
             _write(context.folders.reference / photo.file, scene.reference)
-            yield 1
+        return len(missing)
 
     return make
-
-
-def _prepare_many(context: _Context) -> Callable[[_Job], int]:
-    make = _prepare(context)
-    return lambda job: sum(make(job))
 
 
 def _draw_part(image: Image, rng: np.random.Generator) -> Image:

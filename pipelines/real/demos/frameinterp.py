@@ -1,16 +1,18 @@
 """Frame interpolation: the frame midway between two frames of a photo set in motion.
 
 The paper took outputs of flow-based, learned and phase-based methods on the Middlebury benchmark
-(section 2.1). Here two objects, cut from the mirrored photo, move before the photo as background,
-each layer by a translation, rotation and zoom of its own, so there are occlusions and motion
-boundaries as in that benchmark (Baker et al., IJCV 2011). The layers rest in the middle frame, so
-the ground truth is made without resampling; the frames half a step before and after it are what
-the algorithms see. Speeds, sizes and parameters are this project's own choices.
+(section 2.1); learned ones need weights that come with no library, so there are none here. Two
+objects, cut from the mirrored photo, move before the photo as background, each layer by a
+translation, rotation and zoom of its own, so there are occlusions and motion boundaries as in that
+benchmark (Baker et al., IJCV 2011). The layers rest in the middle frame, so the ground truth is
+made without resampling; the frames half a step before and after it are what the algorithms see.
+Speeds, sizes and parameters are this project's own choices.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -170,6 +172,7 @@ def phase_based(frames: Frames) -> Image:
     return np.ascontiguousarray(to_levels(total.transpose(1, 2, 0) / 255.0))
 
 
+@lru_cache(maxsize=_LEVELS * _ORIENTATIONS)
 def _band(shape: tuple[int, ...], level: int, center: float) -> Plane:
     """The share of each frequency in a band, about an octave wide; bands and orientations overlap.
 

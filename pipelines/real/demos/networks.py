@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 
 from bapps_gen.cnn_distorters.zoo import Zoo, open_zoo
-from bapps_gen.pipelines.real.demos.records import Image
+from bapps_gen.pipelines.real.demos.records import Algorithm, Image
+
+
+def network_algorithms(networks: Iterable[str], run: Callable[..., Image]) -> dict[str, Algorithm]:
+    """An algorithm for each network, by name; `run` takes the network's id as `network`."""
+    return {
+        network_name(network): Algorithm(
+            partial(run, network=network), f"CNN distorter {network}, trained on photos"
+        )
+        for network in networks
+    }
 
 
 def network_name(network: str) -> str:

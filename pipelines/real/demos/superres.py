@@ -21,7 +21,7 @@ from PIL.Image import Resampling
 
 from bapps_gen.distortions.compression import compress_jpeg
 from bapps_gen.distortions.rng import normals
-from bapps_gen.pipelines.real.demos.networks import network_name, network_output
+from bapps_gen.pipelines.real.demos.networks import network_algorithms, network_output
 from bapps_gen.pipelines.real.demos.pixels import (
     Plane,
     join_luma,
@@ -178,12 +178,6 @@ def _bgr(image: NDArray[np.integer] | cv2.typing.MatLike) -> Image:
 
 def superres_task(factor: int) -> DemoTask:
     """The task at a factor of 2, 3 or 4."""
-    networks = {
-        network_name(network): Algorithm(
-            partial(by_network, network=network), f"CNN distorter {network}, trained on photos"
-        )
-        for network in _NETWORKS[factor]
-    }
     return DemoTask(
         least=72,
         prepare=partial(prepare, factor=factor),
@@ -195,7 +189,7 @@ def superres_task(factor: int) -> DemoTask:
             ),
             "back-projection": Algorithm(back_projection, "Irani and Peleg, CVGIP 1991"),
             "tv": Algorithm(total_variation, "Marquina and Osher, J. Scientific Computing 2008"),
-            **networks,
+            **network_algorithms(_NETWORKS[factor], by_network),
         },
         networks=_NETWORKS[factor],
     )

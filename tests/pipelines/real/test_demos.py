@@ -459,7 +459,7 @@ def test_a_demo_is_the_same_with_more_workers_and_after_an_interruption(workers,
     make_demo("superres", source, tmp_path / "one")
 
     def stop(done: int, total: int) -> None:
-        if done == 10:
+        if done == 8:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -471,7 +471,7 @@ def test_a_demo_is_the_same_with_more_workers_and_after_an_interruption(workers,
         "superres", source, tmp_path / "two", workers=workers, progress=lambda *n: seen.append(n)
     )
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
-    assert seen[0] == (10, 24)
+    assert seen[0] == (8, 24)
     assert seen[-1] == (24, 24)
 
 
@@ -609,7 +609,7 @@ def test_folders_that_are_no_demos_are_refused(few, some, tmp_path):
     ("task", "options", "said"),
     [
         ("superress", {}, "did you mean 'superres'"),
-        ("deblur", {"limit": 0}, "limit = 0 is not allowed: it must be 1 or more"),
+        ("deblur", {"limit": 0}, "limit = 0 is not allowed"),
         ("deblur", {"seed": -1}, "seed = -1 is not allowed"),
         ("superres", {"factor": 5}, "factor = 5 is not allowed"),
         ("deblur", {"workers": 0}, "workers = 0 is not allowed"),
