@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from bapps_gen.errors import UserError, WorkError, first_line
 from bapps_gen.manifests.integrity import damaged_row
+from bapps_gen.manifests.judgements import judged_reader
 from bapps_gen.manifests.origin import Origin, PluginRecord, read_described, write_origin
 from bapps_gen.manifests.parquet import FileInfo, file_batches, open_parquet, read_metadata
 from bapps_gen.manifests.row_checks import check_rows
@@ -312,7 +313,8 @@ class Dataset:
     ) -> Iterator[pa.RecordBatch]:
         """The rows of one shard in order as Arrow batches of at most `size` rows.
 
-        With pictures larger than 64 px they have fewer, so that memory stays the same.
+        They have the judgments beside the shards, where there are any. With pictures larger than
+        64 px they have fewer, so that memory stays the same.
 
         Args:
             numbered: whether rows of another number than their place says are refused.
@@ -323,14 +325,15 @@ class Dataset:
         """
         path = shard_path(self.folder, shard)
         first = self.info.shard_range(shard)[0]
-        wanted = list(columns) if columns else None
+        read, complete = judged_reader(self.folder, self.info.digest, shard, columns)
         if columns is None or set(columns) & set(PATCHES):
             size = rows_within(size, self.info.patch_size)
         with self.readable(shard):
-            for batch in file_batches(path, size, wanted, verified=verified):
-                check_rows(batch, first, str(path), numbered=numbered)
-                first += batch.num_rows
-                yield batch
+            place = 0
+            for batch in file_batches(path, size, read, verified=verified):
+                check_rows(batch, first + place, str(path), numbered=numbered)
+                yield complete(batch, place)
+                place += batch.num_rows
 
     @contextlib.contextmanager
     def readable(self, shard: int) -> Iterator[None]:

@@ -7,7 +7,7 @@ dataset's rows by every reader. Shards are never changed by them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -182,6 +182,43 @@ def join_judgements(
         index = batch.schema.get_field_index(name)
         batch = batch.set_column(index, batch.schema.field(index), joined)
     return batch
+
+
+def judged_reader(
+    folder: Location, spec_digest: str, shard: int, columns: Sequence[str] | None
+) -> tuple[list[str] | None, Callable[[pa.RecordBatch, int], pa.RecordBatch]]:
+    """How a shard's rows are read so that they have the judgments beside it.
+
+    Args:
+        folder: of the dataset.
+        spec_digest: of the dataset.
+        shard: its number.
+        columns: that are wanted; None for all.
+
+    Returns:
+        The columns to read, and a function that completes a batch of them, given the place of its
+        first row in the shard.
+
+    Raises:
+        WorkError: as `shard_judgements`, and from the function as `join_judgements`.
+    """
+    read = list(columns) if columns else None
+    table = None
+    if read is None or not {name for pair in JUDGMENT_COLUMNS.values() for name in pair}.isdisjoint(
+        read
+    ):
+        table = shard_judgements(folder, spec_digest, shard)
+    if table is None:
+        return read, lambda batch, first: batch
+    judged = table
+    where = str(judgements_path(folder, shard))
+    has_id = read is None or "id" in read
+
+    def complete(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+        joined = join_judgements(batch, judged, first, where)
+        return joined if has_id else joined.drop_columns(["id"])
+
+    return (read if has_id or read is None else ["id", *read]), complete
 
 
 def _unusable(path: Location, problem: str) -> WorkError:

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bapps_gen.errors import WorkError
 from bapps_gen.manifests.dataset import Dataset, shard_path
+from bapps_gen.manifests.judgements import judged_reader
 from bapps_gen.manifests.pages import picture_spans
 from bapps_gen.manifests.parquet import open_parquet
 from bapps_gen.manifests.rows import PATCHES
@@ -92,8 +94,16 @@ class RowReader:
                 spans = picture_spans(path, file, number, pictures)
                 if spans is not None:
                     plain = [name for name in self._columns if name not in pictures]
-                    return _Group(file.read_row_group(number, columns=plain), pictures, spans)
-            return _Group(file.read_row_group(number, columns=list(self._columns)))
+                    return _Group(self._read(file, shard, number, plain), pictures, spans)
+            return _Group(self._read(file, shard, number, list(self._columns)))
+
+    def _read(self, file: pq.ParquetFile, shard: int, number: int, names: list[str]) -> pa.Table:
+        """A row group with the judgments beside it."""
+        info = self._dataset.info
+        read, complete = judged_reader(self._dataset.folder, info.digest, shard, names)
+        table = file.read_row_group(number, columns=read).combine_chunks()
+        first = number * info.row_group_rows
+        return pa.Table.from_batches([complete(batch, first) for batch in table.to_batches()])
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_groups": OrderedDict(), "nbytes": 0}
