@@ -21,6 +21,9 @@ from bapps_gen.errors import out_of_range, unknown_name
 MAX_SEED = 2**63 - 1
 """Seeds are whole numbers from 0 to this, so that they fit a signed 64-bit column."""
 
+MAX_SEVERITY = 2.0
+"""Severities go from 0 to 1, which is strong, and on request up to this."""
+
 
 def _integer(value: Any) -> int:
     if isinstance(value, bool):
@@ -101,6 +104,7 @@ class Option:
         low, high: bounds, of both numbers of a range; None for no bound.
         unit: such as "rows" or "px".
         choices: the allowed texts; () for any.
+        words: texts that are allowed instead of a number.
         flag: its name on the command line and in errors, without dashes in front; by default that
             of the field.
         metavar: what the command line shows in place of the value; by default the unit, or a
@@ -120,6 +124,7 @@ class Option:
     high: float | None = None
     unit: str = ""
     choices: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     flag: str = ""
     metavar: str = ""
     default_text: str = ""
@@ -149,6 +154,7 @@ class Option:
             plain += f" of at least {_plain(self.low)}"
         elif self.high is not None:
             plain += f" of at most {_plain(self.high)}"
+        plain = or_list([plain, *self.words])
         return plain + (", the lower first" if self.type == "range" else "")
 
     def check(self, name: str, value: Any) -> None:
@@ -158,6 +164,8 @@ class Option:
             name: for the error.
             value: as `parse` gives it.
         """
+        if isinstance(value, str) and value in self.words:
+            return
         if self.choices and value not in self.choices:
             raise unknown_name(name, str(value), self.choices, f"use {self.allowed}")
         low = -math.inf if self.low is None else self.low
@@ -181,7 +189,10 @@ class Option:
         Raises:
             UserError: when it is of another type.
         """
+        if isinstance(value, str) and value in self.words:
+            return value
         convert, allowed = TYPES[self.type]
+        allowed = or_list([allowed, *self.words])
         try:
             return convert(value)
         except (TypeError, ValueError):

@@ -3,9 +3,10 @@
 The paper names the distortions and publishes no ranges: every range here is this project's own.
 `SeverityParameter.range` is (mild, strong): the values at severity 0.2 and at severity 1. They were
 chosen on 64×64 patches of photographs so that LPIPS (AlexNet, v0.1) has a median near 0.03 at the
-mild end and of 0.1 to 0.3 at the strong end: noise and blur are limited to 0.3, and what LPIPS is
-less sensitive to goes as far as patches stay recognizable. The documentation has the
-figures (explanation/calibration.md); benchmarks/calibrate.py measures them.
+mild end, a stand-in for "just noticeable" without human data, and near 0.5 at the strong end, where
+noise and blur are as strong as in the paper's figure 1. What does not reach 0.5 goes as far as
+patches stay recognizable. The documentation has the figures (explanation/calibration.md);
+benchmarks/calibrate.py measures them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,16 @@ _ANGLE = RandomParameter(
     range=(0.0, 360.0),
     allowed=(-360.0, 360.0),
     summary="direction: 0 is right, 90 is down",
+)
+
+_FOLDING = RandomParameter(
+    name="folding",
+    unit="",
+    default=0.0,
+    range=(0.0, 0.0),
+    allowed=(0.0, 1.0),
+    integer=True,
+    summary="1 lets the image fold over where it is moved far; 0 stretches it instead",
 )
 
 _SPACING = RandomParameter(
@@ -66,7 +77,7 @@ ATOMS: tuple[Distortion, ...] = (
                 name="delta",
                 unit="L*",
                 identity=0.0,
-                range=((7.0, 34.0), (-7.0, -34.0)),
+                range=((12.0, 50.0), (-12.0, -50.0)),
                 allowed=(-100.0, 100.0),
                 summary="change of lightness",
             ),
@@ -83,7 +94,7 @@ ATOMS: tuple[Distortion, ...] = (
                 name="distance",
                 unit="ΔE*ab",
                 identity=0.0,
-                range=((7.0, 45.0),),
+                range=((8.0, 70.0),),
                 allowed=(0.0, 200.0),
                 summary="distance in the a*b* plane",
             ),
@@ -108,7 +119,7 @@ ATOMS: tuple[Distortion, ...] = (
                 name="gain",
                 unit="",
                 identity=1.0,
-                range=((0.7, 0.2), (1.4, 2.5)),
+                range=((0.67, 0.12), (1.5, 4.0)),
                 allowed=(0.0, 10.0),
                 summary="factor on the distance from the mean",
             ),
@@ -125,7 +136,7 @@ ATOMS: tuple[Distortion, ...] = (
                 name="gain",
                 unit="",
                 identity=1.0,
-                range=((0.65, 0.0), (1.45, 3.0)),
+                range=((0.65, 0.0), (1.45, 5.0)),
                 allowed=(0.0, 10.0),
                 summary="factor on chroma; 0 is gray",
             ),
@@ -142,7 +153,7 @@ ATOMS: tuple[Distortion, ...] = (
                 name="amplitude",
                 unit="of full scale",
                 identity=0.0,
-                range=((0.04, 0.13),),
+                range=((0.033, 0.23),),
                 allowed=(0.0, 1.0),
                 summary="largest value of either sign",
             ),
@@ -154,7 +165,7 @@ ATOMS: tuple[Distortion, ...] = (
         version=1,
         family="noise",
         summary="white noise with a normal distribution",
-        parameters=(_sigma(0.023, 0.078),),
+        parameters=(_sigma(0.02, 0.14),),
         function=noise.add_gaussian,
     ),
     Distortion(
@@ -162,7 +173,7 @@ ATOMS: tuple[Distortion, ...] = (
         version=1,
         family="noise",
         summary="noise with power falling as 1/f",
-        parameters=(_sigma(0.021, 0.072),),
+        parameters=(_sigma(0.017, 0.125),),
         function=noise.add_pink,
     ),
     Distortion(
@@ -170,7 +181,7 @@ ATOMS: tuple[Distortion, ...] = (
         version=1,
         family="noise",
         summary="noise with power rising as f",
-        parameters=(_sigma(0.027, 0.09),),
+        parameters=(_sigma(0.023, 0.14),),
         function=noise.add_blue,
     ),
     Distortion(
@@ -179,7 +190,7 @@ ATOMS: tuple[Distortion, ...] = (
         family="noise",
         summary="noise with a spectrum between violet and brown",
         parameters=(
-            _sigma(0.024, 0.08),
+            _sigma(0.018, 0.14),
             RandomParameter(
                 name="exponent",
                 unit="",
@@ -193,11 +204,11 @@ ATOMS: tuple[Distortion, ...] = (
     ),
     Distortion(
         name="checkerboard",
-        version=1,
+        version=2,
         family="noise",
-        summary="the lattice that transposed convolutions leave",
+        summary="the colored pattern that transposed convolutions leave",
         parameters=(
-            _sigma(0.03, 0.12),
+            _sigma(0.03, 0.18),
             RandomParameter(
                 name="period",
                 unit="px",
@@ -212,7 +223,7 @@ ATOMS: tuple[Distortion, ...] = (
     ),
     Distortion(
         name="gaussian_blur",
-        version=1,
+        version=2,
         family="blur",
         summary="Gaussian blur",
         parameters=(
@@ -220,7 +231,7 @@ ATOMS: tuple[Distortion, ...] = (
                 name="sigma",
                 unit="px",
                 identity=0.0,
-                range=((0.6, 2.2),),
+                range=((0.65, 6.0),),
                 allowed=(0.0, 100.0),
                 summary="standard deviation of the kernel",
             ),
@@ -229,7 +240,7 @@ ATOMS: tuple[Distortion, ...] = (
     ),
     Distortion(
         name="bilateral",
-        version=1,
+        version=2,
         family="blur",
         summary="bilateral filter: flattens textures and keeps strong edges",
         parameters=(
@@ -237,15 +248,15 @@ ATOMS: tuple[Distortion, ...] = (
                 name="sigma_color",
                 unit="levels",
                 identity=0.0,
-                range=((45.0, 240.0),),
+                range=((36.0, 300.0),),
                 allowed=(0.0, 1000.0),
                 summary="color differences (|ΔR| + |ΔG| + |ΔB|) that are smoothed",
             ),
             RandomParameter(
                 name="sigma_space",
                 unit="px",
-                default=1.8,
-                range=(1.2, 1.88),
+                default=2.4,
+                range=(1.8, 2.95),
                 allowed=(0.0, 20.0),
                 summary="spatial standard deviation",
             ),
@@ -262,7 +273,7 @@ ATOMS: tuple[Distortion, ...] = (
                 name="distance",
                 unit="px",
                 identity=0.0,
-                range=((2.0, 10.0),),
+                range=((2.5, 18.0),),
                 allowed=(0.0, 512.0),
                 summary="length of the move",
             ),
@@ -272,34 +283,34 @@ ATOMS: tuple[Distortion, ...] = (
     ),
     Distortion(
         name="affine_warp",
-        version=1,
+        version=2,
         family="spatial",
         summary="random rotation, scaling and shear about the center",
-        parameters=(_displacement(3.0, 14.0, "root mean square move of the corners"),),
+        parameters=(_displacement(3.4, 20.0, "root mean square move of the corners"),),
         function=spatial.warp_affine,
     ),
     Distortion(
         name="homography",
-        version=1,
+        version=2,
         family="spatial",
         summary="random perspective: each corner moved in its own direction",
-        parameters=(_displacement(2.5, 13.0, "move of each corner"),),
+        parameters=(_displacement(2.7, 19.0, "move of each corner"),),
         function=spatial.warp_homography,
     ),
     Distortion(
         name="linear_warp",
-        version=1,
+        version=2,
         family="spatial",
         summary="dense flow, interpolated linearly from random control points",
-        parameters=(_displacement(2.5, 7.0, "move of each control point"), _SPACING),
+        parameters=(_displacement(2.4, 15.0, "move of each control point"), _SPACING, _FOLDING),
         function=spatial.warp_linear,
     ),
     Distortion(
         name="cubic_warp",
-        version=1,
+        version=2,
         family="spatial",
         summary="dense flow, interpolated cubically from random control points",
-        parameters=(_displacement(2.0, 6.0, "move of each control point"), _SPACING),
+        parameters=(_displacement(2.0, 12.0, "move of each control point"), _SPACING, _FOLDING),
         function=spatial.warp_cubic,
     ),
     Distortion(
@@ -312,15 +323,15 @@ ATOMS: tuple[Distortion, ...] = (
                 name="weight",
                 unit="",
                 identity=0.0,
-                range=((0.22, 0.5),),
+                range=((0.28, 0.5),),
                 allowed=(0.0, 1.0),
                 summary="share of the copy",
             ),
             RandomParameter(
                 name="distance",
                 unit="px",
-                default=8.0,
-                range=(4.0, 12.0),
+                default=10.0,
+                range=(5.0, 18.0),
                 allowed=(0.0, 512.0),
                 summary="how far the copy is moved",
             ),
@@ -330,7 +341,7 @@ ATOMS: tuple[Distortion, ...] = (
     ),
     Distortion(
         name="chromatic_aberration",
-        version=1,
+        version=2,
         family="spatial",
         summary="red and blue moved or scaled in opposite directions against green",
         parameters=(
@@ -338,7 +349,7 @@ ATOMS: tuple[Distortion, ...] = (
                 name="displacement",
                 unit="px",
                 identity=0.0,
-                range=((1.4, 6.0), (-1.4, -6.0)),
+                range=((1.4, 12.0), (-1.4, -12.0)),
                 allowed=(-512.0, 512.0),
                 summary="move of red; of its corners where radial = 1",
             ),
@@ -372,7 +383,7 @@ ATOMS: tuple[Distortion, ...] = (
                 name="quality",
                 unit="",
                 identity=100.0,
-                range=((40.0, 5.0),),
+                range=((33.0, 3.0),),
                 allowed=(1.0, 100.0),
                 integer=True,
                 summary="libjpeg's quality",

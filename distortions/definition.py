@@ -27,10 +27,13 @@ MILD_SEVERITY = 0.2
 class SeverityParameter:
     """A parameter that follows severity.
 
-    Severity s in [0, 1] gives `identity + (strong - identity) * s**g`, where the power g makes
-    s = MILD_SEVERITY give the mild end: the identity at 0, just noticeable at MILD_SEVERITY,
-    strong at 1, continuous and monotone between. Weber's law suggests a power; the ranges are
-    our own choice, calibrated with LPIPS (the paper publishes none).
+    Severity s gives `identity + (strong - identity) * s**g`, where the power g makes
+    s = MILD_SEVERITY give the mild end: the identity at 0, mild at MILD_SEVERITY, strong at 1,
+    continuous and monotone between. Below MILD_SEVERITY a power of more than 1 would soon change
+    nothing, and the value is in proportion to s instead. From 1 to MAX_SEVERITY the same law goes
+    on, and stays at the end of `allowed` once it is there. Weber's law suggests a power; the ranges
+    choice, calibrated with LPIPS (the paper publishes none): a median of about 0.03 at the mild
+    end stands in for "just noticeable", without human data.
 
     Args:
         name: lower-case name, unique within its distortion.
@@ -78,10 +81,17 @@ class SeverityParameter:
         _require_allowed(self.name, self.allowed, self.default)
 
     def at(self, severity: float, uniform: float) -> float:
-        """The value at a severity in [0, 1]; `uniform` in [0, 1) chooses the direction."""
+        """The value at a severity up to MAX_SEVERITY; `uniform` in [0, 1) chooses the direction."""
         branch = int(uniform * len(self.range))
-        strong = self.range[branch][1]
-        value = self.identity + (strong - self.identity) * severity ** self.powers[branch]
+        mild, strong = self.range[branch]
+        power = self.powers[branch]
+        if severity < MILD_SEVERITY and power > 1:
+            value = self.identity + (mild - self.identity) * severity / MILD_SEVERITY
+        else:
+            value = self.identity + (strong - self.identity) * severity**power
+        if severity > 1:
+            low, high = self.allowed
+            value = min(max(value, low), high)
         return float(round(value)) if self.integer else value
 
 
@@ -153,7 +163,7 @@ class Distortion:
     has_identity: bool = True
 
     def draw(self, severity: float, uniforms: Sequence[float]) -> dict[str, float]:
-        """Parameter values by name at a severity in [0, 1].
+        """Parameter values by name at a severity from 0 to MAX_SEVERITY.
 
         `uniforms` holds at least len(parameters) numbers in [0, 1), used in order.
         """

@@ -15,7 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.distortions.definition import Patch
-from bapps_gen.distortions.rng import normals, words16
+from bapps_gen.distortions.rng import angles, normals, words16
+
+_OWN = 0.5
+"""Share, in amplitude, of each channel's own part of a checkerboard."""
+
+_STRENGTHS = 4
+"""Places along each axis that have a strength of their own in a checkerboard, between which it
+varies linearly."""
+
+_UNEVENNESS = 0.5
+"""Standard deviation of these strengths, whose mean is 1."""
 
 _CACHED_PIXELS = 2**18
 """Frequency grids of larger images are not kept, so that caches stay below a few MB."""
@@ -55,32 +65,36 @@ def add_colored(patch: Patch, params: Mapping[str, float], rng: np.random.Genera
 
 
 def add_checkerboard(patch: Patch, params: Mapping[str, float], rng: np.random.Generator) -> Patch:
-    """Add the lattice that a transposed convolution of uneven overlap leaves.
+    """Add the pattern that transposed convolutions of stride `period` leave.
 
-    A transposed convolution of stride p with a kernel of p + 1 adds twice at one pixel in p along
-    each axis (Odena, Dumoulin and Olah, "Deconvolution and checkerboard artifacts", Distill
-    2016). The pattern is the product of both axes' overlap counts, standardized to mean 0 and
-    standard deviation 1, then scaled to sigma; its offset and its sign come from `rng`. It is the
-    same in R, G and B.
+    Where kernels of such convolutions overlap unevenly, the picture is brighter and darker with
+    the stride as its period (Odena, Dumoulin and Olah, "Deconvolution and checkerboard artifacts",
+    Distill 2016). Here each channel has soft waves of that period along both axes, and their
+    product; part of them is common to the channels, and part has its own phase in each, which
+    makes color. The amplitude varies smoothly over the image, as it does with the features of a
+    network. Phases and amplitudes come from `rng`; shares and amplitudes are our own choice.
     """
     sigma, period = params["sigma"], int(params["period"])
     if sigma == 0:
         return patch.copy()
-    offset_y, offset_x, sign = (int(word) for word in words16(rng, 3))
     height, width = patch.shape[:2]
-    overlap_y = _overlap(height, period, offset_y)
-    overlap_x = _overlap(width, period, offset_x)
-    mean = ((period + 1) / period) ** 2
-    deviation = math.sqrt(((period + 3) / period) ** 2 - mean**2)
-    pattern = np.multiply.outer(overlap_y, overlap_x) - np.float32(mean)
-    scale = sigma * 255 / deviation * (1 if sign % 2 else -1)
-    return _add(patch, cv2.merge((pattern, pattern, pattern)), scale)
+    tile = _checkerboard_tile(rng, period)
+    pattern = cv2.repeat(tile, -(-height // period), -(-width // period))[:height, :width]
+    strengths = 1 + _UNEVENNESS * normals(rng, _STRENGTHS**2).reshape(_STRENGTHS, _STRENGTHS)
+    strength = cv2.resize(strengths, (width, height), interpolation=cv2.INTER_LINEAR)
+    field = cv2.multiply(pattern, cv2.merge((strength, strength, strength)))
+    return _add(patch, field, sigma * 255 * math.sqrt(patch.size) / cv2.norm(field))
 
 
-def _overlap(length: int, period: int, offset: int) -> NDArray[np.float32]:
-    counts = np.ones(length, np.float32)
-    counts[offset % period :: period] = 2
-    return counts
+def _checkerboard_tile(rng: np.random.Generator, period: int) -> NDArray[np.float32]:
+    """One period of the pattern, of mean 0: float32 (period, period, 3)."""
+    phases = angles(rng, 8).reshape(2, 1, 4)
+    if period == 2:
+        phases = np.where(phases < np.pi, 0.0, np.pi)  # others would only weaken the wave
+    y, x = 1 + np.cos(2 * np.pi / period * np.arange(period)[:, None] + phases)
+    parts = y[:, None] * x - 1  # of the three channels, and the one that they have in common
+    tile = _OWN * parts[..., :3] + math.sqrt(1 - _OWN**2) * parts[..., 3:]
+    return tile.astype(np.float32)
 
 
 def _add_power_law(patch: Patch, sigma: float, exponent: float, rng: np.random.Generator) -> Patch:

@@ -39,6 +39,10 @@ _TAPS = tuple(
 _WHOLE = 1e-6
 """A move within this many px of a whole number is rounded to it."""
 
+_SAFE = 0.2
+"""Largest step of a flow, as a share of the spacing. No linear flow folds over below 1/(2√2) of it,
+whatever the directions, and no cubic one below 0.32 (measured); shorter steps follow it better."""
+
 _CACHED_PIXELS = 2**18
 """Coordinate grids of larger images are not kept, so that caches stay below a few MB."""
 
@@ -65,7 +69,7 @@ def aberrate(patch: Patch, params: Mapping[str, float], rng: np.random.Generator
     Lateral (`radial` = 0): red moves by `displacement` px in the direction `angle`, blue the other
     way. Radial (`radial` = 1): red is enlarged about the center so that corners move outward by
     `displacement` px, and blue is reduced as much; `angle` is unused, and the displacement is
-    limited to a quarter of the shorter side. A negative displacement swaps red and blue.
+    limited to a third of the shorter side. A negative displacement swaps red and blue.
     """
     displacement = params["displacement"]
     if displacement == 0:
@@ -85,7 +89,7 @@ def warp_affine(patch: Patch, params: Mapping[str, float], rng: np.random.Genera
     """Apply a random linear map about the center: rotation, scaling and shear together.
 
     Its four numbers come from `rng`, scaled so that the root mean square displacement of the four
-    corners is `displacement` px. The displacement is limited to a quarter of the shorter side.
+    corners is `displacement` px. The displacement is limited to a third of the shorter side.
     """
     size = (patch.shape[1], patch.shape[0])
     displacement = min(params["displacement"], _limit(patch))
@@ -107,7 +111,8 @@ def warp_affine(patch: Patch, params: Mapping[str, float], rng: np.random.Genera
 def warp_homography(patch: Patch, params: Mapping[str, float], rng: np.random.Generator) -> Patch:
     """Apply the homography that takes each corner `displacement` px off in a random direction.
 
-    The displacement is limited to a quarter of the shorter side, where corners cannot yet cross.
+    The displacement is limited to a third of the shorter side, where the four corners still make
+    a convex shape.
     """
     size = (patch.shape[1], patch.shape[0])
     displacement = min(params["displacement"], _limit(patch))
@@ -136,9 +141,11 @@ def control_flow(
 ) -> NDArray[np.float32]:
     """A dense flow in px from control points `spacing` px apart: x and y, float32 (2, H, W).
 
-    Each control point is displaced by exactly `displacement` px in a direction of its own. A
-    linear flow cannot fold over while displacement < spacing / (2√2), whatever the directions;
-    a cubic one folds over from about 0.32 spacing (measured).
+    Each control point is displaced by `displacement` px in a direction of its own, where
+    `folding` is 1. Otherwise a displacement of more than _SAFE of the spacing is a path in 2, 4 …
+    equal steps, each by the flow at the place that the one before has reached. No step folds over,
+    and so their sequence stretches but does not fold over either (scaling and squaring:
+    Arsigny et al., MICCAI 2006).
     """
     displacement, spacing = params["displacement"], int(params["spacing"])
     basis_y, basis_x = _basis(height, spacing, cubic), _basis(width, spacing, cubic)
@@ -147,8 +154,15 @@ def control_flow(
     control = np.empty((2, rows, columns), np.float32)
     np.cos(directions, out=control[0], casting="same_kind")
     np.sin(directions, out=control[1], casting="same_kind")
-    control *= np.float32(displacement)
-    return (basis_y @ control @ basis_x.T).astype(np.float32, copy=False)
+    ratio = displacement / (_SAFE * spacing)
+    doublings = 0 if params["folding"] or ratio <= 1 else math.ceil(math.log2(ratio))
+    control *= np.float32(displacement / 2**doublings)
+    flow = (basis_y @ control @ basis_x.T).astype(np.float32, copy=False)
+    for _ in range(doublings):
+        x, y = flow + _pixels(height, width)
+        for part in flow:
+            part += cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return flow
 
 
 def _warp_by_flow(
@@ -158,8 +172,7 @@ def _warp_by_flow(
         return patch.copy()
     height, width = patch.shape[:2]
     maps = control_flow(height, width, params, rng, cubic=cubic)
-    small = height * width <= _CACHED_PIXELS
-    maps += (_positions if small else _positions.__wrapped__)(height, width)
+    maps += _pixels(height, width)
     return _uint8(cv2.remap(patch, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=_BORDER))
 
 
@@ -185,9 +198,14 @@ def _basis(length: int, spacing: int, cubic: bool) -> NDArray[np.float32]:
     return weights.astype(np.float32)
 
 
+def _pixels(height: int, width: int) -> NDArray[np.float32]:
+    """x and y of every pixel, float32 (2, H, W), not to be written into."""
+    small = height * width <= _CACHED_PIXELS
+    return (_positions if small else _positions.__wrapped__)(height, width)
+
+
 @functools.lru_cache(maxsize=4)
 def _positions(height: int, width: int) -> NDArray[np.float32]:
-    """x and y of every pixel, float32 (2, H, W)."""
     y, x = np.mgrid[:height, :width]
     return np.stack((x, y)).astype(np.float32)
 
@@ -197,8 +215,8 @@ def _vector(length: float, degrees: float) -> tuple[float, float]:
 
 
 def _limit(patch: Patch) -> float:
-    """A quarter of the shorter side in px: corners moved by less than this cannot cross."""
-    return (float(min(patch.shape[:2])) - 1) / 4
+    """A third of the shorter side in px: up to 1/(2√2) of it, no corner crosses a diagonal."""
+    return (float(min(patch.shape[:2])) - 1) / 3
 
 
 def _translate(image: cv2.typing.MatLike, dx: float, dy: float) -> cv2.typing.MatLike:

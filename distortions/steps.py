@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bapps_gen.checks import MAX_SEVERITY, check_range
 from bapps_gen.distortions.definition import Distortion, Patch
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.errors import UserError, out_of_range, unknown_name
@@ -20,7 +21,7 @@ CNN_PREFIX = "cnn:"
 class ParsedStep:
     """A distortion with everything that determines its effect.
 
-    `severity`, in [0, 1], is what parameters were drawn from; None where none was given.
+    `severity`, from 0 to MAX_SEVERITY, is what parameters were drawn from, or None.
     """
 
     distortion: Distortion
@@ -36,10 +37,10 @@ class ParsedStep:
 def parse_step(text: str, registry: Registry, seed: int = 0) -> ParsedStep:
     """Read `NAME` or `NAME:key=value,key=value`; the name of a CNN distorter contains a colon.
 
-    Keys are the distortion's parameters, in their units, and two more: `severity`, from 0 to 1,
-    from which every parameter that is not given is drawn; and `seed`, for this step alone, which
-    determines these parameters and the noise. Without `severity`, parameters that are not given
-    have their defaults.
+    Keys are the distortion's parameters, in their units, and two more: `severity`, from 0 to
+    MAX_SEVERITY, from which every parameter that is not given is drawn; and `seed`, for this step
+    alone, which determines these parameters and the noise. Without `severity`, parameters that
+    are not given have their defaults.
 
     Args:
         seed: used where the text gives none, from 0 to 2^63 - 1.
@@ -73,10 +74,7 @@ def parse_step(text: str, registry: Registry, seed: int = 0) -> ParsedStep:
         seen.add(key)
         if key == "severity" and distortion.parameters:
             severity = _number(f"{name}:severity", value)
-            if not 0 <= severity <= 1:
-                raise out_of_range(
-                    f"{name}:severity", value, "a number from 0 to 1", "give one in that range"
-                )
+            check_range(f"{name}:severity", severity, 0, MAX_SEVERITY)
         elif key == "seed":
             seed = _seed(f"{name}:seed", value)
         elif not distortion.parameters:

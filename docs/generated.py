@@ -123,7 +123,7 @@ _NESTED = {
     "name": "of a parameter",
     "value": "of a parameter, in its unit",
     "seed": "of the step's noise, 0 to 2^63 − 1",
-    "severity": "that parameters were drawn from, 0 to 1; null where they were given",
+    "severity": "that parameters were drawn from, 0 to 2; null where they were given",
     "x": "left edge, px of the source image after EXIF rotation",
     "y": "top edge, px",
     "side": "of the square, px; `scale` is 64 / side",

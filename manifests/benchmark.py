@@ -66,7 +66,7 @@ class BenchmarkRow:
     family: Annotated[str, pa.string(), "families of the steps joined by +"]
     level: Annotated[int, pa.int32(), "1 for the lowest severity"]
     severity: Annotated[
-        float | None, pa.float64(), "0 to 1; null where no parameter follows severity"
+        float | None, pa.float64(), "0 to 2; null where no parameter follows severity"
     ]
     steps: Annotated[
         tuple[Step, ...],

@@ -24,7 +24,7 @@ MAX_SIDE = 32_766
 class Step:
     """One distortion as applied: its name, version, physical parameters and noise seed.
 
-    `severity` is what the parameters were drawn from, in [0, 1], or None where they were given.
+    `severity` is what the parameters were drawn from, 0 to 2, or None where they were given.
     """
 
     distortion: str

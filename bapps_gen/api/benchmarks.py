@@ -30,7 +30,7 @@ class Benchmark(stored.Benchmark):
 
     `len(benchmark)` is the number of distorted pictures, and iterating gives a dict for each, with
     the columns of the manifest: `path` and `reference` (PNG files, relative to the folder),
-    `distortion`, `family`, `level`, `severity` from 0 to 1, `steps` with parameters and seeds,
+    `distortion`, `family`, `level`, `severity` from 0 to 2, `steps` with parameters and seeds,
     `source_path`, `width` and `height` in px.
 
     `benchmark.folder` is where it lies and `benchmark.info` what its `benchmark.json` holds.
@@ -112,7 +112,7 @@ def make_benchmark(
             for the color photographs that come with scikit-image.
         seed: 0 to 2^63 - 1.
         levels: severities 1/levels, 2/levels … 1; 1 to 100.
-        severities: these instead, rising, each from 0 to 1; 0.2 is just noticeable, 1 is strong.
+        severities: these instead, rising, each from 0 to 2; 0.2 is mild, 1 is strong.
         max_side: reduce whole images whose longer side is more, in px, 8 or more.
         patches: cut so many patches from each image, in place of whole images.
         patch_size: height and width of patches in px, 16 to 512.

@@ -78,8 +78,8 @@ def distort(
         image: uint8 RGB of shape (H, W, 3) or (N, H, W, 3), 0 to 255, H and W of 8 px or more;
             not written to.
         steps: distortions, applied in order. Each is a name ("jpeg"), a name with parameters in
-            their units ("gaussian_blur:sigma=2"), or with a severity from 0 to 1 that draws them
-            ("ghosting:severity=0.5"; 0 changes nothing, 0.2 is just noticeable, 1 is strong).
+            their units ("gaussian_blur:sigma=2"), or with a severity from 0 to 2 that draws them
+            ("ghosting:severity=0.5"; 0 changes nothing, 0.2 is mild, 1 is strong).
             CNN distorters are "cnn:017", or "cnn:017:strength=0.5".
         seed: of noise and random parameters, 0 to 2^63 - 1. Step k of image i
             has seed + i·len(steps) + k.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from bapps_gen.api._arguments import (
     AnyPath,
@@ -47,9 +47,10 @@ class SetOptions(TypedDict, total=False):
     families: Sequence[str]
     atoms: Sequence[str]
     compositions: Sequence[str]
-    singles: float
+    singles: float | Literal["types"]
     severity: tuple[float, float]
     near_threshold: bool
+    folding: bool
     plugins: Sequence[LocalPath]
     zoo: LocalPath
     distorters: Sequence[str]
@@ -104,13 +105,14 @@ def make_dataset(
             from photos have `crop_share`, side of a crop as a share of the photo's shorter side
             ((0.15, 1)), unless `scale_range` is given. Traditional distortions have `families`,
             `atoms` and `compositions` to choose from them, `singles`, the share of sides with one
-            distortion, `severity`, 0 to 1 ((0.2, 1)), `fixed_px` to keep lengths in px as at 64
-            px, which grow and shrink with the patch otherwise, and `plugins`, files with
-            distortions of your own. Pairs have `near_threshold`, which keeps them near the
-            threshold of noticing (`severity` is then (0.1, 0.4), also of CNN distorters, and
-            shared by two distortions). CNN distorters have `zoo`, its folder, and `distorters`,
-            ids and ranges such as "010-020"; a mix has `sequences`, the share of triplets in
-            which an atom follows a CNN distorter (0.5). Sets from real algorithms have
+            distortion (0.5), or "types" for sides sampled uniformly from all that are chosen,
+            `severity`, 0 to 2 ((0.2, 1)), `folding`, whether warps may fold over, `fixed_px` to
+            keep lengths in px as at 64 px, which grow and shrink with the patch otherwise, and
+            `plugins`, files with distortions of your own. Pairs have `near_threshold`, which keeps
+            them near the threshold of noticing (`severity` is then (0.1, 0.4), also of CNN
+            distorters, and shared by two distortions). CNN distorters have `zoo`, its folder, and
+            `distorters`, ids and ranges such as "010-020"; a mix has `sequences`, the share of
+            triplets in which an atom follows a CNN distorter (0.5). Sets from real algorithms have
             `reference`, the ground truth, `outputs`, a folder by algorithm,
             `skip_misaligned`, and `min_difference` of one side from the reference, as 1 − SSIM
             (0.08 for frameinterp, else 0); or `demo`, which makes both from photos, with

@@ -63,7 +63,8 @@ def add_photos(parser: argparse.ArgumentParser) -> None:
 def add_distortions(parser: argparse.ArgumentParser, title: str, *more: str) -> None:
     """Add the choice of traditional distortions in a group, with further options of `Request`."""
     group = parser.add_argument_group(title)
-    names = ("families", "atoms", "compositions", "singles", *more, "fixed_px", "plugins")
+    chosen = ("families", "atoms", "compositions", "singles")
+    names = (*chosen, *more, "folding", "fixed_px", "plugins")
     add_options(group, Request, *names)
 
 

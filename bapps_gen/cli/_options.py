@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import MISSING, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,8 @@ def _arguments(option: Option) -> dict[str, Any]:
         return {"action": "extend", "nargs": "+", "metavar": metavar}
     if option.is_repeated:
         return {"action": "append", "metavar": metavar}
-    return {"type": _CONVERTERS[option.type], "metavar": metavar}
+    convert = partial(number_or_word, option) if option.words else _CONVERTERS[option.type]
+    return {"type": convert, "metavar": metavar}
 
 
 def _help(option: Option) -> str:
@@ -236,6 +237,16 @@ def numbers_of(text: str) -> tuple[float, ...]:
         raise argparse.ArgumentTypeError(
             f"'{text}' is not numbers with commas between them; write them like 0.2,0.5,1"
         ) from None
+
+
+def number_or_word(option: Option, text: str) -> float | str:
+    """A number, or one of the words that an option allows instead."""
+    if text in option.words:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not {option.allowed}") from None
 
 
 _CONVERTERS: Mapping[str, Callable[[str], Any]] = {

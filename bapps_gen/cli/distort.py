@@ -13,7 +13,7 @@ from bapps_gen.storage.locations import local_path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = (
-        "Give parameters (--with gaussian_blur:sigma=2) or a severity from 0 to 1 "
+        "Give parameters (--with gaussian_blur:sigma=2) or a severity from 0 to 2 "
         "(--with gaussian_blur:severity=0.5); `bapps-gen distortions` lists both. CNN distorters "
         "distort as they were trained (--with cnn:017) or by a strength from 0 to 1, the share of "
         "the way there (--with cnn:017:strength=0.5); `bapps-gen distorters` lists them."

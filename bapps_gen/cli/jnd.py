@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_distortions(
         parser,
-        "distortions, with --family traditional (default: sampled uniformly from all 328)",
+        "distortions, with --family traditional (default: all 20, and their 308 compositions)",
     )
     add_distorters(
         parser,

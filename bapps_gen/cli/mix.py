@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, Request, "sequences")
     add_distorters(parser)
     add_distortions(
-        parser, "traditional distortions (default: sampled uniformly from all 328)", "severity"
+        parser, "traditional distortions (default: all 20, and their 308 compositions)", "severity"
     )
     add_workers(parser)
 

@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_size(parser)
     add_photos(parser)
-    add_distortions(parser, "distortions (default: sampled uniformly from all 328)", "severity")
+    add_distortions(parser, "distortions (default: all 20, and their 308 compositions)", "severity")
     add_workers(parser)
 
 

@@ -12,7 +12,7 @@ MAX_LEVELS = 100
 
 LEVELS = Option(
     "integer",
-    "severities 1/L, 2/L … 1; 0.2 is just noticeable, 1 is strong",
+    "severities 1/L, 2/L … 1; 0.2 has a median LPIPS of about 0.03, 1 is strong",
     default=5,
     low=1,
     high=MAX_LEVELS,
@@ -21,7 +21,7 @@ LEVELS = Option(
 
 SEVERITIES = Option(
     "numbers",
-    "these severities instead, rising from 0 to 1, for example 0.2,0.5,1",
+    "these severities instead, rising, from 0 to 2, for example 0.2,0.5,1",
     metavar="S,S,…",
 )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bapps_gen.checks import check_options, check_range
+from bapps_gen.checks import MAX_SEVERITY, check_options, check_range
 from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.pipelines.benchmarks.options import MAX_LEVELS, PATCHES, REDUCED_SIDE
 from bapps_gen.pipelines.rows.options import (
@@ -39,7 +39,7 @@ class BenchmarkSpec:
         source_digest: digest over names and contents of those images, in order.
         choices: ids of the distortions: atoms, "first+second" pairs, CNN distorters ("cnn:017").
         versions: (name, version) of every atom among them and of every CNN distorter.
-        severities: of the levels, rising, each in [0, 1].
+        severities: of the levels, rising, each from 0 to MAX_SEVERITY.
         patches: patches cut from each image; None distorts images as wholes.
         max_side: longer side in px to which larger whole images are reduced; None reduces none.
         scale, crop_share, min_contrast: of patches, as in `TripletSpec`; None for whole images.
@@ -77,12 +77,12 @@ class BenchmarkSpec:
                 "give as many",
             )
         for value in self.severities:
-            check_range("severities", value, 0.0, 1.0)
+            check_range("severities", value, 0.0, MAX_SEVERITY)
         if any(b <= a for a, b in zip(self.severities, self.severities[1:], strict=False)):
             raise out_of_range(
                 "severities",
                 ",".join(f"{value:g}" for value in self.severities),
-                "rising numbers from 0 to 1",
+                f"rising numbers from 0 to {MAX_SEVERITY:g}",
                 "give each once, the lowest first",
             )
         if self.patches is None:

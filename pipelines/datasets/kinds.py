@@ -331,7 +331,8 @@ def _check_outputs(dataset: Dataset, outputs: Mapping[str, str]) -> None:
 
 _CROPS = ("patch_size", "scale_range", "min_contrast", "rows_per_image", "shard_size")
 _PHOTOS = ("crop_share", *_CROPS)
-_TRADITIONAL = ("families", "atoms", "compositions", "singles", "severity", "fixed_px", "plugins")
+_CHOICE = ("families", "atoms", "compositions", "singles", "plugins")
+_TRADITIONAL = (*_CHOICE, "severity", "folding", "fixed_px")
 _CNN = ("zoo", "distorters")
 _REAL = ("reference", "outputs", "skip_misaligned", "min_difference", "demo", "demo_images")
 

@@ -29,6 +29,7 @@ from bapps_gen.pipelines.rows.options import (
     DISTORTERS,
     FAMILIES,
     FIXED_PX,
+    FOLDING,
     MIN_CONTRAST,
     NEAR_SEVERITY,
     NEAR_THRESHOLD,
@@ -81,7 +82,8 @@ class Request:
         demo: make ground truth and outputs from photos first.
         demo_images: most images in the demo; None for the default of DEMO_LIMIT.
         demo_factor: of the demo of super-resolution; None for the default of DEMO_FACTOR.
-        seed, min_contrast, rows_per_image, singles, sequences, patch_size, fixed_px: see
+        singles: see `share_of_singles`.
+        seed, min_contrast, rows_per_image, folding, sequences, patch_size, fixed_px: see
             `TripletSpec`; at 64 px `fixed_px` has no effect.
         shard_size: see its help; None for the default of the size of patches.
         skip_misaligned: see its help.
@@ -104,9 +106,10 @@ class Request:
     families: tuple[str, ...] = FAMILIES.field()
     atoms: tuple[str, ...] = ATOMS.field()
     compositions: tuple[str, ...] = COMPOSITIONS.field()
-    singles: float | None = SINGLES.field()
+    singles: float | str | None = SINGLES.field(None)
     severity: tuple[float, float] | None = SEVERITY.field(None)
     near_threshold: bool = NEAR_THRESHOLD.field()
+    folding: bool = FOLDING.field()
     plugins: tuple[str, ...] = PLUGINS.field()
     zoo: Path | None = ZOO.field()  # noqa: RUF009 (makes a field)
     distorters: tuple[str, ...] = DISTORTERS.field()
@@ -224,7 +227,12 @@ class Request:
         )
         from bapps_gen.distortions.registry import load_registry
         from bapps_gen.pipelines.datasets.zoo import choose_distorters
-        from bapps_gen.pipelines.rows.spec import atom_versions, check_choices, choose_distortions
+        from bapps_gen.pipelines.rows.spec import (
+            atom_versions,
+            check_choices,
+            choose_distortions,
+            share_of_singles,
+        )
 
         registry, zoo = load_registry(self.plugins), None
         values: dict[str, Any] = {
@@ -249,7 +257,8 @@ class Request:
             versions = tuple(sorted((*versions, *distorter_versions(ids))))
         values |= {
             "versions": versions,
-            "singles": self.singles,
+            "singles": share_of_singles(self.singles, values["choices"]),
+            "folding": self.folding,
             "sequences": self.sequences if "sequences" in kind.options else None,
         }
         if "severity" in kind.options:
@@ -258,7 +267,7 @@ class Request:
         check_choices(
             values["choices"],
             len(values["distorters"]),
-            self.singles,
+            values["singles"],
             values["sequences"],
             values["is_jnd"],
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bapps_gen.cnn_distorters.as_distortions import cnn_name, with_planned
-from bapps_gen.distortions.definition import MAX_PARAMETERS, Distortion
+from bapps_gen.distortions.definition import MAX_PARAMETERS, Distortion, Parameter
 from bapps_gen.distortions.lengths import Draw, scaled_draw
 from bapps_gen.distortions.registry import Registry, load_registry
 from bapps_gen.errors import UserError
@@ -32,6 +32,9 @@ _FIRST_CROP = 4  # after the words that choose the two distortions
 _FIRST_STEP = _FIRST_CROP + CROPS_TRIED * CROP_WORDS
 _END_STEP = _FIRST_STEP + 2 * MAX_STEPS * _STEP_WORDS
 _CNN_WORDS = 4  # form and order of a mixed row, and its two CNN distorters; after all else
+
+FOLDING_PARAMETER = "folding"
+"""The parameter of warps that `TripletSpec.folding` sets."""
 
 LEAST_SHARE = 0.25
 """The least share of a pair's severity that either of two steps has (own choice)."""
@@ -97,7 +100,7 @@ class Planner(CropPlanner):
                 (
                     atom.name,
                     atom.version,
-                    tuple((part.name, scaled_draw(part, factor)) for part in atom.parameters),
+                    tuple((part.name, self._draw(part, factor)) for part in atom.parameters),
                 )
                 for atom in registry.members(choice)
             )
@@ -109,6 +112,10 @@ class Planner(CropPlanner):
         self._singles = _Pool(choice for choice in spec.choices if "+" not in choice)
         self._compositions = _Pool(choice for choice in spec.choices if "+" in choice)
         self._words = _END_STEP + (_CNN_WORDS if spec.distorters else 0)
+
+    def _draw(self, parameter: Parameter, factor: float) -> Draw:
+        folds = self.spec.folding and parameter.name == FOLDING_PARAMETER
+        return _allow_folding if folds else scaled_draw(parameter, factor)
 
     def row(self, row: int) -> TripletPlan:
         """The plan of a row ≥ 0."""
@@ -209,6 +216,10 @@ class _Pool:
             return self.ids[int(uniform * count)]
         index = int(uniform * (count - 1))
         return self.ids[index + (index >= skipped)]
+
+
+def _allow_folding(severity: float, uniform: float) -> float:
+    return 1.0
 
 
 _Members = tuple[tuple[str, int, tuple[tuple[str, Draw], ...]], ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bapps_gen.checks import check_options, check_range
@@ -13,6 +13,7 @@ from bapps_gen.pipelines.rows.crops import CropSizes
 from bapps_gen.pipelines.rows.options import (
     CROP_SHARE,
     FIXED_PX,
+    FOLDING,
     MIN_CONTRAST,
     NEAR_THRESHOLD,
     PATCH_SIZE,
@@ -47,7 +48,7 @@ class TripletSpec:
         versions: (name, version) of every atom among the choices and of every CNN distorter.
         singles: share of sides with a single atom in [0, 1]; None samples uniformly from
             `choices`.
-        severity: lowest and highest severity drawn, within [0, 1]. Of triplets, for each
+        severity: lowest and highest severity drawn, from 0 to MAX_SEVERITY. Of triplets, for each
             traditional step; of pairs near the threshold, for all steps together, CNN distorters
             included: see `Planner`.
         scale: smallest and largest scale at which images are read, patch pixels per source
@@ -76,6 +77,7 @@ class TripletSpec:
         patch_size: height and width of the patches in px, 16 to 512.
         fixed_px: whether lengths of distortions keep their px at every size of patches. Otherwise
             they are those of 64 px times patch_size / 64; see `distortions.lengths`.
+        folding: whether warps may fold over: their parameter `folding` is 1 then.
     """
 
     seed: int = SEED.field(required=True)
@@ -83,7 +85,7 @@ class TripletSpec:
     source_digest: str
     choices: tuple[str, ...]
     versions: tuple[tuple[str, int], ...]
-    singles: float | None = SINGLES.field()
+    singles: float | None = replace(SINGLES, words=()).field(None)
     severity: tuple[float, float] = SEVERITY.field()
     scale: tuple[float, float] | None = SCALE_RANGE.field()
     crop_share: tuple[float, float] | None = CROP_SHARE.field(None)
@@ -96,6 +98,7 @@ class TripletSpec:
     near_threshold: bool = NEAR_THRESHOLD.field()
     patch_size: int = PATCH_SIZE.field()
     fixed_px: bool = FIXED_PX.field()
+    folding: bool = FOLDING.field()
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -145,6 +148,7 @@ _OPTIONAL: dict[str, Any] = {
     "near_threshold": False,
     "patch_size": PATCH_SIZE.default,
     "fixed_px": False,
+    "folding": False,
 }
 
 _STORED = {"is_jnd": "pairs"}
@@ -218,6 +222,18 @@ def check_choices(
             "sequences > 0, but the choice has no single atom to follow a CNN distorter; "
             "widen the choice or give --sequences 0"
         )
+
+
+def share_of_singles(singles: float | str | None, choices: Collection[str]) -> float | None:
+    """`TripletSpec.singles` as a user asks for it.
+
+    Args:
+        singles: a share, "types", or None for the default, where the choices allow one.
+        choices: ids of the traditional distortions.
+    """
+    if singles is None and {"+" in choice for choice in choices} == {True, False}:
+        singles = SINGLES.default
+    return None if singles is None or isinstance(singles, str) else singles
 
 
 def choose_distortions(

@@ -129,7 +129,7 @@ def test_a_program_needs_no_guard_to_use_several_workers(photos, tmp_path):
         ("cnn", {"atoms": ["jpeg"]}, "atoms"),
         ("traditional", {"sequences": 0.7}, "sequences"),
         ("traditional", {"singels": 1}, "did you mean 'singles'"),
-        ("traditional", {"severity": (0.5, 1.5)}, "severity"),
+        ("traditional", {"severity": (0.5, 2.5)}, "severity"),
         ("traditional", {"severity": 0.5}, "severity"),
         ("traditional", {"workers": 0}, "workers = 0 is not allowed"),
         ("traditional", {"split": "test"}, "splits are train, val"),

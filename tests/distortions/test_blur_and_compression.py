@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+from bapps_gen.distortions.blur import blur_gaussian
 from bapps_gen.distortions.definition import Patch
 from bapps_gen.distortions.registry import Registry
 from bapps_gen.seeding import generator
@@ -26,6 +27,18 @@ def test_gaussian_blur_agrees_with_scipy(
             photo.astype(float), (sigma, sigma, 0), mode="mirror", radius=(radius, radius, 0)
         )
         assert np.abs(out - expected).max() <= 0.51
+
+
+@pytest.mark.parametrize("sigma", [12.0, 20.0])
+def test_a_wide_blur_of_a_large_image_agrees_with_scipy(sigma: float) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (130, 151, 3), dtype=np.uint8)
+    image[40:90, 30:] //= 4
+    out = blur_gaussian(image, {"sigma": sigma}, generator(0))
+    radius = int(np.ceil(4 * sigma))
+    expected = ndimage.gaussian_filter(
+        image.astype(float), (sigma, sigma, 0), mode="mirror", radius=(radius, radius, 0)
+    )
+    assert np.abs(out - expected).max() < 1.5
 
 
 def bilateral_by_definition(image: Patch, color: float, space: float) -> np.ndarray:
@@ -63,14 +76,17 @@ def test_bilateral_smooths_textures_and_keeps_a_strong_edge(registry: Registry) 
     assert np.abs(out[:, 19:21].mean(axis=(0, 2)) - (40, 210)).max() < 4
 
 
-def test_several_passes_spread_a_flat_area_like_one_wide_window(registry: Registry) -> None:
-    image = np.full((41, 41, 3), 100, np.uint8)
-    image[18:23, 18:23] = 200
-    params = {"sigma_color": 1000.0, "sigma_space": 2.3}
+@pytest.mark.parametrize(("sigma", "radius"), [(1.9, 4), (2.7, 5), (5.0, 10)])
+def test_several_passes_spread_a_flat_area_like_one_wide_window(
+    registry: Registry, sigma: float, radius: int
+) -> None:
+    image = np.full((61, 61, 3), 100, np.uint8)
+    image[26:35, 26:35] = 200
+    params = {"sigma_color": 1000.0, "sigma_space": sigma}
     passes = registry.atom("bilateral").apply(image, params, generator(0))
-    # OpenCV's own rule gives a window of σ = 2.3 a radius of 3 px.
-    window = cv2.bilateralFilter(image, 7, 1000.0, 2.3, borderType=cv2.BORDER_REFLECT_101)
-    x = np.arange(41) - 20
+    size = 2 * radius + 1
+    window = cv2.bilateralFilter(image, size, 1000.0, sigma, borderType=cv2.BORDER_REFLECT_101)
+    x = np.arange(61) - 30
     spread = []
     for out in (passes, window):
         weight = out[..., 0].astype(float) - 100

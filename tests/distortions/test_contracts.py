@@ -38,7 +38,7 @@ def test_gives_a_new_uint8_image_of_the_same_shape_and_leaves_the_input(
     for image in images():
         before = image.copy()
         image.flags.writeable = False
-        for severity in (0.0, 0.4, 1.0):
+        for severity in (0.0, 0.4, 1.0, 2.0):
             out = run(members, image, severity)
             assert out.dtype == np.uint8
             assert out.shape == image.shape

@@ -32,7 +32,7 @@ def test_severity_sets_scaled_parameters_and_the_seed_draws_the_others(
     other = parse_step("shift:severity=1", registry, seed=2)
     assert first == again
     assert first.severity == 1.0
-    assert first.params["distance"] == other.params["distance"] == 10.0
+    assert first.params["distance"] == other.params["distance"] == 18.0
     assert first.params["angle"] != other.params["angle"]
 
 
@@ -60,7 +60,7 @@ def test_a_step_applies_the_same_way_each_time(registry: Registry, photos: list[
         ("gaussian_blur:", "has nothing after the colon"),
         ("gaussian_blur:sigma=1,", "is not of the form name=value"),
         ("gaussian_blur:sigma=1,sigma=2", "'sigma' is given twice"),
-        ("gaussian_blur:severity=1.5", "severity = 1.5 is not allowed: .* from 0 to 1"),
+        ("gaussian_blur:severity=2.5", "severity = 2.5 is not allowed: .* from 0 to 2"),
         ("gaussian_blur:severity=.5,severity=.6", "'severity' is given twice"),
         ("gaussian_blur:seed=-1", "seed = -1 is not allowed"),
         ("gaussian_blur:seed=1.5", "seed = 1.5 is not allowed"),

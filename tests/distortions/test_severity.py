@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from bapps_gen.checks import MAX_SEVERITY
 from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.distortions.definition import (
     MILD_SEVERITY,
@@ -51,7 +52,7 @@ def test_more_severity_never_changes_less(
     atom: Distortion, photos: list[Patch], uniforms: list[float], seed: int
 ) -> None:
     means = []
-    for severity in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
+    for severity in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0):
         params = atom.draw(severity, uniforms)
         differences = [
             np.abs(atom.apply(photo, params, generator(seed, index)).astype(int) - photo).mean()
@@ -59,13 +60,15 @@ def test_more_severity_never_changes_less(
         ]
         means.append(float(np.mean(differences)))
     # Photos repeat themselves a little, so a displacement may gain nothing over a short way.
-    assert all(later >= 0.99 * earlier for earlier, later in itertools.pairwise(means))
-    assert means[-1] > 1.5 * means[1] > 0
+    assert all(later >= 0.99 * earlier for earlier, later in itertools.pairwise(means[:6]))
+    assert means[5] > 1.5 * means[1] > 0
+    # Beyond 1 a place may be as far from its neighbors as it can be.
+    assert all(later >= 0.95 * earlier for earlier, later in itertools.pairwise(means[5:]))
 
 
 @every_atom
 @settings(max_examples=50, deadline=None)
-@given(severity=st.floats(0, 1), uniforms=UNIFORMS)
+@given(severity=st.floats(0, MAX_SEVERITY), uniforms=UNIFORMS)
 def test_drawn_values_are_always_allowed(
     atom: Distortion, severity: float, uniforms: list[float]
 ) -> None:
@@ -85,6 +88,26 @@ def test_the_mild_end_is_at_severity_a_fifth_and_the_strong_end_at_1(atom: Disto
             assert parameter.at(0.0, uniform) == parameter.identity
             assert parameter.at(MILD_SEVERITY, uniform) == pytest.approx(mild)
             assert parameter.at(1.0, uniform) == pytest.approx(strong)
+
+
+@every_atom
+@settings(max_examples=30, deadline=None)
+@given(uniforms=UNIFORMS, severities=st.tuples(*[st.floats(0, MAX_SEVERITY)] * 2))
+def test_parameters_only_leave_the_identity_as_severity_rises_to_2(
+    atom: Distortion, uniforms: list[float], severities: tuple[float, float]
+) -> None:
+    less, more = sorted(severities)
+    for parameter, uniform in zip(atom.parameters, uniforms, strict=False):
+        if isinstance(parameter, SeverityParameter):
+            near, far = (abs(parameter.at(s, uniform) - parameter.identity) for s in (less, more))
+            assert near <= far
+
+
+def test_severity_above_1_goes_on_by_the_same_power_and_stops_at_what_is_allowed() -> None:
+    parameter = SeverityParameter("x", "", 0.0, ((1.0, 5.0), (-1.0, -5.0)), (-5.5, 100.0), "")
+    assert parameter.at(2.0, 0.0) == pytest.approx(10.0)
+    assert parameter.at(1.05, 0.9) == pytest.approx(-5.25)
+    assert parameter.at(2.0, 0.9) == -5.5
 
 
 @every_atom

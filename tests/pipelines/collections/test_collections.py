@@ -684,7 +684,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, small, photos, val_phot
     assert "another spec (it differs in images = 6, not 3; source_digest)" in one_line(capsys)
     toml.write_text(SMALL.replace('["noise"]', '["blur"]'))
     assert run(small, photos, val_photos, "--spec", toml) == 2
-    assert "another spec (it differs in choices; versions)" in one_line(capsys)
+    assert "another spec (it differs in choices; singles; versions)" in one_line(capsys)
     (small / "collection.json").write_text("{")
     assert run(small, photos, val_photos, "--spec", toml) == 1
     assert "collection.json is damaged" in one_line(capsys)

@@ -100,6 +100,22 @@ def test_chosen_distortions_are_the_only_ones(photos, tmp_path):
     assert all(0.5 <= step["severity"] <= 0.6 for step in steps)
 
 
+def test_sides_are_single_by_half_or_uniform_over_types_at_severities_up_to_2(photos, tmp_path):
+    atoms = ("--atoms", "pink,linear_warp,gaussian_blur,jpeg", "--severity", "1", "2", "--folding")
+    for name, options, low, high in (
+        ("default", (), 0.4, 0.6),
+        ("types", ("--singles", "types"), 0.1, 0.36),  # 4 of 4 + 12
+    ):
+        assert make(photos, tmp_path / name, 120, *atoms, *options) == 0
+        rows = contents(tmp_path / name)
+        sides = [row[side] for row in rows for side in ("steps0", "steps1")]
+        assert low < sum(len(side) == 1 for side in sides) / len(sides) < high
+        steps = [step for side in sides for step in side]
+        assert all(1 <= step["severity"] <= 2 for step in steps)
+        warps = [dict(step["params"]) for step in steps if step["distortion"] == "linear_warp"]
+        assert {params["folding"] for params in warps} == {1.0}
+
+
 def test_a_users_distortion_joins_in_and_is_named_with_its_version(photos, tmp_path):
     plugin = tmp_path / "mine.py"
     plugin.write_text(

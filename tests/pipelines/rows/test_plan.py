@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bapps_gen.distortions.definition import check_stored
 from bapps_gen.distortions.registry import load_registry
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.rows import distortion_id
@@ -18,6 +19,7 @@ from bapps_gen.pipelines.rows.spec import (
     TripletSpec,
     atom_versions,
     choose_distortions,
+    share_of_singles,
     spec_from_values,
 )
 from bapps_gen.seeding import MAX_SEED
@@ -98,6 +100,43 @@ def test_the_share_of_singles_is_as_asked():
     planner = Planner(make_spec(singles=0.5), REGISTRY)
     singles = sum(len(side) == 1 for row in range(4000) for side in planner.row(row).sides)
     assert 0.47 < singles / 8000 < 0.53
+
+
+@pytest.mark.parametrize(
+    ("asked", "choices", "share"),
+    [
+        (None, ("jpeg", "shift", "shift+jpeg"), 0.5),
+        (None, ("jpeg", "shift"), None),
+        (None, ("shift+jpeg",), None),
+        (None, (), None),
+        ("types", ("jpeg", "shift", "shift+jpeg"), None),
+        ("types", ("shift+jpeg",), None),
+        (0.0, ("jpeg", "shift+jpeg"), 0.0),
+        (1.0, ("jpeg",), 1.0),
+    ],
+)
+def test_half_of_the_sides_are_single_by_default_where_there_are_both(asked, choices, share):
+    assert share_of_singles(asked, choices) == share
+
+
+def test_warps_fold_over_only_where_the_spec_allows_it():
+    choices = ("linear_warp", "cubic_warp")
+    spec = make_spec(choices=choices)
+    assert "folding" not in spec.values()
+    assert spec_from_values(spec.values() | {"folding": True}) == replace(spec, folding=True)
+    for allowed in (False, True):
+        planner = Planner(replace(spec, folding=allowed), REGISTRY)
+        for row in range(20):
+            for (step,) in planner.row(row).sides:
+                assert dict(step.params)["folding"] == allowed
+
+
+def test_severities_up_to_2_give_values_that_are_allowed():
+    planner = Planner(make_spec(severity=(1.0, 2.0)), REGISTRY)
+    for row in range(300):
+        for step in (step for side in planner.row(row).sides for step in side):
+            assert 1 <= step.severity <= 2
+            check_stored(REGISTRY.atom(step.distortion), step.params)
 
 
 @pytest.mark.parametrize("images", [1, 3, 7, 100, 250])
@@ -202,7 +241,7 @@ def test_a_spec_survives_json():
         ({"seed": MAX_SEED + 1}, "seed"),
         ({"images": 0}, "images"),
         ({"severity": (0.5, 0.2)}, "severity = 0.5 0.2"),
-        ({"severity": (0.0, 1.5)}, "severity"),
+        ({"severity": (0.0, 2.5)}, "severity"),
         ({"scale": (0.0, 1.0)}, "scale-range"),
         ({"crop_share": (0.5, 0.2)}, "crop-share = 0.5 0.2"),
         ({"crop_share": (0.5, 1.2)}, "crop-share = 0.5 1.2"),
