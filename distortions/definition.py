@@ -31,9 +31,9 @@ class SeverityParameter:
     s = MILD_SEVERITY give the mild end: the identity at 0, mild at MILD_SEVERITY, strong at 1,
     continuous and monotone between. Below MILD_SEVERITY a power of more than 1 would soon change
     nothing, and the value is in proportion to s instead. From 1 to MAX_SEVERITY the same law goes
-    on, and stays at the end of `allowed` once it is there. Weber's law suggests a power; the ranges
-    choice, calibrated with LPIPS (the paper publishes none): a median of about 0.03 at the mild
-    end stands in for "just noticeable", without human data.
+    on, and stays at the end of `allowed` once it is there. Weber's law suggests a power; the
+    ranges are our own choice, calibrated with LPIPS (the paper publishes none): a median of about
+    0.03 at the mild end stands in for "just noticeable", without human data.
 
     Args:
         name: lower-case name, unique within its distortion.
