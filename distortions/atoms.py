@@ -23,15 +23,8 @@ _ANGLE = RandomParameter(
     summary="direction: 0 is right, 90 is down",
 )
 
-_FOLDING = RandomParameter(
-    name="folding",
-    unit="",
-    default=0.0,
-    range=(0.0, 0.0),
-    allowed=(0.0, 1.0),
-    integer=True,
-    summary="1 lets the image fold over where it is moved far; 0 stretches it instead",
-)
+_FOLDS = "1 lets the image fold over where it is moved far; 0 stretches it instead"
+_FOLDING = RandomParameter("folding", "", 0.0, (0.0, 1.0), _FOLDS, (0.0, 0.0), integer=True)
 
 _SPACING = RandomParameter(
     name="spacing",
@@ -257,7 +250,7 @@ ATOMS: tuple[Distortion, ...] = (
                 unit="px",
                 default=2.4,
                 range=(1.8, 2.95),
-                allowed=(0.0, 20.0),
+                allowed=(0.0, 50.0),
                 summary="spatial standard deviation",
             ),
         ),

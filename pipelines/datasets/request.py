@@ -396,6 +396,5 @@ class Request:
 
 _OF_ALL = ("kind", "rows", "seed")
 
-
 OPTIONS = {entry.name: option for entry, option in options_of(Request) if entry.name not in _OF_ALL}
 """The options that some kinds take, by name."""
