@@ -211,8 +211,11 @@ def _plain_type(annotation: str) -> str:
 
 def metrics_table() -> str:
     """Every metric with its distance and settings."""
-    rows = [(f"`{spec.name}`", _text(spec.distance), _text(spec.source)) for spec in METRICS]
-    return _table(("metric", "distance", "from, and settings"), rows)
+    rows = [
+        (f"`{spec.name}`", _text(spec.distance), f"{spec.smallest} px", _text(spec.source))
+        for spec in METRICS
+    ]
+    return _table(("metric", "distance", "least patch", "from, and settings"), rows)
 
 
 def demos_table() -> str:

@@ -32,6 +32,7 @@ SMALLER = {
     "--images": 32,
     "--max-side": 48,
     "--patches": 1,
+    "--patch-size": 96,
     "--demo-images": 2,
 }
 """The most that an option may ask for here."""
