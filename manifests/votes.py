@@ -6,6 +6,7 @@ left out and how the rest is counted, is decided later and changes none of them.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -62,8 +63,11 @@ _OPTIONAL = ("rt_ms", "reference_ms", "gap_ms", "distorted_ms", "timing_ok", "ti
 
 
 def write_votes(path: Location, votes: pa.Table) -> None:
-    """Write votes with VOTES_SCHEMA as Parquet, whole or not at all."""
+    """Write votes with VOTES_SCHEMA as Parquet, or as CSV by the ending; whole or not at all."""
     with whole_file(path) as temporary:
+        if path.name.lower().endswith(".csv"):
+            pa_csv.write_csv(votes, temporary)
+            return
         pq.write_table(votes, temporary, compression="zstd", write_page_checksum=True)
 
 
@@ -75,6 +79,15 @@ def read_votes(paths: Sequence[Location]) -> pa.Table:
         WorkError: when one is damaged.
     """
     return pa.concat_tables([_read_file(path) for path in paths])
+
+
+def votes_digests(paths: Sequence[Location]) -> tuple[tuple[str, str], ...]:
+    """Name and SHA-256 of each file."""
+    digests = []
+    for path in paths:
+        with path.open("rb") as file:
+            digests.append((path.name, hashlib.file_digest(file, "sha256").hexdigest()))
+    return tuple(digests)
 
 
 def _read_file(path: Location) -> pa.Table:

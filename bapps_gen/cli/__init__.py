@@ -37,6 +37,8 @@ COMMANDS = (
     ("import", "import_", "turn sets in the original folder layout into datasets"),
     ("score", "score", "compute and store distances of a dataset's or benchmark's rows"),
     ("evaluate", "evaluate", "compare metrics with human judgments or with severities"),
+    ("study", "study", "ask people: make a study of datasets, run it, collect the votes"),
+    ("judge", "judge", "turn votes into the judgments of a dataset's rows"),
     ("validate", "validate", "report on a dataset, collection, benchmark or zoo"),
 )
 

@@ -40,10 +40,8 @@ MIN_RT = Option(
     metavar="MS",
 )
 
-TIMING = Option(
-    "flag",
-    "whether votes on pictures that were not seen for the right time are left out",
-    default=True,
+MISTIMED = Option(
+    "flag", "count votes on pictures that were not seen for the right time too", default=False
 )
 
 REASONS = (
@@ -67,7 +65,7 @@ class VoteFilter:
 
     min_sentinels: float = MIN_SENTINELS.field()
     min_rt_ms: float = MIN_RT.field()
-    timing: bool = TIMING.field()
+    mistimed: bool = MISTIMED.field()
 
     def __post_init__(self) -> None:
         convert_options(self)
@@ -105,7 +103,7 @@ def filter_votes(votes: pa.Table, options: VoteFilter | None = None) -> Filtered
         "sentinel": phase == "sentinel",
         "sentinels failed": _of_failed_sessions(votes, options.min_sentinels),
         "timing failed": _numbers(pc.fill_null(pc.invert(votes["timing_ok"]), False))
-        & options.timing,
+        & (not options.mistimed),
         "too fast": _numbers(pc.fill_null(pc.less(votes["rt_ms"], options.min_rt_ms), False)),
     }
     counts = np.ones(len(votes), bool)

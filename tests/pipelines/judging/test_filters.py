@@ -93,12 +93,12 @@ def test_every_vote_counts_or_has_one_reason(rows):
 @settings(max_examples=60, deadline=None)
 def test_a_looser_filter_keeps_at_least_as_many(rows):
     votes = votes_of(*(vote(**row) for row in rows))
-    loose = filter_votes(votes, VoteFilter(min_sentinels=0, min_rt_ms=0, timing=False))
+    loose = filter_votes(votes, VoteFilter(min_sentinels=0, min_rt_ms=0, mistimed=True))
     assert loose.kept.num_rows >= filter_votes(votes).kept.num_rows
 
 
 def test_options_out_of_range_are_refused():
     with pytest.raises(UserError, match=r"min-sentinels = 1\.2 is not allowed"):
         VoteFilter(min_sentinels=1.2)
-    assert VoteFilter().digest != VoteFilter(timing=False).digest
+    assert VoteFilter().digest != VoteFilter(mistimed=True).digest
     assert isinstance(filter_votes(votes_of(vote())).kept, pa.Table)

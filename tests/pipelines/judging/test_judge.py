@@ -90,5 +90,5 @@ def test_a_judgment_is_the_share_of_votes_for_p1(answers):
 
 def test_a_filter_that_takes_all_counts_all(dataset):
     votes = votes_on(dataset, ANSWERS)
-    loose = VoteFilter(min_sentinels=0, min_rt_ms=0, timing=False)
+    loose = VoteFilter(min_sentinels=0, min_rt_ms=0, mistimed=True)
     assert judge_dataset(dataset, votes, loose).votes == len(ANSWERS)

@@ -1,0 +1,183 @@
+"""`bapps-gen study`: a study of datasets that people can take, and the votes it brings."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bapps_gen.errors import UserError
+from bapps_gen.storage.locations import local_path, location_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bapps_gen.manifests.dataset import Dataset
+    from bapps_gen.storage.locations import Location
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the subcommands."""
+    actions = parser.add_subparsers(title="subcommands", metavar="ACTION", required=True)
+    for name, summary, declare, run in (
+        ("make", "plan a study of datasets and build its folder", _add_make, _make),
+        ("serve", "run a study on this machine, until Ctrl-C", _add_serve, _serve),
+        ("votes", "write the votes that a study has so far", _add_votes, _votes),
+    ):
+        action = actions.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            allow_abbrev=False,
+        )
+        declare(action)
+        action.set_defaults(action=run, parser=action)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked."""
+    code: int = options.action(options)
+    return code
+
+
+def _add_make(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "datasets",
+        type=location_of,
+        nargs="+",
+        metavar="DATASET",
+        help="folder or URL of a dataset, or folder of a collection for all its sets of the task",
+    )
+    parser.add_argument(
+        "--task",
+        choices=("2afc", "jnd"),
+        help="what people do: choose the more similar of two patches (2afc), or say whether two "
+        "are the same (jnd) (default: what the protocol says, or what the rows are for)",
+    )
+    parser.add_argument(
+        "--protocol",
+        type=local_path,
+        metavar="FILE.toml",
+        help="protocol of the study (default: that of the paper's section 2.2)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the plan (default: 0)")
+    parser.add_argument(
+        "--out",
+        type=local_path,
+        default=Path("study"),
+        metavar="DIR",
+        help="folder to create (default: %(default)s)",
+    )
+
+
+def _make(options: argparse.Namespace) -> int:
+    from bapps_gen.pipelines.judging.judge import task_of
+    from bapps_gen.pipelines.judging.study.protocol import Protocol, read_protocol
+    from bapps_gen.pipelines.judging.study.study import make_study
+
+    datasets = _open_all(options.datasets)
+    task = options.task
+    if options.protocol is not None:
+        protocol = read_protocol(options.protocol, task)
+    else:
+        protocol = Protocol(task=task or task_of(datasets[0]))
+    if options.task or options.protocol:
+        # Of a collection the sets of the task are meant; a single dataset of the other is an error.
+        fitting = [dataset for dataset in datasets if task_of(dataset) == protocol.task]
+        datasets = fitting if fitting and len(options.datasets) < len(datasets) else datasets
+    study = make_study(options.out, datasets, protocol, options.seed)
+    info = study.info
+    print(
+        f"{info.sessions} sessions of {sum(entry.rows for entry in info.datasets)} rows are in "
+        f"{study.folder}\nrun it: bapps-gen study serve {study.folder}"
+    )
+    return 0
+
+
+def _open_all(folders: Sequence[Location]) -> list[Dataset]:
+    """The datasets of all folders, of collections each set."""
+    from bapps_gen.manifests.collection import is_collection, open_collection
+    from bapps_gen.manifests.dataset import open_dataset
+
+    datasets = []
+    for folder in folders:
+        if is_collection(folder):
+            collection = open_collection(folder)
+            datasets += [open_dataset(dataset) for _, dataset in collection.datasets()]
+        else:
+            datasets.append(open_dataset(folder))
+    return datasets
+
+
+def _add_study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", type=local_path, metavar="STUDY", help="folder of a study")
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    _add_study(parser)
+    parser.add_argument(
+        "--port", type=int, default=8000, help="port to listen on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--host",
+        default=LOOPBACK[0],
+        help="address to listen on; other than this machine's own needs --admin-token, and a "
+        "proxy that speaks HTTPS in front is advised (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--admin-token",
+        metavar="TOKEN",
+        help="password of the admin page at /admin (default: one that is printed)",
+    )
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import secrets
+
+    from bapps_gen.checks import check_range
+    from bapps_gen.pipelines.judging.study.run import MIN_TOKEN, serve_study
+    from bapps_gen.pipelines.judging.study.study import open_study
+
+    check_range("port", options.port, 0, 65535, whole=True)
+    token = options.admin_token
+    if token is None and options.host not in LOOPBACK:
+        raise UserError(
+            f"host = {options.host} can be reached from other machines; give --admin-token a "
+            f"password of at least {MIN_TOKEN} characters"
+        )
+    if token is not None and len(token) < MIN_TOKEN:
+        raise UserError(f"admin-token has {len(token)} characters; give at least {MIN_TOKEN}")
+    study = open_study(options.study)
+
+    def started(address: str) -> None:
+        print(f"people take the study at {address}/")
+        print(f"admin page: {address}/admin, user admin, password {token}", flush=True)
+
+    token = token or secrets.token_urlsafe(12)
+    serve_study(study, options.host, options.port, token, started)
+    return 0
+
+
+def _add_votes(parser: argparse.ArgumentParser) -> None:
+    _add_study(parser)
+    parser.add_argument(
+        "--out",
+        type=local_path,
+        default=Path("votes.parquet"),
+        metavar="FILE",
+        help="file to write, Parquet or CSV by its ending (default: %(default)s)",
+    )
+
+
+def _votes(options: argparse.Namespace) -> int:
+    from bapps_gen.manifests.votes import write_votes
+    from bapps_gen.pipelines.judging.study.collect import server_votes
+    from bapps_gen.pipelines.judging.study.study import open_study
+
+    votes = server_votes(open_study(options.study))
+    write_votes(options.out, votes)
+    people = len(set(votes["person"].to_pylist()))
+    print(f"{votes.num_rows} votes of {people} people are in {options.out}")
+    return 0

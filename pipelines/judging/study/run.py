@@ -1,0 +1,57 @@
+"""A study served on this machine by Uvicorn, until it is stopped."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from bapps_gen.errors import UserError
+from bapps_gen.pipelines.judging.study.admin import admin_routes
+from bapps_gen.pipelines.judging.study.server import study_app
+from bapps_gen.pipelines.judging.study.study import Study
+
+MIN_TOKEN = 12
+"""Characters of the shortest password of the admin page (own choice)."""
+
+
+def serve_study(
+    study: Study,
+    host: str,
+    port: int,
+    token: str,
+    started: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Serve a study until SIGINT or SIGTERM; votes in flight are stored first.
+
+    Args:
+        study: the study.
+        host: address to listen on.
+        port: to listen on; 0 for a free one.
+        token: password of the admin page.
+        started: called with the server's address once it listens.
+
+    Raises:
+        UserError: when it cannot listen there.
+        WorkError: when a file of the study is missing or damaged, or cannot be written.
+    """
+    import uvicorn
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise UserError(
+            f"cannot listen on {host}:{port}: {getattr(error, 'strerror', error)}; "
+            "choose another --port or --host"
+        ) from None
+    app = study_app(study, lambda server: admin_routes(server, token))
+    name = f"[{host}]" if family == socket.AF_INET6 else host
+    started(f"http://{name}:{listener.getsockname()[1]}")
+    settings = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=5, server_header=False
+    )
+    uvicorn.Server(settings).run(sockets=[listener])
