@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
     from bapps_gen.api.make import make_dataset, replay, verify
     from bapps_gen.api.scoring import evaluate, list_metrics, score
+    from bapps_gen.api.selection import merge, subset
     from bapps_gen.api.training import train_distorters
     from bapps_gen.api.validation import Validation, validate
     from bapps_gen.distortions.definition import Distortion, RandomParameter, SeverityParameter
@@ -115,6 +116,7 @@ __all__ = [
     "make_benchmark",
     "make_collection",
     "make_dataset",
+    "merge",
     "open_benchmark",
     "open_collection",
     "open_dataset",
@@ -122,6 +124,7 @@ __all__ = [
     "read_image",
     "replay",
     "score",
+    "subset",
     "train_distorters",
     "validate",
     "verify",
@@ -136,6 +139,7 @@ _HOMES = {
     "open_zoo",
     "api.make": "make_dataset replay verify",
     "api.scoring": "evaluate list_metrics score",
+    "api.selection": "merge subset",
     "api.training": "train_distorters",
     "api.validation": "Validation validate",
     "distortions.definition": "Distortion RandomParameter SeverityParameter",

@@ -164,6 +164,23 @@ class DatasetInfo:
         return manifest_schema(self.units, metadata, self.patches, self.pictures)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectionInfo(DatasetInfo):
+    """What `dataset.json` of a subset or a merged set holds.
+
+    Its spec has "parts", the digests of the datasets that its rows were made as, and "ids", a
+    digest over the ids of its rows in order. Rows keep their id, which ends in their number in
+    the dataset that they were made as, and that dataset's `spec_digest`; their row is new.
+
+    Args:
+        parts: the descriptions of those datasets.
+        history: how rows were chosen, a line for each step.
+    """
+
+    parts: tuple[DatasetInfo, ...]
+    history: tuple[str, ...]
+
+
 def write_info(folder: Location, info: DatasetInfo) -> None:
     """Write `dataset.json`, whole or not at all, and `sources.local.json`."""
     write_origin(folder, info.origin, info.digest)
@@ -181,7 +198,8 @@ def read_info(folder: Location) -> DatasetInfo:
     try:
         # Older sets lack these.
         missing: dict[str, Any] = {"zoo": None, "outputs": {}, "split": None}
-        return read_described(path, DatasetInfo, FORMAT_VERSION, missing)
+        variants = {"parts": SelectionInfo}
+        return read_described(path, DatasetInfo, FORMAT_VERSION, missing, variants)
     except (FileNotFoundError, NotADirectoryError):
         inner = (
             sorted(found.parent for found in folder.glob(f"*/*/*/{INFO_NAME}"))

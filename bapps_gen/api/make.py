@@ -29,7 +29,7 @@ from bapps_gen.storage.locations import location_of
 
 if TYPE_CHECKING:
     from bapps_gen.manifests import dataset as stored
-    from bapps_gen.pipelines.datasets.kinds import RowImages
+    from bapps_gen.pipelines.datasets.kind import RowImages
     from bapps_gen.pipelines.datasets.verify import VerifyReport
 
 

@@ -32,6 +32,8 @@ COMMANDS = (
     ("show", "show", "draw a contact sheet of a dataset's rows"),
     ("info", "info", "describe a dataset or a collection"),
     ("verify", "verify", "make rows again and compare them with what is stored"),
+    ("subset", "subset", "write the rows of a dataset for which a condition holds"),
+    ("merge", "merge", "write the rows of several datasets as one"),
     ("export", "export", "write a dataset as folders, tar shards or a recipe"),
     ("replay", "replay", "make a dataset again from a recipe and the photos"),
     ("import", "import_", "turn sets in the original folder layout into datasets"),

@@ -156,6 +156,17 @@ def add_local_out(parser: argparse._ActionsContainer, default: str, metavar: str
     )
 
 
+def add_new_out(parser: argparse._ActionsContainer) -> None:
+    """Add --out, a local folder that is written at once."""
+    parser.add_argument(
+        "--out",
+        type=local_path,
+        required=True,
+        metavar="DIR",
+        help="folder to write, new or empty",
+    )
+
+
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add --workers, --engine, --address and --quiet, the last group of a command's options."""
     group = parser.add_argument_group("execution")

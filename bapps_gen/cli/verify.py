@@ -23,7 +23,7 @@ from bapps_gen.pipelines.datasets.request import Request
 
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
-    from bapps_gen.pipelines.datasets.kinds import Opener
+    from bapps_gen.pipelines.datasets.kind import Opener
     from bapps_gen.pipelines.datasets.verify import VerifyReport
     from bapps_gen.storage.locations import Location
 

@@ -71,6 +71,7 @@ def read_record(
     version_key: str = "format_version",
     missing: Mapping[str, Any] | None = None,
     upgrade: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    variants: Mapping[str, type[Record]] | None = None,
 ) -> Record:
     """The record that a JSON file of this package holds.
 
@@ -81,6 +82,7 @@ def read_record(
         version_key: the field that says so.
         missing: values of fields that older files lack.
         upgrade: turns the values of older files into those of today.
+        variants: by a key that only they have, dataclasses in place of `record`.
 
     Raises:
         FileNotFoundError, NotADirectoryError: when there is none, for the caller to say what that
@@ -96,6 +98,7 @@ def read_record(
                 f"{path}: {version_key} = {shown(held)} is not {version}; "
                 "use the version of bapps-gen that wrote it"
             )
+        record = next((kind for key, kind in (variants or {}).items() if key in stored), record)
         stored = {**(missing or {}), **stored}
     try:
         if upgrade is not None and isinstance(stored, dict):

@@ -28,7 +28,8 @@ from bapps_gen.pipelines.datasets.export import (
     export_webdataset,
     layout_split,
 )
-from bapps_gen.pipelines.datasets.kinds import Opener, kind_of
+from bapps_gen.pipelines.datasets.kind import Opener
+from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.replay import check_recipe, replay
 from bapps_gen.pipelines.datasets.sheet import pick_rows, read_sheet_rows
 from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, with_plugins

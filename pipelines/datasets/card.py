@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bapps_gen.manifests.dataset import DATA_FOLDER, DatasetInfo, shards_on_disk
+from bapps_gen.manifests.dataset import DATA_FOLDER, DatasetInfo, SelectionInfo, shards_on_disk
 from bapps_gen.manifests.schema import card_features
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.storage.atomic import whole_file
@@ -138,6 +138,8 @@ def render_dataset_card(info: DatasetInfo, part: Part) -> str:
         "photos": f"{len(info.source_images):,}",
         "digest of names and contents": f"`{info.source_digest}`",
     }
+    if isinstance(info, SelectionInfo):
+        rows["chosen"] = "; ".join(info.history).replace("|", "\\|")
     if "seed" in info.spec:
         rows["seed"] = str(info.spec["seed"])
     if info.source_failures:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bapps_gen.cnn_distorters.zoo import Zoo
     from bapps_gen.execution.jobs import Workers
     from bapps_gen.manifests.dataset import DatasetInfo
-    from bapps_gen.pipelines.datasets.kinds import RowImages
+    from bapps_gen.pipelines.datasets.kind import RowImages
     from bapps_gen.pipelines.sources.source import Source
     from bapps_gen.storage.locations import Location
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from bapps_gen.manifests.dataset import Dataset, DatasetInfo, shard_path
+from bapps_gen.manifests.dataset import Dataset, DatasetInfo, SelectionInfo, shard_path
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.zoo import pinned_distorters
 from bapps_gen.storage.locations import map_remote
@@ -64,7 +64,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "shards_missing_or_damaged": info.shards - len(shards),
         "megabytes": round(size / 1e6, 1),
         "judged_rows": judged,
-        "seed": info.spec["seed"] if kind_of(info).is_reproducible else "none: imported",
+        "seed": _seed(info),
         "spec_digest": info.digest,
         "made_with_version": info.version,
         "source": ", ".join(roots) or "built-in photographs",
@@ -79,7 +79,15 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "sides_by_atom": dict(sorted(atoms.items(), key=lambda item: (-item[1], item[0]))),
         "cnn_distorters": _distorters(info),
         "plugins": ", ".join(plugin.name for plugin in info.plugins) or "none",
+        **({"chosen": "; ".join(info.history)} if isinstance(info, SelectionInfo) else {}),
     }
+
+
+def _seed(info: DatasetInfo) -> Any:
+    kind = kind_of(info)
+    if isinstance(info, SelectionInfo):
+        return f"those of {len(info.parts)} sets"
+    return info.spec["seed"] if kind.is_reproducible else "none: imported"
 
 
 def _distorters(info: DatasetInfo) -> str:

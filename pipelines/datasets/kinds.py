@@ -5,15 +5,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
 
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.errors import UserError, WorkError
-from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo
-from bapps_gen.manifests.origin import ORIGIN_NAME, Origin, public_outputs, published
+from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo, SelectionInfo
+from bapps_gen.manifests.origin import ORIGIN_NAME, Origin, public_outputs
 from bapps_gen.manifests.outputs import copy_outputs, has_outputs, read_outputs, write_outputs
+from bapps_gen.pipelines.datasets.kind import (
+    Kind,
+    Opener,
+    RowImages,
+    RowPlanner,
+    RowRenderer,
+    RowReplayer,
+    with_origin,
+    zoo_of,
+)
+from bapps_gen.pipelines.datasets.selection_kind import selection_kind
 from bapps_gen.pipelines.datasets.zoo import (
     dataset_registry,
     plugins_of,
@@ -36,140 +47,20 @@ from bapps_gen.pipelines.rows.replayer import TripletReplayer
 from bapps_gen.pipelines.rows.spec import PLAN_VERSION, TripletSpec, spec_from_values
 from bapps_gen.pipelines.sources.cache import ImageCache
 from bapps_gen.pipelines.sources.relocate import Images, relocate_images
-from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.records import shown
 from bapps_gen.storage.url import is_url
-
-RowImages = Images | AlignedImages
-"""What rows are made from: photos, or ground truth with the outputs of algorithms."""
-
-RowPlanner = Planner | RealPlanner
-RowRenderer = TripletRenderer | RealRenderer
-RowReplayer = TripletReplayer | RealReplayer
-
-Opener = Callable[[tuple[str, ...]], Source]
-"""Opens the images at some paths or URLs."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of dataset; this base is one whose rows cannot be made again.
-
-    Args:
-        name: as `dataset.json` has it.
-        task: "2afc" for triplets, "jnd" for pairs; empty where both occur.
-        options: names of the fields of `Request` that it takes.
-        defaults: by name, of those options whose default depends on the kind.
-    """
-
-    name: str
-    task: str = ""
-    options: tuple[str, ...] = ()
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-
-    is_reproducible: ClassVar[bool] = False
-    """Whether rows are planned from a spec, so that they can be made again."""
-
-    has_outputs: ClassVar[bool] = False
-    """Whether rows are cut from the outputs of algorithms rather than distorted here."""
-
-    plan_version: ClassVar[int] = 0
-    """Of the rules by which rows are planned here."""
-
-    @property
-    def has_atoms(self) -> bool:
-        """Whether traditional distortions are applied."""
-        return "atoms" in self.options
-
-    @property
-    def has_distorters(self) -> bool:
-        """Whether CNN distorters are applied, which is quickest for many rows together."""
-        return "distorters" in self.options
-
-    def has_other_plan(self, info: DatasetInfo) -> bool:
-        """Whether a dataset was planned by other rules: it can be read, and not made again."""
-        version = info.spec.get("plan_version")
-        is_number = isinstance(version, int) and not isinstance(version, bool)
-        return self.is_reproducible and is_number and version != self.plan_version
-
-    def spec(self, info: DatasetInfo) -> TripletSpec | RealSpec:
-        """A dataset's spec.
-
-        Raises:
-            UserError: when it is not one of this kind, or planned by other rules.
-        """
-        raise self._irreproducible(info)
-
-    def planner(self, info: DatasetInfo) -> RowPlanner:
-        """Plans a dataset's rows; needs neither its images nor its zoo."""
-        raise self._irreproducible(info)
-
-    def renderer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowRenderer:
-        """Renders a dataset's rows; its `planner` plans them.
-
-        Raises:
-            UserError: when a distortion is unknown or of another version here.
-            WorkError: when a distorter's file is missing or damaged.
-        """
-        raise self._irreproducible(info)
-
-    def replayer(self, info: DatasetInfo, images: RowImages, zoo: Zoo | None) -> RowReplayer:
-        """Makes the patches of stored rows again; raises as `renderer` does."""
-        raise self._irreproducible(info)
-
-    def check_versions(self, info: DatasetInfo, zoo: Zoo | None) -> None:
-        """Raise UserError unless a dataset's plan and distortions are here as it has them."""
-        raise self._irreproducible(info)
-
-    def relocate_images(
-        self,
-        dataset: Dataset,
-        source: Sequence[str],
-        outputs: Mapping[str, str],
-        opener: Opener,
-    ) -> RowImages:
-        """The images that a dataset was made from, found again by content.
-
-        Args:
-            dataset: the dataset or recipe.
-            source: where photos or ground truth are now; where the dataset says they were if
-                empty.
-            outputs: the same for the outputs of algorithms, by name.
-            opener: opens them.
-
-        Raises:
-            UserError: when outputs are given that the dataset does not have.
-            WorkError: when something is missing or has changed.
-        """
-        raise self._irreproducible(dataset.info)
-
-    def relocated(self, info: DatasetInfo, images: RowImages) -> DatasetInfo:
-        """A description with where the images are now, so that `verify` finds them."""
-        return _with_origin(info, Origin(images.roots, _zoo_of(info)))
-
-    def write_extra_files(self, folder: Location, info: DatasetInfo, images: RowImages) -> None:
-        """Write what a dataset has in addition to its shards, unless it is there."""
-
-    def copy_extra_files(self, dataset: Dataset, folder: Location) -> None:
-        """Copy what a dataset has in addition to its shards to another folder."""
-
-    def describe(self, info: DatasetInfo) -> str:
-        """What a dataset's rows were made with, on one line."""
-        return info.kind
-
-    def _irreproducible(self, info: DatasetInfo) -> UserError:
-        return UserError(
-            f"'{info.kind}' was imported, so its rows cannot be made again; import it again"
-        )
 
 
 @dataclass(frozen=True)
 class DistortionKind(Kind):
     """Rows are cut from photos and distorted here."""
 
-    is_reproducible: ClassVar[bool] = True
     plan_version: ClassVar[int] = PLAN_VERSION
+
+    @property
+    def is_reproducible(self) -> bool:
+        return True
 
     def spec(self, info: DatasetInfo) -> TripletSpec:
         return spec_from_values(info.spec)
@@ -231,9 +122,15 @@ class DistortionKind(Kind):
 class RealKind(Kind):
     """Rows are cut from ground truth and the outputs of real algorithms; its name is the task."""
 
-    is_reproducible: ClassVar[bool] = True
-    has_outputs: ClassVar[bool] = True
     plan_version: ClassVar[int] = REAL_PLAN_VERSION
+
+    @property
+    def is_reproducible(self) -> bool:
+        return True
+
+    @property
+    def has_outputs(self) -> bool:
+        return True
 
     def spec(self, info: DatasetInfo) -> RealSpec:
         return real_spec_from_values(info.spec)
@@ -293,8 +190,8 @@ class RealKind(Kind):
         aligned = cast(AlignedImages, images)
         parts = zip(aligned.algorithms, aligned.outputs, strict=True)
         outputs = {name: part.roots[0] for name, part in parts}
-        origin = Origin(aligned.reference.roots, _zoo_of(info), outputs)
-        return replace(_with_origin(info, origin), outputs=public_outputs(origin))
+        origin = Origin(aligned.reference.roots, zoo_of(info), outputs)
+        return replace(with_origin(info, origin), outputs=public_outputs(origin))
 
     def write_extra_files(self, folder: Location, info: DatasetInfo, images: RowImages) -> None:
         """Write `outputs.parquet`."""
@@ -308,15 +205,6 @@ class RealKind(Kind):
     def copy_extra_files(self, dataset: Dataset, folder: Location) -> None:
         """Copy `outputs.parquet`."""
         copy_outputs(dataset, folder)
-
-
-def _with_origin(info: DatasetInfo, origin: Origin) -> DatasetInfo:
-    sources = published(origin)["sources"]
-    return replace(info, origin=origin, sources=sources)
-
-
-def _zoo_of(info: DatasetInfo) -> str | None:
-    return None if info.origin is None else info.origin.zoo
 
 
 def _check_outputs(dataset: Dataset, outputs: Mapping[str, str]) -> None:
@@ -368,6 +256,8 @@ def kind_of(info: DatasetInfo) -> Kind:
     Raises:
         WorkError: when this version does not know it.
     """
+    if isinstance(info, SelectionInfo):
+        return selection_kind(info, {part.digest: kind_of(part) for part in info.parts})
     if "imported" in info.spec:  # their names are those of other kinds
         return IMPORTED
     if info.kind not in KINDS:

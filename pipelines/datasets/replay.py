@@ -15,7 +15,8 @@ from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo
 from bapps_gen.manifests.origin import Origin, published
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.pipelines.datasets.generate import GenerateReport, RunReport, fill_shards, write_run
-from bapps_gen.pipelines.datasets.kinds import RowImages, kind_of
+from bapps_gen.pipelines.datasets.kind import RowImages
+from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.runs import Run
 from bapps_gen.pipelines.datasets.zoo import (
     open_dataset_zoo,

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from bapps_gen.cnn_distorters.zoo import Zoo
     from bapps_gen.distortions.registry import Registry
     from bapps_gen.manifests.dataset import DatasetInfo
-    from bapps_gen.pipelines.datasets.kinds import Kind
+    from bapps_gen.pipelines.datasets.kind import Kind
     from bapps_gen.pipelines.real.spec import RealSpec
     from bapps_gen.pipelines.rows.spec import TripletSpec
     from bapps_gen.pipelines.sources.source import Source

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from bapps_gen.execution.jobs import Workers
 from bapps_gen.manifests.dataset import DatasetInfo
-from bapps_gen.pipelines.datasets.kinds import Kind
+from bapps_gen.pipelines.datasets.kind import Kind
 from bapps_gen.pipelines.rows import renderer
 
 Run = tuple[int, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.dataset import (
     INFO_NAME,
     Dataset,
+    DatasetInfo,
+    SelectionInfo,
     shard_path,
     shard_problem,
     shards_on_disk,
@@ -24,10 +27,15 @@ from bapps_gen.manifests.dataset import (
 from bapps_gen.manifests.integrity import picture_problem
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.manifests.schema import table_rows
-from bapps_gen.pipelines.datasets.kinds import RowImages, RowPlanner, RowRenderer, kind_of
+from bapps_gen.pipelines.datasets.kind import RowImages, RowPlanner, RowRenderer
+from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.runs import Run, shard_runs
+from bapps_gen.pipelines.datasets.selected_rows import (
+    SelectionPlanner,
+    digest_of_ids,
+    origin_of,
+)
 from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, plugins_of, recipe_files
-from bapps_gen.pipelines.rows.plan import TripletPlan
 from bapps_gen.pipelines.rows.renderer import Patches, grouped
 from bapps_gen.storage.locations import Location
 
@@ -125,6 +133,13 @@ def verify(
         largest = max(largest, report.largest)
         seen += len(run) * dataset.info.shard_rows
         done.reach(seen)
+    if isinstance(dataset.info, SelectionInfo) and not count:
+        ids = (
+            name for batch in dataset.batches(["id"], 10_000) for name in batch["id"].to_pylist()
+        )
+        if digest_of_ids(ids) != dataset.info.spec.get("ids"):
+            count = 1
+            problems = ["the rows are not those that were chosen, or in another order"]
     return VerifyReport(rows, count, tuple(sorted(problems)), tolerated, largest)
 
 
@@ -168,9 +183,10 @@ def prepare_verify(context: VerifyContext) -> Callable[[Run], tuple[Run, VerifyR
                 if row.row != expected:
                     found.append(f"holds row {row.row}")
                 else:
-                    if row.id != f"{info.digest[:8]}-{expected:08d}":
+                    if not _has_own_id(info, row):
                         found.append(f"has the id {row.id}")
-                    sound.append((shard, (row, pngs)))
+                    if not isinstance(info, SelectionInfo) or _has_own_id(info, row):
+                        sound.append((shard, (row, pngs)))
                 problems[shard] += [_of_row(dataset, shard, expected, what) for what in found]
             if planner is None:
                 continue
@@ -187,6 +203,16 @@ def prepare_verify(context: VerifyContext) -> Callable[[Run], tuple[Run, VerifyR
         return run, VerifyReport(rows, count, tuple(first), tolerated, largest)
 
     return verify_shards
+
+
+def _has_own_id(info: DatasetInfo, row: ManifestRow) -> bool:
+    """Whether a row's id is that of its number, or of a row of the datasets it was chosen from."""
+    if not isinstance(info, SelectionInfo):
+        return row.id == f"{info.digest[:8]}-{row.row:08d}"
+    origin = origin_of(row)
+    return origin is not None and any(
+        origin[0] == part.digest and origin[1] < part.rows for part in info.parts
+    )
 
 
 def _of_row(dataset: Dataset, shard: int, row: int, problem: str) -> str:
@@ -232,7 +258,7 @@ def _compare(
     stored: Sequence[Stored], planner: RowPlanner, renderer: RowRenderer | None, tolerance: int
 ) -> Iterator[tuple[list[str], int]]:
     """For each stored row, what differs from the row that its plan gives, and levels tolerated."""
-    plans = [planner.row(row.row) for row, _ in stored]
+    plans = [_plan_of(planner, row) for row, _ in stored]
     if renderer is None:
         for (row, _), plan in zip(stored, plans, strict=True):
             yield ["its steps are not those of the plan"] if plan.sides != row.steps else [], 0
@@ -244,8 +270,14 @@ def _compare(
             yield _differences(row, pngs, *fresh, tolerance)
 
 
+def _plan_of(planner: RowPlanner, row: ManifestRow) -> Any:
+    if isinstance(planner, SelectionPlanner):
+        return planner.plan_of(row)
+    return planner.row(row.row)
+
+
 def _remade(
-    plans: list[TripletPlan], renderer: RowRenderer
+    plans: list[Any], renderer: RowRenderer
 ) -> Sequence[tuple[ManifestRow, Patches] | BappsGenError]:
     """Rows made again; for each that cannot be, why."""
     # In the order of images, so that each is decoded once.
