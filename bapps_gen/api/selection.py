@@ -42,10 +42,10 @@ def subset(
     Example:
         >>> import bapps_gen
         >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
-        >>> few = bapps_gen.subset(train, "row < 4 AND len(steps0) >= 1", out="few")
+        >>> few = bapps_gen.subset(train, "row < 4 AND len(steps0) >= 1", out="four")
         >>> len(few), few[3].id == train[3].id
         (4, True)
-        >>> len(bapps_gen.subset(few, lambda row: row.row > 0, out="fewer"))
+        >>> len(bapps_gen.subset(few, lambda row: row.row > 0, out="three"))
         3
     """
     from bapps_gen.pipelines.datasets.selection import write_subset
@@ -85,7 +85,7 @@ def merge(
     Example:
         >>> import bapps_gen
         >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
-        >>> more = bapps_gen.make_dataset("traditional", rows=4, seed=1, out="more", workers=1)
+        >>> more = bapps_gen.make_dataset("traditional", rows=4, seed=1, out="others", workers=1)
         >>> both = bapps_gen.merge([train, more], out="both")
         >>> len(both), both[6].id == more[0].id
         (10, True)

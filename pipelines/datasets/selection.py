@@ -23,7 +23,7 @@ from bapps_gen.manifests.dataset import (
     write_info,
     write_shard,
 )
-from bapps_gen.manifests.rows import ManifestRow
+from bapps_gen.manifests.rows import PATCH_SIZE, ManifestRow
 from bapps_gen.manifests.scores import (
     Scores,
     read_scores,
@@ -33,7 +33,6 @@ from bapps_gen.manifests.scores import (
 )
 from bapps_gen.metrics import METRICS
 from bapps_gen.pipelines.datasets.card import write_dataset_card
-from bapps_gen.pipelines.datasets.export import _whole_folder as whole_folder
 from bapps_gen.pipelines.datasets.kind import Kind
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.selected_rows import digest_of_ids
@@ -42,7 +41,7 @@ from bapps_gen.pipelines.datasets.verify import stored_rows
 from bapps_gen.pipelines.datasets.zoo import pinned_distorters
 from bapps_gen.seeding import digest_of
 from bapps_gen.storage.locations import Location
-from bapps_gen.storage.workspace import make_folder
+from bapps_gen.storage.workspace import make_folder, whole_folder
 from bapps_gen.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -142,6 +141,11 @@ def _check_alike(first: Dataset, other: Dataset) -> None:
             f"{first.folder} holds {first.info.unit} and {other.folder} {other.info.unit}; merge "
             "triplets with triplets and pairs with pairs"
         )
+    if first.info.patch_size != other.info.patch_size:
+        raise UserError(
+            f"{first.folder} has patches of {first.info.patch_size} px and {other.folder} of "
+            f"{other.info.patch_size} px; merge sets of one size"
+        )
     if first.info.pictures != other.info.pictures:
         recipe = other if first.info.pictures else first
         raise UserError(
@@ -237,6 +241,9 @@ def _describe(chosen: Sequence[_Chosen], history: str) -> SelectionInfo:
         "parts": [part.digest for part in described],
         "ids": digest_of_ids(name for entry in chosen for name in entry.ids),
     }
+    first = chosen[0].dataset.info
+    if first.patch_size != PATCH_SIZE:
+        spec["patch_size"] = first.patch_size
     distorters: dict[str, str] = {}
     for part in described:
         for name, digest in pinned_distorters(part):
@@ -247,7 +254,6 @@ def _describe(chosen: Sequence[_Chosen], history: str) -> SelectionInfo:
                 )
     if distorters:
         spec["distorters"] = [[name, distorters[name]] for name in sorted(distorters)]
-    first = chosen[0].dataset.info
     kinds, splits = {part.kind for part in described}, {e.dataset.info.split for e in chosen}
     images = dict.fromkeys(image for part in described for image in part.source_images)
     merged = "merged" if first.unit == "triplets" else "jnd-merged"

@@ -247,3 +247,13 @@ def test_merging_parts_back_in_any_order_keeps_every_row(dataset, tmp_path):
     merged = bapps_gen.merge(parts, out=tmp_path / "merged")
     assert sorted(ids(merged.folder)) == ids(dataset)
     assert verify(merged.folder) == 0
+
+
+def test_sets_of_other_sizes_are_not_merged_and_subsets_keep_theirs(dataset, photos, tmp_path):
+    large = tmp_path / "large"
+    assert make(photos, large, 12, "--patch-size", "96") == 0
+    few = bapps_gen.subset(large, "row < 5", out=tmp_path / "few")
+    assert few[4].ref.shape == (96, 96, 3)
+    assert verify(few.folder) == 0
+    with pytest.raises(bapps_gen.UserError, match=r"patches of 64 px and .* of 96 px"):
+        bapps_gen.merge([dataset, large], out=tmp_path / "both")
