@@ -15,7 +15,13 @@ import pyarrow as pa
 from bapps_gen.errors import UserError, WorkError, first_line
 from bapps_gen.manifests.integrity import damaged_row
 from bapps_gen.manifests.judgements import judged_reader
-from bapps_gen.manifests.origin import Origin, PluginRecord, read_described, write_origin
+from bapps_gen.manifests.origin import (
+    Origin,
+    PluginRecord,
+    read_described,
+    write_origin,
+    write_part_origins,
+)
 from bapps_gen.manifests.parquet import FileInfo, file_batches, open_parquet, read_metadata
 from bapps_gen.manifests.row_checks import check_rows
 from bapps_gen.manifests.rows import (
@@ -184,6 +190,8 @@ class SelectionInfo(DatasetInfo):
 def write_info(folder: Location, info: DatasetInfo) -> None:
     """Write `dataset.json`, whole or not at all, and `sources.local.json`."""
     write_origin(folder, info.origin, info.digest)
+    if isinstance(info, SelectionInfo) and info.origin is not None:
+        write_part_origins(folder, info.parts)
     write_json(folder / INFO_NAME, stored_values(info))
 
 

@@ -18,9 +18,11 @@ from bapps_gen.storage.documents import write_json
 from bapps_gen.storage.locations import Location, open_regular
 from bapps_gen.storage.records import Sha256, parse_value, read_record
 from bapps_gen.storage.url import is_url
+from bapps_gen.storage.workspace import make_folder
 
 ORIGIN_NAME = "sources.local.json"
 ORIGIN_FORMAT = 1
+PARTS_FOLDER = "parts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,11 @@ Described = TypeVar("Described")
 
 
 def read_described(
-    path: Location, record: type[Described], version: int, missing: Mapping[str, Any] | None = None
+    path: Location,
+    record: type[Described],
+    version: int,
+    missing: Mapping[str, Any] | None = None,
+    variants: Mapping[str, type[Described]] | None = None,
 ) -> Described:
     """A description that has an `origin`, with it; raises as `read_record`."""
     older: list[Origin | None] = []
@@ -212,6 +218,32 @@ def read_described(
         older.append(origin)
         return values
 
-    info: Any = read_record(path, record, version, missing=missing, upgrade=upgrade)
+    info: Any = read_record(
+        path, record, version, missing=missing, upgrade=upgrade, variants=variants
+    )
     origin = read_origin(path.parent, info.digest) or older[0]
-    return replace(info, origin=origin)  # type: ignore[no-any-return]
+    info = replace(info, origin=origin)
+    if hasattr(info, "parts"):
+        info = replace(info, parts=_with_origins(path.parent, info.parts))
+    return info  # type: ignore[no-any-return]
+
+
+def part_folder(folder: Location, digest: str) -> Location:
+    """Where a subset or merged set has what is not in `dataset.json` of one of its parts."""
+    return folder / PARTS_FOLDER / digest
+
+
+def write_part_origins(folder: Location, parts: Sequence[Any]) -> None:
+    """Write where the parts of a subset or merged set lie, their descriptions given."""
+    for part in parts:
+        own = part_folder(folder, part.digest)
+        make_folder(own)
+        write_origin(own, part.origin, part.digest)
+
+
+def _with_origins(folder: Location, parts: Sequence[Any]) -> tuple[Any, ...]:
+    """Descriptions of the parts of a subset or merged set, with where they lie."""
+    return tuple(
+        replace(part, origin=read_origin(part_folder(folder, part.digest), part.digest))
+        for part in parts
+    )

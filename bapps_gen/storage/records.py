@@ -12,7 +12,7 @@ import math
 import re
 import types
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache, partial
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -153,8 +153,16 @@ def parse_record(
 
 def stored_values(record: Any) -> dict[str, Any]:
     """What a record's file holds: all fields but the local ones, as plain values."""
-    local = [entry.name for entry in fields(record) if "local" in entry.metadata]
-    return {name: value for name, value in asdict(record).items() if name not in local}
+    entries = (entry for entry in fields(record) if "local" not in entry.metadata)
+    return {entry.name: _stored(getattr(record, entry.name)) for entry in entries}
+
+
+def _stored(value: Any) -> Any:
+    if is_dataclass(value):
+        return stored_values(value)
+    if isinstance(value, Mapping):
+        return {key: _stored(item) for key, item in value.items()}
+    return [_stored(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def parse_value(kind: Any, value: Any, key: str) -> Any:

@@ -21,8 +21,8 @@ from bapps_gen.manifests.dataset import (
     DatasetInfo,
     SelectionInfo,
     write_info,
-    write_shard,
 )
+from bapps_gen.manifests.origin import part_folder
 from bapps_gen.manifests.rows import PATCH_SIZE, ManifestRow
 from bapps_gen.manifests.scores import (
     Scores,
@@ -31,12 +31,13 @@ from bapps_gen.manifests.scores import (
     score_path,
     write_scores,
 )
+from bapps_gen.manifests.shards import write_shard
 from bapps_gen.metrics import METRICS
 from bapps_gen.pipelines.datasets.card import write_dataset_card
 from bapps_gen.pipelines.datasets.kind import Kind
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.selected_rows import digest_of_ids
-from bapps_gen.pipelines.datasets.selection_kind import copy_part, part_folder
+from bapps_gen.pipelines.datasets.selection_kind import copy_part, merged_origin
 from bapps_gen.pipelines.datasets.verify import stored_rows
 from bapps_gen.pipelines.datasets.zoo import pinned_distorters
 from bapps_gen.seeding import digest_of
@@ -267,15 +268,13 @@ def _describe(chosen: Sequence[_Chosen], history: str) -> SelectionInfo:
         distortions=_union(described, "distortions"),
         units=_union(described, "units"),
         plugins=tuple(dict.fromkeys(name for part in described for name in part.plugins)),
-        source_roots=tuple(dict.fromkeys(r for part in described for r in part.source_roots)),
         source_digest=_digest_of_sources(described),
         source_images=tuple(images),
         source_failures=_union(described, "source_failures"),
-        zoo=next((part.zoo for part in described if part.zoo is not None), None),
         patches=first.patches,
         pictures=first.pictures,
-        outputs=_union(described, "outputs"),
         split=splits.pop() if len(splits) == 1 else None,
+        **merged_origin(described),
         parts=described,
         history=(*dict.fromkeys(lines), history),
     )
@@ -297,7 +296,7 @@ def _parts_of(entry: _Chosen) -> Iterator[tuple[Kind, DatasetInfo, Location]]:
     dataset, info = entry.dataset, entry.dataset.info
     if isinstance(info, SelectionInfo):
         for part in info.parts:
-            yield kind_of(part), part, part_folder(dataset.folder, part)
+            yield kind_of(part), part, part_folder(dataset.folder, part.digest)
     else:
         yield kind_of(info), info, dataset.folder
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo, SelectionInfo
+from bapps_gen.manifests.origin import Origin, part_folder
 from bapps_gen.manifests.rows import PATCHES
 from bapps_gen.pipelines.datasets.kind import (
     Kind,
@@ -18,6 +19,7 @@ from bapps_gen.pipelines.datasets.kind import (
     RowPlanner,
     RowRenderer,
     RowReplayer,
+    zoo_of,
 )
 from bapps_gen.pipelines.datasets.selected_rows import (
     SelectedImages,
@@ -27,9 +29,6 @@ from bapps_gen.pipelines.datasets.selected_rows import (
 )
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.workspace import make_folder
-
-PARTS_FOLDER = "parts"
-"""Holds what datasets that rows were chosen from have in addition to shards, by their digest."""
 
 
 def selection_kind(info: SelectionInfo, kinds: Mapping[str, Kind]) -> SelectionKind:
@@ -103,7 +102,7 @@ class SelectionKind(Kind):
         outputs: Mapping[str, str],
         opener: Opener,
     ) -> RowImages:
-        """See `Kind`; `source` has photos where any rows were made from these, or ground truth."""
+        """See `Kind`; `source` has photos, and ground truth where that is all or not known here."""
         parts = self._parts(dataset.info)
         known = {name for _, part in parts for name in part.outputs}
         for name in outputs:
@@ -117,8 +116,8 @@ class SelectionKind(Kind):
         found = {}
         for kind, part in parts:
             found[part.digest] = kind.relocate_images(
-                Dataset(part_folder(dataset.folder, part), part),
-                () if kind.has_outputs and has_photos else source,
+                Dataset(part_folder(dataset.folder, part.digest), part),
+                () if kind.has_outputs and has_photos and part.origin is not None else source,
                 {name: root for name, root in outputs.items() if name in part.outputs},
                 once,
             )
@@ -126,14 +125,17 @@ class SelectionKind(Kind):
 
     def relocated(self, info: DatasetInfo, images: RowImages) -> DatasetInfo:
         assert isinstance(info, SelectionInfo)
-        own = cast(SelectedImages, images).parts
-        parts = tuple(kind.relocated(part, own[part.digest]) for kind, part in self._parts(info))
-        return replace(info, source_roots=images.roots, parts=parts)
+        own, zoo = cast(SelectedImages, images).parts, zoo_of(info)
+        parts = []
+        for kind, part in self._parts(info):
+            known = replace(part, origin=Origin(zoo=zoo if kind.has_distorters else None))
+            parts.append(kind.relocated(known, own[part.digest]))
+        return replace(info, parts=tuple(parts), **merged_origin(parts))
 
     def copy_extra_files(self, dataset: Dataset, folder: Location) -> None:
         """Copy what each part has."""
         for kind, part in self._parts(dataset.info):
-            copy_part(kind, Dataset(part_folder(dataset.folder, part), part), folder)
+            copy_part(kind, Dataset(part_folder(dataset.folder, part.digest), part), folder)
 
     def describe(self, info: DatasetInfo) -> str:
         parts = self._parts(info)
@@ -145,17 +147,31 @@ class SelectionKind(Kind):
 
     def _parts(self, info: DatasetInfo) -> list[tuple[Kind, DatasetInfo]]:
         assert isinstance(info, SelectionInfo)
-        return [(self.kinds[part.digest], part) for part in info.parts]
-
-
-def part_folder(folder: Location, part: DatasetInfo) -> Location:
-    """Where a selection has what one of its parts has in addition to shards."""
-    return folder / PARTS_FOLDER / part.digest
+        given = info.plugin_files
+        return [(self.kinds[part.digest], replace(part, plugin_files=given)) for part in info.parts]
 
 
 def copy_part(kind: Kind, dataset: Dataset, folder: Location) -> None:
     """Copy what a dataset has in addition to its shards to a selection's folder."""
     if kind.has_outputs:
-        target = part_folder(folder, dataset.info)
+        target = part_folder(folder, dataset.info.digest)
         make_folder(target)
         kind.copy_extra_files(dataset, target)
+
+
+def merged_origin(parts: Sequence[DatasetInfo]) -> dict[str, Any]:
+    """The fields of a selection that say where its parts come from, by name."""
+    origins = [part.origin for part in parts if part.origin is not None]
+    origin = None
+    if origins:
+        origin = Origin(
+            tuple(dict.fromkeys(root for each in origins for root in each.roots)),
+            next((each.zoo for each in origins if each.zoo is not None), None),
+            {name: root for each in origins for name, root in each.outputs.items()},
+        )
+    return {
+        "origin": origin,
+        "sources": tuple(dict.fromkeys(name for part in parts for name in part.sources)),
+        "zoo": next((part.zoo for part in parts if part.zoo is not None), None),
+        "outputs": {name: root for part in parts for name, root in part.outputs.items()},
+    }

@@ -113,11 +113,11 @@ def test_the_recipe_of_a_subset_replays_to_the_same_files(subject, inputs, made,
 
 
 @over(REPLAYED)
-def test_a_subset_of_a_recipe_is_a_recipe(made, tmp_path):
+def test_a_subset_of_a_recipe_is_a_recipe(subject, inputs, made, tmp_path):
     recipe = bapps_gen.export(made, tmp_path / "recipe", format="recipe")
     few = bapps_gen.subset(recipe, "row < 9", out=tmp_path / "few")
     assert not few.info.pictures
-    assert verify(tmp_path / "few") == 0
+    assert verify(tmp_path / "few", *map(str, subject.replay(inputs))) == 0
 
 
 def made_of(name: str, inputs, folder: Path) -> Path:
@@ -139,11 +139,32 @@ def test_sets_of_several_kinds_are_one(inputs, tmp_path):
     recipe = bapps_gen.export(merged, tmp_path / "recipe", format="recipe")
     for folder in sets:
         shutil.rmtree(folder)
-    again = bapps_gen.replay(recipe, tmp_path / "again", workers=1)
+    again = bapps_gen.replay(
+        recipe,
+        tmp_path / "again",
+        source=[inputs.photos, inputs.task / "gt"],
+        outputs={name: inputs.task / name for name in ("invert", "swap", "halve")},
+        zoo=inputs.zoo,
+        workers=1,
+    )
+    assert verify(tmp_path / "again") == 0
     assert contents(again.folder) == contents(merged.folder)
     color = bapps_gen.subset(merged, "starts_with(distortion0, 'color:')", out=tmp_path / "color")
     assert color.info.kind == "color"
     assert verify(tmp_path / "color") == 0
+
+
+def test_a_description_of_a_merged_set_has_no_paths(inputs, tmp_path):
+    sets = [made_of(name, inputs, tmp_path) for name in ("mix", "color")]
+    merged = bapps_gen.merge(sets, out=tmp_path / "merged").folder
+    published = [path for path in merged.rglob("*") if path.suffix in (".json", ".md")]
+    local = [path for path in published if path.name == "sources.local.json"]
+    assert len(local) == 3
+    for path in set(published) - set(local):
+        assert str(tmp_path) not in path.read_text()
+        assert str(inputs.photos) not in path.read_text()
+    recipe = bapps_gen.export(merged, tmp_path / "recipe", format="recipe")
+    assert not list(recipe.rglob("sources.local.json"))
 
 
 def test_imported_rows_among_others_keep_their_judgments(inputs, tmp_path):
