@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -133,11 +132,10 @@ def make_demo(
         if progress is not None:
             progress(done, total)
         shared: tuple[str | Path, ...] = (folder / INFO_NAME, *images.roots)
-        with closing(run_jobs(_prepare, context, jobs, workers, shared)) as results:
-            for written in results:
-                done += written
-                if progress is not None:
-                    progress(done, total)
+        for written in run_jobs(_prepare, context, jobs, workers, shared):
+            done += written
+            if progress is not None:
+                progress(done, total)
     return folders
 
 
