@@ -120,7 +120,12 @@ def _is_unfinished(out: Path, wanted: Mapping[str, Any]) -> bool:
 
 
 def _export_set(
-    dataset: Dataset, out: Path, path: str, form: str, upscale: int, progress: Progress | None
+    dataset: Dataset,
+    out: Path,
+    path: str,
+    form: str,
+    upscale: int | None,
+    progress: Progress | None,
 ) -> None:
     if form == "bapps":
         _, split, name = path.split("/")
