@@ -92,8 +92,9 @@ def test_a_recipe_replays_to_the_same_files(subject, inputs, made, tmp_path):
     assert not set(open_dataset(made).info.patches) & set(
         pq.read_schema(recipe / "data" / "part-00000.parquet").names
     )
-    assert verify(recipe) == 0
-    options = [str(word) for word in (*subject.replay(inputs), "--workers", 1, "--quiet")]
+    places = [str(word) for word in subject.replay(inputs)]
+    assert verify(recipe, *places) == 0
+    options = [*places, "--workers", "1", "--quiet"]
     assert main(["replay", str(recipe), "--out", str(out), *options]) == 0
     assert subject.files(out) == subject.files(made)
     assert verify(out) == 0

@@ -134,9 +134,12 @@ def _set(kind: Kind) -> Subject:
 
 
 def _real(task: str) -> Subject:
+    def outputs(inputs: Inputs) -> list[object]:
+        names = ("invert", "swap", "halve")
+        return ["--outputs", *(f"{name}={inputs.task / name}" for name in names)]
+
     def words(inputs: Inputs) -> list[object]:
-        outputs = [f"{name}={inputs.task / name}" for name in ("invert", "swap", "halve")]
-        given = ["--reference", inputs.task / "gt", "--outputs", *outputs]
+        given = ["--reference", inputs.task / "gt", *outputs(inputs)]
         return ["real", task, *_COUNT, *given]
 
     return Subject(
@@ -146,7 +149,7 @@ def _real(task: str) -> Subject:
         others=(*_OTHERS, (("--min-contrast", "0.1"), "min_contrast")),
         limit=1000,
         counted=True,
-        replay=lambda inputs: [],
+        replay=lambda inputs: ["--source", inputs.task / "gt", *outputs(inputs)],
     )
 
 

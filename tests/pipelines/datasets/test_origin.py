@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -193,3 +194,18 @@ def task(once: Once) -> Path:
     from support.real_outputs import save_task
 
     return once("origin-task", save_task)
+
+
+def test_the_guides_upload_leaves_the_local_file_behind(
+    photos: Path, plugin: Path, tmp_path: Path
+) -> None:
+    from huggingface_hub.utils import filter_repo_objects
+
+    guide = Path(__file__).parents[3] / "docs" / "pages" / "how-to" / "share.md"
+    (line,) = re.findall(r"^hf upload .*$", guide.read_text(), re.MULTILINE)
+    excluded = re.findall(r'--exclude "([^"]+)"', line)
+    made = make(photos, plugin, tmp_path / "set")
+    names = [str(path.relative_to(made)) for path in made.rglob("*") if path.is_file()]
+    kept = set(filter_repo_objects(names, ignore_patterns=excluded))
+    assert set(names) - kept == {"sources.local.json", ".lock"}
+    assert {"README.md", "dataset.json", "data/part-00000.parquet"} <= kept
