@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bapps_gen.errors import UserError
@@ -96,6 +97,30 @@ _COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = tuple(
     for name, hint in get_type_hints(BenchmarkRow, include_extras=True).items()
 )
 """Name, type, unit or meaning."""
+
+_OPTIONAL = ("severity", "patch", "crop")
+
+
+def manifest_problem(table: pa.Table) -> str | None:
+    """What is wrong with rows of a manifest that anybody may have written, or None.
+
+    Args:
+        table: with any of its columns.
+    """
+    kinds = {name: kind for name, kind, _ in _COLUMNS}
+    for entry, column in zip(table.schema, table.columns, strict=True):
+        if entry.type != kinds.get(entry.name):
+            return f"it has a column {entry.name} of another type"
+        if entry.name not in _OPTIONAL and column.null_count:
+            return f"it has empty entries of {entry.name}"
+        if entry.name in ("width", "height") and len(column):
+            low, high = pc.min_max(column).as_py().values()
+            if not 1 <= low <= high <= MAX_SIDE:
+                return f"it has a {entry.name} that is not from 1 to {MAX_SIDE}"
+        if entry.name == "severity" and not pc.all(pc.is_finite(column.drop_null())).as_py():
+            return "it has severities that are no numbers"
+    return None
+
 
 # In CSV the steps are three columns, and a crop is three numbers.
 _CSV_STEPS = ("parameters", "seed", "version")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from bapps_gen.manifests.benchmark import (
     BENCHMARK_NAME,
     MANIFEST_NAME,
     BenchmarkInfo,
+    manifest_problem,
     read_benchmark_info,
 )
 from bapps_gen.manifests.dataset import AnyDataset, Dataset
@@ -79,7 +80,11 @@ class Benchmark:
                     whole = _group(file, group, tuple(columns) if columns else None)
                     parts.append(whole.slice(low, high - low))
                 start += rows
-            return pa.concat_tables(parts)
+            table = pa.concat_tables(parts)
+        problem = manifest_problem(table)
+        if problem is not None:
+            raise WorkError(f"{self.folder / MANIFEST_NAME} is damaged: {problem}; {_REMEDY}")
+        return table
 
     def pictures(self, first: int, end: int) -> Iterator[tuple[list[str], Pictures, Pictures]]:
         """Paths, references and distorted pictures of some rows, those of one size together.
@@ -99,15 +104,25 @@ class Benchmark:
             ):
                 stop += 1
             batch = rows[start:stop]
-            references = np.stack([load(row["reference"]) for row in batch])
-            distorted = np.stack([self.picture(row["path"]) for row in batch])
-            if references.shape != distorted.shape:
-                raise WorkError(
-                    f"{self.folder / batch[0]['reference']} is not of the size of "
-                    f"{self.folder / batch[0]['path']}; {_REMEDY}"
-                )
+            references = self._stack([row["reference"] for row in batch], size, load)
+            distorted = self._stack([row["path"] for row in batch], size, self.picture)
             yield [row["path"] for row in batch], references, distorted
             start = stop
+
+    def _stack(
+        self,
+        paths: Sequence[str],
+        size: tuple[int, int],
+        load: Callable[[str], NDArray[np.uint8]],
+    ) -> Pictures:
+        pictures = [load(path) for path in paths]
+        for path, picture in zip(paths, pictures, strict=True):
+            if picture.shape[1::-1] != size:
+                raise WorkError(
+                    f"{self.folder / path} has {picture.shape[1]}×{picture.shape[0]} px, not "
+                    f"{size[0]}×{size[1]} as the manifest says; {_REMEDY}"
+                )
+        return np.stack(pictures)
 
     def read(self, path: str) -> bytes:
         """The file at a path of the manifest.

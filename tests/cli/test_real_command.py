@@ -74,7 +74,7 @@ def test_the_demo_makes_its_images_beside_the_set_and_keeps_them(photos, tmp_pat
     assert main(["verify", str(out), "--quiet", "--workers", "1"]) == 0
     info = open_dataset(out).info
     assert len(info.source_images) == 2
-    assert info.outputs["palette"] == "palette"
+    assert info.origin.outputs["palette"] == f"{out}-demo/outputs/palette"
 
 
 @pytest.mark.slow
@@ -85,13 +85,13 @@ def test_every_demo_runs_out_of_the_box(task, tmp_path, capsys):
     assert "no --source given" in capsys.readouterr().err
     assert main(["verify", str(out), "--quiet", "--workers", "1"]) == 0
     assert open_dataset(out).info.kind == task
-    assert len(open_dataset(out).info.outputs) >= 2
+    assert len(open_dataset(out).info.origin.outputs) >= 2
 
 
 def test_a_demo_of_superresolution_is_of_one_factor(photos, tmp_path, capsys):
     options = ("--demo-images", "1", "--demo-factor", "2")
     assert demo("superres", tmp_path / "set", photos, *options) == 0
-    assert "zoo-080" in open_dataset(tmp_path / "set").info.outputs
+    assert "zoo-080" in open_dataset(tmp_path / "set").info.origin.outputs
     assert demo("superres", tmp_path / "set", photos, "--demo-images", "1") == 2
     assert "factor = 2, not 4" in capsys.readouterr().err
     assert demo("color", tmp_path / "other", photos, "--demo-factor", "2") == 2
