@@ -160,22 +160,22 @@ class Request:
 
     def _check_outputs(self) -> None:
         """Raise UserError unless there are ground truth and outputs, or a demo is to make them."""
-        from bapps_gen.pipelines.real.spec import check_algorithms
+        from bapps_gen.pipelines.real.spec import check_algorithms, check_demo
 
-        for name in ("demo_images", "demo_factor"):
-            if getattr(self, name) is not None and not self.demo:
-                flag = name.replace("_", "-")
-                raise UserError(f"{flag} is for demos; leave it out, or ask for a demo")
-        missing = [name for name in ("reference", "outputs") if not getattr(self, name)]
-        if missing and not self.demo:
+        given = [name for name in ("reference", "outputs") if getattr(self, name)]
+        for_demos = [name for name in ("demo_images", "demo_factor") if getattr(self, name)]
+        if self.demo:
+            check_demo(given, self.patch_size)
+        elif for_demos:
+            flag = for_demos[0].replace("_", "-")
+            raise UserError(f"{flag} is for demos; leave it out, or ask for a demo")
+        elif len(given) < 2:
+            missing = [name for name in ("reference", "outputs") if name not in given]
             raise UserError(
                 f"no {' and no '.join(missing)} given: give the ground truth as reference and the "
                 "outputs of at least two algorithms as outputs, or demo to try it without"
             )
-        for name in {"reference", "outputs"} - set(missing):
-            if self.demo:
-                raise UserError(f"a demo makes its {name} itself; leave out {name}, or demo")
-        if not self.demo:
+        else:
             check_algorithms(tuple(name for name, _ in self.outputs))
 
     def _crop_sizes(self, kind: Kind) -> CropOptions:

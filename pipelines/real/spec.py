@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ STEP_VERSION = 1
 """Version of the step "take the algorithm's output"; raised if it gave other pixels."""
 
 MAX_ALGORITHMS = 1000
+DEMO_PATCH = 256
+"""Largest patches of a set from a demo, px: larger ones have hardly a choice of place in it."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -139,4 +141,22 @@ def check_algorithms(names: tuple[str, ...]) -> None:
             len(names),
             f"from 2 to {MAX_ALGORITHMS}",
             "give --outputs NAME=DIR for each, for a triplet has the outputs of two",
+        )
+
+
+def check_demo(given: Sequence[str], patch_size: int) -> None:
+    """Raise UserError where a demo is asked for together with what it makes itself.
+
+    Args:
+        given: names of the options for ground truth and outputs that were given.
+        patch_size: px; larger ones than DEMO_PATCH are refused.
+    """
+    for name in given:
+        raise UserError(f"a demo makes its {name} itself; leave out {name}, or demo")
+    if patch_size > DEMO_PATCH:
+        raise out_of_range(
+            "patch-size",
+            patch_size,
+            f"at most {DEMO_PATCH} in a demo, whose pictures have up to 512×512 px",
+            "use smaller patches, or outputs of your own",
         )

@@ -577,6 +577,10 @@ def _count_images(images):
         ({"outputs": (("a", "x"), ("a", "y"))}, "two algorithms have the name 'a'"),
         ({"scale_range": (2.0, 3.0)}, "scale-range"),
         ({"min_difference": 2.0}, "min-difference = 2"),
+        (
+            {"patch_size": 300, "demo": True, "reference": None, "outputs": ()},
+            "patch-size = 300 is not allowed: it must be at most 256 in a demo",
+        ),
     ],
 )
 def test_a_request_tells_of_a_bad_value_before_anything_is_read(change, words):
