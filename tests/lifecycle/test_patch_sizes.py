@@ -233,6 +233,17 @@ def test_large_patches_are_exported_enlarged_and_imported_again(large_set, tmp_p
     assert bapps_gen.export(large_set, tmp_path / "tars", format="webdataset").is_dir()
 
 
+def test_parts_of_sets_keep_their_size_and_other_sizes_are_not_merged(large_set, photos, tmp_path):
+    asked = ("--where", "row < 2", "--out", str(tmp_path / "few"), "--quiet")
+    assert main(["subset", str(large_set), *asked]) == 0
+    assert open_dataset(tmp_path / "few").info.patch_size == 224
+    assert sizes_of(tmp_path / "few") == {(224, 224, 3)}
+    assert verify(tmp_path / "few", "--stored-only") == 0
+    assert make(photos, tmp_path / "small", 4, "--patch-size", "96") == 0
+    with pytest.raises(bapps_gen.UserError, match="merge sets of one size"):
+        bapps_gen.merge([large_set, tmp_path / "small"], out=tmp_path / "both")
+
+
 def test_a_benchmarks_patches_have_the_size_asked_for(large_inputs, tmp_path):
     made = {
         fixed: bapps_gen.make_benchmark(
@@ -251,6 +262,7 @@ def test_a_benchmarks_patches_have_the_size_asked_for(large_inputs, tmp_path):
     for fixed, benchmark in made.items():
         row = next(iter(benchmark))
         assert bapps_gen.read_image(benchmark.folder / row["path"]).shape == (128, 128, 3)
+        assert main(["verify", str(benchmark.folder), "--quiet", "--workers", "1"]) == 0
         sigmas[fixed] = row["steps"][0]["params"][0]["value"]
     assert sigmas[False] == 2 * sigmas[True]
 

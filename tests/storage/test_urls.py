@@ -500,3 +500,15 @@ def test_a_server_that_goes_away_is_reported_and_a_rerun_completes(server, bucke
     assert len(bucket.names("gone/data")) == 2  # the third found nobody there
     assert make(photos, f"{ROOT}/gone", 70) == 0
     assert_same_shards(bucket, "gone", dataset)
+
+
+def test_patches_of_another_size_are_written_to_a_url_and_read_there(photos, bucket, tmp_path):
+    for out in (f"{ROOT}/large", tmp_path / "large"):
+        assert make(photos, out, 40, "--patch-size", "128") == 0  # 25 rows in a row group
+    there, here = TripletDataset(f"{ROOT}/large"), TripletDataset(tmp_path / "large")
+    assert there.dataset.info.patch_size == 128
+    for index in (39, 0, 29, 30):
+        assert np.array_equal(there.row(index).p1, here.row(index).p1)
+    assert [row.id for row in iter_triplets(f"{ROOT}/large")] == [
+        here.row(index).id for index in range(40)
+    ]
