@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
-from bapps_gen.errors import BappsGenError, UserError
+from bapps_gen.errors import BappsGenError, UserError, unknown_name
 from bapps_gen.manifests.dataset import (
     INFO_NAME,
     MAX_ROWS,
@@ -156,6 +156,33 @@ class Collection:
         for _, dataset in made:
             dataset.require_whole()
         return made
+
+    def chosen_datasets(self, names: Sequence[str] = ()) -> list[tuple[SetRecord, Dataset]]:
+        """As `whole_datasets`, of the sets that some names stand for; all without names.
+
+        A name is a set's path, or some of its parts such as "2afc/val", "val" or "traditional".
+
+        Raises:
+            UserError: for a name that stands for no set of which something was made.
+        """
+        made = self.datasets()
+        for name in names:
+            if not any(_is_meant(name, record.path) for record, _ in made):
+                paths = [record.path for record, _ in made]
+                known = sorted({word for path in paths for word in (path, *path.split("/"))})
+                raise unknown_name("set", name, known, f"sets are {', '.join(paths)}")
+        chosen = [
+            (record, dataset)
+            for record, dataset in made
+            if not names or any(_is_meant(name, record.path) for name in names)
+        ]
+        for _, dataset in chosen:
+            dataset.require_whole()
+        return chosen
+
+
+def _is_meant(name: str, path: str) -> bool:
+    return bool(name) and f"/{name}/" in f"/{path}/"
 
 
 def find_collection(folder: AnyDataset | Collection) -> Collection | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -12,6 +15,7 @@ from bapps_gen.checks import check_range
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.imaging.encode import decode_png
 from bapps_gen.lpips import require_torch
+from bapps_gen.manifests.collection import Collection, find_collection
 from bapps_gen.manifests.dataset import (
     ROW_GROUP_ROWS,
     AnyDataset,
@@ -20,7 +24,7 @@ from bapps_gen.manifests.dataset import (
 )
 from bapps_gen.manifests.row_reader import RowReader
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
-from bapps_gen.manifests.scores import joined_name, read_scores, scored_batches
+from bapps_gen.manifests.scores import Scores, joined_name, read_scores, scored_batches
 
 
 class Triplet(NamedTuple):
@@ -68,12 +72,16 @@ Row = TypeVar("Row", Triplet, Pair)
 _COMMANDS = {"triplets": "iter_triplets or TripletDataset", "pairs": "iter_pairs or PairDataset"}
 
 
-def iter_triplets(dataset: AnyDataset, scores: Sequence[str] = ()) -> Iterator[Triplet]:
+def iter_triplets(
+    dataset: AnyDataset | Collection, scores: Sequence[str] = (), sets: str | Sequence[str] = ()
+) -> Iterator[Triplet]:
     """Every triplet of a dataset in row order, in constant memory.
 
     Args:
-        dataset: its folder, its URL, or the open dataset.
+        dataset: its folder, its URL, or the open dataset; or a collection, of which all sets of
+            the kind are read, one after another.
         scores: names of metrics that it was scored by (see `score`), to join their distances.
+        sets: of a collection, those to read: paths, or parts of paths such as "2afc/val".
 
     Yields:
         One `Triplet` for each row, with uint8 patches of shape (64, 64, 3), or of the set's size.
@@ -90,17 +98,21 @@ def iter_triplets(dataset: AnyDataset, scores: Sequence[str] = ()) -> Iterator[T
         >>> triplet.ref.shape, triplet.ref.dtype
         ((64, 64, 3), dtype('uint8'))
     """
-    opened = _open(dataset, "triplets")
-    for row in _rows(opened, ("id", *PATCHES, "judge"), scores):
-        yield _triplet(row, _joined(row, scores))
+    for opened in _open(dataset, "triplets", sets):
+        for row in _rows(opened, ("id", *PATCHES, "judge"), scores):
+            yield _triplet(row, _joined(row, scores))
 
 
-def iter_pairs(dataset: AnyDataset, scores: Sequence[str] = ()) -> Iterator[Pair]:
+def iter_pairs(
+    dataset: AnyDataset | Collection, scores: Sequence[str] = (), sets: str | Sequence[str] = ()
+) -> Iterator[Pair]:
     """Every JND pair of a dataset in row order, in constant memory.
 
     Args:
-        dataset: its folder, its URL, or the open dataset.
+        dataset: its folder, its URL, or the open dataset; or a collection, of which all sets of
+            the kind are read, one after another.
         scores: names of metrics that it was scored by (see `score`), to join their distances.
+        sets: of a collection, those to read: paths, or parts of paths such as "2afc/val".
 
     Yields:
         One `Pair` for each row, with uint8 patches of shape (64, 64, 3), or of the set's size.
@@ -115,9 +127,9 @@ def iter_pairs(dataset: AnyDataset, scores: Sequence[str] = ()) -> Iterator[Pair
         >>> [pair.p0.shape for pair in bapps_gen.iter_pairs("jnd")]
         [(64, 64, 3), (64, 64, 3), (64, 64, 3), (64, 64, 3)]
     """
-    opened = _open(dataset, "pairs")
-    for row in _rows(opened, ("id", *PAIR_PATCHES, "same"), scores):
-        yield _pair(row, _joined(row, scores))
+    for opened in _open(dataset, "pairs", sets):
+        for row in _rows(opened, ("id", *PAIR_PATCHES, "same"), scores):
+            yield _pair(row, _joined(row, scores))
 
 
 def _triplet(stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) -> Triplet:
@@ -133,6 +145,30 @@ def _pair(stored: Mapping[str, Any], distances: dict[str, tuple[float, ...]]) ->
     )
 
 
+@dataclass(frozen=True)
+class _SetReader:
+    """The rows of one dataset by index, with their distances by metric."""
+
+    dataset: Dataset
+    rows: RowReader
+    scores: Mapping[str, Scores]
+
+    def read(self, index: int) -> tuple[dict[str, Any], dict[str, tuple[float, ...]]]:
+        """A row's columns, and its distances."""
+        stored = self.rows.read(index)
+        distances = {}
+        for metric, scores in self.scores.items():
+            if scores.ids[index] != stored["id"]:
+                folder = self.dataset.folder
+                raise WorkError(
+                    f"the {metric} distances of {folder} are of rows with other ids; make "
+                    f"them again with `bapps-gen score {folder} --metric {metric}`"
+                )
+            columns = (scores.d0,) if scores.d1 is None else (scores.d0, scores.d1)
+            distances[metric] = tuple(float(column[index]) for column in columns)
+        return stored, distances
+
+
 class _MapDataset(Generic[Row]):
     """Rows by index."""
 
@@ -143,16 +179,33 @@ class _MapDataset(Generic[Row]):
     """A row from its columns and its distances by metric."""
 
     def __init__(
-        self, dataset: AnyDataset, cache_mb: int = 1000, scores: Sequence[str] = ()
+        self,
+        dataset: AnyDataset | Collection,
+        cache_mb: int = 1000,
+        scores: Sequence[str] = (),
+        sets: str | Sequence[str] = (),
     ) -> None:
         check_range("cache_mb", cache_mb, 1, 10**9, whole=True)
-        self.dataset = _open(dataset, self._unit)
-        self._scores = {metric: read_scores(self.dataset, metric) for metric in scores}
+        self.datasets = _open(dataset, self._unit, sets)
         columns = ("id", *self._patches, self._judgment)
-        self._rows = RowReader(self.dataset, columns, cache_mb * 1_000_000)
+        capacity = cache_mb * 1_000_000 // len(self.datasets)
+        self._readers = [
+            _SetReader(
+                opened,
+                RowReader(opened, columns, capacity),
+                {metric: read_scores(opened, metric) for metric in scores},
+            )
+            for opened in self.datasets
+        ]
+        self._ends = list(accumulate(opened.info.rows for opened in self.datasets))
+
+    @property
+    def dataset(self) -> Dataset:
+        """That rows are read from; of a collection, its first set."""
+        return self.datasets[0]
 
     def __len__(self) -> int:
-        return self.dataset.info.rows
+        return self._ends[-1]
 
     def row(self, index: int) -> Row:
         """A row with its pictures as NumPy arrays; negative indices count from the end.
@@ -164,8 +217,9 @@ class _MapDataset(Generic[Row]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"row {index} of a dataset of {len(self)} rows")
         index %= len(self)
-        stored = self._rows.read(index)
-        return self._row(stored, self._distances(index, stored["id"]))
+        number = bisect_right(self._ends, index)
+        first = self._ends[number - 1] if number else 0
+        return self._row(*self._readers[number].read(index - first))
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         try:
@@ -188,19 +242,6 @@ class _MapDataset(Generic[Row]):
                 item[joined_name(metric, name)] = torch.tensor(distance, dtype=torch.float64)
         return item
 
-    def _distances(self, index: int, identity: str) -> dict[str, tuple[float, ...]]:
-        distances = {}
-        for metric, scores in self._scores.items():
-            if scores.ids[index] != identity:
-                folder = self.dataset.folder
-                raise WorkError(
-                    f"the {metric} distances of {folder} are of rows with other ids; make "
-                    f"them again with `bapps-gen score {folder} --metric {metric}`"
-                )
-            columns = (scores.d0,) if scores.d1 is None else (scores.d0, scores.d1)
-            distances[metric] = tuple(float(column[index]) for column in columns)
-        return distances
-
 
 class TripletDataset(_MapDataset[Triplet]):
     """A dataset's triplets by index, for `torch.utils.data.DataLoader` (map style).
@@ -212,10 +253,12 @@ class TripletDataset(_MapDataset[Triplet]):
     are read, in any order, by any number of loader workers, forked or spawned.
 
     Args:
-        dataset: its folder, its URL, or the open dataset.
+        dataset: its folder, its URL, or the open dataset; or a collection, of which all sets of
+            the kind are read, one after another.
         cache_mb: most memory that each process keeps, in MB. Of a local set it keeps where pictures
             lie (80 bytes a row), of one at a URL the row groups read last (2.4 MB each).
         scores: names of metrics that it was scored by (see `score`), to join their distances.
+        sets: of a collection, those to read: paths, or parts of paths such as "2afc/val".
 
     Raises:
         UserError: when it is not a dataset of triplets with pictures, or was not scored.
@@ -247,9 +290,11 @@ class PairDataset(_MapDataset[Pair]):
     of NumPy arrays. Speed and workers are as with `TripletDataset`.
 
     Args:
-        dataset: its folder, its URL, or the open dataset.
+        dataset: its folder, its URL, or the open dataset; or a collection, of which all sets of
+            the kind are read, one after another.
         cache_mb: most memory that each process keeps, in MB; see `TripletDataset`.
         scores: names of metrics that it was scored by (see `score`), to join their distances.
+        sets: of a collection, those to read: paths, or parts of paths such as "2afc/val".
 
     Raises:
         UserError: when it is not a dataset of pairs with pictures, or was not scored.
@@ -269,16 +314,35 @@ class PairDataset(_MapDataset[Pair]):
     _row = staticmethod(_pair)
 
 
-def _open(dataset: AnyDataset, unit: str) -> Dataset:
-    """The dataset, where it has rows of that unit, with pictures."""
+def _open(
+    dataset: AnyDataset | Collection, unit: str, sets: str | Sequence[str] = ()
+) -> list[Dataset]:
+    """The dataset, or the sets of a collection, that have rows of that unit, with pictures."""
+    collection = find_collection(dataset)
+    if collection is not None:
+        named = [sets] if isinstance(sets, str) else sets
+        chosen = [opened for _, opened in collection.chosen_datasets(named)]
+        found = [opened for opened in chosen if opened.info.unit == unit]
+        if not found:
+            where = f" in {', '.join(named)}" if named else ""
+            raise UserError(
+                f"{collection.folder} has no {unit}{where}; read the others with "
+                f"{_COMMANDS['pairs' if unit == 'triplets' else 'triplets']}"
+            )
+        for opened in found:
+            opened.require_pictures()
+        return found
+    assert not isinstance(dataset, Collection)
     opened = open_dataset(dataset)
+    if sets:
+        raise UserError(f"sets are chosen from collections, and {opened.folder} is one dataset")
     held = opened.info.unit
     if held != unit:
         raise UserError(
             f"{opened.folder} holds {held}, not {unit}; read them with {_COMMANDS[held]}"
         )
     opened.require_pictures()
-    return opened
+    return [opened]
 
 
 def _rows(

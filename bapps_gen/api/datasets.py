@@ -234,6 +234,7 @@ def export(
     split: Literal["train", "val"] | None = None,
     name: str | None = None,
     upscale: int | None = None,
+    judged_only: bool = False,
     progress: AnyProgress = False,
 ) -> Path: ...
 @overload
@@ -242,6 +243,7 @@ def export(
     out: LocalPath,
     *,
     format: Literal["webdataset", "recipe"],
+    judged_only: bool = False,
     progress: AnyProgress = False,
 ) -> Path: ...
 def export(
@@ -252,6 +254,7 @@ def export(
     split: Literal["train", "val"] | None = None,
     name: str | None = None,
     upscale: int | None = None,
+    judged_only: bool = False,
     progress: AnyProgress = False,
 ) -> Path:
     """Write a dataset in another form.
@@ -267,6 +270,7 @@ def export(
         name: of the set in the original layout; its kind by default.
         upscale: of the original layout: height and width to write in px, a multiple of the
             patches' own, which is the default; 256 is the released form.
+        judged_only: leave out rows that nobody judged; of one dataset, and of no recipe.
         progress: True for a bar, or a function of (rows done, rows in all).
 
     Returns:
@@ -295,6 +299,10 @@ def export(
         if format != "bapps" and value is not None:
             raise UserError(f"{option} = {value} goes with the format bapps alone; leave it out")
     folder, collection = Path(out), find_collection(dataset)
+    if judged_only and (collection is not None or format == "recipe"):
+        raise UserError(
+            "judged-only is for one dataset with pictures; take `bapps-gen subset` for others"
+        )
     if collection is not None:
         if split is not None or name is not None:
             raise UserError(
@@ -308,10 +316,16 @@ def export(
     with reporting(progress, "export", "rows") as report:
         if format == "bapps":
             return export_bapps(
-                opened, folder, split=split, name=name, upscale=upscale, progress=report
+                opened,
+                folder,
+                split=split,
+                name=name,
+                upscale=upscale,
+                judged_only=judged_only,
+                progress=report,
             )
         if format == "webdataset":
-            return export_webdataset(opened, folder, report)
+            return export_webdataset(opened, folder, report, judged_only=judged_only)
         return export_recipe(opened, folder, report)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from bapps_gen.api._arguments import (
     AnyPath,
@@ -22,10 +22,13 @@ from bapps_gen.api._arguments import (
     resolve_workers,
     stage,
 )
+from bapps_gen.api.collections import Collection, open_collection
 from bapps_gen.api.datasets import AnyDataset, Dataset, open_dataset
 from bapps_gen.errors import UserError, unknown_name
 from bapps_gen.manifests.benchmark_reader import Benchmark, find_benchmark
-from bapps_gen.storage.locations import location_of
+from bapps_gen.manifests.collection import Collection as StoredCollection
+from bapps_gen.manifests.collection import find_collection
+from bapps_gen.storage.locations import local_path, location_of
 
 if TYPE_CHECKING:
     from bapps_gen.manifests import dataset as stored
@@ -166,6 +169,20 @@ def make_dataset(
     return open_dataset(folder)
 
 
+@overload
+def replay(
+    recipe: Collection,
+    out: LocalPath,
+    *,
+    source: Photos = (),
+    zoo: LocalPath | None = None,
+    plugins: Sequence[LocalPath] = (),
+    allow_different: bool = False,
+    workers: AnyWorkers = None,
+    progress: AnyProgress = False,
+    check: str | None = None,
+) -> Collection: ...
+@overload
 def replay(
     recipe: AnyDataset,
     out: AnyPath,
@@ -178,12 +195,26 @@ def replay(
     workers: AnyWorkers = None,
     progress: AnyProgress = False,
     check: str | None = None,
-) -> Dataset:
-    """Make a dataset again from a recipe and the photos.
+) -> Dataset: ...
+def replay(
+    recipe: AnyDataset | Collection,
+    out: AnyPath,
+    *,
+    source: Photos = (),
+    outputs: Mapping[str, AnyPath] | None = None,
+    zoo: LocalPath | None = None,
+    plugins: Sequence[LocalPath] = (),
+    allow_different: bool = False,
+    workers: AnyWorkers = None,
+    progress: AnyProgress = False,
+    check: str | None = None,
+) -> Dataset | Collection:
+    """Make a dataset, or a collection, again from recipes and the photos.
 
     Args:
-        recipe: folder or URL of a recipe or dataset, or one that is open.
-        out: folder of the dataset, to create or resume, or its URL.
+        recipe: folder or URL of a recipe or dataset, or one that is open; or an open collection of
+            them (`open_collection`).
+        out: folder of the dataset, to create or resume, or its URL; of a collection, a folder.
         source: where the photos are now; () for where `sources.local.json` says.
         outputs: where the outputs of algorithms are now, in a set from real algorithms.
         zoo: folder of the CNN distorters; None for where `sources.local.json` says.
@@ -196,7 +227,7 @@ def replay(
         check: how closely files that are there are looked at; see `make_dataset`.
 
     Returns:
-        The dataset, open.
+        The dataset or collection, open.
 
     Raises:
         UserError: when there is no recipe, or it was imported, so that it cannot be made again.
@@ -217,6 +248,27 @@ def replay(
 
     processes, folder = resolve_workers(workers), location_of(out)
     check_writable(folder)
+    if isinstance(recipe, StoredCollection):
+        from bapps_gen.pipelines.collections.convert import replay_collection
+
+        if outputs:
+            raise UserError("outputs are for one set of a collection; replay that one")
+        with reporting(progress, "replay", "rows") as report:
+            replay_collection(
+                recipe,
+                local_path(str(folder)),
+                [str(plain(path)) for path in locations(source)],
+                cache(lambda paths: open_photos(paths, progress)),
+                processes,
+                zoo=local(zoo),
+                plugins=plain(plugins),
+                allow_different=allow_different,
+                progress=report,
+                check=check,
+            )
+        return open_collection(folder)
+    if find_collection(recipe) is not None:
+        raise UserError(f"{recipe} is a collection; give open_collection('{recipe}')")
     opened = open_dataset(recipe)
     opened = replace(opened, info=with_plugins(opened.info, plain(plugins)))
     distorters = open_dataset_zoo(opened.info, local(zoo))

@@ -20,6 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=local_path, required=True, metavar="DIR", help="folder to write"
     )
+    parser.add_argument(
+        "--judged-only",
+        action="store_true",
+        help="leave out rows that nobody judged; files keep the numbers of their rows",
+    )
     layout = parser.add_argument_group("with --format bapps")
     layout.add_argument(
         "--split",
@@ -49,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
     layout = {name: getattr(options, name) for name in ("split", "name", "upscale")}
     given = {name: value for name, value in layout.items() if value is not None}
+    given["judged_only"] = options.judged_only
     held = find_collection(options.dataset) or open_dataset(options.dataset)
     with progress_bar(options.quiet, "export", "rows") as progress:
         folder = export(

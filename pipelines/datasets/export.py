@@ -40,6 +40,7 @@ def export_bapps(
     split: str | None = None,
     name: str | None = None,
     upscale: int | None = None,
+    judged_only: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Write `2afc/<split>/<name>/{ref,p0,p1}/NNNNNN.png` and `judge/NNNNNN.npy`, or of pairs,
@@ -56,6 +57,7 @@ def export_bapps(
         name: the set's name; the dataset's kind by default, less "jnd-".
         upscale: height and width written in px, a multiple of the patches' own, to which they are
             enlarged by nearest neighbor, 256 being the released form; None for their own.
+        judged_only: leave out rows that nobody judged; files keep the numbers of their rows.
 
     Returns:
         The set's folder.
@@ -75,7 +77,9 @@ def export_bapps(
     patches = tuple(dataset.info.patches)
     task, _, parts, judgment = _LAYOUTS[patches]
     split = layout_split(dataset.info, split)
-    judged = _judged(dataset, judgment)
+    judged = judged_only or _judged(dataset, judgment)
+    if judged_only:
+        _require_judged(dataset, judgment)
     target = out / task / split / (name or dataset.info.kind.removeprefix("jnd-"))
     digits = max(6, len(str(dataset.info.rows - 1)))
     with whole_folder(target) as folder, list_rows(folder, patches) as list_row:
@@ -84,6 +88,8 @@ def export_bapps(
         columns = [*listed_columns(patches), *patches]
         for batch in dataset.batches(columns):
             for stored in batch.to_pylist():
+                if judged_only and stored[judgment] is None:
+                    continue
                 stem = f"{stored['row']:0{digits}d}"
                 for patch, part in zip(patches, parts, strict=True):
                     picture: bytes = stored[patch]["bytes"]
@@ -125,9 +131,16 @@ def _judged(dataset: Dataset, judgment: str) -> bool:
     if 0 < missing < rows:
         raise UserError(
             f"{missing} of {rows} rows of {dataset.folder} have no {judgment}, and the original "
-            "layout needs all or none; judge the rest first"
+            "layout needs all or none; judge the rest first, or leave them out with --judged-only"
         )
     return missing == 0
+
+
+def _require_judged(dataset: Dataset, judgment: str) -> None:
+    for batch in dataset.batches([judgment], size=10_000):
+        if batch.column(judgment).null_count < batch.num_rows:
+            return
+    raise UserError(f"no row of {dataset.folder} has a {judgment}; leave out --judged-only")
 
 
 def check_upscale(upscale: int, size: int) -> None:
@@ -148,25 +161,33 @@ def _enlarged(png: bytes, size: int) -> bytes:
     return encode_png(large.astype(np.uint8, copy=False))
 
 
-def export_webdataset(dataset: Dataset, out: Path, progress: Progress | None = None) -> Path:
+def export_webdataset(
+    dataset: Dataset, out: Path, progress: Progress | None = None, *, judged_only: bool = False
+) -> Path:
     """Write one tar file a shard, `<kind>-000000.tar`, for the webdataset library.
 
     Each row has `NNNNNNNN.ref.png`, `.p0.png`, `.p1.png` (in triplets) and `.json` with all other
-    columns. `manifest.csv` lists the rows of all files.
+    columns. `manifest.csv` lists the rows of all files. With `judged_only`, rows that nobody judged
+    are left out.
 
     Raises:
-        UserError: for a recipe, or when `out` exists already.
+        UserError: for a recipe, or when `out` exists already; or no row is judged.
         WorkError: when it cannot be written, or the dataset is incomplete.
     """
     dataset.require_pictures()
     dataset.require_whole()
     patches = dataset.info.patches
+    judgment = _LAYOUTS[tuple(patches)][3]
+    if judged_only:
+        _require_judged(dataset, judgment)
     with whole_folder(out) as folder, list_rows(folder, patches) as list_row:
         for shard in range(dataset.info.shards):
             path = folder / f"{dataset.info.kind}-{shard:06d}.tar"
             with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
                 for batch in dataset.shard_batches(shard):
                     for stored in batch.to_pylist():
+                        if judged_only and stored[judgment] is None:
+                            continue
                         list_row(stored, path.name)
                         _add_sample(tar, stored, patches)
             if progress:

@@ -141,8 +141,8 @@ def test_rows_are_read_however_their_shard_is_stored(dataset, triplets, tmp_path
         assert found.id == triplets[row].id
         assert all(map(np.array_equal, found[1:4], triplets[row][1:4]))
     pictures = sum(path.stat().st_size for path in (dataset / "data").iterdir())
-    assert (data._rows.nbytes < 100 * 70) == single
-    assert data._rows.nbytes < 1.5 * pictures
+    assert (data._readers[0].rows.nbytes < 100 * 70) == single
+    assert data._readers[0].rows.nbytes < 1.5 * pictures
 
 
 @pytest.mark.parametrize("compression", ["none", "zstd"])
@@ -154,7 +154,7 @@ def test_readers_keep_no_more_than_they_may(dataset, triplets, tmp_path, compres
     whole = TripletDataset(tmp_path / "set")
     for row in range(70):
         whole.row(row)
-    capacity = whole._rows.nbytes * 3 // 4
+    capacity = whole._readers[0].rows.nbytes * 3 // 4
     reader = RowReader(whole.dataset, ("id", *PATCHES, "judge"), capacity)
     for row in (0, 30, 60, 5, 35, 65):
         assert reader.read(row)["id"] == triplets[row].id

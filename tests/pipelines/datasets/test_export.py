@@ -268,3 +268,27 @@ def test_a_recipe_is_exported_as_pictures_by_none(
     assert main([*export, "recipe", str(dataset), "--out", str(recipe)]) == 0
     assert main([*export, form, str(recipe), "--out", str(tmp_path / "out")]) == 2
     assert "is a recipe without pictures" in one_line(capsys)
+
+
+@pytest.mark.parametrize("form", ["bapps", "webdataset"])
+def test_rows_without_judgment_may_be_left_out(dataset, tmp_path, capsys, form):
+    copy = tmp_path / "judged"
+    shutil.copytree(dataset, copy)
+    options = ("--format", form, "--judged-only", "--quiet")
+    assert main(["export", str(copy), "--out", str(tmp_path / "none"), *options]) == 2
+    assert "has a judge" in one_line(capsys)
+    put_values(copy, 0, "judge", {3: 0.75, 9: 0.25})
+    assert main(["export", str(copy), "--out", str(tmp_path / "out"), *options]) == 0
+    if form == "bapps":
+        folder = tmp_path / "out" / "2afc" / "train" / "traditional"
+        for part in ("ref", "p0", "p1", "judge"):
+            assert sorted(path.stem for path in (folder / part).iterdir()) == ["000003", "000009"]
+        assert [np.load(path)[0] for path in sorted((folder / "judge").iterdir())] == [0.75, 0.25]
+    listing = next((tmp_path / "out").rglob("manifest.csv")).read_text().splitlines()
+    assert len(listing) == 1 + 2
+
+
+def test_recipes_of_judged_rows_alone_are_subsets(dataset, tmp_path, capsys):
+    options = ("--format", "recipe", "--judged-only", "--out", str(tmp_path / "out"))
+    assert main(["export", str(dataset), *options]) == 2
+    assert "bapps-gen subset" in one_line(capsys)
