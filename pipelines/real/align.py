@@ -1,4 +1,4 @@
-"""Ground truth and the outputs of algorithms, aligned by file name."""
+"""Aligns ground truth and the outputs of algorithms by file name."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def align(
 
 
 class _Indices:
-    """Places of images by key."""
+    """Indices of images by key."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self.first: dict[str, int] = {}

@@ -23,7 +23,7 @@ class RealPlanner(CropPlanner):
     """Plans rows of one spec. Rows may be planned in any order: `row(i)` is pure.
 
     p0 and p1 are the outputs of two different algorithms, every ordered pair as likely as any
-    other (the paper does not say how they are drawn).
+    other (the paper does not say how they are chosen).
     """
 
     def __init__(self, spec: RealSpec) -> None:

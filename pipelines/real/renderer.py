@@ -22,7 +22,7 @@ from bapps_gen.pipelines.rows.usable_crops import usable_crops
 from bapps_gen.pipelines.sources.cache import CACHE_BYTES, ImageCache
 
 CACHE_LAYERS_BYTES = 2 * CACHE_BYTES
-"""A row needs three images of a size, and its neighbours those of other algorithms (own choice):
+"""A row needs three images of a size, and its neighbors those of other algorithms (own choice):
 the ground truth and ten outputs of 2040×1356 px (DIV2K) take 91 MB."""
 
 

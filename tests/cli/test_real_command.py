@@ -56,9 +56,9 @@ def demo(task: str, out, photos, *options: str) -> int:
 def test_the_demo_makes_its_images_beside_the_set_and_keeps_them(photos, tmp_path, capsys):
     out = tmp_path / "set"
     assert demo("color", out, photos, "--demo-images", "2") == 0
-    told = capsys.readouterr()
-    assert f"ground truth and outputs are in {out}-demo" in told.err
-    assert f"12 triplets in {out}" in told.out
+    printed = capsys.readouterr()
+    assert f"ground truth and outputs are in {out}-demo" in printed.err
+    assert f"12 triplets in {out}" in printed.out
     made = sorted(path for path in (tmp_path / "set-demo").rglob("*.png"))
     times = [path.stat().st_mtime_ns for path in made]
     assert sorted(path.name for path in out.iterdir() if path.name[0] != ".") == [

@@ -75,18 +75,18 @@ def make_demo(
 ) -> DemoFolders:
     """Make the ground truth and the outputs of every algorithm of a task from ordinary photos.
 
-    From each photo one part of at most 512×512 px is used, at a position drawn from the seed; a
-    photo with more than twice that along its shorter side is reduced by a whole number first (k×k
-    means). 24 photos take 15 to 45 seconds of processor time and 100 to 280 MB of PNG files.
+    From each photo one part of at most 512×512 px is used, at a random position; a photo with more
+    than twice that along its shorter side is reduced by a whole number first (k×k means). 24 photos
+    take 20 to 40 seconds of processor time and about 60 MB of PNG files.
 
-    Photos are taken in an order drawn from the seed, each content once. What is made of one
-    depends on its content, the seed, and for "color" on the photos that come next, which serve as
-    donors. Photos that cannot be used are left out, with the reason in the log. Interrupted, it
-    goes on where it was: files that are there are kept.
+    Photos are taken in a random order, each content once. What is made of one depends on its
+    content, the seed, and for "color" on the photos that come next, which serve as donors. Photos
+    that cannot be used are left out, with the reason in the log. Interrupted, it goes on where it
+    was: files that are there are kept.
 
     Args:
         task: one of TASKS.
-        images: photos to draw from.
+        images: photos to choose from.
         folder: gets `reference/NAME.png`, `outputs/ALGORITHM/NAME.png` and `demo.json`.
         limit: photos used at most.
         seed: 0 to MAX_SEED.
@@ -265,7 +265,7 @@ def _prepare(context: _Context) -> Callable[[_Job], int]:
 
 
 def _draw_part(image: Image, rng: np.random.Generator) -> Image:
-    """A part of at most SIDE×SIDE px at a drawn position, of the photo reduced if it is large."""
+    """A part of at most SIDE×SIDE px at a random position, of the photo reduced if it is large."""
     times = max(1, min(image.shape[:2]) // (2 * SIDE))
     if times > 1:
         height, width = (side - side % times for side in image.shape[:2])

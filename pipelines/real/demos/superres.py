@@ -2,7 +2,7 @@
 
 The paper took outputs of the NTIRE 2017 challenge (section 2.1): "3 tracks … ×2, ×3, ×4 upsampling
 rates using 'unknown' downsampling". A demo is of one such track. How that challenge reduced its
-photos was not published; here kernel, noise and JPEG compression are drawn for each photo in the
+photos was not published; here kernel, noise and JPEG compression are random for each photo in the
 manner of practical degradation models (BSRGAN: Zhang et al., ICCV 2021). Ranges, and numbers that
 the cited papers leave to the user, are this project's own choices.
 """

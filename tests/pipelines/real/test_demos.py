@@ -490,7 +490,7 @@ def test_whole_files_are_kept_and_missing_ones_made_again(some, tmp_path):
     assert times == {path: path.stat().st_mtime_ns for path in times}
 
 
-def test_what_is_made_of_a_photo_does_not_depend_on_its_name_or_neighbours(few, some, tmp_path):
+def test_what_is_made_of_a_photo_does_not_depend_on_its_name_or_neighbors(few, some, tmp_path):
     make_demo("deblur", open_source([some]), tmp_path / "all")
     alone = tmp_path / "alone" / "other.png"
     alone.parent.mkdir()

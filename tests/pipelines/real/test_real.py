@@ -73,7 +73,7 @@ def test_a_row_is_the_same_whatever_was_planned_before():
     assert [again[row] for row in range(200)] == expected
 
 
-def test_two_different_algorithms_are_drawn_every_ordered_pair_alike():
+def test_two_different_algorithms_are_drawn_every_ordered_pair_as_often():
     plans = [plan_real_row(SPEC, row) for row in range(12_000)]
     pairs = Counter(tuple(steps[0].distortion for steps in plan.sides) for plan in plans)
     assert len(pairs) == 12
@@ -304,26 +304,26 @@ def test_a_least_difference_is_asked_of_frame_interpolation_alone():
     assert {name for name, task in TASKS.items() if task.min_difference} == {"frameinterp"}
 
 
-def test_grey_deep_and_rotated_outputs_are_read_as_everywhere(tmp_path):
+def test_gray_deep_and_rotated_outputs_are_read_as_everywhere(tmp_path):
     from PIL import Image
 
     whole = photo(0, 150, 260)
     save_photo(tmp_path / "gt" / "a.png", whole)
-    grey = cv2.cvtColor(whole, cv2.COLOR_RGB2GRAY)
-    (tmp_path / "grey").mkdir()
+    gray = cv2.cvtColor(whole, cv2.COLOR_RGB2GRAY)
+    (tmp_path / "gray").mkdir()
     (tmp_path / "deep").mkdir()
     (tmp_path / "turned").mkdir()
-    cv2.imwrite(str(tmp_path / "grey" / "a.png"), grey)
+    cv2.imwrite(str(tmp_path / "gray" / "a.png"), gray)
     deep = (255 - whole).astype(np.uint16) * 257
     cv2.imwrite(str(tmp_path / "deep" / "a.png"), deep[..., ::-1])
     exif = Image.Exif()
     exif[0x0112] = 6  # stored lying, shown upright
     lying = np.ascontiguousarray(np.rot90(whole // 2))
     Image.fromarray(lying).save(tmp_path / "turned" / "a.png", exif=exif)
-    names = ("grey", "deep", "turned")
+    names = ("gray", "deep", "turned")
     assert make_real(tmp_path, tmp_path / "set", 30, names=names) == 0
     expected = {
-        "grey": lambda ref: np.repeat(cv2.cvtColor(ref, cv2.COLOR_RGB2GRAY)[..., None], 3, 2),
+        "gray": lambda ref: np.repeat(cv2.cvtColor(ref, cv2.COLOR_RGB2GRAY)[..., None], 3, 2),
         "deep": lambda ref: 255 - ref,
         "turned": lambda ref: ref // 2,
     }
