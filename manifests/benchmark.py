@@ -293,12 +293,9 @@ def damaged_file(folder: Path, table: pa.Table, check: str = "footers") -> str |
         check: how closely they are looked at, see CHECKS: sizes, checksums, or decoded pictures.
     """
     listed: dict[str, tuple[int, str]] = {}
-    for path, size, digest in (
-        ("reference", "reference_bytes", "reference_hash"),
-        ("path", "bytes", "hash"),
-    ):
-        columns = (table[name].to_pylist() for name in (path, size, digest))
-        listed |= {name: (count, text) for name, count, text in zip(*columns, strict=True)}
+    for names in (("reference", "reference_bytes", "reference_hash"), ("path", "bytes", "hash")):
+        columns = (table[name].to_pylist() for name in names)
+        listed |= {path: (count, text) for path, count, text in zip(*columns, strict=True)}
     for name, (size, digest) in listed.items():
         if not _is_picture(folder / name, size, digest, check):
             return name

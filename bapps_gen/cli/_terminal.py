@@ -44,7 +44,7 @@ def _escaped(match: re.Match[str]) -> str:
 def escaping() -> Iterator[None]:
     """Escape what is printed within the block, on stdout and stderr."""
     with (
-        contextlib.redirect_stdout(_Escaping(sys.stdout, _OUT)),  # type: ignore[type-var]
-        contextlib.redirect_stderr(_Escaping(sys.stderr, _ERR)),  # type: ignore[type-var]
+        contextlib.redirect_stdout(_Escaping(sys.stdout, _OUT)),
+        contextlib.redirect_stderr(_Escaping(sys.stderr, _ERR)),
     ):
         yield

@@ -65,7 +65,7 @@ def is_whole_png(data: bytes) -> bool:
         if data[end : end + 4] != zlib.crc32(data[position + 4 : end]).to_bytes(4):
             return False
         if data[position + 4 : position + 8] == b"IEND":
-            return end + 4 == len(data)
+            return bool(end + 4 == len(data))
         position = end + 4
     return False
 
