@@ -205,8 +205,8 @@ class BenchmarkInfo:
 
 def write_benchmark_info(folder: Path, info: BenchmarkInfo) -> None:
     """Write `benchmark.json`, whole or not at all, and `sources.local.json`."""
-    write_origin(folder, info.origin, info.digest)
     write_json(folder / BENCHMARK_NAME, stored_values(info))
+    write_origin(folder, info.origin, info.digest)
 
 
 def read_benchmark_info(folder: Path) -> BenchmarkInfo:
