@@ -16,7 +16,13 @@ from bapps_gen.pipelines.datasets.overlap import MEASURES, overlap_text
 from bapps_gen.pipelines.datasets.sheet import describe_steps
 from bapps_gen.pipelines.validation.dataset import SetReport
 from bapps_gen.pipelines.validation.facts import UNKNOWN
-from bapps_gen.pipelines.validation.figures import box_plot, composition_table, curves, histogram
+from bapps_gen.pipelines.validation.figures import (
+    box_plot,
+    composition_table,
+    curves,
+    histogram,
+    parameter_cards,
+)
 from bapps_gen.pipelines.validation.html import render
 
 _CELL = 98
@@ -80,6 +86,7 @@ def set_view(report: SetReport) -> dict[str, Any]:
         "families": box_plot(families) if families else None,
         "atoms": box_plot(atoms) if atoms else None,
         "severity": curves(result["severity"]) if result["severity"] else None,
+        "parameters": parameter_cards(result["parameters"], info.units),
         "compositions": _compositions(result),
         "extremes": {
             key: [_row(entry, *report.pictures[entry["row"]]) for entry in entries]

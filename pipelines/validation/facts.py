@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ class Facts:
         contrast: standard deviation of each reference's luma, of full scale, (rows,).
         hashes: 128-bit pixel hashes of each row's pictures, void of 16 bytes, (rows, pictures).
         judgment: fraction of people that prefer p1, or say same; NaN where none did, (rows,).
+        parameters: values by "distortion.parameter" of all steps; CNN distorters are one, "cnn".
     """
 
     distances: Values
@@ -53,6 +54,7 @@ class Facts:
     contrast: NDArray[np.float64]
     hashes: NDArray[np.void]
     judgment: Values | None = None
+    parameters: Mapping[str, Values] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class _ShardFacts:
     contrast: Values
     hashes: NDArray[np.void]
     judgment: Values
+    parameters: Mapping[str, list[float]]
 
 
 def gather(
@@ -104,6 +107,10 @@ def gather(
         contrast=np.concatenate([part.contrast for part in ordered]),
         hashes=np.concatenate([part.hashes for part in ordered]),
         judgment=np.concatenate([part.judgment for part in ordered]),
+        parameters={
+            name: np.concatenate([part.parameters.get(name, []) for part in ordered])
+            for name in sorted({name for part in ordered for name in part.parameters})
+        },
     )
     return facts, scores.info.settings
 
@@ -121,12 +128,18 @@ def _prepare_gather(dataset: Dataset) -> Callable[[int], _ShardFacts]:
         contrast: list[float] = []
         hashes: list[list[bytes]] = [[] for _ in patches]
         judgment: list[Values] = []
+        parameters: dict[str, list[float]] = {}
         for batch in dataset.shard_batches(shard, columns):
             for side in range(sides):
                 choice[side] += batch.column(f"distortion{side}").to_pylist()
                 for steps in batch.column(f"steps{side}").to_pylist():
                     single = steps[0]["severity"] if len(steps) == 1 else None
                     severity[side].append(np.nan if single is None else single)
+                    for step in steps:
+                        kind = step_kind(step["distortion"])
+                        for pair in step["params"]:
+                            name = f"{kind}.{pair['name']}"
+                            parameters.setdefault(name, []).append(pair["value"])
             judgment.append(batch.column(judged).to_numpy(zero_copy_only=False))
             contrast += map(luma_contrast, batch_patches(batch, "ref", dataset.info.patch_size))
             for column, name in zip(hashes, patches, strict=True):
@@ -138,6 +151,7 @@ def _prepare_gather(dataset: Dataset) -> Callable[[int], _ShardFacts]:
             np.array(contrast),
             np.stack([np.array(column, "V16") for column in hashes], 1),
             np.concatenate(judgment).astype(np.float64),
+            parameters,
         )
 
     return gather_shard

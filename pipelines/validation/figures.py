@@ -91,6 +91,19 @@ def curves(severity: Groups) -> Figure:
     return {"highest": highest, "cards": cards}
 
 
+def parameter_cards(parameters: Groups, units: Mapping[str, str]) -> list[Figure]:
+    """A small histogram of each parameter, over the range of its values."""
+    return [
+        {
+            "name": name,
+            "unit": units.get(name, ""),
+            "bars": [100 * count / max(entry["counts"]) for count in entry["counts"]],
+            **entry,
+        }
+        for name, entry in parameters.items()
+    ]
+
+
 def level_curves(found: Sequence[SeverityCurve]) -> Figure:
     """Median distance of each level, and the band of its quartiles, as `curves` draws them."""
     highest = max((value for curve in found for value in curve.high), default=0) or 1

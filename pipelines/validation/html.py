@@ -74,6 +74,7 @@ def environment() -> Environment:
         "number": number,
         "percent": percent,
         "position": position,
+        "short": short,
     }
     return templates
 
@@ -102,6 +103,11 @@ def count(value: int) -> str:
 def general(value: float) -> str:
     """A number without trailing zeros."""
     return f"{value:g}"
+
+
+def short(value: float) -> str:
+    """A number with three significant digits."""
+    return f"{value:.3g}"
 
 
 def position(value: float) -> str:

@@ -31,6 +31,7 @@ HISTOGRAM_TOP = 1.25
 """LPIPS has no upper bound; what lies above is counted in the last bin."""
 SEVERITY_BINS = 5
 JUDGMENT_BINS = 10
+PARAMETER_BINS = 20
 
 
 def summarize(values: Values) -> dict[str, Any]:
@@ -98,6 +99,7 @@ def describe(
     result["families"] = _grouped(flat, families, lambda name: (name.count("+"), name))
     result["compositions"] = _compositions(flat, choice, facts.choices)
     result["severity"] = _severity(flat, facts.severity.ravel(), atoms, single)
+    result["parameters"] = {name: _spread(values) for name, values in facts.parameters.items()}
     result["coverage"] = coverage(facts)
     result["extremes"] = _extremes(facts, extremes)
     result["against"] = None if other is None else compare(facts, other)
@@ -110,6 +112,19 @@ def histogram(
     """Counts in bins of equal width from 0 to `top`; the last takes what lies above."""
     counts, _ = np.histogram(np.minimum(values, np.nextafter(top, 0)), bins, (0.0, top))
     return {"top": top, "counts": counts.tolist()}
+
+
+def _spread(values: Values) -> dict[str, Any]:
+    """Range, median and histogram of a parameter's values."""
+    low, high = float(values.min()), float(values.max())
+    counts, _ = np.histogram(values, PARAMETER_BINS, (low, high if high > low else low + 1))
+    return {
+        "steps": len(values),
+        "low": low,
+        "median": float(np.median(values)),
+        "high": high,
+        "counts": counts.tolist(),
+    }
 
 
 def _repeated(hashes: NDArray[np.void]) -> int:

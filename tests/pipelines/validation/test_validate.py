@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import spearmanr
 
+import bapps_gen
 from bapps_gen.cli import main
 from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.errors import UserError
@@ -376,6 +377,23 @@ def test_names_cannot_break_the_report(sets, tmp_path):
     assert "&lt;b&gt;&amp;set" in page
 
 
+def test_parameters_have_histograms_over_the_range_of_their_values(dataset, tmp_path):
+    rows = list(bapps_gen.open_dataset(dataset).rows())
+    steps = [step for row in rows for side in row.steps for step in side]
+    page = tmp_path / "report.html"
+    found = bapps_gen.validate(dataset, out=page, workers=1).values["parameters"]
+    names = {f"{step.distortion}.{name}" for step in steps for name, _ in step.params}
+    assert set(found) == names
+    for key, entry in found.items():
+        atom, name = key.split(".")
+        values = [dict(step.params)[name] for step in steps if step.distortion == atom]
+        assert sum(entry["counts"]) == entry["steps"] == len(values)
+        assert (entry["low"], entry["high"]) == (min(values), max(values))
+        assert entry["median"] == pytest.approx(np.median(values))
+    text = page.read_text()
+    assert text.count('class="card values"') == len(names)
+
+
 @needs_chromium
 def test_chromium_shows_the_report_without_errors_offline(sets, tmp_path):
     run_validate(sets[0], tmp_path, "--quiet", "--against", str(sets[1]))
@@ -393,7 +411,7 @@ def test_chromium_shows_the_report_without_errors_offline(sets, tmp_path):
             .filter((c, k, all) => all.indexOf(c) == k).length"""
     for width in (1280, 390):
         seen = seen_in(tmp_path / "r.html", looked, values, width)
-        assert seen["sections"] == 11
+        assert seen["sections"] == 12
         assert seen["hidden"] == 0
         assert seen["images"] == 3 * 3 * 9
         assert seen["broken"] == 0
