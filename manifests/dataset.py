@@ -189,10 +189,10 @@ class SelectionInfo(DatasetInfo):
 
 def write_info(folder: Location, info: DatasetInfo) -> None:
     """Write `dataset.json`, whole or not at all, and `sources.local.json`."""
+    write_json(folder / INFO_NAME, stored_values(info))  # first: it makes the folder a dataset
     write_origin(folder, info.origin, info.digest)
     if isinstance(info, SelectionInfo) and info.origin is not None:
         write_part_origins(folder, info.parts)
-    write_json(folder / INFO_NAME, stored_values(info))
 
 
 def read_info(folder: Location) -> DatasetInfo:
