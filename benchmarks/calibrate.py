@@ -25,6 +25,7 @@ from PIL import Image, ImageDraw, ImageFont
 from bapps_gen.distortions.definition import Distortion, Patch, SeverityParameter
 from bapps_gen.distortions.registry import load_registry
 from bapps_gen.lpips import load_lpips
+from bapps_gen.pipelines.rows.options import CROP_SHARE
 from bapps_gen.pipelines.sources.source import open_source
 from bapps_gen.seeding import Streams
 
@@ -79,13 +80,15 @@ def main() -> None:
 
 
 def _patches(photos: list[Patch], count: int, seed: int) -> NDArray[np.uint8]:
-    """Random squares, 64 px to half the photo, reduced to 64×64: uint8 (count, 64, 64, 3)."""
+    """Random squares as in sets, reduced to 64×64: uint8 (count, 64, 64, 3)."""
     rng = np.random.default_rng(seed)
     patches: list[Patch] = []
     while len(patches) < count:
         photo = photos[int(rng.integers(len(photos)))]
         height, width = photo.shape[:2]
-        side = int(SIZE * (max(SIZE, min(height, width) // 2) / SIZE) ** rng.random())
+        low, high = CROP_SHARE.default
+        share = low * (high / low) ** rng.random()
+        side = max(SIZE, int(share * min(height, width)))
         top, left = rng.integers(height - side + 1), rng.integers(width - side + 1)
         patch = _reduce(photo[top : top + side, left : left + side])
         if patch.std() >= FLAT:
@@ -140,10 +143,11 @@ def _page(
         "Made by `python benchmarks/calibrate.py`. The paper publishes no ranges, so all are this",
         "project's own. Every parameter that follows severity goes from the value that changes",
         "nothing (severity 0) through a mild end (severity 0.2) to a strong end (severity 1) along",
-        "a power law.",
+        "a power law; below the mild end in proportion to severity where that power is more than",
+        "1.",
         "",
         f"LPIPS is v0.1 with AlexNet, on {record['patches']} random 64×64 patches of",
-        f"{record['photos']}: the median, and the quartiles in brackets.",
+        f"{record['photos']}, cut as by default: the median, and the quartiles in brackets.",
         "",
         "![Every distortion at severities 0 to 1](calibration.png)",
         "",
@@ -183,24 +187,27 @@ def _page(
 _NOTES = (
     "## How the ranges were chosen",
     "",
-    "- The aim is a median LPIPS near 0.03 at severity 0.2, about where a change is just",
-    "  noticeable, and near 0.3 at severity 1, strong but recognizable.",
-    "- Noise and Gaussian blur are limited to that, though they could go further. Less contrast,",
-    "  color shift, less saturation, the checkerboard and JPEG reach 0.2 or more; beyond that they",
-    "  would ruin the patch.",
-    "- LPIPS is hardly sensitive to changes of lightness, more contrast and more saturation:",
-    "  their strong ends stop where clipping starts to destroy the picture, and the color",
-    "  difference shows that they are large.",
-    "- It tolerates displacements, too. Shift, affine warp and homography stop at about a",
-    "  sixth to a fifth of the patch; linear and cubic warps stop where the flow would fold over;",
-    "  a ghost of more than one half would merely be a shift.",
-    "- The bilateral filter keeps edges, and past its strong end it would be a Gaussian blur.",
+    "- The aim is a median LPIPS of about 0.03 at severity 0.2 and of about 0.5 at severity 1:",
+    '  strong, still recognizable. The first is a stand-in for "just noticeable": it was chosen',
+    "  without human data, and people may notice some distortions earlier than others.",
+    "- The paper's figure 1 shows Gaussian blurs of σ ≈ 2.7 and 5.5 px and noise of σ ≈ 0.12 to",
+    "  0.15 (measured on its pictures), and sides of LPIPS 0.12 to 0.73. The strong ends of blur",
+    "  and noise are those.",
+    "- LPIPS is less sensitive to lightness, contrast and saturation: their strong ends stop",
+    "  where a patch would be nearly all black, white or gray.",
+    "- It tolerates displacements, too. Shift, affine warp and homography stop at about a third of",
+    "  the patch, beyond which little of it is left; a ghost of more than one half would merely be",
+    "  a shift. Linear and cubic warps stretch the patch strongly without folding it over; with",
+    "  `--folding`, or `folding=1` of a step, they may do that, too.",
+    "- The bilateral filter keeps edges, and past its strong end it would be a Gaussian blur. JPEG",
+    "  ends at quality 3, since 2 and 1 leave little but blocks.",
     "- Noise depends on content more than the others: texture masks it, and it shows on smooth",
     "  areas, hence its wide quartiles.",
-    "- The checkerboard has periods 2 and 4, the strides that generators have. (AlexNet is far",
-    "  more sensitive to period 3 than to either.)",
-    "- Ranges hold for 64×64 patches; parameters are physical, so on a larger image the same",
-    "  displacement in px is milder.",
+    "- The checkerboard has periods 2 and 4, the strides that generators have.",
+    "- Severities from 1 to 2 may be asked for. They go on along the same power law as far as a",
+    "  parameter is allowed to go, and many patches cannot be recognized any more.",
+    "- Ranges hold for 64×64 patches; lengths in px grow and shrink with other sizes of patches,",
+    "  and stay as they are in whole images.",
 )
 
 

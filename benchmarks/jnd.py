@@ -41,7 +41,8 @@ EDGES = (0.0, 0.003, 0.01, 0.02, 0.03, 0.06, 0.1, 0.2, 0.4)
 SHOWN = 8
 
 NOTES = """\
-- Severity 0.2 is where each atom is just noticeable ([calibration](calibration.md)).
+- Severity 0.2, where each atom has a median LPIPS of about 0.03, stands in for just noticeable
+  ([calibration](calibration.md)).
 - **Compositions** of pairs near the threshold share a severity: the first step has a quarter to
   three quarters of it, sampled uniformly, the second the rest. They are then about as far from the
   reference as single distortions of that severity. Both steps at the full severity, as triplets

@@ -275,7 +275,7 @@ def _range(parameter: dict[str, Any]) -> str:
     if parameter["choices"]:
         return "one of " + ", ".join(f"{choice:g}" for choice in parameter["choices"])
     low, high = parameter.get("drawn") or parameter["range"]
-    return f"{low:g} to {high:g}".replace(" ", _SPACE)
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}".replace(" ", _SPACE)
 
 
 def compositions_list() -> str:

@@ -83,4 +83,5 @@ def _span(parameter: Parameter) -> str:
         return " or ".join(f"{mild:g} → {strong:g}" for mild, strong in parameter.range)
     if parameter.choices:
         return "one of " + ", ".join(f"{choice:g}" for choice in parameter.choices)
-    return f"any of {parameter.range[0]:g} … {parameter.range[1]:g}"
+    low, high = parameter.range
+    return f"{low:g}" if low == high else f"any of {low:g} … {high:g}"

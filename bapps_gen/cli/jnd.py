@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Each pair is a reference and one distorted patch; people say whether the two are the "
         "same. Patches are distorted as in triplets. With --near-threshold, severities are sampled "
-        "uniformly from half to twice 0.2, at which a change is just noticeable; a composition's "
+        "uniformly from half to twice 0.2, our stand-in for just noticeable; a composition's "
         "severity is shared by its two distortions, since their effects add up, and a CNN "
         "distorter's sets the strength of its change: all of it at 1, 0.4 of it at 0.2. The page "
         "'JND pairs' of the documentation has the measurements. Identical pairs, pairs with strong "
