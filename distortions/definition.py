@@ -23,14 +23,18 @@ MILD_SEVERITY = 0.2
 """The severity at which a parameter takes its mild end (own choice: a fifth of the way up)."""
 
 
+WEAK_POWER = 0.75
+"""Highest power by which parameters follow severities below MILD_SEVERITY (own choice)."""
+
+
 @dataclass(frozen=True, slots=True)
 class SeverityParameter:
     """A parameter that follows severity.
 
     Severity s gives `identity + (strong - identity) * s**g`, where the power g makes
     s = MILD_SEVERITY give the mild end: the identity at 0, mild at MILD_SEVERITY, strong at 1,
-    continuous and monotone between. Below MILD_SEVERITY a power of more than 1 would soon change
-    nothing, and the value is in proportion to s instead. From 1 to MAX_SEVERITY the same law goes
+    continuous and monotone between. Below MILD_SEVERITY the power is WEAK_POWER at most, since
+    a higher one would soon change nothing. From 1 to MAX_SEVERITY the same law goes
     on, and stays at the end of `allowed` once it is there. Weber's law suggests a power; the
     ranges are our own choice, calibrated with LPIPS (the paper publishes none): a median of about
     0.03 at the mild end stands in for "just noticeable", without human data.
@@ -85,8 +89,9 @@ class SeverityParameter:
         branch = int(uniform * len(self.range))
         mild, strong = self.range[branch]
         power = self.powers[branch]
-        if severity < MILD_SEVERITY and power > 1:
-            value = self.identity + (mild - self.identity) * severity / MILD_SEVERITY
+        if severity < MILD_SEVERITY and power > WEAK_POWER:
+            share = (severity / MILD_SEVERITY) ** WEAK_POWER
+            value = self.identity + (mild - self.identity) * share
         else:
             value = self.identity + (strong - self.identity) * severity**power
         if severity > 1:
