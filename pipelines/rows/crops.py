@@ -23,59 +23,75 @@ CROP_WORDS = 3
 """Random numbers that a crop is made from."""
 
 
-MAX_STEP = 8
-"""Largest common factor of a photo's reductions; decoders of JPEGs reduce by 2, 4 and 8."""
+STEPS = (8, 4, 2)
+"""Common factors of a photo's reductions, by which decoders of JPEGs reduce."""
+
+LOW_TOLERANCE, HIGH_TOLERANCE = 0.3, 0.15
+"""By how much such a factor may change the smallest and the largest reduction (own choice)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CropSizes:
-    """How large crops are: a patch pixel is the mean of k × k pixels, k drawn with weight 1/k.
+    """How large crops are: a patch pixel is the mean of k × k pixels of the photo.
 
     Args:
-        scale: smallest and largest 1/k. A k with which the patch would not fit gives way to the
-            largest that fits.
-        crop_share: smallest and largest share of the photo's shorter side that a crop takes, each
-            rounded to the nearest k. One of the two is given.
+        scale: smallest and largest 1/k, drawn with weight 1/k. A k with which the patch would not
+            fit gives way to the largest that fits.
+        crop_share: smallest and largest share of the photo's shorter side that a crop takes,
+            sampled uniformly on a logarithmic scale and rounded to the nearest k that fits. One of
+            the two is given.
     """
 
     scale: tuple[float, float] | None = None
     crop_share: tuple[float, float] | None = None
 
-    def reductions(self, shorter: int, patch_size: int) -> range:
-        """Every k for photos of a shorter side in px, which must be at least a patch's.
-
-        Shares give multiples of `step`, since then a photo has to be decoded at one size alone.
-        """
-        if self.crop_share is None:
-            assert self.scale is not None
-            return reductions_of(self.scale)
-        step = self.step(shorter, patch_size)
-        unit = patch_size * step
-        low, high = (int(share * shorter / unit + 0.5) for share in self.crop_share)
-        last = min(max(high, 1), shorter // unit)
-        first = min(max(low, 1), last)
-        return range(first * step, last * step + 1, step)
-
     def step(self, shorter: int, patch_size: int) -> int:
-        """A factor of every k for photos of that size: 1, 2, 4 or MAX_STEP.
+        """A factor of every k for photos of a shorter side in px: 1, or one of STEPS.
 
-        At most half the smallest k, so that k stays within a quarter of what was drawn.
+        Such photos are decoded at that fraction of their size, once for all of their crops.
         """
         if self.crop_share is None:
             return 1
-        step = 1
-        while step < MAX_STEP and self.crop_share[0] * shorter >= 4 * step * patch_size:
-            step *= 2
-        return step
+        return _step(self.crop_share, shorter, patch_size)
 
     def reduction(self, uniform: float, shorter: int, patch_size: int) -> int:
-        """The k that a number in [0, 1) stands for, in photos of that size."""
-        reductions = self.reductions(shorter, patch_size)
-        chosen = reductions[bisect_right(_weights(reductions), uniform)]
-        return min(chosen, shorter // patch_size)
+        """The k that a number in [0, 1) stands for, in photos of a shorter side in px.
+
+        That must be at least a patch's.
+        """
+        if self.crop_share is None:
+            assert self.scale is not None
+            reductions = reductions_of(self.scale)
+            chosen = reductions[bisect_right(_weights(reductions), uniform)]
+            return min(chosen, shorter // patch_size)
+        low, high = _ends(self.crop_share, shorter, patch_size)
+        step = _step(self.crop_share, shorter, patch_size)
+        return _nearest(low * (high / low) ** uniform, step, shorter // patch_size)
 
 
-@lru_cache(maxsize=1024)
+def _ends(share: tuple[float, float], shorter: int, patch_size: int) -> tuple[float, float]:
+    """The smallest and largest k that shares stand for, as real numbers of at least 1."""
+    low, high = share
+    return max(1.0, low * shorter / patch_size), max(1.0, high * shorter / patch_size)
+
+
+def _nearest(reduction: float, step: int, most: int) -> int:
+    """The nearest multiple of `step` from there to `most`."""
+    return step * min(max(1, int(reduction / step + 0.5)), most // step)
+
+
+@lru_cache(maxsize=4096)
+def _step(share: tuple[float, float], shorter: int, patch_size: int) -> int:
+    low, high = _ends(share, shorter, patch_size)
+    most = shorter // patch_size
+    for step in STEPS:
+        first, last = _nearest(low, step, most), _nearest(high, step, most)
+        if abs(first - low) <= LOW_TOLERANCE * low and abs(last - high) <= HIGH_TOLERANCE * high:
+            return step
+    return 1
+
+
+@lru_cache
 def _weights(reductions: range) -> list[float]:
     """Up to where in [0, 1) numbers stand for each k, the last one's 1 left out."""
     weights = list(accumulate(1 / reduction for reduction in reductions))

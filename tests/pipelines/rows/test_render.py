@@ -13,7 +13,8 @@ from PIL import Image
 
 from bapps_gen.cli import main
 from bapps_gen.imaging.decode import decode_photo
-from bapps_gen.imaging.photo import Photo
+from bapps_gen.imaging.photo import Photo, whole_photo
+from bapps_gen.manifests.rows import Crop
 from bapps_gen.pipelines.rows.crops import CropDraw, CropSizes
 from bapps_gen.pipelines.rows.render import cut_reference, resolve_crop
 from support.datasets import contents, make, photo, save_photo, verify
@@ -131,3 +132,17 @@ def test_recipes_of_reduced_photos_are_replayed(large, tmp_path):
     command = ["replay", str(recipe), "--source", str(large), "--out", str(tmp_path / "again")]
     assert main([*command, "--quiet", "--workers", "1"]) == 0
     assert contents(tmp_path / "again") == contents(tmp_path / "set")
+
+
+@given(st.integers(1, 300), st.sampled_from([16, 17, 64]), st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_patch_pixels_are_means_of_squares_rounded_once(factor, size, seed):
+    factor = min(factor, 4000 // size)
+    whole = np.random.default_rng(seed).integers(0, 256, (size * factor + 3, size * factor + 5, 3))
+    whole[: factor + 2, : factor + 3] = 255
+    photo = whole_photo(whole.astype(np.uint8))
+    patch = cut_reference(photo, Crop(3, 2, size * factor), size)
+    square = whole[2 : 2 + size * factor, 3 : 3 + size * factor]
+    means = square.reshape(size, factor, size, factor, 3).mean(axis=(1, 3))
+    assert patch.dtype == np.uint8
+    assert np.abs(patch - means).max() <= 0.5 + 1e-4
