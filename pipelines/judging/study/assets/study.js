@@ -126,13 +126,15 @@ function imageUrl(name) {
 
 /** Measures the browser and the screen, and refuses phones where the study does not take them. */
 function browserCheck(config, keep) {
-  const isPhone = (mobile) => mobile && Math.min(screen.width, screen.height) < 600;
+  const isPhone =
+    /Mobi/i.test(navigator.userAgent) && Math.min(screen.width, screen.height) < 600;
   return {
     type: jsPsychBrowserCheck,
-    skip_features: ["webaudio", "microphone", "camera"],
-    minimum_width: config.phones ? 0 : config.min_width,
+    // Not those that need the browser's name: the plugin fails where it does not know it.
+    features: ["width", "height", "mobile", "vsync_rate"],
+    minimum_width: isPhone ? 0 : config.min_width,
     minimum_height: 0,
-    inclusion_function: ({ mobile }) => config.phones || !isPhone(mobile),
+    inclusion_function: () => config.phones || !isPhone,
     exclusion_message: () =>
       '<div class="text"><p>This study needs a larger screen: please open it on a computer or a ' +
       "tablet.</p></div>",
@@ -141,8 +143,7 @@ function browserCheck(config, keep) {
         width: data.width,
         height: data.height,
         ratio: window.devicePixelRatio,
-        browser: `${data.browser} ${data.browser_version}`,
-        os: data.os,
+        browser: navigator.userAgent.slice(0, 300),
         mobile: data.mobile,
         refresh_rate: data.vsync_rate,
       }),
@@ -199,7 +200,7 @@ function oneTrial(jsPsych, config, trial, store) {
       document.body.classList.remove("pair");
       display.removeEventListener("click", press);
       const times = meter.stop([config.reference_ms, config.gap_ms, config.distorted_ms]);
-      trial.answer = KEYS[response];
+      trial.answer = KEYS[response.toLowerCase()];
       store({ answer: trial.answer, rt_ms: rt, ...times });
     },
   };

@@ -76,7 +76,7 @@ class Triplet {
       button.addEventListener("click", () => end(button.dataset.answer));
     }
     this.jsPsych.pluginAPI.getKeyboardResponse({
-      callback_function: ({ key }) => end(key === "arrowleft" ? "left" : "right"),
+      callback_function: ({ key }) => end(key.toLowerCase() === "arrowleft" ? "left" : "right"),
       valid_responses: ["arrowleft", "arrowright"],
       persist: true,
       allow_held_key: false,
