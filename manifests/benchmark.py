@@ -101,13 +101,17 @@ _COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = tuple(
 _OPTIONAL = ("severity", "patch", "crop")
 
 
-def manifest_problem(table: pa.Table) -> str | None:
+def manifest_problem(table: pa.Table, columns: Sequence[str] | None = None) -> str | None:
     """What is wrong with rows of a manifest that anybody may have written, or None.
 
     Args:
-        table: with any of its columns.
+        table: the rows.
+        columns: that it must have; None for all.
     """
     kinds = {name: kind for name, kind, _ in _COLUMNS}
+    for name in columns or kinds:
+        if name not in table.column_names:
+            return f"it has no column {name}"
     for entry, column in zip(table.schema, table.columns, strict=True):
         if entry.type != kinds.get(entry.name):
             return f"it has a column {entry.name} of another type"

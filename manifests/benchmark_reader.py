@@ -81,7 +81,7 @@ class Benchmark:
                     parts.append(whole.slice(low, high - low))
                 start += rows
             table = pa.concat_tables(parts)
-        problem = manifest_problem(table)
+        problem = manifest_problem(table, columns)
         if problem is not None:
             raise WorkError(f"{self.folder / MANIFEST_NAME} is damaged: {problem}; {_REMEDY}")
         return table
