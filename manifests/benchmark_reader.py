@@ -187,7 +187,7 @@ class _readable:
 def _group(file: pq.ParquetFile, group: int, columns: tuple[str, ...] | None) -> pa.Table:
     table = file.read_row_group(group, columns=None if columns is None else list(columns))
     if columns is not None and table.column_names != list(columns):
-        table = table.select(list(columns))  # raises pa.ArrowException where one is missing
+        table = table.select([name for name in columns if name in table.column_names])
     return table
 
 
