@@ -202,15 +202,9 @@ def _prepare_verify(context: VerifyBenchmarkContext) -> Callable[[int], _Problem
 
 def _files(table: pa.Table) -> Iterator[tuple[str, str, int]]:
     """Path, hash and size of every file that some rows name, each once."""
-    files: dict[str, tuple[str, int]] = {}
-    for path, digest, size in (
-        ("reference", "reference_hash", "reference_bytes"),
-        ("path", "hash", "bytes"),
-    ):
-        columns = (table[name].to_pylist() for name in (path, digest, size))
-        files |= {path: (digest, size) for path, digest, size in zip(*columns, strict=True)}
-    for path, (digest, size) in files.items():
-        yield path, digest, size
+    for names in (("reference", "reference_hash", "reference_bytes"), ("path", "hash", "bytes")):
+        columns = (table[name].to_pylist() for name in names)
+        yield from dict.fromkeys(zip(*columns, strict=True))
 
 
 def _file_problem(benchmark: Benchmark, path: str, digest: str, size: int) -> str | None:

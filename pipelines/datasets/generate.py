@@ -34,6 +34,7 @@ from bapps_gen.pipelines.datasets.failures import (
 from bapps_gen.pipelines.datasets.inputs import DatasetPlan
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.runs import Run, shard_runs
+from bapps_gen.pipelines.datasets.selected_rows import SelectionRenderer
 from bapps_gen.pipelines.datasets.zoo import plugins_of, recipe_files
 from bapps_gen.pipelines.rows.renderer import grouped
 from bapps_gen.storage.locations import Location, map_remote
@@ -80,6 +81,7 @@ def prepare_shards(context: ShardContext) -> Callable[[Run], RunReport]:
     """A function that renders and writes some shards, with caches of its own."""
     info, kind = context.plan.info, kind_of(context.plan.info)
     renderer = kind.renderer(info, context.plan.images, context.plan.zoo)
+    assert not isinstance(renderer, SelectionRenderer)  # chosen rows are not made from a plan
     planner = renderer.planner
     recorded: set[str] = set()
 

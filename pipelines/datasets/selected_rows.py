@@ -48,6 +48,9 @@ class SelectedImages:
 
     parts: Mapping[str, Images | AlignedImages]
 
+    def __len__(self) -> int:
+        return sum(map(len, self.parts.values()))
+
     @property
     def roots(self) -> tuple[str, ...]:
         """Absolute paths and URLs that images are read from."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _BATCH_ROWS = 10_000
 
-_CONFIG = {
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",  # no files, no network, no other databases
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
