@@ -39,9 +39,12 @@ _TAPS = tuple(
 _WHOLE = 1e-6
 """A move within this many px of a whole number is rounded to it."""
 
-_SAFE = 0.2
-"""Largest step of a flow, as a share of the spacing. No linear flow folds over below 1/(2√2) of it,
-whatever the directions, and no cubic one below 0.32 (measured); shorter steps follow it better."""
+_SAFE = 0.3
+"""Share of the spacing up to which no flow folds over, whatever the directions: linear ones do from
+1/(2√2) of it, cubic ones from 0.32 (measured)."""
+
+_STEP = 0.2
+"""Largest step of a longer flow, as a share of the spacing: short ones follow it better."""
 
 _CACHED_PIXELS = 2**18
 """Coordinate grids of larger images are not kept, so that caches stay below a few MB."""
@@ -154,8 +157,9 @@ def control_flow(
     control = np.empty((2, rows, columns), np.float32)
     np.cos(directions, out=control[0], casting="same_kind")
     np.sin(directions, out=control[1], casting="same_kind")
-    ratio = displacement / (_SAFE * spacing)
-    doublings = 0 if params["folding"] or ratio <= 1 else math.ceil(math.log2(ratio))
+    doublings = 0
+    if displacement > _SAFE * spacing and not params["folding"]:
+        doublings = math.ceil(math.log2(displacement / (_STEP * spacing)))
     control *= np.float32(displacement / 2**doublings)
     flow = (basis_y @ control @ basis_x.T).astype(np.float32, copy=False)
     for _ in range(doublings):
