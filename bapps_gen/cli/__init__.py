@@ -41,6 +41,8 @@ COMMANDS = (
     ("evaluate", "evaluate", "compare metrics with human judgments or with severities"),
     ("study", "study", "ask people: make a study of datasets, run it, collect the votes"),
     ("judge", "judge", "turn votes into the judgments of a dataset's rows"),
+    ("simulate", "simulate", "answer as people with a metric in their head"),
+    ("select", "select", "choose the rows that are worth judging"),
     ("validate", "validate", "report on a dataset, collection, benchmark or zoo"),
 )
 

@@ -1,0 +1,106 @@
+"""`bapps-gen simulate`: votes of simulated observers."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bapps_gen.cli._options import (
+    add_options,
+    add_workers,
+    progress_bar,
+    values_of,
+    workers_of,
+)
+from bapps_gen.cli.score import add_metric_options, metric_options
+from bapps_gen.storage.locations import local_path, location_of
+
+if TYPE_CHECKING:
+    from bapps_gen.manifests.dataset import Dataset
+    from bapps_gen.manifests.scores import Scores
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from bapps_gen.checks import options_of
+    from bapps_gen.pipelines.judging.study.observers import ObserverOptions
+
+    parser.epilog = "Every vote says that it is simulated, and so does all that is made of them."
+    parser.add_argument(
+        "study",
+        type=location_of,
+        metavar="DATASET|STUDY",
+        help="dataset whose rows are judged, or study whose sessions are taken",
+    )
+    parser.add_argument(
+        "--datasets",
+        type=location_of,
+        nargs="+",
+        default=[],
+        metavar="DATASET",
+        help="the datasets of the study, for their distances",
+    )
+    parser.add_argument(
+        "--metric", default="lpips-alex", help="metric in people's heads (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--judgments",
+        type=int,
+        metavar="J",
+        help="votes on each row of a dataset (default: 2 of sets for training, 5 of others, 3 of "
+        "pairs)",
+    )
+    parser.add_argument(
+        "--out",
+        type=local_path,
+        default=Path("votes.parquet"),
+        metavar="FILE",
+        help="file to write, Parquet or CSV by its ending (default: %(default)s)",
+    )
+    names = [entry.name for entry, _ in options_of(ObserverOptions)]
+    add_options(parser.add_argument_group("observers"), ObserverOptions, *names)
+    add_metric_options(parser)
+    add_workers(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Simulate."""
+    from bapps_gen.errors import UserError
+    from bapps_gen.manifests.dataset import open_dataset
+    from bapps_gen.manifests.votes import write_votes
+    from bapps_gen.pipelines.judging.study.observers import (
+        ObserverOptions,
+        observe_dataset,
+        observe_study,
+    )
+    from bapps_gen.pipelines.judging.study.study import STUDY_NAME, open_study
+
+    observers = ObserverOptions(**values_of(options, ObserverOptions))
+    if isinstance(options.study, Path) and (options.study / STUDY_NAME).is_file():
+        study = open_study(options.study)
+        if not options.datasets:
+            raise UserError("a study does not hold distances; give its datasets with --datasets")
+        datasets = [open_dataset(folder) for folder in options.datasets]
+        scores = {dataset.info.digest: _scored(dataset, options) for dataset in datasets}
+        votes = observe_study(study, scores, observers)
+    else:
+        if options.datasets:
+            raise UserError("--datasets is for a study; leave it out, or name a study")
+        dataset = open_dataset(options.study)
+        votes = observe_dataset(dataset, _scored(dataset, options), options.judgments, observers)
+    write_votes(options.out, votes)
+    if not options.quiet:
+        people = len(set(votes["person"].to_pylist()))
+        print(f"{votes.num_rows} simulated votes of {people} people are in {options.out}")
+    return 0
+
+
+def _scored(dataset: Dataset, options: argparse.Namespace) -> Scores:
+    """A dataset's distances, made where they are missing."""
+    from bapps_gen.manifests.scores import read_scores
+    from bapps_gen.pipelines.scoring.score import score
+
+    with progress_bar(options.quiet, "score", "rows") as progress:
+        score(dataset, [options.metric], metric_options(options), workers_of(options), progress)
+    return read_scores(dataset, options.metric)
