@@ -368,7 +368,8 @@ def import_original(
         >>> dataset.info.kind, round(dataset[0].judge, 2)
         ('2afc-traditional', 0.8)
     """
-    from bapps_gen.pipelines.datasets.import_set import ImportOptions, import_sets
+    from bapps_gen.pipelines.datasets.import_options import ImportOptions
+    from bapps_gen.pipelines.datasets.import_set import import_sets
 
     processes, target = resolve_workers(workers), location_of(out)
     check_writable(target)

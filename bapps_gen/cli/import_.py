@@ -19,7 +19,7 @@ from bapps_gen.storage.locations import local_path, location_of
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from bapps_gen.pipelines.datasets.import_set import ImportOptions
+    from bapps_gen.pipelines.datasets.import_options import ImportOptions
 
     parser.add_argument(
         "folder",
@@ -42,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Import every set."""
     from bapps_gen.api._arguments import check_writable
-    from bapps_gen.pipelines.datasets.import_set import ImportOptions, import_sets
+    from bapps_gen.pipelines.datasets.import_options import ImportOptions
+    from bapps_gen.pipelines.datasets.import_set import import_sets
 
     asked = ImportOptions(**values_of(options, ImportOptions))
     workers, bars = workers_of(options), partial(progress_bar, options.quiet)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from bapps_gen.checks import check_options
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress, ProgressBars, advance
@@ -16,6 +15,7 @@ from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.manifests.origin import Origin, published
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES, Crop, ManifestRow
 from bapps_gen.pipelines.datasets.generate import GenerateReport, RunReport, fill_shards, write_run
+from bapps_gen.pipelines.datasets.import_options import ImportOptions
 from bapps_gen.pipelines.datasets.original import (
     TASKS,
     OriginalSet,
@@ -24,34 +24,12 @@ from bapps_gen.pipelines.datasets.original import (
     read_row,
 )
 from bapps_gen.pipelines.datasets.runs import Run
-from bapps_gen.pipelines.rows.options import PATCH_SIZE, ROWS, SHARD_SIZE, resolve_shard_size
+from bapps_gen.pipelines.rows.options import PATCH_SIZE, ROWS, resolve_shard_size
 from bapps_gen.seeding import digest_of
 from bapps_gen.storage.locations import Location, open_regular
 from bapps_gen.version import __version__
 
 _HASH_ROWS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class ImportOptions:
-    """How sets are imported.
-
-    Args:
-        shard_size: rows in a shard; None for the default of the size of patches.
-        patch_size: height and width of the patches in px, of which pictures may be
-            nearest-neighbor enlargements.
-    """
-
-    shard_size: int | None = SHARD_SIZE.field(None)
-    patch_size: int = replace(
-        PATCH_SIZE,
-        help="height and width of the patches in px, of which pictures may be nearest-neighbor "
-        "enlargements, as the released ones are",
-    ).field()
-
-    def __post_init__(self) -> None:
-        check_options(self)
-        resolve_shard_size(self.shard_size, self.patch_size)
 
 
 def _prepare_hashes(original: OriginalSet) -> Callable[[tuple[int, int]], tuple[int, list[str]]]:
