@@ -17,7 +17,7 @@ from bapps_gen.cli.score import add_metric_options, metric_options
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from bapps_gen.pipelines.judging.select import BY, SELECT_SEED, WAYS
+    from bapps_gen.pipelines.judging.options import BY, SELECT_SEED, WAYS
 
     parser.epilog = (
         "The rows keep their ids and distances; verify, replay and other commands take them."
@@ -50,7 +50,8 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.manifests.scores import read_scores
     from bapps_gen.pipelines.datasets.selection import write_subset
-    from bapps_gen.pipelines.judging.select import BY, SELECT_SEED, select_rows
+    from bapps_gen.pipelines.judging.options import BY, SELECT_SEED
+    from bapps_gen.pipelines.judging.select import select_rows
     from bapps_gen.pipelines.scoring.score import score
 
     BY.check("by", options.by)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from bapps_gen.checks import options_of
-    from bapps_gen.pipelines.judging.study.observers import ObserverOptions
+    from bapps_gen.pipelines.judging.options import ObserverOptions
 
     parser.epilog = "Every vote says that it is simulated, and so does all that is made of them."
     parser.add_argument(
@@ -69,11 +69,8 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.errors import UserError
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.manifests.votes import write_votes
-    from bapps_gen.pipelines.judging.study.observers import (
-        ObserverOptions,
-        observe_dataset,
-        observe_study,
-    )
+    from bapps_gen.pipelines.judging.options import ObserverOptions
+    from bapps_gen.pipelines.judging.study.observers import observe_dataset, observe_study
     from bapps_gen.pipelines.judging.study.study import STUDY_NAME, open_study
 
     observers = ObserverOptions(**values_of(options, ObserverOptions))

@@ -8,25 +8,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bapps_gen.checks import MAX_SEED, Option, check_range
+from bapps_gen.checks import check_range
 from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.scores import Scores
+from bapps_gen.pipelines.judging.options import BY
 from bapps_gen.seeding import SLOT_SELECT, generator
-
-WAYS = ("disagreement", "uniform", "balanced")
 
 BINS = 20
 """Parts of the range of distances that "uniform" takes equally many rows from (own choice)."""
-
-BY = Option(
-    "text",
-    "disagreement: where metrics disagree most; uniform: evenly over the first metric's distances; "
-    "balanced: every distortion equally often",
-    default="disagreement",
-    choices=WAYS,
-)
-SELECT_SEED = Option("integer", "seed of the choice among equals", 0, 0, MAX_SEED)
 
 Rows = NDArray[np.intp]
 

@@ -19,12 +19,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bapps_gen.checks import Option, convert_options
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.scores import Scores
 from bapps_gen.manifests.votes import VOTES_SCHEMA, votes_table
 from bapps_gen.pipelines.judging.judge import task_of
+from bapps_gen.pipelines.judging.options import ObserverOptions
 from bapps_gen.pipelines.judging.study.plan import StudySet, plan_sessions
 from bapps_gen.pipelines.judging.study.protocol import Protocol
 from bapps_gen.pipelines.judging.study.study import Study
@@ -39,49 +39,6 @@ CRITERION_SPREAD = 0.2
 
 _START = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 """When simulated studies begin: a date that nobody takes for a real one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObserverOptions:
-    """Who answers, and how well.
-
-    Raises:
-        UserError: for a value out of range.
-    """
-
-    people: int = Option("integer", "number of people", 40, 1, 1_000_000).field()
-    noise: float = Option(
-        "number",
-        "standard deviation of the noise on what people feel, in the metric's own unit",
-        0.1,
-        0.0,
-        1e6,
-    ).field()
-    lapse: float = Option(
-        "number", "share of answers that are given at random", 0.02, 0.0, 1.0
-    ).field()
-    bias: float = Option(
-        "number",
-        "bias toward the left side, in the metric's own unit; negative toward the right",
-        0.0,
-        -1e6,
-        1e6,
-    ).field()
-    careless: float = Option(
-        "number", "share of people who answer everything at random", 0.0, 0.0, 1.0
-    ).field()
-    criterion: float | None = Option(
-        "number",
-        "distance below which pairs look the same",
-        None,
-        0.0,
-        1e6,
-        default_text="that which 27.9 % of the pairs are below, as in the paper",
-    ).field()
-    seed: int = Option("integer", "seed of the observers", 0, 0, 2**63 - 1).field()
-
-    def __post_init__(self) -> None:
-        convert_options(self)
 
 
 @dataclass(frozen=True, slots=True)

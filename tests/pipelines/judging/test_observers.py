@@ -13,11 +13,8 @@ from bapps_gen.pipelines.judging.ceiling import (
 )
 from bapps_gen.pipelines.judging.filters import filter_votes
 from bapps_gen.pipelines.judging.judge import tallies
-from bapps_gen.pipelines.judging.study.observers import (
-    ObserverOptions,
-    observe_dataset,
-    observe_study,
-)
+from bapps_gen.pipelines.judging.options import ObserverOptions
+from bapps_gen.pipelines.judging.study.observers import observe_dataset, observe_study
 from bapps_gen.pipelines.judging.study.protocol import Protocol
 from bapps_gen.pipelines.judging.study.study import make_study
 from support.datasets import contents, make, photo, save_photo
