@@ -167,9 +167,11 @@ def evaluate(
 
     Returns:
         For each set: `name`, `task` ("2afc" or "jnd"), `rows` judged, and `metrics`, by name, each
-        with `value`, `low` and `high` from 0 to 1; `human` is what a person scores (2AFC). Of a
-        benchmark: `curves` by metric, for each distortion `srcc`, `plcc`, `krcc`, and the
-        `median` distance of each level; and `mean(metric, "srcc")` over distortions.
+        with `value`, `low` and `high` from 0 to 1; `human` is what a person scores (2AFC) as the
+        paper has it, and `human_unbiased` the same without the bias of few votes, where their
+        numbers are known; `simulated` says whether simulated observers judged. Of a benchmark:
+        `curves` by metric, for each distortion `srcc`, `plcc`, `krcc`, and the `median` distance
+        of each level; and `mean(metric, "srcc")` over distortions.
 
     Raises:
         UserError: when nothing is judged, or as `score`.

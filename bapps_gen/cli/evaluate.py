@@ -75,8 +75,9 @@ def run(options: argparse.Namespace) -> int:
         return 0
     for task, means in mean_scores(evaluations):
         print(f"\nmean of {task} sets, {_TITLES[task]}")
-        width = max(map(len, means))
+        width = max(map(len, means)) + 1
         for name, value in means.items():
+            name = name.replace("human_", "human, ")
             print(f"  {name.ljust(width)}  {100 * value:6.2f} %")
     return 0
 
@@ -84,8 +85,10 @@ def run(options: argparse.Namespace) -> int:
 def print_table(entry: Evaluation) -> None:
     """One set's scores as a table."""
     left_out = f"; {entry.left_out} rows without judgment left out" if entry.left_out else ""
-    print(f"\n{entry.name}: {entry.rows} judged rows{left_out}")
-    rows = ({"human": entry.human} if entry.human else {}) | dict(entry.metrics)
+    simulated = ", by simulated observers" if entry.simulated else ""
+    print(f"\n{entry.name}: {entry.rows} judged rows{simulated}{left_out}")
+    ceilings = {"human": entry.human, "human, unbiased": entry.human_unbiased}
+    rows = {name: value for name, value in ceilings.items() if value} | dict(entry.metrics)
     width = max(map(len, rows))
     print(f"  {'metric'.ljust(width)}    {_TITLES[entry.task]}     95 % interval")
     for name, estimate in rows.items():

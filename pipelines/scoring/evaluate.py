@@ -20,6 +20,7 @@ from bapps_gen.metrics.agreement import (
     weighted_maps,
     weighted_means,
 )
+from bapps_gen.metrics.ceiling import human_ceiling
 from bapps_gen.pipelines.rows.options import PATCH_SIZE
 from bapps_gen.pipelines.scoring.judged import (
     Judged,
@@ -42,7 +43,20 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One set's scores; `human` is None for JND, whose score has no such ceiling."""
+    """One set's scores.
+
+    Args:
+        name: of the set.
+        task: "2afc" or "jnd".
+        rows: that were judged.
+        left_out: rows without judgment.
+        human: the human ceiling as the paper has it; None for JND, whose score has no such ceiling.
+        metrics: scores by metric.
+        settings: of each metric.
+        human_unbiased: the human ceiling without the bias of few votes, over the rows that are
+            known to have two votes or more; None where there are none.
+        simulated: whether any judgment came from simulated observers.
+    """
 
     name: str
     task: str
@@ -51,6 +65,8 @@ class Evaluation:
     human: Estimate | None
     metrics: Mapping[str, Estimate]
     settings: Mapping[str, Mapping[str, str]]
+    human_unbiased: Estimate | None = None
+    simulated: bool = False
 
 
 def evaluate_folder(
@@ -121,19 +137,38 @@ def evaluate(judged: Judged, options: EvaluationOptions | None = None) -> Evalua
     }
     human = estimates.pop("human", None)
     return Evaluation(
-        judged.name, judged.task, rows, judged.left_out, human, estimates, judged.settings
+        judged.name,
+        judged.task,
+        rows,
+        judged.left_out,
+        human,
+        estimates,
+        judged.settings,
+        _unbiased_ceiling(judged, options) if human else None,
+        judged.simulated,
     )
 
 
+def _unbiased_ceiling(judged: Judged, options: EvaluationOptions) -> Estimate | None:
+    if judged.counts is None:
+        return None
+    ceiling = human_ceiling(
+        judged.judgment, judged.counts, resamples=options.resamples, seed=options.seed
+    )
+    return ceiling and Estimate(ceiling.pairwise, *ceiling.interval)
+
+
 def mean_scores(evaluations: Sequence[Evaluation]) -> Iterator[tuple[str, dict[str, float]]]:
-    """For each task with several sets, the mean over sets of every score, "human" included."""
+    """For each task with several sets, the mean over sets of every score, ceilings included."""
     for task in ("2afc", "jnd"):
         sets = [entry for entry in evaluations if entry.task == task]
         if len(sets) < 2:
             continue
         means = {}
-        if all(entry.human for entry in sets):
-            means["human"] = float(np.mean([e.human.value for e in sets if e.human]))
+        for name in ("human", "human_unbiased"):
+            ceilings = [getattr(entry, name) for entry in sets]
+            if all(ceilings):
+                means[name] = float(np.mean([ceiling.value for ceiling in ceilings]))
         for name in sets[0].metrics:
             means[name] = float(np.mean([entry.metrics[name].value for entry in sets]))
         yield task, means
@@ -161,7 +196,9 @@ def _set_values(entry: Evaluation) -> dict[str, Any]:
         "score": "2AFC" if entry.task == "2afc" else "mAP",
         "rows": entry.rows,
         "rows_without_judgment": entry.left_out,
+        "simulated": entry.simulated,
         "human": _estimate_values(entry.human) if entry.human else None,
+        "human_unbiased": _estimate_values(entry.human_unbiased) if entry.human_unbiased else None,
         "metrics": metrics,
     }
 

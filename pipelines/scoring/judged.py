@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, open_dataset
+from bapps_gen.manifests.judgements import JUDGMENT_COLUMNS, judgements_info
 from bapps_gen.manifests.rows import PAIR_PATCHES, rows_within
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.metrics import metric_spec
@@ -48,6 +50,8 @@ class Judged:
         distances: (d0, d1) by metric, or (d0,) for JND.
         left_out: rows without judgment.
         settings: of each metric.
+        counts: number of observers of each row, NaN where unknown; None where no row's is known.
+        simulated: whether any of them was simulated.
     """
 
     name: str
@@ -56,6 +60,8 @@ class Judged:
     distances: Mapping[str, tuple[Values, ...]]
     left_out: int
     settings: Mapping[str, Mapping[str, str]]
+    counts: Values | None = None
+    simulated: bool = False
 
 
 def find_judged(folder: Location) -> list[Dataset | OriginalSet]:
@@ -99,12 +105,13 @@ def judged_dataset(
     """
     metrics = check_metrics(metrics, options)
     task = "jnd" if tuple(dataset.info.patches) == PAIR_PATCHES else "2afc"
-    column = "same" if task == "jnd" else "judge"
+    columns = JUDGMENT_COLUMNS[task]
+    column = columns[0]
     parts = [
-        batch.column(column).to_numpy(zero_copy_only=False)
-        for batch in dataset.batches([column], 10_000)
+        np.stack([batch.column(name).cast(pa.float64()).to_numpy(False) for name in columns])
+        for batch in dataset.batches(columns, 10_000)
     ]
-    judgment = np.concatenate(parts).astype(np.float64)
+    judgment, counts = np.concatenate(parts, axis=1)
     is_judged = ~np.isnan(judgment)
     if not is_judged.any():
         raise UserError(
@@ -119,7 +126,18 @@ def judged_dataset(
         settings[name] = scores.info.settings
     left_out = int((~is_judged).sum())
     name = f"{dataset.info.kind} ({dataset.folder})"
-    return Judged(name, task, judgment[is_judged], distances, left_out, settings)
+    counts = counts[is_judged]
+    judged_by = judgements_info(dataset.folder, dataset.info.digest)
+    return Judged(
+        name,
+        task,
+        judgment[is_judged],
+        distances,
+        left_out,
+        settings,
+        None if np.isnan(counts).all() else counts,
+        judged_by is not None and judged_by.simulated,
+    )
 
 
 @dataclass(frozen=True, slots=True)

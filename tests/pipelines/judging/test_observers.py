@@ -6,11 +6,8 @@ import pytest
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.scores import ScoreInfo, Scores
-from bapps_gen.pipelines.judging.ceiling import (
-    human_ceiling,
-    krippendorff_alpha,
-    pairwise_agreement,
-)
+from bapps_gen.metrics.ceiling import human_ceiling, pairwise_agreement
+from bapps_gen.pipelines.judging.alpha import krippendorff_alpha
 from bapps_gen.pipelines.judging.filters import filter_votes
 from bapps_gen.pipelines.judging.judge import tallies
 from bapps_gen.pipelines.judging.options import ObserverOptions

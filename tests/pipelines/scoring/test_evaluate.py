@@ -125,6 +125,19 @@ def test_intervals_are_those_of_the_normal_approximation_where_it_holds():
     assert found.human.value == pytest.approx(human_agreement(judged.judgment).mean())
 
 
+def test_the_ceiling_of_chance_is_a_half_without_the_bias_of_few_votes():
+    rng = np.random.default_rng(8)
+    judge, counts = rng.binomial(5, 0.5, 2000) / 5, np.full(2000, 5.0)
+    counts[:3] = (1, np.nan, 0)
+    judged = Judged("x", "2afc", judge, {}, 0, {}, counts, simulated=True)
+    found = evaluate(judged, EvaluationOptions(resamples=50))
+    assert found.human.value == pytest.approx(0.6, abs=0.01)
+    assert found.human_unbiased.value == pytest.approx(0.5, abs=0.02)
+    assert found.human_unbiased.low < found.human_unbiased.value < found.human_unbiased.high
+    assert found.simulated
+    assert evaluate(judged_2afc(9), EvaluationOptions(resamples=10)).human_unbiased is None
+
+
 def test_intervals_follow_the_seed_alone():
     judged = judged_2afc(50)
     one, again, other = (

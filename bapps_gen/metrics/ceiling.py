@@ -1,13 +1,14 @@
-"""Agreement between people: the human ceiling with and without its bias, and alpha."""
+"""The human ceiling: the score that one person is expected to have against others.
+
+Two forms of it: the paper's, which counts a person against themselves too, and one without that
+bias, by which few votes and many give the same ceiling on average.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import ArrayLike
 
 from bapps_gen.metrics.agreement import Values, bootstrap_intervals, human_agreement, weighted_means
@@ -62,13 +63,16 @@ class Ceiling:
         return int(np.ceil(self.rows * ((high - low) / width) ** 2))
 
 
-def human_ceiling(judge: ArrayLike, count: ArrayLike, seed: int = 0) -> Ceiling | None:
+def human_ceiling(
+    judge: ArrayLike, count: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Ceiling | None:
     """Both forms of the human ceiling; None where no row has two votes.
 
     Args:
         judge: fraction of votes for one answer, (N,); NaN of rows without votes.
         count: of votes, (N,).
-        seed: of the intervals.
+        resamples: of the bootstrap, for the intervals.
+        seed: of the bootstrap.
     """
     fraction, votes = np.asarray(judge, np.float64), np.asarray(count, np.float64)
     known = ~np.isnan(fraction) & (votes >= 2)
@@ -78,34 +82,7 @@ def human_ceiling(judge: ArrayLike, count: ArrayLike, seed: int = 0) -> Ceiling 
     values = np.stack([human_agreement(fraction), pairwise_agreement(fraction, votes)])
     statistics = weighted_means(values)
     means = statistics(np.ones(len(fraction), np.intp))
-    intervals = bootstrap_intervals(statistics, len(fraction), RESAMPLES, seed).tolist()
+    intervals = bootstrap_intervals(statistics, len(fraction), resamples, seed).tolist()
     return Ceiling(
         len(fraction), float(means[0]), tuple(intervals[0]), float(means[1]), tuple(intervals[1])
     )
-
-
-def krippendorff_alpha(votes: pa.Table, answers: Sequence[str]) -> float | None:
-    """Krippendorff's alpha of nominal answers: 1 is full agreement, 0 what chance gives.
-
-    Krippendorff, "Computing Krippendorff's alpha-reliability" (2011), by the library of that name.
-
-    Args:
-        votes: that count, with VOTES_SCHEMA, of one task.
-        answers: of the task.
-
-    Returns:
-        None where no row has two votes, or all answers are the same.
-    """
-    import krippendorff
-
-    counted = (
-        pa.table({"id": votes["id"], "first": pc.equal(votes["answer"], answers[0])})
-        .group_by("id", use_threads=False)
-        .aggregate([("first", "sum"), ("first", "count")])
-    )
-    first = counted["first_sum"].to_numpy().astype(np.int64)
-    table = np.stack([first, counted["first_count"].to_numpy() - first], axis=1)
-    table = table[table.sum(axis=1) >= 2]
-    if not len(table) or (table.sum(axis=0) > 0).sum() < 2:
-        return None
-    return float(krippendorff.alpha(value_counts=table, level_of_measurement="nominal"))
