@@ -22,7 +22,7 @@ from bapps_gen.manifests.origin import (
     write_origin,
     write_part_origins,
 )
-from bapps_gen.manifests.parquet import FileInfo, file_batches, open_parquet, read_metadata
+from bapps_gen.manifests.parquet import FileInfo, file_batches
 from bapps_gen.manifests.row_checks import check_rows
 from bapps_gen.manifests.rows import (
     MAX_PATCH_SIZE,
@@ -39,6 +39,7 @@ from bapps_gen.manifests.schema import (
     manifest_schema,
     table_rows,
 )
+from bapps_gen.manifests.shard_columns import conform, shard_fault
 from bapps_gen.storage.documents import write_json
 from bapps_gen.storage.locations import Location, location_of, map_remote
 from bapps_gen.storage.records import (
@@ -148,6 +149,11 @@ class DatasetInfo:
         return -(-self.rows // self.shard_rows)
 
     @property
+    def row_digests(self) -> tuple[str, ...]:
+        """Digests of the specs that rows are of."""
+        return (self.digest,)
+
+    @property
     def unit(self) -> str:
         """What rows are: "triplets" or "pairs"."""
         return "triplets" if tuple(self.patches) == PATCHES else "pairs"
@@ -185,6 +191,11 @@ class SelectionInfo(DatasetInfo):
 
     parts: tuple[DatasetInfo, ...]
     history: tuple[str, ...]
+
+    @property
+    def row_digests(self) -> tuple[str, ...]:
+        """Digests of the specs that rows are of."""
+        return tuple(part.digest for part in self.parts)
 
 
 def write_info(folder: Location, info: DatasetInfo) -> None:
@@ -264,26 +275,13 @@ def _checked_shards(folder: Location, info: DatasetInfo) -> dict[int, str | None
     return dict(zip(paths, map_remote(problem, paths, isinstance(folder, Url)), strict=True))
 
 
-def shard_problem(path: Location, info: DatasetInfo, shard: int) -> str | None:
-    """Why a file is not that shard of a dataset, by its footer, or None where it is, and whole."""
-    try:
-        with open_parquet(path) as file:
-            metadata, schema = file.metadata, file.schema_arrow
-    except FileNotFoundError:
-        return "missing"
-    except (OSError, pa.ArrowInvalid) as error:
-        return f"damaged ({first_line(error)})"
-    expected = info.rows_in(shard)
-    own = read_metadata(schema, b"bapps_gen", FileInfo)
-    if own is None or own.spec_digest != info.digest:
-        return "of another spec"
-    if own.format_version != info.format_version:
-        return f"of format version {own.format_version}"
-    if not schema.equals(info.schema(), check_metadata=False):
-        return "of another schema"
-    if metadata.num_rows != expected:
-        return f"of {metadata.num_rows} rows where {expected} are expected"
-    return None
+def shard_problem(
+    path: Location, info: DatasetInfo, shard: int, *, partial: bool = False
+) -> str | None:
+    """Why a file is not that shard of a dataset, or None where it is, and whole; `shard_fault`."""
+    expected = FileInfo(info.format_version, info.digest)
+    rows = range(*info.shard_range(shard))
+    return shard_fault(path, info.schema(), expected, info.row_digests, rows, partial=partial)
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,9 +352,11 @@ class Dataset:
         read, complete = judged_reader(self.folder, self.info.digest, shard, columns)
         if columns is None or set(columns) & set(PATCHES):
             size = rows_within(size, self.info.patch_size)
+        schema = self.info.schema()
         with self.readable(shard):
             place = 0
-            for batch in file_batches(path, size, read, verified=verified):
+            for held in file_batches(path, size, read, verified=verified):
+                batch = conform(held, schema, str(path))
                 check_rows(batch, first + place, str(path), numbered=numbered)
                 yield complete(batch, place)
                 place += batch.num_rows
@@ -369,10 +369,10 @@ class Dataset:
             yield
         except FileNotFoundError:
             raise WorkError(f"{path} is missing; {_REFILL}") from None
-        except (OSError, pa.ArrowInvalid) as error:
+        except (OSError, pa.ArrowException) as error:
             patches = self.info.patches if self.info.pictures else ()
-            problem = damaged_row(path, self.info.shard_range(shard)[0], patches)
-            problem = problem or first_line(error)
+            first = self.info.shard_range(shard)[0]
+            problem = damaged_row(path, self.info.schema(), first, patches) or first_line(error)
             raise WorkError(f"{path} is damaged ({problem}); {_REFILL}") from None
 
 

@@ -8,8 +8,9 @@ import pyarrow as pa
 
 from bapps_gen.errors import BappsGenError, WorkError, first_line, unknown_name
 from bapps_gen.imaging.encode import MAX_PATCH_SIDE, decode_png, is_whole_png, pixel_hash
-from bapps_gen.manifests.parquet import file_batches
+from bapps_gen.manifests.parquet import FileInfo, file_batches, open_parquet, read_metadata
 from bapps_gen.manifests.row_checks import row_problem
+from bapps_gen.manifests.shard_columns import conform
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.url import Url
 
@@ -36,17 +37,24 @@ def resolve_check(folder: Location, check: str | None) -> str:
     return check
 
 
-def shard_damage(path: Location, first: int, patches: Sequence[str], *, full: bool) -> str | None:
+def shard_damage(
+    path: Location, schema: pa.Schema, first: int, patches: Sequence[str], *, full: bool
+) -> str | None:
     """What is damaged in a shard whose footer is sound, or None.
 
     Args:
         path: of the shard.
+        schema: of the dataset's shards.
         first: number of its first row.
         patches: names of its pictures; empty in a recipe.
-        full: whether pictures are decoded and compared with their hashes.
+        full: whether pictures are decoded and compared with their hashes, as those in files of
+            other programs always are, which may have no checksums.
     """
     try:
-        for batch in file_batches(path, _BATCH_ROWS):
+        with open_parquet(path) as file:
+            full = full or read_metadata(file.schema_arrow, b"bapps_gen", FileInfo) is None
+        for held in file_batches(path, _BATCH_ROWS):
+            batch = conform(held, schema, str(path))
             if full:
                 problem = row_problem(batch, first) or next(_odd_pictures(batch, patches), None)
                 if problem is not None:
@@ -54,14 +62,18 @@ def shard_damage(path: Location, first: int, patches: Sequence[str], *, full: bo
             first += batch.num_rows
     except (OSError, pa.ArrowException) as error:
         return first_line(error)
+    except WorkError as error:
+        return str(error).removeprefix(f"{path} is damaged: ").partition(";")[0]
     return None
 
 
-def damaged_row(path: Location, first: int, patches: Sequence[str]) -> str | None:
+def damaged_row(
+    path: Location, schema: pa.Schema, first: int, patches: Sequence[str]
+) -> str | None:
     """The first row of a damaged shard whose pictures are not those of their hashes.
 
     Args:
-        path, first, patches: see `shard_damage`.
+        path, schema, first, patches: see `shard_damage`.
 
     Returns:
         Such as "row 17: the stored p0 is not the picture of its hash"; None where the damage lies
@@ -69,7 +81,8 @@ def damaged_row(path: Location, first: int, patches: Sequence[str]) -> str | Non
     """
     columns = [name for patch in patches for name in (patch, f"{patch}_hash")]
     try:
-        for batch in file_batches(path, _BATCH_ROWS, ["row", *columns], verified=False):
+        for held in file_batches(path, _BATCH_ROWS, ["row", *columns], verified=False):
+            batch = conform(held, schema, str(path))
             problem = row_problem(batch, first) or next(_odd_pictures(batch, patches), None)
             if problem is not None:
                 return problem

@@ -26,7 +26,11 @@ from bapps_gen.storage.workspace import Layout
 JUDGEMENTS_FORMAT = 1
 JUDGEMENTS_FOLDER = "judgements"
 JUDGEMENTS_NAME = "judgements.json"
-JUDGEMENTS = Layout("set of judgments", JUDGEMENTS_NAME)
+VOTES_FOLDER = "votes"
+# A run that was killed leaves parts and copies of votes without the description, written last.
+JUDGEMENTS = Layout(
+    "set of judgments", JUDGEMENTS_NAME, folders=(VOTES_FOLDER,), ignored=("part-", VOTES_FOLDER)
+)
 _METADATA = b"bapps_gen_judgements"
 
 JUDGMENT_COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -51,7 +55,8 @@ class JudgementsInfo:
         people: who gave the votes that count; 0 where unknown.
         rows: with at least one vote.
         simulated: whether any vote came from a simulated observer.
-        files: (name, SHA-256) of the files of votes.
+        files: (name, SHA-256) of the files of votes; copies lie in `judgements/votes/`.
+        in_shards: whether the shards' columns have copies of the judgments.
         format_version: JUDGEMENTS_FORMAT.
     """
 
@@ -65,6 +70,7 @@ class JudgementsInfo:
     rows: Count
     simulated: bool
     files: tuple[tuple[str, Sha256], ...]
+    in_shards: bool = False
     format_version: int = JUDGEMENTS_FORMAT
 
 
@@ -111,7 +117,7 @@ def judgements_info(folder: Location, spec_digest: str) -> JudgementsInfo | None
     """
     path = folder / JUDGEMENTS_FOLDER / JUDGEMENTS_NAME
     try:
-        info = read_record(path, JudgementsInfo, JUDGEMENTS_FORMAT)
+        info = read_record(path, JudgementsInfo, JUDGEMENTS_FORMAT, missing={"in_shards": False})
     except (FileNotFoundError, NotADirectoryError):
         return None
     if info.spec_digest != spec_digest:

@@ -50,6 +50,15 @@ def _problems(batch: pa.RecordBatch, first: int, numbered: bool) -> Iterator[str
                 yield f"holds row {column[0].as_py()}"
         elif name.endswith("_hash") and not pc.all(pc.match_substring_regex(column, _HASH)).as_py():
             yield f"has a {name} that is no hash"
+        elif name in ("judge", "same") and not _lie_within(column, 0, 1):
+            yield f"has a {name} that is no fraction from 0 to 1"
+        elif name in ("judge_count", "same_count") and not _lie_within(column, 0, 2**31 - 1):
+            yield f"has a {name} below 0"
+
+
+def _lie_within(column: pa.Array, low: float, high: float) -> bool:
+    held = pc.min_max(column).as_py()
+    return held["min"] is None or bool(low <= held["min"] and held["max"] <= high)
 
 
 def _has_gaps(array: pa.Array) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from bapps_gen.manifests.judgements import judged_reader
 from bapps_gen.manifests.pages import picture_spans
 from bapps_gen.manifests.parquet import open_parquet
 from bapps_gen.manifests.rows import PATCHES
+from bapps_gen.manifests.shard_columns import conform, row_group_starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class RowReader:
         self._columns = tuple(columns)
         self._capacity = capacity
         self._groups: OrderedDict[tuple[int, int], _Group] = OrderedDict()
+        self._groups_of: dict[int, list[int]] = {}
         self.nbytes = 0
         """Bytes that are kept."""
 
@@ -62,8 +65,9 @@ class RowReader:
             WorkError: when its shard is missing or damaged.
         """
         shard, within = divmod(index, self._dataset.info.shard_rows)
-        number, offset = divmod(within, self._dataset.info.row_group_rows)
-        group = self._group(shard, number)
+        starts = self._starts(shard)
+        number = bisect_right(starts, within) - 1
+        group, offset = self._group(shard, number), within - starts[number]
         row: dict[str, Any]
         (row,) = group.columns.slice(offset, 1).to_pylist()
         if group.spans is not None:
@@ -73,6 +77,15 @@ class RowReader:
                 pngs = _read_spans(path, group.spans[:, offset])
             row |= {name: {"bytes": png} for name, png in zip(group.pictures, pngs, strict=True)}
         return row
+
+    def _starts(self, shard: int) -> list[int]:
+        """First rows of a shard's row groups, which are of any size where others wrote it."""
+        starts = self._groups_of.get(shard)
+        if starts is None:
+            path = shard_path(self._dataset.folder, shard)
+            with self._dataset.readable(shard), open_parquet(path) as file:
+                starts = self._groups_of[shard] = row_group_starts(file)
+        return starts
 
     def _group(self, shard: int, number: int) -> _Group:
         key = (shard, number)
@@ -102,11 +115,13 @@ class RowReader:
         info = self._dataset.info
         read, complete = judged_reader(self._dataset.folder, info.digest, shard, names)
         table = file.read_row_group(number, columns=read).combine_chunks()
-        first = number * info.row_group_rows
-        return pa.Table.from_batches([complete(batch, first) for batch in table.to_batches()])
+        first, schema = self._starts(shard)[number], info.schema()
+        where = str(shard_path(self._dataset.folder, shard))
+        batches = (conform(batch, schema, where) for batch in table.to_batches())
+        return pa.Table.from_batches([complete(batch, first) for batch in batches])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_groups": OrderedDict(), "nbytes": 0}
+        return {**self.__dict__, "_groups": OrderedDict(), "_groups_of": {}, "nbytes": 0}
 
 
 def _read_spans(path: Path, spans: NDArray[np.int64]) -> list[bytes]:

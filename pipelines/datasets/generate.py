@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TypeVar
@@ -24,13 +24,14 @@ from bapps_gen.manifests.dataset import (
 )
 from bapps_gen.manifests.integrity import resolve_check, shard_damage
 from bapps_gen.manifests.rows import ManifestRow
-from bapps_gen.manifests.shards import write_shard
+from bapps_gen.manifests.shard_judgements import write_judged_shard
 from bapps_gen.pipelines.datasets.card import write_dataset_card
 from bapps_gen.pipelines.datasets.failures import (
     record_failures,
     recorded_failures,
     remove_failures,
 )
+from bapps_gen.pipelines.datasets.held_judgments import refuse_loss
 from bapps_gen.pipelines.datasets.inputs import DatasetPlan
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.runs import Run, shard_runs
@@ -114,7 +115,7 @@ def write_run(
     for shard in run:
         first, end = info.shard_range(shard)
         rows, pngs = zip(*islice(waiting, end - first), strict=True)
-        write_shard(folder, info, shard, rows, pngs)
+        write_judged_shard(folder, info, shard, rows, pngs)
 
 
 def generate(
@@ -149,6 +150,8 @@ def fill_shards(
     write_extra_files: Callable[[], None] | None = None,
     shared: Iterable[str | Location] = (),
     check: str | None = None,
+    *,
+    brings_judgments: bool = False,
 ) -> GenerateReport:
     """Have workers write the shards that a dataset's folder lacks.
 
@@ -163,10 +166,13 @@ def fill_shards(
         shared: files and folders that are read in addition to the dataset's own; see `run_jobs`.
         check: how closely whole shards are looked at before they are kept, one of CHECKS; None
             for the default of `resolve_check`.
+        brings_judgments: whether rows are made with their judgments, so that a damaged shard
+            loses none when it is made again.
 
     Raises:
         UserError: when the folder holds something else, or a dataset of another spec.
-        WorkError: when a shard cannot be written, or a worker dies.
+        WorkError: when a shard cannot be written, or a worker dies; when a shard that has to be
+            made again holds judgments that would be lost.
     """
     with claim(folder, DATASET):
         info = resolve_info(folder, info)
@@ -174,7 +180,13 @@ def fill_shards(
         make_folder(folder / DATA_FOLDER)
         if write_extra_files is not None:
             write_extra_files()
-        todo = list(_missing_shards(folder, info, resolve_check(folder, check)))
+        problems = _shards_to_make(folder, info, resolve_check(folder, check))
+        if not brings_judgments:
+            refuse_loss(folder, info, problems)
+        for shard, problem in problems.items():
+            if problem != "missing":
+                logger.warning("%s is %s; made again", shard_path(folder, shard), problem)
+        todo = list(problems)
         kept = info.rows - sum(map(info.rows_in, todo))
         made, differing, failures = 0, 0, dict(info.source_failures)
         done = Rows(info.rows, progress, kept)
@@ -201,13 +213,14 @@ def fill_shards(
     return GenerateReport(info.rows - kept, kept, failures, differing)
 
 
-def _missing_shards(folder: Location, info: DatasetInfo, check: str) -> Iterator[int]:
+def _shards_to_make(folder: Location, info: DatasetInfo, check: str) -> dict[int, str]:
+    """The shards that are missing or not whole, in order, with what is wrong."""
     problems = dict(shard_problems(folder, info))
     patches = info.patches if info.pictures else ()
 
     def damage(shard: int) -> str | None:
         first, path = info.shard_range(shard)[0], shard_path(folder, shard)
-        return shard_damage(path, first, patches, full=check == "full")
+        return shard_damage(path, info.schema(), first, patches, full=check == "full")
 
     if check != "footers":
         whole = [shard for shard in range(info.shards) if shard not in problems]
@@ -215,10 +228,7 @@ def _missing_shards(folder: Location, info: DatasetInfo, check: str) -> Iterator
         for shard, found in zip(whole, found_damage, strict=True):
             if found is not None:
                 problems[shard] = f"damaged ({found})"
-    for shard, problem in sorted(problems.items()):
-        if problem != "missing":
-            logger.warning("%s is %s; made again", shard_path(folder, shard), problem)
-        yield shard
+    return dict(sorted(problems.items()))
 
 
 def _check_landed(folder: Url, info: DatasetInfo) -> None:

@@ -170,7 +170,15 @@ def import_set(
 
     shared = (original.folder,)
     return fill_shards(
-        out, info, prepare_import, context, workers, progress, shared=shared, check=check
+        out,
+        info,
+        prepare_import,
+        context,
+        workers,
+        progress,
+        shared=shared,
+        check=check,
+        brings_judgments=True,
     )
 
 

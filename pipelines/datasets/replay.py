@@ -83,7 +83,16 @@ def replay(
         *recipe_files(plugins_of(info), zoo),
     )
     return fill_shards(
-        folder, info, prepare_replay, context, workers, progress, extra_files, shared, check
+        folder,
+        info,
+        prepare_replay,
+        context,
+        workers,
+        progress,
+        extra_files,
+        shared,
+        check,
+        brings_judgments=True,
     )
 
 
