@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         list_distortions,
         open_zoo,
     )
+    from bapps_gen.api.judging import judge, read_votes, write_answers_template
     from bapps_gen.api.make import make_dataset, replay, verify
     from bapps_gen.api.scoring import evaluate, list_metrics, score
     from bapps_gen.api.selection import merge, subset
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from bapps_gen.imaging.files import write_image
     from bapps_gen.lpips import load_lpips
     from bapps_gen.manifests.dataset import DatasetInfo
+    from bapps_gen.manifests.judgements import JudgementsInfo
     from bapps_gen.manifests.readers import (
         Pair,
         PairDataset,
@@ -82,6 +84,7 @@ __all__ = [
     "Distortion",
     "Evaluation",
     "ImageError",
+    "JudgementsInfo",
     "ManifestRow",
     "Metric",
     "Pair",
@@ -107,6 +110,7 @@ __all__ = [
     "import_original",
     "iter_pairs",
     "iter_triplets",
+    "judge",
     "list_compositions",
     "list_distorters",
     "list_distortions",
@@ -122,12 +126,14 @@ __all__ = [
     "open_dataset",
     "open_zoo",
     "read_image",
+    "read_votes",
     "replay",
     "score",
     "subset",
     "train_distorters",
     "validate",
     "verify",
+    "write_answers_template",
     "write_image",
 ]
 
@@ -137,6 +143,7 @@ _HOMES = {
     "api.datasets": "Dataset contact_sheet export import_original open_dataset",
     "api.distortions": "Distorter Zoo distort list_compositions list_distorters list_distortions "
     "open_zoo",
+    "api.judging": "judge read_votes write_answers_template",
     "api.make": "make_dataset replay verify",
     "api.scoring": "evaluate list_metrics score",
     "api.selection": "merge subset",
@@ -149,6 +156,7 @@ _HOMES = {
     "lpips": "load_lpips",
     "manifests.readers": "Pair PairDataset Triplet TripletDataset iter_pairs iter_triplets",
     "manifests.dataset": "DatasetInfo",
+    "manifests.judgements": "JudgementsInfo",
     "manifests.rows": "ManifestRow",
     "manifests.scores": "Scores",
     "metrics.base": "Metric",

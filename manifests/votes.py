@@ -6,7 +6,6 @@ left out and how the rest is counted, is decided later and changes none of them.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -79,15 +78,6 @@ def read_votes(paths: Sequence[Location]) -> pa.Table:
         WorkError: when one is damaged.
     """
     return pa.concat_tables([_read_file(path) for path in paths])
-
-
-def votes_digests(paths: Sequence[Location]) -> tuple[tuple[str, str], ...]:
-    """Name and SHA-256 of each file."""
-    digests = []
-    for path in paths:
-        with path.open("rb") as file:
-            digests.append((path.name, hashlib.file_digest(file, "sha256").hexdigest()))
-    return tuple(digests)
 
 
 def _read_file(path: Location) -> pa.Table:

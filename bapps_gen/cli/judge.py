@@ -1,11 +1,11 @@
-"""`bapps-gen judge`: votes turned into the judgments of a dataset's rows."""
+"""`bapps-gen judge`: votes and answers turned into the judgments of a dataset's rows."""
 
 from __future__ import annotations
 
 import argparse
 
 from bapps_gen.cli._options import add_dataset, add_options, values_of
-from bapps_gen.storage.locations import location_of
+from bapps_gen.storage.locations import local_path, location_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,14 +13,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from bapps_gen.checks import options_of
     from bapps_gen.pipelines.judging.filters import VoteFilter
 
+    parser.epilog = (
+        "Judgments lie beside the shards in judgements/, with the votes as they came, and every "
+        "command and reader joins them to the rows. Copies of them fill the shards' columns, for "
+        "programs that read shards alone; columns that hold other judgments are left as they are."
+    )
     add_dataset(parser)
+    parser.add_argument(
+        "answers",
+        type=location_of,
+        nargs="*",
+        metavar="ANSWERS.csv",
+        help="CSV files with the columns id,judge,count (of pairs id,same,count), or with a line "
+        "for each answer, id,answer or id,answer,person, where answers are p0 and p1, or same and "
+        "different",
+    )
     parser.add_argument(
         "--votes",
         type=location_of,
         nargs="+",
-        required=True,
+        default=[],
         metavar="FILE",
         help="votes, as `bapps-gen study votes` writes them: Parquet or CSV",
+    )
+    parser.add_argument(
+        "--template",
+        type=local_path,
+        metavar="FILE.csv",
+        help="write a CSV file to fill in, with the ids of all rows and the judgments that there "
+        "are, and judge nothing",
+    )
+    parser.add_argument(
+        "--sidecar-only",
+        action="store_true",
+        help="leave the shards as they are; programs that read them alone then see no judgments",
+    )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="give up judgments by earlier files that are not given now",
     )
     names = [entry.name for entry, _ in options_of(VoteFilter)]
     add_options(parser.add_argument_group("which votes count"), VoteFilter, *names)
@@ -28,20 +59,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Judge."""
+    from bapps_gen.api.judging import judge, write_answers_template
+    from bapps_gen.errors import UserError
     from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.manifests.votes import read_votes, votes_digests
     from bapps_gen.pipelines.judging.filters import VoteFilter
-    from bapps_gen.pipelines.judging.judge import judge_dataset
 
+    given = [bool(options.answers), bool(options.votes), options.template is not None]
+    if sum(given) != 1:
+        raise UserError(
+            "give votes with --votes, or CSV files of answers, or a file to write with --template"
+        )
+    if options.template is not None:
+        judged = write_answers_template(options.dataset, options.template)
+        rows = open_dataset(options.dataset, incomplete=True).info.rows
+        print(f"{rows} rows, {judged} of them judged, are in {options.template}; fill in the rest")
+        return 0
     dataset = open_dataset(options.dataset)
-    chosen = VoteFilter(**values_of(options, VoteFilter))
-    votes = read_votes(options.votes)
-    info = judge_dataset(dataset, votes, chosen, votes_digests(options.votes))
-    made_up = ", simulated" if info.simulated else ""
-    print(
-        f"{info.rows} of {dataset.info.rows} rows of {dataset.folder} are judged, by {info.votes} "
-        f"votes of {info.people} people{made_up}"
+    info = judge(
+        dataset,
+        votes=options.votes,
+        answers=options.answers,
+        in_shards=not options.sidecar_only,
+        replace=options.replace,
+        **values_of(options, VoteFilter),
     )
+    people = f" of {info.people} people" if info.people else ""
+    made_up = ", simulated" if info.simulated else ""
+    votes = f", by {info.votes} votes{people}" if info.votes else ""
+    print(f"{info.rows} of {dataset.info.rows} rows of {dataset.folder} are judged{votes}{made_up}")
     for reason, number in info.left_out.items():
         print(f"left out: {number} votes ({reason})")
     return 0

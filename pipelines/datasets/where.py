@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _BATCH_ROWS = 10_000
+_INDEX = "_index"
+_EXAMPLE = "distortion0 = 'jpeg' AND severity0 < 0.5"
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",  # no files, no network, no other databases
@@ -56,6 +58,25 @@ def sql_filter(where: str) -> Callable[[Dataset], Iterator[NDArray[np.intp]]]:
     return choose
 
 
+def table_filter(where: str, example: str) -> Callable[[pa.Table], NDArray[np.intp]]:
+    """A function that gives the indices of the rows of a table for which a condition in SQL holds.
+
+    Args:
+        where: the condition.
+        example: another one on such a table, for errors.
+
+    Raises:
+        UserError: as `sql_filter`.
+    """
+    connection = _connect()
+
+    def choose(table: pa.Table) -> NDArray[np.intp]:
+        numbered = table.append_column(_INDEX, pa.array(range(len(table)), pa.int64()))
+        return _ask(connection, where, numbered, _INDEX, example)
+
+    return choose
+
+
 def row_filter(keep: Callable[[ManifestRow], bool]) -> Callable[[Dataset], Iterator[Any]]:
     """A function that gives the numbers of the rows for which a function is true."""
 
@@ -78,19 +99,28 @@ def _connect() -> DuckDBPyConnection:
     return duckdb.connect(":memory:", config=_CONFIG)
 
 
-def _ask(connection: DuckDBPyConnection, where: str, table: pa.Table) -> NDArray[np.intp]:
+def _ask(
+    connection: DuckDBPyConnection,
+    where: str,
+    table: pa.Table,
+    number: str = "row",
+    example: str = _EXAMPLE,
+) -> NDArray[np.intp]:
     """The numbers of the rows of a table for which a condition holds, rising."""
     import duckdb
 
     try:
         # A filter is one expression: no statement, and no clause behind it.
-        found = connection.from_arrow(table).filter(where).project("row").fetchall()
+        found = connection.from_arrow(table).filter(where).project(number).fetchall()
     except duckdb.Error as error:
-        raise _not_a_condition(where, error, table.column_names) from None
+        columns = [name for name in table.column_names if name != _INDEX]
+        raise _not_a_condition(where, error, columns, example) from None
     return np.sort(np.array([row for (row,) in found], np.intp))
 
 
-def _not_a_condition(where: str, error: Exception, columns: Sequence[str]) -> UserError:
+def _not_a_condition(
+    where: str, error: Exception, columns: Sequence[str], example: str
+) -> UserError:
     unknown = re.search(r'Referenced column "([^"]*)" not found', str(error))
     known = f"columns are {', '.join(columns)}"
     if unknown is not None:
@@ -99,7 +129,7 @@ def _not_a_condition(where: str, error: Exception, columns: Sequence[str]) -> Us
         return UserError(f"where = {where}: unknown column '{unknown[1]}'; {guess}{known}")
     return UserError(
         f"where = {where} is not a condition on a row ({first_line(error)}); write one in SQL, "
-        f"such as \"distortion0 = 'jpeg' AND severity0 < 0.5\"; {known}"
+        f'such as "{example}"; {known}'
     )
 
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bapps_gen.checks import Option, convert_options
+from bapps_gen.pipelines.datasets.where import table_filter
 from bapps_gen.seeding import digest_of
 
 Mask = NDArray[np.bool_]
@@ -44,12 +45,20 @@ MISTIMED = Option(
     "flag", "count votes on pictures that were not seen for the right time too", default=False
 )
 
+WHERE = Option(
+    "text",
+    "condition in SQL on the columns of a vote, such as \"rt_ms < 10000 AND study <> ''\"; votes "
+    "for which it does not hold are left out",
+    metavar="SQL",
+)
+
 REASONS = (
     "practice",
     "sentinel",
     "sentinels failed",
     "timing failed",
     "too fast",
+    "condition not met",
     "a person's second vote on a row",
 )
 """Why votes do not count, in the order in which reasons apply: a vote has the first that fits."""
@@ -60,12 +69,13 @@ class VoteFilter:
     """Which votes count.
 
     Raises:
-        UserError: for a value out of range.
+        UserError: for a value out of range; a condition is tried when it is used.
     """
 
     min_sentinels: float = MIN_SENTINELS.field()
     min_rt_ms: float = MIN_RT.field()
     mistimed: bool = MISTIMED.field()
+    where: str | None = WHERE.field(None)
 
     def __post_init__(self) -> None:
         convert_options(self)
@@ -95,6 +105,9 @@ def filter_votes(votes: pa.Table, options: VoteFilter | None = None) -> Filtered
     Args:
         votes: with VOTES_SCHEMA.
         options: the default filter by default.
+
+    Raises:
+        UserError: when the filter's condition is none, or DuckDB is not installed.
     """
     options = options or VoteFilter()
     phase = votes["phase"].to_numpy(zero_copy_only=False)
@@ -105,6 +118,7 @@ def filter_votes(votes: pa.Table, options: VoteFilter | None = None) -> Filtered
         "timing failed": _numbers(pc.fill_null(pc.invert(votes["timing_ok"]), False))
         & (not options.mistimed),
         "too fast": _numbers(pc.fill_null(pc.less(votes["rt_ms"], options.min_rt_ms), False)),
+        "condition not met": _unmet(votes, options.where),
     }
     counts = np.ones(len(votes), bool)
     left_out: dict[str, int] = {}
@@ -137,6 +151,14 @@ def _of_failed_sessions(votes: pa.Table, least: float) -> Mask:
     # 13.95 of 15 is 14 of 15, as people say it
     failed = [name for name, (right, count) in shares.items() if right < round(least * count, 6)]
     return _numbers(pc.is_in(votes["session"], pa.array(failed, pa.string())))
+
+
+def _unmet(votes: pa.Table, where: str | None) -> Mask:
+    """Votes for which a condition does not hold, or is unknown."""
+    unmet = np.full(len(votes), where is not None)
+    if where is not None:
+        unmet[table_filter(where, "rt_ms < 10000")(votes)] = False
+    return unmet
 
 
 def _repeated(votes: pa.Table, counts: Mask) -> Mask:

@@ -1,4 +1,4 @@
-"""Votes turned into the judgments of a dataset's rows, beside its shards."""
+"""Votes and answers turned into the judgments of a dataset's rows."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bapps_gen.errors import UserError
+from bapps_gen.manifests.answers import Answer, Answers
 from bapps_gen.manifests.dataset import Dataset
-from bapps_gen.manifests.judgements import (
-    JUDGEMENTS,
-    JUDGEMENTS_FOLDER,
-    JudgementsInfo,
-    write_judgements,
-    write_judgements_info,
-)
+from bapps_gen.manifests.judgements import JudgementsInfo
 from bapps_gen.manifests.rows import PATCHES
+from bapps_gen.manifests.votes import VOTES_SCHEMA, votes_table
 from bapps_gen.pipelines.judging.filters import VoteFilter, filter_votes
+from bapps_gen.pipelines.judging.write import (
+    raw_votes,
+    read_raw,
+    require_known,
+    shard_ids,
+    write_judgments,
+)
 from bapps_gen.seeding import digest_of
-from bapps_gen.storage.workspace import claim
+from bapps_gen.storage.locations import Location
 
 _COUNTED: Mapping[str, str] = {"2afc": "p1", "jnd": "same"}
 """The answer whose share is the judgment, by task."""
@@ -66,33 +69,33 @@ def judge_dataset(
     dataset: Dataset,
     votes: pa.Table,
     options: VoteFilter | None = None,
-    files: Sequence[tuple[str, str]] = (),
+    files: Sequence[Location] = (),
+    *,
+    in_shards: bool = True,
+    replaces: bool = False,
 ) -> JudgementsInfo:
-    """Write the judgments that follow from votes beside a dataset's shards.
-
-    Earlier judgments there are replaced, since votes are kept and these follow from them; what
-    judgments the shards have themselves stays.
+    """Judge a dataset's rows by votes.
 
     Args:
         dataset: the dataset, whole.
         votes: with VOTES_SCHEMA; those on other datasets are passed over.
         options: which votes count; the default filter by default.
-        files: name and SHA-256 of the files of votes, for the record.
+        files: that the votes were read from; copies are kept. Where there are none, the votes are
+            written to a file.
+        in_shards, replaces: see `write_judgments`.
 
     Returns:
         What was written.
 
     Raises:
-        UserError: when no vote that counts is on a row of the dataset, or one is on a row that it
-            does not have.
-        WorkError: when a shard is damaged or the disk is full.
+        UserError: when no vote that counts is on a row of the dataset, or as `write_judgments`.
+        WorkError: as `write_judgments`.
     """
     options = options or VoteFilter()
-    task = task_of(dataset)
     filtered = filter_votes(votes, options)
     # Sentinels and practice count toward no dataset, but sessions are judged by all of theirs.
     own = filtered.kept.filter(pc.equal(filtered.kept["dataset"], dataset.info.digest))
-    rows = tallies(own, task)
+    rows = tallies(own, task_of(dataset))
     if not rows:
         reasons = ", ".join(f"{number} {reason}" for reason, number in filtered.left_out.items())
         raise UserError(
@@ -100,59 +103,100 @@ def judge_dataset(
             f"{filtered.kept.num_rows} count{'; left out: ' + reasons if reasons else ''}); "
             "give the votes of a study of this dataset, or a looser filter"
         )
-    people = {person for person in own["person"].to_pylist() if person}
     info = JudgementsInfo(
-        task=task,
+        task=task_of(dataset),
         spec_digest=dataset.info.digest,
-        digest=digest_of({"filter": asdict(options), "files": [list(entry) for entry in files]}),
+        digest=digest_of(asdict(options)),
         filter=asdict(options),
         votes=sum(tally.votes for tally in rows.values()),
         left_out=filtered.left_out,
-        people=len(people),
+        people=len({person for person in own["person"].to_pylist() if person}),
         rows=len(rows),
         simulated=bool(pc.any(own["simulated"]).as_py()),
-        files=tuple(files),
+        files=(),
+        in_shards=in_shards,
     )
-    write_tallies(dataset, info, rows)
-    return info
+    judgments = {name: (tally.fraction, tally.votes) for name, tally in rows.items()}
+    raw = read_raw(files) or [raw_votes(votes)]
+    return write_judgments(dataset, info, judgments, raw, replaces=replaces)
 
 
-def write_tallies(dataset: Dataset, info: JudgementsInfo, rows: Mapping[str, Tally]) -> None:
-    """Write the judgments of a dataset's rows, shard by shard, and what they are, last.
+def judge_by_answers(
+    dataset: Dataset,
+    answers: Answers,
+    options: VoteFilter | None = None,
+    files: Sequence[Location] = (),
+    *,
+    in_shards: bool = True,
+    replaces: bool = False,
+) -> JudgementsInfo:
+    """Judge a dataset's rows by answers from plain files: fractions as they are, others as votes.
 
     Args:
         dataset: the dataset, whole.
-        info: what the judgments are.
-        rows: by id; the others have none.
+        answers: as `read_answers` gives them.
+        options: which single answers count; fractions all do.
+        files: that they were read from; copies are kept.
+        in_shards, replaces: see `write_judgments`.
 
     Raises:
-        UserError: when there is a row that the dataset does not have.
-        WorkError: when a shard is damaged or the disk is full.
+        UserError: when there are none, they are on the other task, or as `write_judgments`.
+        WorkError: as `write_judgments`.
     """
-    ids = [
-        [name for batch in dataset.shard_batches(shard, ["id"], 1000) for name in _ids(batch)]
-        for shard in range(dataset.info.shards)
-    ]
-    unknown = set(rows) - {name for shard in ids for name in shard}
-    if unknown:
+    task = task_of(dataset)
+    if not answers.judgments and not answers.single:
+        raise UserError(f"the files judge no row of {dataset.folder}; fill in answers")
+    if answers.tasks - {task}:
+        wanted = "judge, or answers p0 and p1" if task == "2afc" else "same, or its answers"
         raise UserError(
-            f"{len(unknown)} rows with votes are not in {dataset.folder}, the first with id "
-            f"{min(unknown)}; give votes on this dataset"
+            f"{dataset.folder} holds {dataset.info.unit}, which are judged by {wanted}; give "
+            "answers on this dataset"
         )
-    with claim(dataset.folder / JUDGEMENTS_FOLDER, JUDGEMENTS):
-        for shard, names in enumerate(ids):
-            found = [rows.get(name) for name in names]
-            write_judgements(
-                dataset.folder,
-                info,
-                shard,
-                names,
-                [tally and tally.fraction for tally in found],
-                [tally and tally.votes for tally in found],
-            )
-        write_judgements_info(dataset.folder, info)
+    if answers.single:
+        votes = answers_votes(dataset, answers.single)
+        return judge_dataset(dataset, votes, options, files, in_shards=in_shards, replaces=replaces)
+    counts = [count or 0 for _, count in answers.judgments.values()]
+    info = JudgementsInfo(
+        task=task,
+        spec_digest=dataset.info.digest,
+        digest=digest_of({}),
+        filter={},
+        votes=sum(counts),
+        left_out={},
+        people=0,
+        rows=len(answers.judgments),
+        simulated=False,
+        files=(),
+        in_shards=in_shards,
+    )
+    return write_judgments(dataset, info, answers.judgments, read_raw(files), replaces=replaces)
 
 
-def _ids(batch: pa.RecordBatch) -> list[str]:
-    names: list[str] = batch["id"].to_pylist()
-    return names
+def answers_votes(dataset: Dataset, answers: Sequence[Answer]) -> pa.Table:
+    """Single answers on a dataset's rows as votes, with VOTES_SCHEMA.
+
+    Raises:
+        UserError: when one is on a row that the dataset does not have.
+    """
+    ids = (name for shard in shard_ids(dataset) for name in shard)
+    rows = {name: row for row, name in enumerate(ids)}
+    require_known(dataset, {answer.id for answer in answers} - set(rows))
+    votes = [
+        {
+            "study": "",
+            "session": answer.person,
+            "person": answer.person,
+            "trial": str(index),
+            "dataset": dataset.info.digest,
+            "row": rows[answer.id],
+            "id": answer.id,
+            "task": task_of(dataset),
+            "phase": "test",
+            "left": "",
+            "answer": answer.answer,
+            "expected": "",
+            "simulated": False,
+        }
+        for index, answer in enumerate(answers)
+    ]
+    return votes_table(pa.Table.from_pylist(votes, schema=VOTES_SCHEMA), "answers")

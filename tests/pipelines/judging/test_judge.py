@@ -36,9 +36,10 @@ def votes_on(dataset, answers):
 ANSWERS = [(0, "p1"), (0, "p1"), (0, "p0"), (0, "p0"), (6, "p1"), (7, "p0")]
 
 
-def test_every_reader_sees_the_judgments(dataset):
+@pytest.mark.parametrize("in_shards", [True, False])
+def test_every_reader_sees_the_judgments(dataset, in_shards):
     before = {path: path.read_bytes() for path in dataset.folder.glob("data/*")}
-    info = judge_dataset(dataset, votes_on(dataset, ANSWERS))
+    info = judge_dataset(dataset, votes_on(dataset, ANSWERS), in_shards=in_shards)
     assert (info.votes, info.people, info.rows, info.simulated) == (6, 6, 3, False)
     assert judgements_info(dataset.folder, dataset.info.digest) == info
     wanted = [0.5, None, None, None, None, None, 1.0, 0.0]
@@ -53,12 +54,15 @@ def test_every_reader_sees_the_judgments(dataset):
     columns = pa.Table.from_batches(dataset.batches(["judge"]))
     assert columns.column_names == ["judge"]
     assert columns["judge"].to_pylist() == wanted
-    assert {path: path.read_bytes() for path in dataset.folder.glob("data/*")} == before
+    unchanged = {path: path.read_bytes() for path in dataset.folder.glob("data/*")} == before
+    assert unchanged == (not in_shards)
 
 
 def test_new_votes_replace_the_judgments_of_old_ones(dataset):
     judge_dataset(dataset, votes_on(dataset, ANSWERS))
-    judge_dataset(dataset, votes_on(dataset, [(1, "p1")]))
+    with pytest.raises(UserError, match=r"3 rows .* are judged by votes-.*, which were not given"):
+        judge_dataset(dataset, votes_on(dataset, [(1, "p1")]))
+    judge_dataset(dataset, votes_on(dataset, [(1, "p1")]), replaces=True)
     assert [row["judge"] for row in contents(dataset.folder)] == [None, 1.0, *[None] * 6]
 
 
