@@ -59,12 +59,12 @@ def judge(
 
     Example:
         >>> import bapps_gen
-        >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
-        >>> ids = [row.id for row in train]
-        >>> judged = bapps_gen.judge(train, answers={ids[0]: (0.5, 4), ids[3]: (1.0, 3)})
-        >>> judged.rows, judged.votes
+        >>> judged = bapps_gen.make_dataset("traditional", rows=6, out="judged", workers=1)
+        >>> ids = [row.id for row in judged]
+        >>> info = bapps_gen.judge(judged, answers={ids[0]: (0.5, 4), ids[3]: (1.0, 3)})
+        >>> info.rows, info.votes
         (2, 7)
-        >>> [triplet.judge for triplet in bapps_gen.iter_triplets("train")]
+        >>> [triplet.judge for triplet in bapps_gen.iter_triplets("judged")]
         [0.5, None, None, 1.0, None, None]
     """
     from bapps_gen.manifests.answers import read_answers
@@ -94,7 +94,13 @@ def judge(
 
 
 def read_votes(files: AnyPath | Sequence[AnyPath]) -> pa.Table:
-    """The votes of some files, Parquet or CSV, as an Arrow table with one row for each.
+    """The votes of some files, Parquet or CSV, as they came.
+
+    Args:
+        files: such as `bapps-gen study votes` writes, or `judgements/votes/` of a dataset holds.
+
+    Returns:
+        An Arrow table with a row for each vote, in the order of the files.
 
     Raises:
         UserError: when a file is not one of votes.
@@ -102,11 +108,15 @@ def read_votes(files: AnyPath | Sequence[AnyPath]) -> pa.Table:
 
     Example:
         >>> import bapps_gen
-        >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
-        >>> _ = open("answers.csv", "w").write(f"id,answer,person\\n{train[2].id},p1,Ada\\n")
-        >>> judged = bapps_gen.judge(train, answers="answers.csv")
-        >>> judged.people, judged.files[0][0]
-        (1, 'answers.csv')
+        >>> voted = bapps_gen.make_dataset("traditional", rows=6, out="voted", workers=1)
+        >>> names = "study,session,person,trial,dataset,row,id,task,phase,left,answer,expected,"
+        >>> names += "rt_ms,reference_ms,gap_ms,distorted_ms,timing_ok,time,simulated"
+        >>> vote = f",s1,Ada,t1,{voted.info.digest},2,{voted[2].id},2afc,test,p0,p1,,812,,,,,,false"
+        >>> with open("votes.csv", "w") as file:
+        ...     print(names, vote, sep="\\n", file=file)
+        >>> votes = bapps_gen.read_votes("votes.csv")
+        >>> votes["answer"].to_pylist(), bapps_gen.judge(voted, votes=votes).people
+        (['p1'], 1)
     """
     from bapps_gen.manifests.votes import read_votes as read
 
@@ -130,8 +140,8 @@ def write_answers_template(dataset: AnyDataset, path: LocalPath) -> int:
 
     Example:
         >>> import bapps_gen
-        >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
-        >>> bapps_gen.write_answers_template(train, "answers.csv")
+        >>> blank = bapps_gen.make_dataset("traditional", rows=6, out="blank", workers=1)
+        >>> bapps_gen.write_answers_template(blank, "answers.csv")
         0
         >>> open("answers.csv").readline()
         'id,judge,count\\n'

@@ -34,6 +34,7 @@ RECORDS = {
         "DatasetInfo",
         "Distortion",
         "Evaluation",
+        "JudgementsInfo",
         "ManifestRow",
         "Metric",
     ),
