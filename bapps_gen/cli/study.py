@@ -24,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, summary, declare, run in (
         ("make", "plan a study of datasets and build its folder", _add_make, _make),
         ("serve", "run a study on this machine, until Ctrl-C", _add_serve, _serve),
+        (
+            "export",
+            "write a study for JATOS, Mechanical Turk or any web host",
+            _add_export,
+            _export,
+        ),
         ("votes", "write the votes that a study has so far", _add_votes, _votes),
     ):
         action = actions.add_parser(
@@ -160,8 +166,51 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    _add_study(parser)
+    parser.add_argument(
+        "--format",
+        choices=("jatos", "mturk", "static"),
+        required=True,
+        help="jatos: a study archive to import there; mturk: a page for a web host of yours, with "
+        "a batch of HITs that show it; static: a page for any web host or disk, whose votes people "
+        "save as files",
+    )
+    parser.add_argument(
+        "--out",
+        type=local_path,
+        metavar="PATH",
+        help="folder to create, or .jzip file for JATOS (default: study-FORMAT, study.jzip)",
+    )
+    parser.add_argument(
+        "--url",
+        help="of mturk: HTTPS address that the folder 'site' is going to have",
+    )
+
+
+def _export(options: argparse.Namespace) -> int:
+    from bapps_gen.pipelines.judging.study.export import export_study
+    from bapps_gen.pipelines.judging.study.study import open_study
+
+    default = "study.jzip" if options.format == "jatos" else f"study-{options.format}"
+    out = options.out or Path(default)
+    study = open_study(options.study)
+    export_study(study, options.format, out, options.url)
+    print(f"{study.info.sessions} sessions are in {out}")
+    return 0
+
+
 def _add_votes(parser: argparse.ArgumentParser) -> None:
     _add_study(parser)
+    parser.add_argument(
+        "--results",
+        type=local_path,
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="results of the exported study too: files that people saved, results of JATOS as "
+        "text or as an archive, a batch's table of Mechanical Turk",
+    )
     parser.add_argument(
         "--out",
         type=local_path,
@@ -173,10 +222,10 @@ def _add_votes(parser: argparse.ArgumentParser) -> None:
 
 def _votes(options: argparse.Namespace) -> int:
     from bapps_gen.manifests.votes import write_votes
-    from bapps_gen.pipelines.judging.study.collect import server_votes
+    from bapps_gen.pipelines.judging.study.results import study_votes
     from bapps_gen.pipelines.judging.study.study import open_study
 
-    votes = server_votes(open_study(options.study))
+    votes = study_votes(open_study(options.study), options.results)
     write_votes(options.out, votes)
     people = len(set(votes["person"].to_pylist()))
     print(f"{votes.num_rows} votes of {people} people are in {options.out}")

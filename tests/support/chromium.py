@@ -38,7 +38,8 @@ def browser_context(*, expected: str = "", **options: Any) -> Iterator[Any]:
         )
         yield context
         browser.close()
-        assert [text for text in problems if not expected or expected not in text] == []
+        problems = [text for text in problems if not expected or expected not in text]
+        assert not problems, problems
 
 
 @contextlib.contextmanager

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import pyarrow as pa
 
 from bapps_gen.pipelines.judging.study.study import Study
+
+PERSON_PARAMETERS = ("PROLIFIC_PID", "workerId", "participant")
+"""Parameters of the link that say who takes part; the first that is given counts. They are kept as
+salted hashes alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,26 @@ def shown_answer(trial: PlannedTrial) -> str:
     if not trial.left:
         return trial.expected
     return "left" if trial.expected == trial.left else "right"
+
+
+def person_hash(key: bytes, kind: str, identity: str) -> str:
+    """A salted hash of who takes part, 32 hexadecimal digits.
+
+    Args:
+        key: of the study, which is the salt.
+        kind: what the identity is, one of PERSON_PARAMETERS or "browser".
+        identity: for example a Prolific id. It is stored nowhere.
+    """
+    text = f"person\0{kind}\0{identity}".encode()
+    return hmac.new(key, text, hashlib.sha256).hexdigest()[:32]
+
+
+def shown_trial(trial: PlannedTrial) -> dict[str, Any]:
+    """What a browser may know of a trial."""
+    shown: dict[str, Any] = {"trial": trial.trial, "images": list(trial.images)}
+    if trial.phase == "practice":
+        shown["feedback"] = shown_answer(trial)
+    return shown
 
 
 def _by_session(table: pa.Table) -> list[pa.Table]:

@@ -1,4 +1,4 @@
-"""The votes of a study, out of its server's database."""
+"""The votes of a study, out of its server's database and from results that came back."""
 
 from __future__ import annotations
 
@@ -66,6 +66,16 @@ class StudyVotes:
         self._trials: Mapping[str, dict[str, Any]] = {
             trial["trial"]: trial for trial in study.trials().drop_columns("images").to_pylist()
         }
+
+    @property
+    def answers(self) -> tuple[str, str]:
+        """The answers of the study's task, as the browser gives them."""
+        return ("left", "right") if self._study.protocol.task == "2afc" else ("same", "different")
+
+    def session_of(self, trial: str) -> int:
+        """Number of the planned session that a trial is of."""
+        session: int = self._trials[trial]["session"]
+        return session
 
     def __contains__(self, trial: str) -> bool:
         return trial in self._trials

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
+from bapps_gen.errors import UserError
 from bapps_gen.pipelines.judging.study.protocol import Protocol
 
 TRANSPORTS = ("http", "static", "jatos", "mturk")
@@ -62,6 +63,15 @@ right.""",
 }
 """Built-in texts, Markdown (own choice)."""
 
+EXPORT_THANKS = {
+    "static": {
+        "thanks": "## Thank you\n\nThat was all. Your answers are in a file that this page has "
+        "just saved. Please send it to whoever asked you to take part."
+    },
+    "mturk": {"thanks": "## Thank you\n\nThat was all. Your answers are being submitted."},
+}
+"""Built-in texts by transport, where answers are not on a server at the end."""
+
 _SHOWN = (
     "task",
     "title",
@@ -78,20 +88,35 @@ _SHOWN = (
 """What the page is told of the protocol: nothing about sentinels."""
 
 
+_TRANSPORT = '<script src="page/transport.js" defer></script>'
+_LOCAL = ("page/config.js", "page/local.js")
+"""Scripts that pages without a server of this package load before their transport."""
+
+
 def page_files(transport: str = "http") -> dict[str, tuple[bytes, str]]:
     """Content and media type of the page's files, by path below `page/`; with `index.html`.
 
     Args:
-        transport: one of TRANSPORTS.
+        transport: one of TRANSPORTS. Of all but "http", the page takes `page/config.js`, too.
     """
     assets = files(__package__) / "assets"
     names = {name: name for name in _PAGE}
     names |= {f"vendor/{name}": f"vendor/{name}" for name in _VENDOR}
     names["transport.js"] = f"transport-{transport}.js"
-    return {
+    if transport != "http":
+        names["local.js"] = "local.js"
+    contents = {
         name: (assets.joinpath(place).read_bytes(), _TYPES[name.rpartition(".")[2]])
         for name, place in names.items()
     }
+    if transport != "http":
+        index, kind = contents["index.html"]
+        scripts = [f'<script src="{name}" defer></script>' for name in _LOCAL]
+        if transport == "jatos":
+            scripts.insert(0, '<script src="jatos.js"></script>')  # served by JATOS
+        text = index.decode().replace(_TRANSPORT, "\n".join([*scripts, _TRANSPORT]))
+        contents["index.html"] = text.encode(), kind
+    return contents
 
 
 def page_config(protocol: Protocol, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -111,9 +136,18 @@ def page_config(protocol: Protocol, texts: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def missing_extra(error: ImportError) -> UserError:
+    """What to say when a package of the extra `study` is not installed."""
+    return UserError(
+        f"studies need {error.name}, which is not installed; run: pip install 'bapps-gen[study]'"
+    )
+
+
 def markdown(text: str) -> str:
     """HTML of a text in Markdown, in which HTML is text and links are https, http or mailto."""
-    from markdown_it import MarkdownIt
-
+    try:
+        from markdown_it import MarkdownIt
+    except ImportError as error:
+        raise missing_extra(error) from error
     rendered: str = MarkdownIt("commonmark", {"html": False}).render(text)
     return rendered

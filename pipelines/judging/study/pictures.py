@@ -123,6 +123,13 @@ class PictureStore:
             raise self._damaged(error) from None
         return None if found is None else padded_png(found[0], self._size, self._key, identity)
 
+    def require(self, identity: str) -> bytes:
+        """The PNG file of a showing that there has to be."""
+        data = self.image(identity)
+        if data is None:
+            raise self._damaged(KeyError(f"it lacks picture {identity}"))
+        return data
+
     def close(self) -> None:
         """Close the file."""
         self._base.close()

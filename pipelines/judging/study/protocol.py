@@ -6,6 +6,7 @@ the comments say so. A TOML file gives other values.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -140,6 +141,13 @@ class Protocol:
                 self.identical,
                 f"at most the {self.sentinels} sentinels",
                 "give fewer, or more sentinels",
+            )
+        if self.completion_url and not re.match("https?://[^/]", self.completion_url):
+            raise out_of_range(
+                "completion_url",
+                self.completion_url,
+                "an address with https:// or http://",
+                "give that of the platform",
             )
         if self.small_noise >= self.large_noise:
             raise out_of_range(

@@ -6,8 +6,7 @@ import socket
 from collections.abc import Callable
 
 from bapps_gen.errors import UserError
-from bapps_gen.pipelines.judging.study.admin import admin_routes
-from bapps_gen.pipelines.judging.study.server import study_app
+from bapps_gen.pipelines.judging.study.page import missing_extra
 from bapps_gen.pipelines.judging.study.study import Study
 
 MIN_TOKEN = 12
@@ -31,11 +30,18 @@ def serve_study(
         started: called with the server's address once it listens.
 
     Raises:
-        UserError: when it cannot listen there.
+        UserError: when it cannot listen there, or a package is missing.
         WorkError: when a file of the study is missing or damaged, or cannot be written.
     """
-    import uvicorn
+    try:
+        import jinja2  # noqa: F401  # for the admin page, which would ask for it later
+        import markdown_it  # noqa: F401  # for texts
+        import uvicorn
 
+        from bapps_gen.pipelines.judging.study.admin import admin_routes
+        from bapps_gen.pipelines.judging.study.server import study_app
+    except ImportError as error:
+        raise missing_extra(error) from error
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

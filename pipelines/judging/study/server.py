@@ -8,8 +8,6 @@ acknowledged once it is on the disk.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -26,7 +24,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bapps_gen.errors import UserError
-from bapps_gen.pipelines.judging.study.assign import Assignments, PlannedTrial, shown_answer
+from bapps_gen.pipelines.judging.study.assign import (
+    PERSON_PARAMETERS,
+    Assignments,
+    person_hash,
+    shown_trial,
+)
 from bapps_gen.pipelines.judging.study.page import page_config, page_files
 from bapps_gen.pipelines.judging.study.pictures import PICTURES_NAME, PictureStore, opaque_id
 from bapps_gen.pipelines.judging.study.store import (
@@ -56,10 +59,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
-
-PERSON_PARAMETERS = ("PROLIFIC_PID", "workerId", "participant")
-"""Parameters of the link that say who takes part; the first that is given counts. They are kept as
-salted hashes alone."""
 
 _MILLISECONDS = Within(0, 1e9)
 _Opaque = Annotated[str, Matching(r"[0-9a-f]{32}", "an id of this study")]
@@ -158,7 +157,7 @@ class StudyServer:
             {
                 "session": session.token,
                 "config": self._config,
-                "trials": [_shown(trial) for trial in trials],
+                "trials": [shown_trial(trial) for trial in trials],
                 "answered": answered,
                 "finished": session.finished is not None,
                 **({"code": self._code(session)} if session.finished else {}),
@@ -217,26 +216,6 @@ class StudyServer:
     def _code(self, session: SessionRecord) -> str:
         own = self.study.protocol.completion_code
         return own or opaque_id(self.study.key, "code", session.token)[:10].upper()
-
-
-def person_hash(key: bytes, kind: str, identity: str) -> str:
-    """A salted hash of who takes part, 32 hexadecimal digits.
-
-    Args:
-        key: of the study, which is the salt.
-        kind: what the identity is, one of PERSON_PARAMETERS or "browser".
-        identity: for example a Prolific id. It is stored nowhere.
-    """
-    text = f"person\0{kind}\0{identity}".encode()
-    return hmac.new(key, text, hashlib.sha256).hexdigest()[:32]
-
-
-def _shown(trial: PlannedTrial) -> dict[str, Any]:
-    """What a browser may know of a trial."""
-    shown: dict[str, Any] = {"trial": trial.trial, "images": list(trial.images)}
-    if trial.phase == "practice":
-        shown["feedback"] = shown_answer(trial)
-    return shown
 
 
 def study_app(

@@ -34,6 +34,7 @@ async function runSession() {
     show_progress_bar: true,
     auto_update_progress_bar: false,
     message_progress_bar: "",
+    on_trial_start: () => done(),
   });
   const answered = new Set(session.answered);
   const left = session.trials.filter((trial) => !answered.has(trial.trial));
@@ -87,7 +88,6 @@ async function runSession() {
       timeline.push(
         oneTrial(jsPsych, config, trial, (vote) => {
           answered.add(trial.trial);
-          done();
           transport.vote({ trial: trial.trial, ...vote });
         }),
       );
@@ -100,9 +100,7 @@ async function runSession() {
       timeline.push(button(text, ["Continue"]));
     }
   });
-  const finished = jsPsych.run(timeline);
-  done();
-  await finished;
+  await jsPsych.run(timeline);
   if (answered.size < session.trials.length) {
     if (refused && !display.textContent.trim()) {
       say("<p>You did not agree, so nothing is asked of you. You may close this page.</p>");
@@ -233,6 +231,7 @@ function thank(say, config, code) {
     link.textContent = "Go back to where you came from";
     place.parentElement.after(link);
   }
+  if (window.studyTransport.after) window.studyTransport.after(document.querySelector(".text"));
   if (config.more && window.studyTransport.another) {
     const more = element("button", "choice");
     more.textContent = "Take another session";

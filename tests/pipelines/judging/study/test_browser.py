@@ -11,11 +11,9 @@ from bapps_gen.pipelines.judging.study.server import study_app
 from bapps_gen.pipelines.judging.study.study import make_study
 from support.browser import needs_chromium
 from support.chromium import browser_context, served
+from support.people import WAIT, Person
 
 pytestmark = [pytest.mark.slow, needs_chromium]
-
-WAIT = 30_000  # ms
-ANYTHING = "button.side, button.choice, button.jspsych-btn, .code"
 
 
 @pytest.fixture
@@ -36,36 +34,6 @@ def answers_of(study):
             answer = "left" if answer == vote["left"] else "right"
         votes[vote["trial"]] = answer
     return votes
-
-
-class Person:
-    """Somebody who takes a study; remembers what they answered to which pictures."""
-
-    def __init__(self, study, page):
-        self.page = page
-        self.trials = {tuple(t["images"]): t["trial"] for t in study.trials().to_pylist()}
-        self.firsts = {images[0]: trial for images, trial in self.trials.items()}
-        self.answers = {}
-
-    def shown(self):
-        """The trial on the page."""
-        sources = self.page.locator("img").evaluate_all("all => all.map(one => one.src)")
-        names = [source.rpartition("/")[2].removesuffix(".png") for source in sources]
-        if len(names) == 3:
-            return self.trials[(names[1], names[0], names[2])]
-        return next(t for images, t in self.trials.items() if names[0] == images[-1])
-
-    def answer(self, answer, act):
-        self.answers[self.shown()] = answer
-        act()
-
-    def wait(self):
-        self.page.wait_for_selector(ANYTHING, timeout=WAIT)
-        return next(
-            name
-            for name in ("side", "choice", "code", "jspsych-btn")
-            if self.page.query_selector(f".{name}")
-        )
 
 
 def test_a_2afc_session_by_mouse_and_keyboard_with_a_reload_in_the_middle(make):
