@@ -76,6 +76,49 @@ def test_a_study_is_served_until_it_is_stopped(study):
         assert server.wait(30) in (0, 130)
 
 
+def test_slow_and_long_requests_are_ended(study, monkeypatch):
+    import threading
+
+    import uvicorn
+
+    from bapps_gen.pipelines.judging.study import run, server
+    from bapps_gen.pipelines.judging.study.study import open_study
+
+    monkeypatch.setattr(run, "IDLE_SECONDS", 0.5)
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.5)
+    running = []
+    monkeypatch.setattr(uvicorn.Server, "install_signal_handlers", lambda self: None, raising=False)
+    serve = uvicorn.Server.run
+    monkeypatch.setattr(
+        uvicorn.Server, "run", lambda self, sockets: running.append(self) or serve(self, sockets)
+    )
+    port = free_port()
+    arguments = (open_study(study), "127.0.0.1", port, "long enough to be one")
+    thread = threading.Thread(target=run.serve_study, args=arguments, daemon=True)
+    thread.start()
+
+    def replies(*parts):
+        for _ in range(200):
+            try:
+                connection = socket.create_connection(("127.0.0.1", port), 30)
+                break
+            except OSError:
+                time.sleep(0.05)
+        with connection:
+            for part in parts:
+                connection.sendall(part)
+            return connection.makefile("rb").readline()
+
+    body = b"POST /api/vote HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    assert replies(b"GET / HTTP/1.1\r\nHost: a\r\n") == b""  # no end of the headers
+    assert b" 408 " in replies(body + b"Content-Length: 100\r\n\r\n{")
+    assert b" 400 " in replies(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 100_000)
+    assert b" 413 " in replies(body + b"Content-Length: 70000\r\n\r\n" + b"x" * 70_000)
+    running[0].should_exit = True
+    thread.join(30)
+    assert not thread.is_alive()
+
+
 def test_a_port_that_is_taken_is_one_line(study, capsys):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import io
@@ -25,6 +26,12 @@ from bapps_gen.pipelines.judging.judge import tallies
 from bapps_gen.pipelines.judging.study.collect import server_votes
 from bapps_gen.pipelines.judging.study.server import StudyServer
 from bapps_gen.pipelines.judging.study.study import Study
+
+WRONG_SECONDS = 1.0
+"""Seconds that each wrong password takes, one after another, so that none is guessed."""
+
+MAX_WRONG = 20
+"""Wrong passwords that wait; while there are more, none is looked at."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -119,9 +126,22 @@ def _mistimed(votes: pa.Table) -> int:
 def admin_routes(server: StudyServer, token: str) -> list[Route]:
     """The admin page's routes; each asks for the password, by HTTP Basic, of the user "admin"."""
 
+    turn = asyncio.Lock()
+    waiting = 0
+
     def guarded(handler: Handler) -> Handler:
         async def guard(request: Request) -> Response:
+            nonlocal waiting
+            if waiting >= MAX_WRONG:
+                return Response("too many wrong passwords; wait", 429, {"Retry-After": "30"})
             if not _is_admin(request, token):
+                if "authorization" in request.headers:
+                    waiting += 1
+                    try:
+                        async with turn:
+                            await asyncio.sleep(WRONG_SECONDS)
+                    finally:
+                        waiting -= 1
                 headers = {"WWW-Authenticate": 'Basic realm="study"', "Cache-Control": "no-store"}
                 return Response("the password is missing or wrong", 401, headers)
             response = await handler(request)

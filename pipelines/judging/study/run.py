@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 
@@ -11,6 +12,11 @@ from bapps_gen.pipelines.judging.study.study import Study
 
 MIN_TOKEN = 12
 """Characters of the shortest password of the admin page (own choice)."""
+
+MAX_CONNECTIONS = 2000
+MAX_HEADERS = 16 * 1024  # bytes
+IDLE_SECONDS = 15.0
+"""Seconds after which a connection is closed that neither has a request nor sent a whole one."""
 
 
 def serve_study(
@@ -58,6 +64,35 @@ def serve_study(
     name = f"[{host}]" if family == socket.AF_INET6 else host
     started(f"http://{name}:{listener.getsockname()[1]}")
     settings = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=5, server_header=False
+        app,
+        http=_impatient(),
+        ws="none",
+        log_level="warning",
+        access_log=False,  # it would have ids of people in it
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        h11_max_incomplete_event_size=MAX_HEADERS,
+        timeout_graceful_shutdown=5,
     )
     uvicorn.Server(settings).run(sockets=[listener])
+
+
+def _impatient() -> type[asyncio.Protocol]:
+    """Uvicorn's protocol that waits for no slow headers: connections without a request end."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class ImpatientProtocol(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self.loop.call_later(IDLE_SECONDS, self._look, None)
+
+        def _look(self, earlier: object) -> None:
+            if self.transport.is_closing():
+                return
+            busy = self.cycle is not None and not self.cycle.response_complete
+            if self.cycle is earlier and not busy:
+                self.transport.close()
+                return
+            self.loop.call_later(IDLE_SECONDS, self._look, self.cycle)
+
+    return ImpatientProtocol

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import Future
@@ -23,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bapps_gen.errors import UserError
+from bapps_gen.errors import UserError, WorkError
 from bapps_gen.pipelines.judging.study.assign import (
     PERSON_PARAMETERS,
     Assignments,
@@ -47,6 +48,9 @@ MAX_BODY = 64 * 1024
 
 MAX_FRAMES = 1000
 
+BODY_SECONDS = 20.0
+"""Seconds that a request's body may take to arrive (own choice; a vote fits one packet)."""
+
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -66,6 +70,8 @@ _BrowserKey = Annotated[str, Matching(r"[0-9A-Za-z_-]{16,128}", "16 to 128 lette
 _Milliseconds = Annotated[float, _MILLISECONDS]
 
 Result = TypeVar("Result")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +257,13 @@ def study_app(
     app = Starlette(
         routes=[*own, *routes(server)],
         lifespan=lifespan,
-        exception_handlers={HTTPException: _refused},  # type: ignore[dict-item]  # its own type
+        exception_handlers={
+            HTTPException: _refused,  # type: ignore[dict-item]  # its own type
+            WorkError: _failed,  # type: ignore[dict-item]
+        },
     )
+    # A redirect to the name without a slash would lead to whatever host the request names.
+    app.router.redirect_slashes = False
     app.add_middleware(_SecurityHeaders)
     return app
 
@@ -279,6 +290,12 @@ async def _refused(request: Request, error: HTTPException) -> Response:
     return _answer({"error": error.detail}, error.status_code, error.headers)
 
 
+async def _failed(request: Request, error: WorkError) -> Response:
+    """Says nothing of the machine; the page keeps what was not stored and sends it again."""
+    _log.error("a request failed: %s", error)
+    return _answer({"error": "this cannot be stored or read right now; try again later"}, 503)
+
+
 def _answer(
     values: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
@@ -289,16 +306,20 @@ async def _body(request: Request, record: type[Result]) -> Result:
     """The record that a request's JSON body is.
 
     Raises:
-        HTTPException: 413 when it is too long, 415 when it says it is something else, 422 when it
-            is not such a record.
+        HTTPException: 408 when it takes too long, 413 when it is too long, 415 when it says it is
+            something else, 422 when it is not such a record.
     """
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         raise HTTPException(415, "send application/json")
     data = b""
-    async for part in request.stream():
-        data += part
-        if len(data) > MAX_BODY:
-            raise HTTPException(413, f"send at most {MAX_BODY} bytes")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                data += part
+                if len(data) > MAX_BODY:
+                    raise HTTPException(413, f"send at most {MAX_BODY} bytes")
+    except TimeoutError:
+        raise HTTPException(408, f"send it within {BODY_SECONDS:g} seconds") from None
     try:
         return parse_record(record, parse_json(data))
     except (ValueError, UserError) as error:

@@ -228,6 +228,71 @@ def test_people_are_stored_as_hashes_alone(client, study):
     assert b"3XYZ" not in data
 
 
+def test_no_answer_leads_to_the_host_that_a_request_names(client):
+    for path in ("/admin/", "/page/study.js/", "/api/vote/"):
+        answer = client.get(path, headers={"host": "evil.example"}, follow_redirects=False)
+        assert answer.status_code == 404
+        assert "evil" not in answer.text + str(answer.headers)
+
+
+@pytest.mark.parametrize("name", ["\u0661" * 32, "%00" * 32, "%ff%fe", "' or 1=1 --", "x" * 5000])
+def test_ids_that_are_none_are_unknown(client, name):
+    assert client.get(f"/images/{name}.png").status_code == 404
+    for field in ("session", "trial"):
+        body = {"session": "0" * 32, "trial": "0" * 32, "answer": "left", field: name}
+        assert client.post("/api/vote", json=body).status_code == 422
+
+
+def test_votes_that_cannot_be_stored_are_asked_for_again_without_details(study, monkeypatch):
+    from concurrent.futures import Future
+
+    from bapps_gen.errors import WorkError
+    from bapps_gen.pipelines.judging.study.store import VoteStore
+
+    def full(self, *_):
+        failed = Future()
+        failed.set_exception(WorkError("cannot use /home/me/votes.sqlite (disk is full)"))
+        return failed
+
+    with TestClient(study_app(study)) as client:
+        session = start(client, "a").json()
+        monkeypatch.setattr(VoteStore, "vote", full)
+        answer = "left" if study.protocol.task == "2afc" else "same"
+        trial = session["trials"][0]["trial"]
+        body = {"session": session["session"], "trial": trial, "answer": answer}
+        reply = client.post("/api/vote", json=body)
+    assert reply.status_code == 503
+    assert "votes.sqlite" not in reply.text
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_wrong_passwords_wait_and_many_are_not_looked_at(study, monkeypatch):
+    import base64
+    import time
+    from concurrent.futures import ThreadPoolExecutor
+
+    from bapps_gen.pipelines.judging.study import admin
+
+    def headers(password):
+        return {"authorization": "Basic " + base64.b64encode(f"admin:{password}".encode()).decode()}
+
+    monkeypatch.setattr(admin, "WRONG_SECONDS", 0.2)
+    monkeypatch.setattr(admin, "MAX_WRONG", 3)
+    app = study_app(study, lambda server: admin.admin_routes(server, "a long password"))
+    with TestClient(app) as client:
+        assert client.get("/admin").status_code == 401
+        assert client.get("/admin", headers=headers("a long password")).status_code == 200
+        began = time.perf_counter()
+        with ThreadPoolExecutor(8) as pool:
+            replies = list(pool.map(lambda _: client.get("/admin", headers=headers("x")), range(8)))
+        codes = [reply.status_code for reply in replies]
+        assert set(codes) <= {401, 429}
+        assert time.perf_counter() - began >= 0.2 * codes.count(401)
+        for odd in ("Basic", "Basic \u00e9", "Basic YWRtaW4=", "Bearer x"):
+            reply = client.get("/admin", headers={"authorization": odd.encode("latin-1")})
+            assert reply.status_code == 401
+
+
 def test_votes_survive_a_server_that_ends(study):
     with TestClient(study_app(study)) as client:
         session = start(client, "a").json()
