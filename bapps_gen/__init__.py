@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from bapps_gen.api.make import make_dataset, replay, verify
     from bapps_gen.api.scoring import evaluate, list_metrics, score
     from bapps_gen.api.selection import merge, subset
+    from bapps_gen.api.studies import select, simulate, study_report
     from bapps_gen.api.training import train_distorters
     from bapps_gen.api.validation import Validation, validate
     from bapps_gen.distortions.definition import Distortion, RandomParameter, SeverityParameter
@@ -129,6 +130,9 @@ __all__ = [
     "read_votes",
     "replay",
     "score",
+    "select",
+    "simulate",
+    "study_report",
     "subset",
     "train_distorters",
     "validate",
@@ -147,6 +151,7 @@ _HOMES = {
     "api.make": "make_dataset replay verify",
     "api.scoring": "evaluate list_metrics score",
     "api.selection": "merge subset",
+    "api.studies": "select simulate study_report",
     "api.training": "train_distorters",
     "api.validation": "Validation validate",
     "distortions.definition": "Distortion RandomParameter SeverityParameter",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from bapps_gen.cli._options import (
     add_dataset,
@@ -47,25 +48,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Select."""
+    from bapps_gen.api.studies import selected_rows
     from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.manifests.scores import read_scores
-    from bapps_gen.pipelines.datasets.selection import write_subset
-    from bapps_gen.pipelines.judging.options import BY, SELECT_SEED
-    from bapps_gen.pipelines.judging.select import select_rows
-    from bapps_gen.pipelines.scoring.score import score
 
-    BY.check("by", options.by)
-    SELECT_SEED.check("seed", options.seed)
     dataset = open_dataset(options.dataset)
-    metrics = () if options.by == "balanced" else options.metrics
-    if metrics:
-        with progress_bar(options.quiet, "score", "rows") as progress:
-            score(dataset, metrics, metric_options(options), workers_of(options), progress)
-    scores = {metric: read_scores(dataset, metric) for metric in metrics}
-    chosen = select_rows(dataset, scores, options.rows, options.by, options.seed)
-    described = f"selected by {options.by}" + (f" of {', '.join(metrics)}" if metrics else "")
-    with progress_bar(options.quiet, "select", "rows") as progress:
-        info = write_subset(dataset, lambda _: iter([chosen]), options.out, described, progress)
+    info = selected_rows(
+        dataset,
+        options.rows,
+        options.by,
+        options.metrics,
+        options.seed,
+        options.out,
+        metric_options(options),
+        workers_of(options),
+        partial(progress_bar, options.quiet),
+    )
     if not options.quiet:
         print(f"{info.rows} of {dataset.info.rows} {dataset.info.unit} in {options.out}")
     return 0

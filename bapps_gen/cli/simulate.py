@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bapps_gen.cli._options import (
     add_options,
@@ -15,10 +15,6 @@ from bapps_gen.cli._options import (
 )
 from bapps_gen.cli.score import add_metric_options, metric_options
 from bapps_gen.storage.locations import local_path, location_of
-
-if TYPE_CHECKING:
-    from bapps_gen.manifests.dataset import Dataset
-    from bapps_gen.manifests.scores import Scores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,38 +62,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Simulate."""
-    from bapps_gen.errors import UserError
+    from bapps_gen.api.studies import observed_votes
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.manifests.votes import write_votes
     from bapps_gen.pipelines.judging.options import ObserverOptions
-    from bapps_gen.pipelines.judging.study.observers import observe_dataset, observe_study
-    from bapps_gen.pipelines.judging.study.study import STUDY_NAME, open_study
 
-    observers = ObserverOptions(**values_of(options, ObserverOptions))
-    if isinstance(options.study, Path) and (options.study / STUDY_NAME).is_file():
-        study = open_study(options.study)
-        if not options.datasets:
-            raise UserError("a study does not hold distances; give its datasets with --datasets")
-        datasets = [open_dataset(folder) for folder in options.datasets]
-        scores = {dataset.info.digest: _scored(dataset, options) for dataset in datasets}
-        votes = observe_study(study, scores, observers)
-    else:
-        if options.datasets:
-            raise UserError("--datasets is for a study; leave it out, or name a study")
-        dataset = open_dataset(options.study)
-        votes = observe_dataset(dataset, _scored(dataset, options), options.judgments, observers)
+    votes = observed_votes(
+        options.study,
+        [open_dataset(folder) for folder in options.datasets],
+        options.metric,
+        options.judgments,
+        ObserverOptions(**values_of(options, ObserverOptions)),
+        metric_options(options),
+        workers_of(options),
+        partial(progress_bar, options.quiet),
+    )
     write_votes(options.out, votes)
     if not options.quiet:
         people = len(set(votes["person"].to_pylist()))
         print(f"{votes.num_rows} simulated votes of {people} people are in {options.out}")
     return 0
-
-
-def _scored(dataset: Dataset, options: argparse.Namespace) -> Scores:
-    """A dataset's distances, made where they are missing."""
-    from bapps_gen.manifests.scores import read_scores
-    from bapps_gen.pipelines.scoring.score import score
-
-    with progress_bar(options.quiet, "score", "rows") as progress:
-        score(dataset, [options.metric], metric_options(options), workers_of(options), progress)
-    return read_scores(dataset, options.metric)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bapps_gen.cli import study_report
 from bapps_gen.errors import UserError
 from bapps_gen.storage.locations import local_path, location_of
 
@@ -31,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             _export,
         ),
         ("votes", "write the votes that a study has so far", _add_votes, _votes),
+        (
+            "report",
+            "say in numbers and a page what a study's votes are worth",
+            study_report.add_arguments,
+            study_report.run,
+        ),
     ):
         action = actions.add_parser(
             name,

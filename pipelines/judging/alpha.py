@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bapps_gen.errors import UserError
+
 
 def krippendorff_alpha(votes: pa.Table, answers: Sequence[str]) -> float | None:
     """Krippendorff's alpha of nominal answers: 1 is full agreement, 0 what chance gives.
@@ -20,8 +22,17 @@ def krippendorff_alpha(votes: pa.Table, answers: Sequence[str]) -> float | None:
 
     Returns:
         None where no row has two votes, or all answers are the same.
+
+    Raises:
+        UserError: when the library is not installed.
     """
-    import krippendorff
+    try:
+        import krippendorff
+    except ImportError:
+        raise UserError(
+            "Krippendorff's alpha needs krippendorff, which is not installed; run: pip install "
+            "'bapps-gen[study]'"
+        ) from None
 
     counted = (
         pa.table({"id": votes["id"], "first": pc.equal(votes["answer"], answers[0])})

@@ -52,7 +52,12 @@ def select_rows(
     if by == "uniform":
         margins = np.abs(_margins(next(iter(scores.values()))))
         return np.sort(_evenly(margins, shuffled, rows))
-    return np.sort(_balanced(_distortions(dataset), shuffled, rows))
+    distortions = [*row_distortions(dataset).values()]
+    if not any(distortions):
+        raise UserError(
+            f"{dataset.folder} does not say how rows were distorted; choose another --by"
+        )
+    return np.sort(_balanced(distortions, shuffled, rows))
 
 
 def disagreement(margins: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -116,16 +121,16 @@ def _balanced(distortions: Sequence[tuple[str, ...]], shuffled: Rows, rows: int)
     return np.array(taken, np.intp)
 
 
-def _distortions(dataset: Dataset) -> list[tuple[str, ...]]:
-    """The distortions on each row's sides, atoms and CNN distorters alike."""
+def row_distortions(dataset: Dataset) -> dict[str, tuple[str, ...]]:
+    """The distortions on each row's sides, atoms and CNN distorters alike, by the row's id.
+
+    Rows that do not say how they were distorted, such as imported ones, have none.
+    """
     sides = [f"distortion{side}" for side in range(len(dataset.info.patches) - 1)]
-    found = []
-    for batch in dataset.batches(sides, 10_000):
-        for names in zip(*(batch.column(side).to_pylist() for side in sides), strict=True):
-            atoms = (atom for name in names for atom in name.split("+") if atom)
-            found.append(tuple(dict.fromkeys(atoms)))
-    if not any(found):
-        raise UserError(
-            f"{dataset.folder} does not say how rows were distorted; choose another --by"
-        )
+    found = {}
+    for batch in dataset.batches(["id", *sides], 10_000):
+        columns = (batch.column(name).to_pylist() for name in ("id", *sides))
+        for identity, *names in zip(*columns, strict=True):
+            atoms = (atom for name in names for atom in (name or "").split("+") if atom)
+            found[identity] = tuple(dict.fromkeys(atoms))
     return found

@@ -125,11 +125,11 @@ def _row(entry: Mapping[str, Any], row: ManifestRow, pngs: tuple[bytes, ...]) ->
     for picture, distance, steps in zip(pictures, entry["distances"], row.steps, strict=True):
         lines = describe_steps(steps)  # a name and its parameters in turn
         named = list(zip(lines[::2], (line.strip() for line in lines[1::2]), strict=True))
-        sides.append({"picture": _reduced(picture), "distance": distance, "steps": named})
-    return {"row": entry["row"], "reference": _reduced(reference), "sides": sides}
+        sides.append({"picture": reduced(picture), "distance": distance, "steps": named})
+    return {"row": entry["row"], "reference": reduced(reference), "sides": sides}
 
 
-def _reduced(png: bytes) -> bytes:
+def reduced(png: bytes) -> bytes:
     """A picture as a page shows it: at most _LARGEST px a side, so that pages stay small."""
     patch = decode_png(png)
     if max(patch.shape) <= _LARGEST:

@@ -17,35 +17,41 @@ FEW_SIDES = 20
 
 
 def histogram(
-    title: str, mine: Mapping[str, Any], theirs: Mapping[str, Any] | None, marks: Sequence[float]
+    title: str,
+    mine: Mapping[str, Any],
+    theirs: Mapping[str, Any] | None = None,
+    marks: Sequence[float] = (),
+    step: float | None = None,
 ) -> Figure:
     """Bars as shares of all, a stepped line for another set, and dashed marks.
 
     Args:
         title: of the figure.
-        mine, theirs: what `statistics.histogram` returned.
+        mine, theirs: what `statistics.histogram` returned; bins begin at "low", or at 0.
         marks: values to mark.
+        step: between labels of the axis; None for what suits shares and LPIPS.
     """
     shares = _shares(mine["counts"])
     others = _shares(theirs["counts"]) if theirs else []
     tallest = max([*shares, *others, 1e-9])
-    bins, top = len(shares), mine["top"]
-    step = 0.25 if top > 1 else 0.2
+    bins, low, top = len(shares), mine.get("low", 0.0), mine["top"]
+    step = step or (0.25 if top > 1 else 0.2)
+    width = (top - low) / bins
     return {
         "title": title,
         "bins": bins,
         "bars": [
             {
                 "height": 100 * share / tallest,
-                "from": index * top / bins,
-                "to": (index + 1) * top / bins,
+                "from": low + index * width,
+                "to": low + (index + 1) * width,
                 "share": share,
             }
             for index, share in enumerate(shares)
         ],
         "line": [100 - 100 * share / tallest for share in others],
-        "marks": [mark / top * bins for mark in marks if mark < top],
-        "ticks": ticks(step, top),
+        "marks": [(mark - low) / width for mark in marks if low <= mark < top],
+        "ticks": ticks(step, top, low),
     }
 
 
@@ -54,9 +60,11 @@ def _shares(counts: Sequence[int]) -> list[float]:
     return [count / total for count in counts]
 
 
-def ticks(step: float, top: float) -> list[tuple[float, float]]:
-    """(value, position) of labels along a scale from 0 to `top`."""
-    return [(step * k, 100 * step * k / top) for k in range(math.floor(top / step + 1e-9) + 1)]
+def ticks(step: float, top: float, low: float = 0.0) -> list[tuple[float, float]]:
+    """(value, position) of labels along a scale from `low` to `top`."""
+    length = top - low
+    steps = range(math.floor(length / step + 1e-9) + 1)
+    return [(low + step * k, 100 * step * k / length) for k in steps]
 
 
 def box(entry: Mapping[str, Any], top: float) -> Figure:

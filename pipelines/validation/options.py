@@ -18,6 +18,16 @@ DISTORTIONS = 328
 """Traditional distortions: 20 single ones and 308 compositions."""
 
 
+WIDTH = Option(
+    "number",
+    "width of the human ceiling's 95 % interval that the report plans votes for",
+    default=0.02,
+    low=0.0001,
+    high=1.0,
+    metavar="W",
+)
+
+
 def _limit(help: str, default: float, high: float = 10.0) -> Any:
     return Option("number", help, default=default, low=0.0, high=high, metavar="X").field()
 

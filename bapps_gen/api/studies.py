@@ -1,0 +1,347 @@
+"""Planning studies: simulated observers, rows worth judging, and reports of votes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bapps_gen.api._arguments import (
+    AnyPath,
+    AnyProgress,
+    AnyWorkers,
+    LocalPath,
+    local,
+    locations,
+    names,
+    reporting,
+    resolve_workers,
+)
+from bapps_gen.api.datasets import AnyDataset, Dataset, open_dataset
+from bapps_gen.api.scoring import metric_options
+from bapps_gen.api.validation import Validation, check_parent
+from bapps_gen.errors import UserError, unknown_name
+from bapps_gen.manifests import dataset as stored
+from bapps_gen.storage.locations import Location, location_of
+from bapps_gen.storage.url import Url
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from bapps_gen.execution.jobs import Workers
+    from bapps_gen.execution.progress import ProgressBars
+    from bapps_gen.manifests.dataset import DatasetInfo
+    from bapps_gen.manifests.scores import Scores
+    from bapps_gen.pipelines.judging.options import ObserverOptions
+    from bapps_gen.pipelines.scoring.options import MetricOptions
+    from bapps_gen.pipelines.validation.study import StudyReport
+
+Several = AnyDataset | Sequence[AnyDataset]
+"""One dataset or several."""
+
+
+def simulate(
+    dataset: AnyDataset,
+    metric: str = "lpips-alex",
+    *,
+    datasets: Several = (),
+    judgments: int | None = None,
+    out: LocalPath | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    weights: LocalPath | None = None,
+    workers: AnyWorkers = None,
+    progress: AnyProgress = False,
+    **observers: Any,
+) -> pa.Table:
+    """Answer a dataset's rows, or a study, as people with a metric in their head would.
+
+    Every vote says that it is simulated, and so does all that is made of them. Distances that a
+    dataset lacks are computed and kept beside it.
+
+    Args:
+        dataset: folder or URL of a dataset, or an open one; or the folder of a study, whose
+            sessions are taken, sentinels and practice included.
+        metric: in people's heads; see `list_metrics`.
+        datasets: of a study: its datasets.
+        judgments: of a dataset: votes on each row, each by another person; None for 2 of sets for
+            training, 5 of others, 3 of pairs.
+        out: file to write, Parquet or CSV by its ending; None for none.
+        device, dtype, weights: of LPIPS, as in `score`.
+        workers: parallel worker processes; None for all cores.
+        progress: True for a bar, or a function of (rows done, rows in all).
+        observers: who answers: `people` (40); `noise`, the standard deviation of the noise on what
+            they feel, in the metric's unit (0.1); `lapse`, the share of answers given at random
+            (0.02); `bias` toward the left side, in the metric's unit (0); `careless`, the share of
+            people who answer everything at random (0); `criterion`, the distance below which pairs
+            look the same (None for that which 27.9 % of the pairs are below, as in the paper);
+            `seed` (0).
+
+    Returns:
+        The votes, an Arrow table with one row for each.
+
+    Raises:
+        UserError: for a value out of range, or as `score`.
+        WorkError: as `score`.
+
+    Example:
+        >>> import bapps_gen
+        >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
+        >>> votes = bapps_gen.simulate(train, "l2", judgments=3, noise=0.02, workers=1)
+        >>> votes.num_rows, set(votes["simulated"].to_pylist())
+        (18, {True})
+    """
+    from bapps_gen.manifests.votes import write_votes
+    from bapps_gen.pipelines.judging.options import ObserverOptions
+
+    _require_known(observers, ObserverOptions, "option of observers")
+    votes = observed_votes(
+        dataset if isinstance(dataset, stored.Dataset) else location_of(dataset),
+        _opened(datasets),
+        metric,
+        judgments,
+        ObserverOptions(**observers),
+        metric_options(device, dtype, weights),
+        resolve_workers(workers),
+        partial(reporting, progress),
+    )
+    path = local(out)
+    if path is not None:
+        write_votes(path, votes)
+    return votes
+
+
+def observed_votes(
+    target: Location | stored.Dataset,
+    datasets: Sequence[stored.Dataset],
+    metric: str,
+    judgments: int | None,
+    observers: ObserverOptions,
+    options: MetricOptions,
+    workers: Workers,
+    progress: ProgressBars,
+) -> pa.Table:
+    """The votes of simulated observers on a dataset's rows or a study's sessions."""
+    from bapps_gen.pipelines.judging.study.observers import observe_dataset, observe_study
+    from bapps_gen.pipelines.judging.study.study import STUDY_NAME, open_study
+
+    def scored(dataset: stored.Dataset) -> Scores:
+        return _scores(dataset, [metric], options, workers, progress)[metric]
+
+    if isinstance(target, Path) and (target / STUDY_NAME).is_file():
+        if not datasets:
+            raise UserError("a study does not hold distances; give its datasets with --datasets")
+        if judgments is not None:
+            raise UserError("judgments are for a dataset; a study has its own; leave them out")
+        study = open_study(target)
+        scores = {dataset.info.digest: scored(dataset) for dataset in datasets}
+        return observe_study(study, scores, observers)
+    if datasets:
+        raise UserError("--datasets is for a study; leave it out, or name a study")
+    dataset = stored.open_dataset(target)
+    return observe_dataset(dataset, scored(dataset), judgments, observers)
+
+
+def select(
+    dataset: AnyDataset,
+    rows: int,
+    *,
+    out: LocalPath,
+    by: str = "disagreement",
+    metrics: str | Sequence[str] = ("lpips-alex", "ssim"),
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
+    weights: LocalPath | None = None,
+    workers: AnyWorkers = None,
+    progress: AnyProgress = False,
+) -> Dataset:
+    """Write the rows of a dataset that are worth judging as a dataset of their own.
+
+    It is a subset as `subset` makes them: rows keep ids, pictures and distances, and are verified
+    and replayed. Distances that the dataset lacks are computed and kept beside it.
+
+    Args:
+        dataset: its folder, its URL, or the open dataset.
+        rows: how many to choose.
+        out: folder of the selection, new or empty.
+        by: "disagreement", where metrics disagree most; "uniform", uniformly over the range of the
+            first metric's distances; "balanced", every distortion equally often.
+        metrics: whose distances count; two or more for "disagreement".
+        seed: of the choice among equals.
+        device, dtype, weights: of LPIPS, as in `score`.
+        workers: parallel worker processes; None for all cores.
+        progress: True for a bar, or a function of (rows done, rows in all).
+
+    Returns:
+        The selection, open.
+
+    Raises:
+        UserError: for a value out of range, when `out` is in use, or as `score`.
+        WorkError: as `score`, or when `out` cannot be written.
+
+    Example:
+        >>> import bapps_gen
+        >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
+        >>> hard = bapps_gen.select(train, 2, metrics=["l2", "ssim"], out="hard", workers=1)
+        >>> len(hard), hard.info.history
+        (2, ('selected by disagreement of l2, ssim',))
+    """
+    selected_rows(
+        open_dataset(dataset),
+        rows,
+        by,
+        names(metrics),
+        seed,
+        Path(out),
+        metric_options(device, dtype, weights),
+        resolve_workers(workers),
+        partial(reporting, progress),
+    )
+    return open_dataset(out)
+
+
+def selected_rows(
+    dataset: stored.Dataset,
+    rows: int,
+    by: str,
+    metrics: Sequence[str],
+    seed: int,
+    out: Path,
+    options: MetricOptions,
+    workers: Workers,
+    progress: ProgressBars,
+) -> DatasetInfo:
+    """Write the rows of a dataset that are worth judging."""
+    from bapps_gen.pipelines.datasets.selection import write_subset
+    from bapps_gen.pipelines.judging.options import BY, SELECT_SEED
+    from bapps_gen.pipelines.judging.select import select_rows
+
+    BY.check("by", by)
+    SELECT_SEED.check("seed", seed)
+    metrics = () if by == "balanced" else metrics
+    scores = _scores(dataset, metrics, options, workers, progress)
+    chosen = select_rows(dataset, scores, rows, by, seed)
+    described = f"selected by {by}" + (f" of {', '.join(metrics)}" if metrics else "")
+    with progress("select", "rows") as report:
+        return write_subset(dataset, lambda _: iter([chosen]), out, described, report)
+
+
+def study_report(
+    study: LocalPath | None = None,
+    *,
+    votes: AnyPath | Sequence[AnyPath] | pa.Table = (),
+    datasets: Several = (),
+    width: float = 0.02,
+    out: LocalPath | None = None,
+    **filters: Any,
+) -> Validation:
+    """Say in numbers, and in a report, what a study's votes are worth.
+
+    Args:
+        study: its folder, for what it asks for; None where there is none.
+        votes: files of votes, or votes as `simulate` gives them; those that the study's server
+            stored by default.
+        datasets: with the rows that votes are on, for agreement by distortion and for pictures.
+        width: of the human ceiling's 95 % interval, for how many more votes would narrow it to
+            that.
+        out: HTML report to write; None for none.
+        filters: which votes count, as in `bapps-gen study report`.
+
+    Returns:
+        `values`, all numbers, as the page "Numbers of a study's report" explains them; `summary`.
+
+    Raises:
+        UserError: when there are no votes, votes of both tasks or of another study.
+        WorkError: when the study or a dataset is damaged, or the report cannot be written.
+
+    Example:
+        >>> import bapps_gen
+        >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
+        >>> votes = bapps_gen.simulate(train, "l2", judgments=3, workers=1)
+        >>> found = bapps_gen.study_report(votes=votes, datasets=train, out="report.html")
+        >>> found.values["simulated"], found.values["people"], found.values["rows"]
+        (True, 39, 6)
+    """
+    from bapps_gen.pipelines.judging.filters import VoteFilter
+    from bapps_gen.storage.atomic import whole_file
+
+    _require_known(filters, VoteFilter, "filter of votes")
+    path = local(out)
+    if path is not None:
+        check_parent(path)
+    report = collect_report(local(study), votes, _opened(datasets), width, filters)
+    if path is not None:
+        from bapps_gen.pipelines.validation.study_page import study_page
+
+        with whole_file(path, alone=True) as temporary:
+            temporary.write_text(study_page(report), encoding="utf-8")
+    return Validation(report.values(), report.missed, report.summary())
+
+
+def collect_report(
+    folder: Path | None,
+    votes: AnyPath | Sequence[AnyPath] | pa.Table,
+    datasets: Sequence[stored.Dataset],
+    width: float,
+    filters: Mapping[str, Any],
+) -> StudyReport:
+    """The report on a study's votes, or on those given."""
+    import pyarrow as pa
+
+    from bapps_gen.manifests.votes import read_votes, votes_table
+    from bapps_gen.pipelines.judging.filters import VoteFilter
+    from bapps_gen.pipelines.judging.study.collect import server_votes
+    from bapps_gen.pipelines.judging.study.study import open_study
+    from bapps_gen.pipelines.validation.study import report_votes
+
+    study = None if folder is None else open_study(folder)
+    files = () if isinstance(votes, pa.Table) else locations(votes)
+    if isinstance(votes, pa.Table):
+        held = votes_table(votes, "votes")
+    elif files:
+        held = read_votes(files)
+    elif study is not None:
+        held = server_votes(study)
+    else:
+        raise UserError("neither a study nor votes are given; give one of them")
+    if study is not None:
+        filters = {"min_sentinels": study.protocol.min_sentinels, **filters}
+        name = study.folder.resolve().name
+    else:
+        name = ", ".join(file.name for file in files) or "votes"
+    return report_votes(
+        held, VoteFilter(**filters), name=name, study=study, datasets=datasets, width=width
+    )
+
+
+def _scores(
+    dataset: stored.Dataset,
+    metrics: Sequence[str],
+    options: MetricOptions,
+    workers: Workers,
+    progress: ProgressBars,
+) -> dict[str, Scores]:
+    """A dataset's distances, made where they are missing."""
+    from bapps_gen.manifests.scores import read_scores
+    from bapps_gen.pipelines.scoring.score import score
+
+    if metrics:
+        with progress("score", "rows") as report:
+            score(dataset, metrics, options, workers, report)
+    return {metric: read_scores(dataset, metric) for metric in metrics}
+
+
+def _opened(datasets: Several) -> list[stored.Dataset]:
+    if isinstance(datasets, str | os.PathLike | Url | stored.Dataset):
+        datasets = [datasets]
+    return [stored.open_dataset(dataset) for dataset in datasets]
+
+
+def _require_known(given: Mapping[str, Any], record: type[Any], what: str) -> None:
+    known = list(record.__dataclass_fields__)
+    for name in given:
+        if name not in known:
+            raise unknown_name(what, name, known, f"there are {', '.join(known)}")

@@ -1,0 +1,87 @@
+"""`bapps-gen study report`: what a study's votes say."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bapps_gen.cli._options import add_options, values_of
+from bapps_gen.errors import UserError
+from bapps_gen.storage.documents import write_json
+from bapps_gen.storage.locations import local_path, location_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from bapps_gen.checks import options_of
+    from bapps_gen.pipelines.judging.filters import VoteFilter
+    from bapps_gen.pipelines.validation.options import WIDTH
+
+    parser.add_argument(
+        "study", type=local_path, nargs="?", metavar="STUDY", help="folder of a study"
+    )
+    parser.add_argument(
+        "--votes",
+        type=location_of,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="votes, Parquet or CSV (default: those that the study's server stored)",
+    )
+    parser.add_argument(
+        "--datasets",
+        type=location_of,
+        nargs="+",
+        default=[],
+        metavar="DATASET",
+        help="the datasets of the study, for agreement by distortion and for pictures",
+    )
+    parser.add_argument(
+        "--width",
+        type=float,
+        default=WIDTH.default,
+        metavar="W",
+        help=f"{WIDTH.help} (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        type=local_path,
+        default=Path("report.html"),
+        metavar="FILE",
+        help="report to write, also over one that is there (default: %(default)s)",
+    )
+    parser.add_argument("--json", type=local_path, metavar="FILE", help="numbers to write as JSON")
+    names = [entry.name for entry, _ in options_of(VoteFilter)]
+    add_options(parser.add_argument_group("which votes count"), VoteFilter, *names)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Report."""
+    from bapps_gen.api.studies import collect_report
+    from bapps_gen.api.validation import check_parent
+    from bapps_gen.manifests.dataset import open_dataset
+    from bapps_gen.pipelines.judging.filters import VoteFilter
+    from bapps_gen.pipelines.validation.study_page import study_page
+    from bapps_gen.storage.atomic import whole_file
+
+    if options.study is None and not options.votes:
+        raise UserError("neither a study nor votes are given; name a study's folder or --votes")
+    for path in filter(None, (options.out, options.json)):
+        check_parent(path)
+    report = collect_report(
+        options.study,
+        options.votes,
+        [open_dataset(folder) for folder in options.datasets],
+        options.width,
+        values_of(options, VoteFilter),
+    )
+    with whole_file(options.out, alone=True) as path:
+        path.write_text(study_page(report), encoding="utf-8")
+    if options.json is not None:
+        write_json(options.json, report.values())
+    print(f"{report.name}: {report.summary()}")
+    planned = report.planned()
+    if planned:
+        print(planned)
+    print(f"report: {options.out}")
+    return 0
