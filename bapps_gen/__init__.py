@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     )
     from bapps_gen.api.judging import judge, read_votes, write_answers_template
     from bapps_gen.api.make import make_dataset, replay, verify
+    from bapps_gen.api.planning import select, simulate, study_report
     from bapps_gen.api.scoring import evaluate, list_metrics, score
     from bapps_gen.api.selection import merge, subset
-    from bapps_gen.api.studies import select, simulate, study_report
     from bapps_gen.api.training import train_distorters
     from bapps_gen.api.validation import Validation, validate
     from bapps_gen.distortions.definition import Distortion, RandomParameter, SeverityParameter
@@ -149,9 +149,9 @@ _HOMES = {
     "open_zoo",
     "api.judging": "judge read_votes write_answers_template",
     "api.make": "make_dataset replay verify",
+    "api.planning": "select simulate study_report",
     "api.scoring": "evaluate list_metrics score",
     "api.selection": "merge subset",
-    "api.studies": "select simulate study_report",
     "api.training": "train_distorters",
     "api.validation": "Validation validate",
     "distortions.definition": "Distortion RandomParameter SeverityParameter",

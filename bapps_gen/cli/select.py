@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Select."""
-    from bapps_gen.api.studies import selected_rows
+    from bapps_gen.api.planning import selected_rows
     from bapps_gen.manifests.dataset import open_dataset
 
     dataset = open_dataset(options.dataset)

@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Simulate."""
-    from bapps_gen.api.studies import observed_votes
+    from bapps_gen.api.planning import observed_votes
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.manifests.votes import write_votes
     from bapps_gen.pipelines.judging.options import ObserverOptions

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=WIDTH.default,
         metavar="W",
-        help=f"{WIDTH.help} (default: %(default)s)",
+        help=f"{WIDTH.help.replace('%', '%%')} (default: %(default)s)",
     )
     parser.add_argument(
         "--out",
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Report."""
-    from bapps_gen.api.studies import collect_report
+    from bapps_gen.api.planning import collect_report
     from bapps_gen.api.validation import check_parent
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.judging.filters import VoteFilter

@@ -10,8 +10,8 @@ WAYS = ("disagreement", "uniform", "balanced")
 
 BY = Option(
     "text",
-    "disagreement: where metrics disagree most; uniform: evenly over the first metric's distances; "
-    "balanced: every distortion equally often",
+    "disagreement: where metrics disagree most; uniform: uniformly over the first metric's "
+    "distances; balanced: every distortion equally often",
     default="disagreement",
     choices=WAYS,
 )

@@ -9,6 +9,7 @@ from typing import Any
 from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import ProgressBars, no_progress
 from bapps_gen.manifests.dataset import Dataset
+from bapps_gen.manifests.judgements import judgements_info
 from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.pipelines.datasets.overlap import (
     MEASURES,
@@ -88,6 +89,8 @@ class SetReport:
                 if shares[key] is not None
             ),
         ]
+        if self.result.get("judgments_simulated"):
+            parts.append("simulated judgments")
         if cover["used"]:
             parts.append(f"{cover['used']} of {cover['of']} distortions")
         return f"{self.result['rows']} rows: {', '.join(parts)}"
@@ -126,6 +129,9 @@ def validate_dataset(
     result = describe(facts, options.limits, others[0][0] if others else None, options.extremes)
     if other is not None:
         result["against"]["overlap"] = overlap(read_contents(dataset), read_contents(other))
+    if "judgments" in result:
+        held = judgements_info(dataset.folder, dataset.info.digest)
+        result["judgments_simulated"] = held is not None and held.simulated
     rows = {entry["row"] for entries in result["extremes"].values() for entry in entries}
     return SetReport(
         name=name or dataset.folder.resolve().name,

@@ -56,7 +56,8 @@ def set_view(report: SetReport) -> dict[str, Any]:
         histograms.append(gap)
     if "judgments" in result:
         share = "prefer p1" if info.unit == "triplets" else "say same"
-        title = f"share of people who {share}, {result['judgments']:,} {info.unit}"
+        people = "simulated observers" if result["judgments_simulated"] else "people"
+        title = f"share of {people} who {share}, {result['judgments']:,} {info.unit}"
         histograms.append(histogram(title, result["judgment_histogram"], None, ()))
     return {
         "name": report.name,
@@ -68,6 +69,7 @@ def set_view(report: SetReport) -> dict[str, Any]:
             "spec digest": info.digest,
             "made with": f"bapps-gen {info.version}",
             "source": ", ".join(info.sources) or "built-in photographs",
+            **({"judged by": "simulated observers"} if result.get("judgments_simulated") else {}),
             "distance": f"LPIPS v0.1 alex, {report.settings.get('dtype', 'float32')}",
         },
         "other": report.other.folder.resolve().name if report.other else None,

@@ -26,6 +26,8 @@ from bapps_gen.pipelines.validation.study_numbers import (
 )
 
 Pictures = Mapping[str, tuple[ManifestRow, tuple[bytes, ...]]]
+Rows = Mapping[str, tuple[str, ...]]
+"""The distortions of a dataset's rows by their ids, in its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,6 @@ def report_votes(
     """
     WIDTH.check("width", width)
     task = task_of_votes(votes)
-    _check_datasets(votes, datasets, task)
     wanted, names, times = None, {}, dict(PAPER_TIMES)
     if study is not None:
         _check_study(votes, study)
@@ -123,9 +124,9 @@ def report_votes(
         names = {entry.digest: entry.name for entry in study.info.datasets}
         times = {column: float(getattr(study.protocol, column)) for column in PAPER_TIMES}
     names |= {dataset.info.digest: dataset.folder.name for dataset in datasets}
-    distortions: dict[str, tuple[str, ...]] = {}
-    for dataset in datasets:
-        distortions |= row_distortions(dataset)
+    rows = [row_distortions(dataset) for dataset in datasets]
+    _check_datasets(votes, datasets, rows, task)
+    distortions = {name: sides for part in rows for name, sides in part.items()}
     result = describe_votes(
         votes,
         options,
@@ -135,7 +136,7 @@ def report_votes(
         distortions=distortions if datasets else None,
         times=times,
     )
-    return StudyReport(name, result, _pictures(result, datasets))
+    return StudyReport(name, result, _pictures(result, datasets, rows))
 
 
 def _check_study(votes: pa.Table, study: Study) -> None:
@@ -147,24 +148,28 @@ def _check_study(votes: pa.Table, study: Study) -> None:
         )
 
 
-def _check_datasets(votes: pa.Table, datasets: Sequence[Dataset], task: str) -> None:
-    digests = set(pc.unique(votes["dataset"]).to_pylist())
-    for dataset in datasets:
+def _check_datasets(
+    votes: pa.Table, datasets: Sequence[Dataset], rows: Sequence[Rows], task: str
+) -> None:
+    voted = set(pc.unique(votes["id"]).to_pylist())
+    for dataset, known in zip(datasets, rows, strict=True):
         if task_of(dataset) != task:
             raise UserError(
                 f"{dataset.folder} has {dataset.info.unit}, but the votes are of the task {task}; "
                 "leave it out"
             )
-        if dataset.info.digest not in digests:
+        if voted.isdisjoint(known):
             raise UserError(f"no vote is on a row of {dataset.folder}; leave it out")
 
 
-def _pictures(result: Mapping[str, Any], datasets: Sequence[Dataset]) -> Pictures:
+def _pictures(
+    result: Mapping[str, Any], datasets: Sequence[Dataset], rows: Sequence[Rows]
+) -> Pictures:
     """Rows among the extremes with their pictures, as far as datasets are given and have some."""
-    entries = [entry for part in result["extremes"].values() for entry in part]
+    wanted = {entry["id"] for part in result["extremes"].values() for entry in part}
     found = {}
-    for dataset in datasets:
+    for dataset, known in zip(datasets, rows, strict=True):
         if dataset.info.pictures:
-            own = {entry["row"] for entry in entries if entry["dataset"] == dataset.info.digest}
+            own = {number for number, name in enumerate(known) if name in wanted}
             found |= {row.id: (row, pngs) for row, pngs in pictured_rows(dataset, own)}
     return found

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bapps_gen.manifests.dataset import DatasetInfo
     from bapps_gen.manifests.scores import Scores
     from bapps_gen.pipelines.judging.options import ObserverOptions
+    from bapps_gen.pipelines.judging.study.study import Study
     from bapps_gen.pipelines.scoring.options import MetricOptions
     from bapps_gen.pipelines.validation.study import StudyReport
 
@@ -43,7 +44,7 @@ Several = AnyDataset | Sequence[AnyDataset]
 
 
 def simulate(
-    dataset: AnyDataset,
+    dataset: AnyDataset | Study,
     metric: str = "lpips-alex",
     *,
     datasets: Several = (),
@@ -62,7 +63,7 @@ def simulate(
     dataset lacks are computed and kept beside it.
 
     Args:
-        dataset: folder or URL of a dataset, or an open one; or the folder of a study, whose
+        dataset: folder or URL of a dataset, or an open one; or a study or its folder, whose
             sessions are taken, sentinels and practice included.
         metric: in people's heads; see `list_metrics`.
         datasets: of a study: its datasets.
@@ -97,8 +98,10 @@ def simulate(
     from bapps_gen.pipelines.judging.options import ObserverOptions
 
     _require_known(observers, ObserverOptions, "option of observers")
+    if isinstance(dataset, str | os.PathLike):
+        dataset = location_of(dataset)
     votes = observed_votes(
-        dataset if isinstance(dataset, stored.Dataset) else location_of(dataset),
+        dataset,
         _opened(datasets),
         metric,
         judgments,
@@ -114,7 +117,7 @@ def simulate(
 
 
 def observed_votes(
-    target: Location | stored.Dataset,
+    target: Location | stored.Dataset | Study,
     datasets: Sequence[stored.Dataset],
     metric: str,
     judgments: int | None,
@@ -125,19 +128,20 @@ def observed_votes(
 ) -> pa.Table:
     """The votes of simulated observers on a dataset's rows or a study's sessions."""
     from bapps_gen.pipelines.judging.study.observers import observe_dataset, observe_study
-    from bapps_gen.pipelines.judging.study.study import STUDY_NAME, open_study
+    from bapps_gen.pipelines.judging.study.study import STUDY_NAME, Study, open_study
 
     def scored(dataset: stored.Dataset) -> Scores:
         return _scores(dataset, [metric], options, workers, progress)[metric]
 
     if isinstance(target, Path) and (target / STUDY_NAME).is_file():
+        target = open_study(target)
+    if isinstance(target, Study):
         if not datasets:
             raise UserError("a study does not hold distances; give its datasets with --datasets")
         if judgments is not None:
             raise UserError("judgments are for a dataset; a study has its own; leave them out")
-        study = open_study(target)
         scores = {dataset.info.digest: scored(dataset) for dataset in datasets}
-        return observe_study(study, scores, observers)
+        return observe_study(target, scores, observers)
     if datasets:
         raise UserError("--datasets is for a study; leave it out, or name a study")
     dataset = stored.open_dataset(target)
@@ -230,7 +234,7 @@ def selected_rows(
 
 
 def study_report(
-    study: LocalPath | None = None,
+    study: LocalPath | Study | None = None,
     *,
     votes: AnyPath | Sequence[AnyPath] | pa.Table = (),
     datasets: Several = (),
@@ -241,7 +245,7 @@ def study_report(
     """Say in numbers, and in a report, what a study's votes are worth.
 
     Args:
-        study: its folder, for what it asks for; None where there is none.
+        study: the study or its folder, for what it asks for; None where there is none.
         votes: files of votes, or votes as `simulate` gives them; those that the study's server
             stored by default.
         datasets: with the rows that votes are on, for agreement by distortion and for pictures.
@@ -272,7 +276,7 @@ def study_report(
     path = local(out)
     if path is not None:
         check_parent(path)
-    report = collect_report(local(study), votes, _opened(datasets), width, filters)
+    report = collect_report(study, votes, _opened(datasets), width, filters)
     if path is not None:
         from bapps_gen.pipelines.validation.study_page import study_page
 
@@ -282,7 +286,7 @@ def study_report(
 
 
 def collect_report(
-    folder: Path | None,
+    study: LocalPath | Study | None,
     votes: AnyPath | Sequence[AnyPath] | pa.Table,
     datasets: Sequence[stored.Dataset],
     width: float,
@@ -297,7 +301,8 @@ def collect_report(
     from bapps_gen.pipelines.judging.study.study import open_study
     from bapps_gen.pipelines.validation.study import report_votes
 
-    study = None if folder is None else open_study(folder)
+    if isinstance(study, str | os.PathLike):
+        study = open_study(Path(study))
     files = () if isinstance(votes, pa.Table) else locations(votes)
     if isinstance(votes, pa.Table):
         held = votes_table(votes, "votes")
