@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from bapps_gen.api.planning import select, simulate, study_report
     from bapps_gen.api.scoring import evaluate, list_metrics, score
     from bapps_gen.api.selection import merge, subset
+    from bapps_gen.api.study import export_study, make_study, open_study, study_votes
     from bapps_gen.api.training import train_distorters
     from bapps_gen.api.validation import Validation, validate
     from bapps_gen.distortions.definition import Distortion, RandomParameter, SeverityParameter
@@ -71,6 +72,8 @@ if TYPE_CHECKING:
     from bapps_gen.metrics.table import load_metric
     from bapps_gen.pipelines.benchmarks.evaluate import SeverityCurve, SeverityEvaluation
     from bapps_gen.pipelines.datasets.verify import VerifyReport
+    from bapps_gen.pipelines.judging.study.protocol import Protocol
+    from bapps_gen.pipelines.judging.study.study import Study
     from bapps_gen.pipelines.scoring.evaluate import Evaluation
 
 __version__ = "0.1.0"
@@ -90,6 +93,7 @@ __all__ = [
     "Metric",
     "Pair",
     "PairDataset",
+    "Protocol",
     "RandomParameter",
     "RayCluster",
     "Scores",
@@ -97,6 +101,7 @@ __all__ = [
     "SeverityEvaluation",
     "SeverityParameter",
     "SourceError",
+    "Study",
     "Triplet",
     "TripletDataset",
     "UserError",
@@ -108,6 +113,7 @@ __all__ = [
     "distort",
     "evaluate",
     "export",
+    "export_study",
     "import_original",
     "iter_pairs",
     "iter_triplets",
@@ -121,10 +127,12 @@ __all__ = [
     "make_benchmark",
     "make_collection",
     "make_dataset",
+    "make_study",
     "merge",
     "open_benchmark",
     "open_collection",
     "open_dataset",
+    "open_study",
     "open_zoo",
     "read_image",
     "read_votes",
@@ -133,6 +141,7 @@ __all__ = [
     "select",
     "simulate",
     "study_report",
+    "study_votes",
     "subset",
     "train_distorters",
     "validate",
@@ -152,6 +161,7 @@ _HOMES = {
     "api.planning": "select simulate study_report",
     "api.scoring": "evaluate list_metrics score",
     "api.selection": "merge subset",
+    "api.study": "export_study make_study open_study study_votes",
     "api.training": "train_distorters",
     "api.validation": "Validation validate",
     "distortions.definition": "Distortion RandomParameter SeverityParameter",
@@ -168,6 +178,8 @@ _HOMES = {
     "metrics.table": "load_metric",
     "pipelines.benchmarks.evaluate": "SeverityCurve SeverityEvaluation",
     "pipelines.datasets.verify": "VerifyReport",
+    "pipelines.judging.study.protocol": "Protocol",
+    "pipelines.judging.study.study": "Study",
     "pipelines.scoring.evaluate": "Evaluation",
     "imaging.files": "write_image",
 }

@@ -8,13 +8,14 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any
 
 import griffe
 import pyarrow as pa
 
+from bapps_gen.checks import options_of
 from bapps_gen.cli import COMMANDS, build_parser, main
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.manifests.benchmark import BenchmarkInfo, benchmark_schema
@@ -23,6 +24,7 @@ from bapps_gen.manifests.dataset import DatasetInfo
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
 from bapps_gen.manifests.schema import manifest_schema
 from bapps_gen.metrics import METRICS
+from bapps_gen.pipelines.judging.study.protocol import Protocol
 from bapps_gen.pipelines.real.demos import find_task
 from bapps_gen.pipelines.real.spec import RealSpec
 from bapps_gen.pipelines.real.tasks import TASKS
@@ -32,26 +34,44 @@ from bapps_gen.pipelines.rows.spec import TripletSpec
 
 
 def command_page(name: str) -> str:
-    """The page of one command: what it does, its usage, a table for each group of options."""
+    """The page of one command: what it does, its usage, a table for each group of options.
+
+    Subcommands follow in sections of their own.
+    """
     parser = _command_parser(name)
-    parts = [f"# bapps-gen {name}", _sentences(parser.description)]
+    parts = [f"# bapps-gen {name}", *_command_parts(parser, "##")]
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, part in action.choices.items():
+                part.formatter_class = parser.formatter_class
+                parts += [f"## bapps-gen {name} {word}", *_command_parts(part, "###")]
+    return "\n\n".join(parts) + "\n"
+
+
+def _command_parts(parser: argparse.ArgumentParser, level: str) -> list[str]:
+    """Paragraphs on a command; `level` is that of its headings."""
+    parts = [_sentences(parser.description)]
     parts.append(f"```text\n{parser.format_usage().removeprefix('usage: ').rstrip()}\n```")
     for group in parser._action_groups:
         actions = [action for action in group._group_actions if action.dest != "help"]
         if not actions:
             continue
         title = (group.title or "").partition(" (default: ")
-        parts.append(f"## {_text(title[0][:1].upper() + title[0][1:])}")
+        parts.append(f"{level} {_text(title[0][:1].upper() + title[0][1:])}")
         if title[2]:
             parts.append(f"Default: {_text(title[2].removesuffix(')'))}.")
         if group.description:
             parts.append(_sentences(group.description))
         formatter = parser._get_formatter()
-        rows = [(_invocation(action), _text(_help(formatter, action))) for action in actions]
+        (first,) = actions[:1]
+        if isinstance(first, argparse._SubParsersAction):
+            rows = [(f"`{part.dest}`", _text(part.help or "")) for part in first._choices_actions]
+        else:
+            rows = [(_invocation(action), _text(_help(formatter, action))) for action in actions]
         parts.append(_table(("", ""), rows))
     if parser.epilog:
         parts.append(_sentences(parser.epilog))
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
 def _command_parser(name: str) -> argparse.ArgumentParser:
@@ -206,6 +226,23 @@ def _plain_type(annotation: str) -> str:
     return plain if name == annotation else f"{plain} or null"
 
 
+def protocol_table() -> str:
+    """Keys of the protocol of a study."""
+    rows = []
+    for entry, option in options_of(Protocol):
+        default = option.default_text or entry.default
+        if default in (MISSING, None) and not option.default_text:
+            default = "what the rows are for" if entry.name == "task" else "none"
+        if isinstance(default, bool):
+            default = str(default).lower()
+        allowed = " or ".join(option.choices)
+        if option.low is not None and option.high is not None:
+            allowed = f"{option.low:g} to {option.high:g}".replace(" ", _SPACE)
+        unit = f" ({option.unit})" if option.unit else ""
+        rows.append((f"`{entry.name}`", allowed, _text(f"{default}"), _text(option.help + unit)))
+    return _table(("key", "allowed", "default", "meaning"), rows)
+
+
 # Metrics, distortions and demos
 
 
@@ -328,6 +365,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "distortions": distortions_table,
     "metrics": metrics_table,
     "nested columns": nested_table,
+    "protocol keys": protocol_table,
     "real spec keys": _keys_table(RealSpec),
     "spec keys": _keys_table(TripletSpec, {"is_jnd": "pairs"}),
 }

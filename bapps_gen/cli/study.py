@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bapps_gen.cli import study_report
 from bapps_gen.errors import UserError
 from bapps_gen.storage.locations import local_path, location_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bapps_gen.manifests.dataset import Dataset
-    from bapps_gen.storage.locations import Location
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -86,42 +79,21 @@ def _add_make(parser: argparse.ArgumentParser) -> None:
 
 
 def _make(options: argparse.Namespace) -> int:
-    from bapps_gen.pipelines.judging.judge import task_of
-    from bapps_gen.pipelines.judging.study.protocol import Protocol, read_protocol
-    from bapps_gen.pipelines.judging.study.study import make_study
+    from bapps_gen.api.study import make_study
 
-    datasets = _open_all(options.datasets)
-    task = options.task
-    if options.protocol is not None:
-        protocol = read_protocol(options.protocol, task)
-    else:
-        protocol = Protocol(task=task or task_of(datasets[0]))
-    if options.task or options.protocol:
-        # Of a collection the sets of the task are meant; a single dataset of the other is an error.
-        fitting = [dataset for dataset in datasets if task_of(dataset) == protocol.task]
-        datasets = fitting if fitting and len(options.datasets) < len(datasets) else datasets
-    study = make_study(options.out, datasets, protocol, options.seed)
+    study = make_study(
+        options.datasets,
+        out=options.out,
+        protocol=options.protocol,
+        seed=options.seed,
+        task=options.task,
+    )
     info = study.info
     print(
         f"{info.sessions} sessions of {sum(entry.rows for entry in info.datasets)} rows are in "
         f"{study.folder}\nrun it: bapps-gen study serve {study.folder}"
     )
     return 0
-
-
-def _open_all(folders: Sequence[Location]) -> list[Dataset]:
-    """The datasets of all folders, of collections each set."""
-    from bapps_gen.manifests.collection import is_collection, open_collection
-    from bapps_gen.manifests.dataset import open_dataset
-
-    datasets = []
-    for folder in folders:
-        if is_collection(folder):
-            collection = open_collection(folder)
-            datasets += [open_dataset(dataset) for _, dataset in collection.datasets()]
-        else:
-            datasets.append(open_dataset(folder))
-    return datasets
 
 
 def _add_study(parser: argparse.ArgumentParser) -> None:

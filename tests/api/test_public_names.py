@@ -39,7 +39,7 @@ RECORDS = {
         "Metric",
     ),
     *("Pair", "RandomParameter", "RayCluster", "Scores", "SeverityCurve"),
-    *("SeverityParameter", "Triplet"),
+    *("SeverityParameter", "Study", "Triplet"),
     *("Validation", "VerifyReport", "Zoo"),
 }
 

@@ -72,7 +72,14 @@ def test_the_tables_name_every_column_metric_and_atom():
 @pytest.mark.parametrize("name", [name for name, *_ in COMMANDS])
 def test_the_page_of_a_command_has_every_option(name):
     page = generated.command_page(name)
-    for action in build_parser(name).commands[name]._actions:
-        if action.dest != "help":
+    parser = build_parser(name).commands[name]
+    (*parts,) = (action for action in parser._actions if isinstance(action.choices, dict))
+    parsers = [parser, *(one for part in parts for one in part.choices.values())]
+    for action in (action for one in parsers for action in one._actions):
+        if action in parts:
+            for word in action.choices:
+                assert f"## bapps-gen {name} {word}" in page
+                assert re.search(rf"^\| `{word}` \| .{{5,}}\|$", page, re.M)
+        elif action.dest != "help":
             first = (*action.option_strings, action.metavar or action.dest.upper())[0]
             assert re.search(rf"^\| `{re.escape(first)}\b[^|]*\| .{{5,}}\|$", page, re.M), first

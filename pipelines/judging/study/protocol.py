@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from bapps_gen.checks import Option, convert_options, parse_fields
-from bapps_gen.errors import UserError, out_of_range
+from bapps_gen.errors import UserError, out_of_range, unknown_name
 from bapps_gen.pipelines.judging.filters import MIN_SENTINELS
 from bapps_gen.storage.documents import read_toml
 
@@ -45,6 +45,12 @@ class Protocol:
 
     Raises:
         UserError: for a value of another type or out of range.
+
+    Example:
+        >>> import bapps_gen
+        >>> protocol = bapps_gen.Protocol(task="jnd", trials=80, gap_ms=500)
+        >>> protocol.sentinels, protocol.practice, protocol.judgments_of("val")
+        (40, 10, 3)
     """
 
     task: str = TASK.field(required=True)
@@ -188,22 +194,34 @@ _TASK_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def read_protocol(path: Path, task: str | None = None) -> Protocol:
-    """The protocol in a TOML file; `task` where the file does not say.
+def protocol_of(
+    path: Path | None, changes: Mapping[str, Any] | None = None, task: str = "2afc"
+) -> Protocol:
+    """The protocol in a TOML file, or the default one.
 
-    Paths in it are relative to its own folder.
+    Paths in the file are relative to its own folder.
+
+    Args:
+        path: of the file; None for none.
+        changes: values in place of those of the file.
+        task: where nothing says which.
 
     Raises:
-        UserError: when it cannot be read, has unknown keys, or values that are not allowed.
+        UserError: when the file cannot be read, has unknown keys, or a value is not allowed.
     """
-    values = read_toml(path, "with the protocol of a study")
-    parsed = parse_fields(Protocol, values, str(path))
-    for name in ("consent", "instructions", "thanks"):
-        if parsed.get(name):
-            parsed[name] = str(path.parent / parsed[name])
-    parsed.setdefault("task", task)
-    if parsed["task"] is None:
-        raise UserError(f'{path} does not say which task; add task = "2afc" or give --task')
-    if task is not None and parsed["task"] != task:
-        raise UserError(f"task = {task} is not that of {path}, {parsed['task']}; leave one out")
-    return Protocol(**parsed)
+    parsed: dict[str, Any] = {}
+    if path is not None:
+        values = read_toml(path, "with the protocol of a study")
+        parsed = dict(parse_fields(Protocol, values, str(path)))
+        for name in ("consent", "instructions", "thanks"):
+            if parsed.get(name):
+                parsed[name] = str(path.parent / parsed[name])
+    changes = {name: value for name, value in (changes or {}).items() if value is not None}
+    known = [entry.name for entry in fields(Protocol)]
+    for name in changes:
+        if name not in known:
+            raise unknown_name("value of a protocol:", name, known, "see the table of its keys")
+    wanted = changes.get("task", parsed.get("task"))
+    if parsed.get("task", wanted) != wanted:
+        raise UserError(f"task = {wanted} is not that of {path}, {parsed['task']}; leave one out")
+    return Protocol(**{"task": task, **parsed, **changes})

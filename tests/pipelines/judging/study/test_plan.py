@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bapps_gen.errors import UserError
 from bapps_gen.pipelines.judging.study.plan import StudySet, plan_sessions
-from bapps_gen.pipelines.judging.study.protocol import Protocol, read_protocol
+from bapps_gen.pipelines.judging.study.protocol import Protocol, protocol_of
 
 protocols = st.sampled_from(["2afc", "jnd"]).flatmap(
     lambda task: st.builds(
@@ -116,22 +116,24 @@ def test_judgments_follow_the_split():
         ('task = "2afc"\nsmall_noise = 0.5', r"small_noise = 0\.5 is not allowed"),
         ('task = "jnd"\nsentinels = 10', r"identical = 32 is not allowed: it must be at most"),
         ('task = "jnd"\ngap_ms = "long"', r"gap_ms = 'long' is not allowed"),
-        ("trials = 3", r"does not say which task"),
+        ('task = "2afc"\ncompletion_url = "javascript:alert(1)"', r"an address with https"),
     ],
 )
 def test_a_protocol_that_is_not_allowed_is_refused(tmp_path, text, message):
     path = tmp_path / "protocol.toml"
     path.write_text(text)
     with pytest.raises(UserError, match=message):
-        read_protocol(path)
+        protocol_of(path)
 
 
 def test_texts_of_a_protocol_lie_beside_it(tmp_path):
     path = tmp_path / "protocol.toml"
     path.write_text('consent = "consent.md"\ntrials = 40')
-    protocol = read_protocol(path, "jnd")
+    protocol = protocol_of(path, {"sentinels": 40}, "jnd")
     assert protocol.consent == str(tmp_path / "consent.md")
     assert (protocol.task, protocol.trials, protocol.sentinels) == ("jnd", 40, 40)
     path.write_text('task = "jnd"')
     with pytest.raises(UserError, match="task = 2afc is not that of"):
-        read_protocol(path, "2afc")
+        protocol_of(path, {"task": "2afc"})
+    with pytest.raises(UserError, match="did you mean 'trials'"):
+        protocol_of(None, {"trails": 5})
