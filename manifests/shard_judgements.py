@@ -115,7 +115,8 @@ def write_judged_shard(
     held = held_judgments(shard_path(folder, shard), info) or HeldJudgments()
     if not held.rows:
         beside = judgments_beside(folder, info, shard)
-        if beside and _are_copied(folder, info):
+        # Rows that bring judgments, as those of an export do, have them from there.
+        if beside and (rows_judgments(rows, info) or _are_copied(folder, info)):
             held = HeldJudgments(beside, copied=True)
     if not held.rows:
         write_shard(folder, info, shard, rows, pngs)

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from bapps_gen.api._arguments import AnyPath, LocalPath
+from bapps_gen.api._arguments import (
+    AnyPath,
+    AnyProgress,
+    AnyWorkers,
+    LocalPath,
+    reporting,
+    resolve_workers,
+)
 from bapps_gen.api.datasets import AnyDataset, open_dataset
 from bapps_gen.errors import UserError
 from bapps_gen.storage.locations import Location, location_of
@@ -25,8 +32,11 @@ def judge(
     *,
     votes: AnyPath | Sequence[AnyPath] | pa.Table = (),
     answers: AnyPath | Sequence[AnyPath] | Mapping[str, float | tuple[float, int]] = (),
+    original: LocalPath | None = None,
     in_shards: bool = True,
     replace: bool = False,
+    workers: AnyWorkers = None,
+    progress: AnyProgress = False,
     **filters: Any,
 ) -> JudgementsInfo:
     """Judge a dataset's rows by votes, or by answers from elsewhere.
@@ -40,9 +50,13 @@ def judge(
             for pairs) or a line for each answer (id, answer, person); or, by id of a row, the
             fraction of people who prefer p1 (of pairs, who say same), or the fraction and how many
             people they are.
+        original: instead of votes, a folder in the original layout, such as an export of the
+            dataset, whose rows are found by the hashes of their pixels.
         in_shards: whether copies of the judgments fill the columns of the shards, for programs
             that read these alone. Columns that hold other judgments are left as they are.
         replace: whether judgments by earlier files that are not given now may be given up.
+        workers: parallel worker processes that read pictures of `original`; None for all cores.
+        progress: True for a bar, or a function of (rows read, rows in all), with `original`.
         filters: which votes count: `min_sentinels`, the smallest share of sentinels that a session
             must have answered right (default .93); `min_rt_ms`, the shortest reaction time (default
             200); `mistimed`, whether votes on pictures that were not seen for the right time
@@ -71,6 +85,7 @@ def judge(
     from bapps_gen.manifests.votes import votes_table
     from bapps_gen.pipelines.judging.filters import VoteFilter
     from bapps_gen.pipelines.judging.judge import judge_by_answers, judge_dataset
+    from bapps_gen.pipelines.judging.match import judge_by_original
 
     opened = open_dataset(dataset)
     unknown = sorted(set(filters) - set(VoteFilter.__dataclass_fields__))
@@ -79,6 +94,10 @@ def judge(
         raise UserError(f"there is no filter '{unknown[0]}'; filters are {known}")
     chosen = VoteFilter(**filters)
     options: dict[str, Any] = {"in_shards": in_shards, "replaces": replace}
+    if original is not None:
+        with reporting(progress, "reading", "rows") as report:
+            processes = resolve_workers(workers)
+            return judge_by_original(opened, Path(original), processes, progress=report, **options)
     if isinstance(answers, Mapping):
         held = _answers_of(answers, opened.info.unit)
         return judge_by_answers(opened, held, chosen, **options)

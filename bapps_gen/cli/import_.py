@@ -27,12 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="a set's folder, such as 2afc/val/traditional, or any folder that contains several",
     )
-    parser.add_argument(
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument(
         "--out",
         type=location_of,
-        required=True,
         metavar="DIR",
         help="the dataset's folder or URL; for several sets, the folder to put them in",
+    )
+    target.add_argument(
+        "--dataset",
+        type=location_of,
+        metavar="DATASET",
+        help="dataset that was exported to FOLDER, to judge its rows by the judgments there: rows "
+        "are found by the hashes of their pixels, and keep ids, steps and severities",
     )
     add_options(parser, ImportOptions, "shard_size", "patch_size")
     add_check(parser)
@@ -40,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Import every set."""
+    """Import every set, or its judgments."""
+    if options.dataset is not None:
+        return _judge(options)
     from bapps_gen.api._arguments import check_writable
     from bapps_gen.pipelines.datasets.import_options import ImportOptions
     from bapps_gen.pipelines.datasets.import_set import import_sets
@@ -64,4 +73,21 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print_resume("whole shards", options.out)
         raise
+    return 0
+
+
+def _judge(options: argparse.Namespace) -> int:
+    from bapps_gen.api.judging import judge
+    from bapps_gen.manifests.dataset import open_dataset
+
+    dataset = open_dataset(options.dataset)
+    with progress_bar(options.quiet, "reading", "rows") as progress:
+        info = judge(
+            dataset,
+            original=options.folder,
+            workers=workers_of(options),
+            progress=progress or False,
+        )
+    if not options.quiet:
+        print(f"{info.rows} of {dataset.info.rows} rows of {dataset.folder} are judged")
     return 0

@@ -105,8 +105,9 @@ def _intro(info: CollectionInfo, datasets: dict[str, DatasetInfo]) -> str:
         f"made from photos with bapps-gen {info.version} after the BAPPS dataset (Zhang et al., "
         "CVPR 2018). A triplet is a reference and two distorted patches, a pair a reference and "
         "one.",
-        f"{len(whole)} of {len(info.sets)} sets are complete. No person has judged these rows: "
-        "the columns `judge` and `same` are null until people do.",
+        f"{len(whole)} of {len(info.sets)} sets are complete. Judgments are in the "
+        "columns `judge` and `same`, which are null where nobody was asked; the card of each set "
+        "says who was.",
     ]
     if info.scale != 1:
         lines.append(f"The last run had `--scale {info.scale:g}`: full counts times this.")

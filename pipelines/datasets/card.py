@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bapps_gen.manifests.dataset import DATA_FOLDER, DatasetInfo, SelectionInfo, shards_on_disk
 from bapps_gen.manifests.schema import card_features
+from bapps_gen.pipelines.datasets.judged import describe_judgments
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.locations import Location, require_regular
@@ -118,14 +119,15 @@ def write_dataset_card(folder: Location, info: DatasetInfo, *, complete: bool) -
     Raises:
         WorkError: when it cannot be written.
     """
-    size = 0
+    size, judged = 0, ""
     if complete:
         size = sum(path.stat().st_size for path in shards_on_disk(folder, info).values())
-    write_card(folder, render_dataset_card(info, Part("", info.rows, size, complete)))
+        judged = describe_judgments(folder, info)
+    write_card(folder, render_dataset_card(info, Part("", info.rows, size, complete), judged))
 
 
-def render_dataset_card(info: DatasetInfo, part: Part) -> str:
-    """The text of a dataset's card, from facts alone."""
+def render_dataset_card(info: DatasetInfo, part: Part, judged: str = "") -> str:
+    """The text of a dataset's card, from facts alone; `judged` is of `describe_judgments`."""
     size = info.patch_size
     split, task = info.split or "train", "2afc" if info.unit == "triplets" else "jnd"
     config = Config("default", {split: [part]}, card_features(info.schema()))
@@ -140,6 +142,8 @@ def render_dataset_card(info: DatasetInfo, part: Part) -> str:
     }
     if isinstance(info, SelectionInfo):
         rows["chosen"] = "; ".join(info.history).replace("|", "\\|")
+    if judged:
+        rows["judged"] = judged
     if "seed" in info.spec:
         rows["seed"] = str(info.spec["seed"])
     if info.source_failures:

@@ -18,8 +18,9 @@ from bapps_gen.imaging.encode import decode_png, encode_png
 from bapps_gen.manifests.dataset import Dataset, DatasetInfo, write_info
 from bapps_gen.manifests.listing import list_rows, listed_columns
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
-from bapps_gen.manifests.shards import write_shard
+from bapps_gen.manifests.shard_judgements import write_judged_shard
 from bapps_gen.pipelines.datasets.card import write_dataset_card
+from bapps_gen.pipelines.datasets.judged import copy_judgements
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.storage.workspace import whole_folder
 
@@ -221,8 +222,9 @@ def export_recipe(dataset: Dataset, out: Path, progress: Progress | None = None)
     info = replace(dataset.info, pictures=False, origin=None)
     with whole_folder(out) as folder:
         (folder / "data").mkdir()
+        copy_judgements(dataset, folder)
         for shard in range(info.shards):
-            write_shard(folder, info, shard, dataset.read_rows(shard), None)
+            write_judged_shard(folder, info, shard, dataset.read_rows(shard), None)
             if progress:
                 progress(info.shard_range(shard)[1], info.rows)
         write_info(folder, info)

@@ -16,6 +16,7 @@ from bapps_gen.manifests.origin import Origin, published
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES, Crop, ManifestRow
 from bapps_gen.pipelines.datasets.generate import GenerateReport, RunReport, fill_shards, write_run
 from bapps_gen.pipelines.datasets.import_options import ImportOptions
+from bapps_gen.pipelines.datasets.listed_judgments import listed_judgments
 from bapps_gen.pipelines.datasets.original import (
     TASKS,
     OriginalSet,
@@ -157,7 +158,8 @@ def import_set(
 
     For JND, p0 becomes the reference and p1 the distorted patch. Rows are in the order of file
     names, their source is the file's stem with the SHA-256 of the reference's file; there are no
-    steps. The number of people asked is not in the layout and stays empty.
+    steps. The number of people asked is not in the layout: it is taken from the `manifest.csv` of
+    an export, or stays empty.
 
     Raises:
         UserError: naming the first file that cannot be used, or as `fill_shards`.
@@ -185,11 +187,13 @@ def import_set(
 def prepare_import(context: ImportContext) -> Callable[[Run], RunReport]:
     """A function that reads and writes some shards of an imported set."""
     info, original = context.info, context.original
+    listed = listed_judgments(original)
 
     def make_row(row: int) -> tuple[ManifestRow, tuple[bytes, ...]]:
         patches, data = read_row(original, row, info.patch_size)
         judgment = read_judgment(original.path(len(patches), row))
-        paired = original.task == "jnd"
+        line, paired = listed.get(original.stems[row]), original.task == "jnd"
+        count = None if line is None else line.count_of(judgment)
         made = ManifestRow(
             id=f"{info.digest[:8]}-{row:08d}",
             row=row,
@@ -200,7 +204,9 @@ def prepare_import(context: ImportContext) -> Callable[[Run], RunReport]:
             hashes=tuple(map(pixel_hash, patches)),
             spec_digest=info.digest,
             judge=None if paired else judgment,
+            judge_count=None if paired else count,
             same=judgment if paired else None,
+            same_count=count if paired else None,
         )
         pngs = tuple(map(encode_png, patches))
         advance(1)

@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from bapps_gen.manifests.dataset import Dataset, DatasetInfo, SelectionInfo, shard_path
+from bapps_gen.manifests.judgements import judgements_info
+from bapps_gen.pipelines.datasets.judged import judged_by
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.zoo import pinned_distorters
 from bapps_gen.storage.locations import map_remote
@@ -64,6 +66,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "shards_missing_or_damaged": info.shards - len(shards),
         "megabytes": round(size / 1e6, 1),
         "judged_rows": judged,
+        **_judged_by(dataset),
         "seed": _seed(info),
         "spec_digest": info.digest,
         "made_with_version": info.version,
@@ -81,6 +84,12 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "plugins": ", ".join(plugin.name for plugin in info.plugins) or "none",
         **({"chosen": "; ".join(info.history)} if isinstance(info, SelectionInfo) else {}),
     }
+
+
+def _judged_by(dataset: Dataset) -> dict[str, Any]:
+    """Who judged the rows, where that lies beside the shards."""
+    held = judgements_info(dataset.folder, dataset.info.digest)
+    return {"judged_by": judged_by(held) or "unknown"} if held else {}
 
 
 def _seed(info: DatasetInfo) -> Any:

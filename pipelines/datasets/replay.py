@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.errors import WorkError
@@ -15,6 +14,7 @@ from bapps_gen.manifests.dataset import INFO_NAME, Dataset, DatasetInfo
 from bapps_gen.manifests.origin import Origin, published
 from bapps_gen.manifests.rows import PATCHES, ManifestRow
 from bapps_gen.pipelines.datasets.generate import GenerateReport, RunReport, fill_shards, write_run
+from bapps_gen.pipelines.datasets.judged import copy_judgements
 from bapps_gen.pipelines.datasets.kind import RowImages
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.runs import Run
@@ -76,7 +76,11 @@ def replay(
     origin = Origin(zoo=location)
     named = published(origin)["zoo"]
     info = kind.relocated(replace(recipe.info, pictures=True, zoo=named, origin=origin), images)
-    extra_files = partial(kind.copy_extra_files, recipe, folder)
+
+    def extra_files() -> None:
+        kind.copy_extra_files(recipe, folder)
+        copy_judgements(recipe, folder)
+
     shared: tuple[str | Location, ...] = (
         recipe.folder / INFO_NAME,
         *images.roots,

@@ -31,9 +31,10 @@ from bapps_gen.manifests.scores import (
     score_path,
     write_scores,
 )
-from bapps_gen.manifests.shards import write_shard
+from bapps_gen.manifests.shard_judgements import write_judged_shard
 from bapps_gen.metrics import METRICS
 from bapps_gen.pipelines.datasets.card import write_dataset_card
+from bapps_gen.pipelines.datasets.judged import carry_judgements
 from bapps_gen.pipelines.datasets.kind import Kind
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.selected_rows import digest_of_ids
@@ -177,12 +178,14 @@ def _write(
     kind_of(info)
     with whole_folder(out) as folder:
         (folder / DATA_FOLDER).mkdir()
+        ids = [name for part in chosen for name in part.ids]
+        carry_judgements(folder, info, ids, [part.dataset for part in chosen])
         waiting: list[tuple[ManifestRow, tuple[bytes, ...] | None]] = []
         shard = 0
 
         def write() -> None:
             rows, pngs = zip(*waiting, strict=True)
-            write_shard(folder, info, shard, rows, pngs if info.pictures else None)
+            write_judged_shard(folder, info, shard, rows, pngs if info.pictures else None)
             waiting.clear()
 
         for number, (row, pngs) in enumerate(_rows_of(chosen)):

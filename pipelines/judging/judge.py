@@ -13,9 +13,11 @@ from bapps_gen.manifests.answers import Answer, Answers
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.judgements import JudgementsInfo
 from bapps_gen.manifests.rows import PATCHES
+from bapps_gen.manifests.shard_judgements import Judgment
 from bapps_gen.manifests.votes import VOTES_SCHEMA, votes_table
 from bapps_gen.pipelines.judging.filters import VoteFilter, filter_votes
 from bapps_gen.pipelines.judging.write import (
+    RawFile,
     raw_votes,
     read_raw,
     require_known,
@@ -78,7 +80,7 @@ def judge_dataset(
 
     Args:
         dataset: the dataset, whole.
-        votes: with VOTES_SCHEMA; those on other datasets are passed over.
+        votes: with VOTES_SCHEMA; those on rows of other datasets are passed over.
         options: which votes count; the default filter by default.
         files: that the votes were read from; copies are kept. Where there are none, the votes are
             written to a file.
@@ -94,7 +96,10 @@ def judge_dataset(
     options = options or VoteFilter()
     filtered = filter_votes(votes, options)
     # Sentinels and practice count toward no dataset, but sessions are judged by all of theirs.
-    own = filtered.kept.filter(pc.equal(filtered.kept["dataset"], dataset.info.digest))
+    # Ids are unique over datasets: votes on a subset are votes on the whole, and the reverse.
+    ids = pa.array([name for shard in shard_ids(dataset) for name in shard], pa.string())
+    is_own = pc.equal(filtered.kept["dataset"], dataset.info.digest)
+    own = filtered.kept.filter(pc.or_(is_own, pc.is_in(filtered.kept["id"], ids)))
     rows = tallies(own, task_of(dataset))
     if not rows:
         reasons = ", ".join(f"{number} {reason}" for reason, number in filtered.left_out.items())
@@ -155,21 +160,43 @@ def judge_by_answers(
     if answers.single:
         votes = answers_votes(dataset, answers.single)
         return judge_dataset(dataset, votes, options, files, in_shards=in_shards, replaces=replaces)
-    counts = [count or 0 for _, count in answers.judgments.values()]
+    return judge_by_fractions(
+        dataset, answers.judgments, read_raw(files), in_shards=in_shards, replaces=replaces
+    )
+
+
+def judge_by_fractions(
+    dataset: Dataset,
+    judgments: Mapping[str, Judgment],
+    raw: Sequence[RawFile],
+    *,
+    in_shards: bool = True,
+    replaces: bool = False,
+) -> JudgementsInfo:
+    """Judge a dataset's rows by fractions that were worked out elsewhere.
+
+    Args:
+        dataset: the dataset, whole.
+        judgments: by id.
+        raw, in_shards, replaces: see `write_judgments`.
+
+    Raises:
+        UserError, WorkError: as `write_judgments`.
+    """
     info = JudgementsInfo(
-        task=task,
+        task=task_of(dataset),
         spec_digest=dataset.info.digest,
         digest=digest_of({}),
         filter={},
-        votes=sum(counts),
+        votes=sum(count or 0 for _, count in judgments.values()),
         left_out={},
         people=0,
-        rows=len(answers.judgments),
+        rows=len(judgments),
         simulated=False,
         files=(),
         in_shards=in_shards,
     )
-    return write_judgments(dataset, info, answers.judgments, read_raw(files), replaces=replaces)
+    return write_judgments(dataset, info, judgments, raw, replaces=replaces)
 
 
 def answers_votes(dataset: Dataset, answers: Sequence[Answer]) -> pa.Table:
