@@ -21,8 +21,10 @@ from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.manifests.benchmark import BenchmarkInfo, benchmark_schema
 from bapps_gen.manifests.collection import CollectionInfo, SetRecord
 from bapps_gen.manifests.dataset import DatasetInfo
+from bapps_gen.manifests.judgements import JudgementsInfo
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
 from bapps_gen.manifests.schema import manifest_schema
+from bapps_gen.manifests.votes import VOTES_SCHEMA
 from bapps_gen.metrics import METRICS
 from bapps_gen.pipelines.judging.study.protocol import Protocol
 from bapps_gen.pipelines.real.demos import find_task
@@ -162,6 +164,12 @@ def nested_table() -> str:
             rows.append((label, f"`{part.name}`", _type(part.type), _NESTED[part.name]))
             label = ""
     return _table(("column", "part", "type", "meaning, unit"), rows)
+
+
+def votes_table() -> str:
+    """Columns of files of votes."""
+    rows = ((f"`{field.name}`", _type(field.type), _text(field)) for field in VOTES_SCHEMA)
+    return _table(("column", "type", "meaning"), rows)
 
 
 def benchmark_table() -> str:
@@ -363,10 +371,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "demo algorithms": demos_table,
     "distorter keys": _keys_table(DistorterSpec),
     "distortions": distortions_table,
+    "judgements keys": _keys_table(JudgementsInfo),
     "metrics": metrics_table,
     "nested columns": nested_table,
     "protocol keys": protocol_table,
     "real spec keys": _keys_table(RealSpec),
     "spec keys": _keys_table(TripletSpec, {"is_jnd": "pairs"}),
+    "votes columns": votes_table,
 }
 """What pages can take with `<!-- generated: NAME -->`."""
