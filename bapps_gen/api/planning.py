@@ -191,7 +191,7 @@ def select(
         >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
         >>> hard = bapps_gen.select(train, 2, metrics=["l2", "ssim"], out="hard", workers=1)
         >>> len(hard), hard.info.history
-        (2, ('selected by disagreement of l2, ssim',))
+        (2, ('2 of 6 triplets, where l2 and ssim disagree most',))
     """
     selected_rows(
         open_dataset(dataset),
@@ -228,9 +228,13 @@ def selected_rows(
     metrics = () if by == "balanced" else metrics
     scores = _scores(dataset, metrics, options, workers, progress)
     chosen = select_rows(dataset, scores, rows, by, seed)
-    described = f"selected by {by}" + (f" of {', '.join(metrics)}" if metrics else "")
+    described = {
+        "disagreement": f"{' and '.join(metrics)} disagree most",
+        "uniform": f"distances by {', '.join(metrics[:1])} are uniform",
+        "balanced": "distortions are balanced",
+    }
     with progress("select", "rows") as report:
-        return write_subset(dataset, lambda _: iter([chosen]), out, described, report)
+        return write_subset(dataset, lambda _: iter([chosen]), out, described[by], report)
 
 
 def study_report(
@@ -267,7 +271,7 @@ def study_report(
         >>> votes = bapps_gen.simulate(train, "l2", judgments=3, workers=1)
         >>> found = bapps_gen.study_report(votes=votes, datasets=train, out="report.html")
         >>> found.values["simulated"], found.values["people"], found.values["rows"]
-        (True, 39, 6)
+        (True, 18, 6)
     """
     from bapps_gen.pipelines.judging.filters import VoteFilter
     from bapps_gen.storage.atomic import whole_file

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "study",
         type=location_of,
-        metavar="DATASET|STUDY",
+        metavar="DATASET",
         help="dataset whose rows are judged, or study whose sessions are taken",
     )
     parser.add_argument(
