@@ -225,12 +225,12 @@ def selected_rows(
 
     BY.check("by", by)
     SELECT_SEED.check("seed", seed)
-    metrics = () if by == "balanced" else metrics
+    metrics = {"disagreement": metrics, "uniform": metrics[:1]}.get(by, ())
     scores = _scores(dataset, metrics, options, workers, progress)
     chosen = select_rows(dataset, scores, rows, by, seed)
     described = {
         "disagreement": f"{' and '.join(metrics)} disagree most",
-        "uniform": f"distances by {', '.join(metrics[:1])} are uniform",
+        "uniform": f"distances by {', '.join(metrics)} are uniform",
         "balanced": "distortions are balanced",
     }
     with progress("select", "rows") as report:

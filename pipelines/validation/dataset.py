@@ -11,6 +11,7 @@ from bapps_gen.execution.progress import ProgressBars, no_progress
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.judgements import judgements_info
 from bapps_gen.manifests.rows import ManifestRow
+from bapps_gen.pipelines.datasets.judged import judged_by
 from bapps_gen.pipelines.datasets.overlap import (
     MEASURES,
     overlap,
@@ -131,6 +132,7 @@ def validate_dataset(
         result["against"]["overlap"] = overlap(read_contents(dataset), read_contents(other))
     if "judgments" in result:
         held = judgements_info(dataset.folder, dataset.info.digest)
+        result["judged_by"] = held and judged_by(held)
         result["judgments_simulated"] = held is not None and held.simulated
     rows = {entry["row"] for entries in result["extremes"].values() for entry in entries}
     return SetReport(

@@ -69,7 +69,7 @@ def set_view(report: SetReport) -> dict[str, Any]:
             "spec digest": info.digest,
             "made with": f"bapps-gen {info.version}",
             "source": ", ".join(info.sources) or "built-in photographs",
-            **({"judged by": "simulated observers"} if result.get("judgments_simulated") else {}),
+            **({"judged by": result["judged_by"]} if result.get("judged_by") else {}),
             "distance": f"LPIPS v0.1 alex, {report.settings.get('dtype', 'float32')}",
         },
         "other": report.other.folder.resolve().name if report.other else None,

@@ -56,7 +56,7 @@ def test_validation_says_it(judged, tmp_path):
     assert "simulated judgments" in found.summary
     page = (tmp_path / "r.html").read_text()
     assert "share of simulated observers who prefer p1" in page
-    assert "<dd>simulated observers</dd>" in page
+    assert "simulated observers, not by people</dd>" in page
 
 
 def test_rows_chosen_of_it_say_it(judged, tmp_path, capsys):
