@@ -155,7 +155,7 @@ def _unbiased_ceiling(judged: Judged, options: EvaluationOptions) -> Estimate | 
     ceiling = human_ceiling(
         judged.judgment, judged.counts, resamples=options.resamples, seed=options.seed
     )
-    return ceiling and Estimate(ceiling.pairwise, *ceiling.interval)
+    return None if ceiling is None else Estimate(ceiling.pairwise, *ceiling.interval)
 
 
 def mean_scores(evaluations: Sequence[Evaluation]) -> Iterator[tuple[str, dict[str, float]]]:

@@ -81,11 +81,12 @@ class StudyReport:
         plan = self.result["plan"]
         if plan is None:
             return None
-        wide = f"the interval of the human ceiling is {100 * plan['width_now']:.2f} % wide"
+        what = "human ceiling" if self.result["task"] == "2afc" else "agreement of two people"
+        wide = f"the interval of the {what} is {plan['width_now']:.3f} wide"
         if not plan["more_rows"]:
-            return f"{wide}, within {100 * plan['width']:g} %"
+            return f"{wide}, no more than {plan['width']:g}"
         return (
-            f"{wide}; for {100 * plan['width']:g} % judge {plan['more_rows']:,} more rows, "
+            f"{wide}; for {plan['width']:g} judge {plan['more_rows']:,} more rows, "
             f"{plan['more_votes']:,} votes"
         )
 
@@ -167,7 +168,7 @@ def _pictures(
 ) -> Pictures:
     """Rows among the extremes with their pictures, as far as datasets are given and have some."""
     wanted = {entry["id"] for part in result["extremes"].values() for entry in part}
-    found = {}
+    found: dict[str, tuple[ManifestRow, tuple[bytes, ...]]] = {}
     for dataset, known in zip(datasets, rows, strict=True):
         if dataset.info.pictures:
             own = {number for number, name in enumerate(known) if name in wanted}

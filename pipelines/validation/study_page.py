@@ -109,8 +109,8 @@ def _agreement(result: Mapping[str, Any]) -> dict[str, Any]:
     rows = []
     if ceiling:
         rows += [
-            ("two people agree (ceiling without bias)", share_text(ceiling["unbiased"])),
-            ("p² + (1 − p)² (ceiling as in the paper)", share_text(ceiling["paper"])),
+            ("two people agree, without bias", share_text(ceiling["unbiased"])),
+            ("p² + (1 − p)², as in the paper", share_text(ceiling["paper"])),
             ("rows with two votes or more", count(ceiling["rows"])),
         ]
     if alpha is not None:

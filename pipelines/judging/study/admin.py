@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bapps_gen.metrics.ceiling import pairwise_agreement
 from bapps_gen.pipelines.judging.filters import VoteFilter, filter_votes, sentinel_shares
 from bapps_gen.pipelines.judging.judge import tallies
 from bapps_gen.pipelines.judging.study.collect import server_votes
@@ -88,13 +89,8 @@ def study_progress(study: Study, votes: pa.Table) -> StudyProgress:
     }
     passed = sum(right >= round(least * count, 6) for right, count in shares.values())
     times = kept["rt_ms"].drop_null().to_numpy()
-    agreeing = [
-        (tally.counted * (tally.counted - 1) + other * (other - 1))
-        / (tally.votes * (tally.votes - 1))
-        for tally in counts.values()
-        if tally.votes > 1
-        for other in [tally.votes - tally.counted]
-    ]
+    held = [tally for tally in counts.values() if tally.votes > 1]
+    agreeing = pairwise_agreement([each.fraction for each in held], [each.votes for each in held])
     return StudyProgress(
         votes=votes.num_rows,
         people=len(set(votes["person"].to_pylist())),
@@ -109,7 +105,7 @@ def study_progress(study: Study, votes: pa.Table) -> StudyProgress:
             for name, number in wanted.items()
         ),
         seconds=float(np.median(times)) / 1000 if len(times) else None,
-        agreement=float(np.mean(agreeing)) if agreeing else None,
+        agreement=float(np.mean(agreeing)) if held else None,
     )
 
 

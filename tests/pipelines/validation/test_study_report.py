@@ -201,7 +201,7 @@ def test_the_report_says_that_votes_are_simulated(simulated, dataset, tmp_path, 
     assert run_report(simulated, dataset, tmp_path, "--width", "0.01") == 0
     out = capsys.readouterr().out
     assert "simulated votes of" in out
-    assert "for 1 % judge" in out
+    assert "for 0.01 judge" in out
     values = json.loads((tmp_path / "r.json").read_text())
     assert values["simulated"]
     assert values["title"] == "Simulated votes of study"
