@@ -14,6 +14,7 @@ from bapps_gen.cli import COMMANDS, main
 from support import without_extras
 
 NEEDS_TORCH = ("cnn", "verify-mix", "lpips", "reader")
+NEEDS_STUDY = ("study-serve", "study-export")
 CODE = {
     "zoo": "import bapps_gen.cnn_distorters.zoo",
     "table": "from bapps_gen.cnn_distorters.table import shipped_specs; shipped_specs()",
@@ -64,11 +65,15 @@ def commands(folder: Path, photos: Path, zoo: Path) -> dict[str, list[str]]:
         "jnd": f"jnd --family traditional --n 5 {source} --out {folder}/pairs",
         "verify-jnd": f"verify {folder}/pairs",
         "benchmark": f"benchmark {source} --atoms jpeg --levels 2 --out {folder}/benchmark",
+        "study": f"study make {made} --out {folder}/study",
+        "study-votes": f"study votes {folder}/study --out {folder}/votes.parquet",
+        "study-serve": f"study serve {folder}/study --port 0",
+        "study-export": f"study export {folder}/study --format static --out {folder}/site",
         "verify-stored": f"verify {mixed} --stored-only",
         "cnn": f"cnn --n 5 --zoo {zoo} {source} --out {folder}/cnn",
         "verify-mix": f"verify {mixed}",
     }
-    alone = ("show", "info", "export", "distortions")
+    alone = ("show", "info", "export", "distortions", "study", "study-votes", *NEEDS_STUDY)
     return {
         name: [*line.split(), *(() if name in alone else ("--workers", "1"))]
         for name, line in lines.items()
@@ -106,7 +111,7 @@ def test_help_of_all_commands_imports_nothing_heavy(results):
 
 def test_what_needs_no_extra_works_and_asks_for_none(results):
     for name, result in results.items():
-        if name not in NEEDS_TORCH:
+        if name not in (*NEEDS_TORCH, *NEEDS_STUDY):
             assert result.code == 0, (name, result.err)
             assert set(result.asked) <= {"pandas"}, name  # which pyarrow looks for
     assert "skimage" not in results["photographs"].imported
@@ -118,4 +123,13 @@ def test_what_needs_torch_says_so_in_one_line(results, name):
     assert result.code == (0 if name in (*CODE, "reader") else 2)
     assert "torch, which is not installed" in result.err
     assert "pip install 'bapps-gen[torch]'" in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", NEEDS_STUDY)
+def test_what_needs_the_extra_of_studies_says_so_in_one_line(results, name):
+    result = results[name]
+    assert result.code == 2
+    assert "studies need" in result.err
+    assert "pip install 'bapps-gen[study]'" in result.err
     assert len(result.err.splitlines()) == 1

@@ -11,7 +11,10 @@ import json
 import sys
 from importlib.abc import MetaPathFinder
 
-EXTRAS = ("torch", "pandas", "fsspec", "s3fs", "ray", "jinja2")
+EXTRAS = (
+    *("torch", "pandas", "fsspec", "s3fs", "ray", "jinja2"),
+    *("starlette", "uvicorn", "markdown_it"),
+)
 HEAVY = ("numpy", "cv2", "pyarrow", "scipy", "skimage")
 
 

@@ -91,6 +91,62 @@ def test_a_2afc_session_by_touch_on_a_tablet(make):
     assert set(person.answers.values()) == {"left"}
 
 
+def test_own_texts_are_shown_and_the_end_leads_back_to_the_platform(make, tmp_path):
+    (tmp_path / "consent.md").write_text(
+        "# We ask you\n\n- *one*\n- [more](https://example.org/more)\n\n"
+        "[bad](javascript:alert(1)) <script>alert(1)</script> <img src=x onerror=alert(1)>"
+    )
+    (tmp_path / "instructions.md").write_text("Look **closely** at ä → ö.")
+    (tmp_path / "thanks.md").write_text("## That was it")
+    texts = {name: str(tmp_path / f"{name}.md") for name in ("consent", "instructions", "thanks")}
+    study = make(
+        "2afc",
+        trials=2,
+        sentinels=0,
+        title="My <b>study</b>",
+        question="Which is <i>nearer</i>?",
+        completion_code="C1 & C2",
+        completion_url="https://app.example.org/complete?cc={code}",
+        **texts,
+    )
+    with served(study_app(study)) as address, browser_context() as context:
+        page = context.new_page()
+        page.goto(f"{address}?PROLIFIC_PID=p1&SESSION_ID=s1")
+        page.get_by_text("I agree", exact=True).wait_for(timeout=WAIT)
+        assert page.title() == "My <b>study</b>"
+        assert page.locator("h1").inner_text() == "We ask you"
+        assert page.locator("li em").inner_text() == "one"
+        assert page.locator(".text a").evaluate_all("all => all.map(one => one.href)") == [
+            "https://example.org/more"
+        ]
+        shown = page.locator(".text").inner_text()
+        assert "<script>alert(1)</script>" in shown
+        assert "<img src=x" in shown
+        assert page.locator(".text script, .text img").count() == 0
+        page.get_by_text("I agree", exact=True).click()
+        assert page.locator("strong").inner_text() == "closely"
+        page.get_by_text("Start").click()
+        person = Person(study, page)
+        person.wait()
+        assert page.locator(".question").inner_text() == "Which is <i>nearer</i>?"
+        person.answer_triplets(2)
+        assert person.wait() == "code"
+        assert page.locator(".text h2").inner_text() == "That was it"
+        assert page.locator(".code").inner_text() == "C1 & C2"
+        link = page.get_by_text("Go back to where you came from")
+        assert link.get_attribute("href") == "https://app.example.org/complete?cc=C1%20%26%20C2"
+
+
+def test_somebody_who_does_not_agree_is_asked_nothing(make):
+    study = make("2afc", trials=2, sentinels=0)
+    with served(study_app(study)) as address, browser_context() as context:
+        page = context.new_page()
+        page.goto(address)
+        page.get_by_text("I do not agree").click(timeout=WAIT)
+        page.get_by_text("You did not agree").wait_for(timeout=WAIT)
+    assert server_votes(study).num_rows == 0
+
+
 def test_a_phone_is_refused_when_the_study_wants_that(make):
     study = make("2afc", trials=4, sentinels=0)
     agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Mobile/15E148 Safari"
