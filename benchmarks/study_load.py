@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import json
 import random
+import resource
 import signal
 import socket
 import sqlite3
@@ -245,6 +246,12 @@ def _compare(study: Path, load: Load) -> None:
     load.unknown = sum(key not in load.acknowledged for key in answers)
 
 
+def _processor_ms() -> float:
+    """Processor time of all servers that have ended, with their starts."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return 1000 * (usage.ru_utime + usage.ru_stime)
+
+
 def make_study_for(folder: Path, sessions: int, trials: int) -> Path:
     """A study with as many sessions, from scikit-image's photographs."""
     import bapps_gen
@@ -275,7 +282,8 @@ def main() -> None:
         f"of these {load.away:.1f} s without a server: "
         f"{len(load.acknowledged) / (load.seconds - load.away):.0f} votes/s; "
         f"a vote takes {p50:.0f} ms (median), {p99:.0f} ms (p99); "
-        f"{load.retried} requests sent again; lost {load.lost}, doubled {load.doubled}"
+        f"{load.retried} requests sent again; lost {load.lost}, doubled {load.doubled}; "
+        f"{_processor_ms() / len(load.acknowledged):.2f} ms of the servers' processor time per vote"
     )
     if load.lost or load.doubled or load.unknown:
         raise SystemExit(f"lost {load.lost}, doubled {load.doubled}, unknown {load.unknown}")

@@ -11,7 +11,7 @@ from bapps_gen.storage.locations import local_path, location_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from bapps_gen.checks import options_of
-    from bapps_gen.pipelines.judging.filters import VoteFilter
+    from bapps_gen.pipelines.judging.options import VoteFilter
 
     parser.epilog = (
         "Judgments lie beside the shards in judgements/, with the votes as they came, and every "
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.api.judging import judge, write_answers_template
     from bapps_gen.errors import UserError
     from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.pipelines.judging.filters import VoteFilter
+    from bapps_gen.pipelines.judging.options import VoteFilter
 
     given = [bool(options.answers), bool(options.votes), options.template is not None]
     if sum(given) != 1:

@@ -14,7 +14,7 @@ from bapps_gen.storage.locations import local_path, location_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from bapps_gen.checks import options_of
-    from bapps_gen.pipelines.judging.filters import VoteFilter
+    from bapps_gen.pipelines.judging.options import VoteFilter
     from bapps_gen.pipelines.validation.options import WIDTH
 
     parser.add_argument(
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.api.planning import collect_report
     from bapps_gen.api.validation import check_parent
     from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.pipelines.judging.filters import VoteFilter
+    from bapps_gen.pipelines.judging.options import VoteFilter
     from bapps_gen.pipelines.validation.study_page import study_page
     from bapps_gen.storage.atomic import whole_file
 

@@ -7,50 +7,17 @@ count does so for one named reason.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bapps_gen.checks import Option, convert_options
 from bapps_gen.pipelines.datasets.where import table_filter
-from bapps_gen.seeding import digest_of
+from bapps_gen.pipelines.judging.options import VoteFilter
 
 Mask = NDArray[np.bool_]
-
-MIN_SENTINELS = Option(
-    "number",
-    "smallest share of sentinels that a session must have answered right; votes of others are left "
-    "out. 0 takes all",
-    default=0.93,  # section 2.2: about 90 % of people passed at least 93 %, 14 of 15
-    low=0.0,
-    high=1.0,
-    metavar="SHARE",
-)
-
-MIN_RT = Option(
-    "number",
-    "shortest reaction time; faster votes are left out",
-    default=200.0,  # own choice: about the time of the fastest reactions to a picture
-    low=0.0,
-    high=60_000.0,
-    unit="ms",
-    flag="min-rt",
-    metavar="MS",
-)
-
-MISTIMED = Option(
-    "flag", "count votes on pictures that were not seen for the right time too", default=False
-)
-
-WHERE = Option(
-    "text",
-    "condition in SQL on the columns of a vote, such as \"rt_ms < 10000 AND study <> ''\"; votes "
-    "for which it does not hold are left out",
-    metavar="SQL",
-)
 
 REASONS = (
     "practice",
@@ -62,28 +29,6 @@ REASONS = (
     "a person's second vote on a row",
 )
 """Why votes do not count, in the order in which reasons apply: a vote has the first that fits."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VoteFilter:
-    """Which votes count.
-
-    Raises:
-        UserError: for a value out of range; a condition is tried when it is used.
-    """
-
-    min_sentinels: float = MIN_SENTINELS.field()
-    min_rt_ms: float = MIN_RT.field()
-    mistimed: bool = MISTIMED.field()
-    where: str | None = WHERE.field(None)
-
-    def __post_init__(self) -> None:
-        convert_options(self)
-
-    @property
-    def digest(self) -> str:
-        """32 hexadecimal digits that name this filter."""
-        return digest_of(asdict(self))
 
 
 @dataclass(frozen=True, slots=True)

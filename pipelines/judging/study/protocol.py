@@ -14,7 +14,7 @@ from typing import Any
 
 from bapps_gen.checks import Option, convert_options, parse_fields
 from bapps_gen.errors import UserError, out_of_range, unknown_name
-from bapps_gen.pipelines.judging.filters import MIN_SENTINELS
+from bapps_gen.pipelines.judging.options import MIN_SENTINELS
 from bapps_gen.storage.documents import read_toml
 
 TASKS = ("2afc", "jnd")

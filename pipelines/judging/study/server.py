@@ -121,6 +121,7 @@ class StudyServer:
             for plan, trials in enumerate(self.assignments.sessions)
             for trial in trials
         }
+        self._sessions: dict[str, SessionRecord] = {}  # known ones; their plans never change
         self._answers = (
             ("left", "right") if study.protocol.task == "2afc" else ("same", "different")
         )
@@ -208,9 +209,10 @@ class StudyServer:
         return _answer({"code": self._code(session)})
 
     async def _session(self, token: str) -> SessionRecord:
-        session = await _wait(self.store.session(token))
+        session = self._sessions.get(token) or await _wait(self.store.session(token))
         if session is None:
             raise HTTPException(403, "this session is not known")
+        self._sessions[token] = session
         return session
 
     def _person(self, asked: SessionRequest) -> str:
