@@ -102,3 +102,35 @@ def test_options_out_of_range_are_refused():
         VoteFilter(min_sentinels=1.2)
     assert VoteFilter().digest != VoteFilter(mistimed=True).digest
     assert isinstance(filter_votes(votes_of(vote())).kept, pa.Table)
+
+
+def test_a_condition_of_ones_own_leaves_votes_out():
+    votes = votes_of(vote(rt_ms=300.0), vote(rt_ms=900.0), vote(rt_ms=None))
+    result = filter_votes(votes, VoteFilter(where="rt_ms < 500"))
+    assert result.kept["rt_ms"].to_pylist() == [300.0]
+    assert result.left_out == {"condition not met": 2}  # what is unknown is not met
+    assert VoteFilter(where="rt_ms < 500").digest != VoteFilter().digest
+
+
+@given(st.lists(changes, min_size=1, max_size=20), st.sampled_from("st"))
+@settings(max_examples=30, deadline=None)
+def test_a_condition_keeps_what_it_says_of_what_counts(rows, session):
+    votes = votes_of(*(vote(**row) for row in rows))
+    kept = filter_votes(votes, VoteFilter(where=f"session = '{session}'")).kept
+    assert set(kept["session"].to_pylist()) <= {session}
+    assert filter_votes(kept).kept.equals(kept)
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("rt < 500", r"unknown column 'rt'; did you mean 'rt_ms'\?"),
+        ("rt_ms <", r"is not a condition on a row .* such as \"rt_ms < 10000\""),
+        ("1; DROP TABLE votes", r"is not a condition on a row"),
+        ("(SELECT count(*) FROM read_csv('/etc/passwd')) > 0", r"is not a condition on a row"),
+    ],
+)
+def test_what_is_no_condition_is_refused(where, message):
+    with pytest.raises(UserError, match=message) as caught:
+        filter_votes(votes_of(vote()), VoteFilter(where=where))
+    assert "_index" not in str(caught.value)

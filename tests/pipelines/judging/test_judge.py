@@ -1,5 +1,7 @@
 """Votes become judgments that every reader of a dataset sees, and change no shard."""
 
+import hashlib
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,17 +12,27 @@ import bapps_gen
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.judgements import judgements_info
-from bapps_gen.pipelines.judging.filters import VoteFilter
+from bapps_gen.manifests.votes import read_votes, write_votes
+from bapps_gen.pipelines.judging.filters import REASONS, VoteFilter
 from bapps_gen.pipelines.judging.judge import judge_dataset, tallies
 from support.datasets import contents, make, photo, save_photo
 from support.votes import vote, votes_of
 
 
+def small_set(folder):
+    save_photo(folder / "photos" / "a.png", photo(1))
+    assert make(folder / "photos", folder / "set", 8, "--shard-size", "5") == 0
+    return open_dataset(folder / "set")
+
+
 @pytest.fixture
 def dataset(tmp_path):
-    save_photo(tmp_path / "photos" / "a.png", photo(1))
-    assert make(tmp_path / "photos", tmp_path / "set", 8, "--shard-size", "5") == 0
-    return open_dataset(tmp_path / "set")
+    return small_set(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def dataset_once(tmp_path_factory):
+    return small_set(tmp_path_factory.mktemp("judged"))
 
 
 def votes_on(dataset, answers):
@@ -96,3 +108,105 @@ def test_a_filter_that_takes_all_counts_all(dataset):
     votes = votes_on(dataset, ANSWERS)
     loose = VoteFilter(min_sentinels=0, min_rt_ms=0, mistimed=True)
     assert judge_dataset(dataset, votes, loose).votes == len(ANSWERS)
+
+
+def test_votes_are_kept_as_they_came(dataset):
+    raw = pa.concat_tables([votes_on(dataset, ANSWERS), votes_of(vote(rt_ms=1.0, id="elsewhere"))])
+    path = dataset.folder.parent / "votes.parquet"
+    write_votes(path, raw)
+    info = judge_dataset(dataset, raw, files=[path])
+    kept = dataset.folder / "judgements" / "votes" / "votes.parquet"
+    assert kept.read_bytes() == path.read_bytes()
+    assert info.files == (("votes.parquet", hashlib.sha256(path.read_bytes()).hexdigest()),)
+    write_votes(path, votes_on(dataset, [*ANSWERS, (1, "p1")]))  # more votes under the same name
+    info = judge_dataset(dataset, read_votes([path]), files=[path])
+    assert len(list(kept.parent.iterdir())) == 2
+    assert (kept.parent / info.files[0][0]).read_bytes() == path.read_bytes()
+    assert read_votes([kept]).equals(raw)
+
+
+def test_single_answers_are_votes(dataset, tmp_path):
+    ids = [row["id"] for row in contents(dataset.folder)]
+    path = tmp_path / "answers.csv"
+    lines = [(ids[2], "p1", "a"), (ids[2], "p0", "a"), (ids[2], "p1", "b"), (ids[5], "p0", "")]
+    path.write_text("\n".join(["id,answer,person", *(",".join(line) for line in lines)]))
+    info = bapps_gen.judge(dataset, answers=path)
+    assert (info.votes, info.people, info.left_out) == (3, 2, {REASONS[-1]: 1})
+    judged = {
+        row["id"]: row["judge"] for row in contents(dataset.folder) if row["judge"] is not None
+    }
+    assert judged == {ids[2]: 1.0, ids[5]: 0.0}
+
+
+def test_answers_on_the_other_task_or_on_nothing_are_refused(dataset, tmp_path):
+    ids = [row["id"] for row in contents(dataset.folder)]
+    path = tmp_path / "answers.csv"
+    for text, message in (
+        (f"id,same,count\n{ids[0]},1,1", r"holds triplets, which are judged by judge"),
+        (f"id,answer\n{ids[0]},same", r"holds triplets, which are judged by judge"),
+        ("id,judge,count\n", r"the files judge no row of"),
+        ("id,judge,count\nother,1,2", r"1 rows with votes are not in .* id other; "),
+        ("id,answer\nother,p0", r"1 rows with votes are not in .* id other; "),
+    ):
+        path.write_text(text)
+        with pytest.raises(UserError, match=message):
+            bapps_gen.judge(dataset, answers=path)
+    assert not (dataset.folder / "judgements").exists()
+    with pytest.raises(UserError, match=r"neither votes nor answers"):
+        bapps_gen.judge(dataset)
+    with pytest.raises(UserError, match=r"there is no filter 'min_rt'"):
+        bapps_gen.judge(dataset, answers={ids[0]: 1.0}, min_rt=3)
+    with pytest.raises(UserError, match=r"the judgment of .* = 2 is not allowed"):
+        bapps_gen.judge(dataset, answers={ids[0]: 2})
+
+
+def test_pairs_are_judged_by_who_says_same(tmp_path):
+    save_photo(tmp_path / "photos" / "a.png", photo(1))
+    source = str(tmp_path / "photos")
+    pairs = bapps_gen.make_dataset(
+        "jnd-traditional", rows=4, source=source, out=tmp_path / "set", workers=1
+    )
+    answers = [("same", 0), ("same", 0), ("different", 0), ("different", 3)]
+    votes = votes_of(
+        *(
+            vote(
+                dataset=pairs.info.digest,
+                row=row,
+                id=next(pairs.rows()).id[:-1] + str(row),
+                task="jnd",
+                left="",
+                answer=answer,
+                timing_ok=True,
+            )
+            for answer, row in answers
+        )
+    )
+    bapps_gen.judge(pairs, votes=votes)
+    assert [pair.same for pair in bapps_gen.iter_pairs(pairs)] == [
+        pytest.approx(2 / 3),
+        None,
+        None,
+        0.0,
+    ]
+    template = tmp_path / "answers.csv"
+    assert bapps_gen.write_answers_template(pairs, template) == 2
+    before = [row["same"] for row in contents(pairs.folder)]
+    assert bapps_gen.judge(pairs, answers=template).votes == 4
+    assert [row["same"] for row in contents(pairs.folder)] == before
+
+
+@given(st.data())
+@settings(max_examples=10, deadline=None)
+def test_a_template_brings_back_what_it_says(dataset_once, data):
+    ids = [row["id"] for row in contents(dataset_once.folder)]
+    shares = st.integers(0, 4).map(lambda votes: (votes / 4, 4))
+    answers = data.draw(st.dictionaries(st.sampled_from(ids), shares, min_size=1))
+    bapps_gen.judge(dataset_once, answers=answers, replace=True)
+    template = dataset_once.folder.parent / "template.csv"
+    assert bapps_gen.write_answers_template(dataset_once, template) == len(answers)
+    before = contents(dataset_once.folder)
+    bapps_gen.judge(dataset_once, answers=template)
+    assert contents(dataset_once.folder) == before
+    assert {row["id"]: row["judge"] for row in before if row["judge"] is not None} == {
+        name: share for name, (share, _) in answers.items()
+    }
