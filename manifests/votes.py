@@ -101,8 +101,7 @@ def _read_csv(path: Location) -> pa.Table:
         require_regular(path)
     kinds = {name: kind for name, kind, _ in _COLUMNS}
     convert = pa_csv.ConvertOptions(column_types=kinds, strings_can_be_null=False)
-    with path.open("rb") as file:
-        return pa_csv.read_csv(file, convert_options=convert)
+    return pa_csv.read_csv(pa.BufferReader(path.read_bytes()), convert_options=convert)
 
 
 def votes_table(table: pa.Table, where: str) -> pa.Table:

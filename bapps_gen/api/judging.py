@@ -83,9 +83,9 @@ def judge(
     """
     from bapps_gen.manifests.answers import read_answers
     from bapps_gen.manifests.votes import votes_table
-    from bapps_gen.pipelines.judging.filters import VoteFilter
     from bapps_gen.pipelines.judging.judge import judge_by_answers, judge_dataset
     from bapps_gen.pipelines.judging.match import judge_by_original
+    from bapps_gen.pipelines.judging.options import VoteFilter
 
     opened = open_dataset(dataset)
     unknown = sorted(set(filters) - set(VoteFilter.__dataclass_fields__))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from bapps_gen.cli._options import add_dataset, add_options, values_of
 from bapps_gen.storage.locations import local_path, location_of
+
+if TYPE_CHECKING:
+    from bapps_gen.manifests.dataset import Dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Judgments lie beside the shards in judgements/, with the votes as they came, and every "
         "command and reader joins them to the rows. Copies of them fill the shards' columns, for "
-        "programs that read shards alone; columns that hold other judgments are left as they are."
+        "programs that read shards alone; columns that hold other judgments are left as they are. "
+        "Of a collection every set is judged that has votes."
     )
     add_dataset(parser)
     parser.add_argument(
@@ -59,10 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Judge."""
-    from bapps_gen.api.judging import judge, write_answers_template
+    from bapps_gen.api.judging import read_votes, write_answers_template
     from bapps_gen.errors import UserError
+    from bapps_gen.manifests.collection import find_collection
     from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.pipelines.judging.options import VoteFilter
 
     given = [bool(options.answers), bool(options.votes), options.template is not None]
     if sum(given) != 1:
@@ -74,7 +79,25 @@ def run(options: argparse.Namespace) -> int:
         rows = open_dataset(options.dataset, incomplete=True).info.rows
         print(f"{rows} rows, {judged} of them judged, are in {options.template}; fill in the rest")
         return 0
-    dataset = open_dataset(options.dataset)
+    collection = find_collection(options.dataset)
+    if collection is None:
+        _judge(open_dataset(options.dataset), options)
+        return 0
+    if options.answers:
+        raise UserError("answers are on one dataset; name a set of the collection, or give votes")
+    voted = set(read_votes(options.votes)["dataset"].unique().to_pylist())
+    sets = [held for _, held in collection.datasets() if held.info.digest in voted]
+    if not sets:
+        raise UserError(f"no vote is on a set of {options.dataset}; give votes on it")
+    for held in sets:
+        _judge(open_dataset(held.folder), options)
+    return 0
+
+
+def _judge(dataset: Dataset, options: argparse.Namespace) -> None:
+    from bapps_gen.api.judging import judge
+    from bapps_gen.pipelines.judging.options import VoteFilter
+
     info = judge(
         dataset,
         votes=options.votes,
@@ -89,4 +112,3 @@ def run(options: argparse.Namespace) -> int:
     print(f"{info.rows} of {dataset.info.rows} rows of {dataset.folder} are judged{votes}{made_up}")
     for reason, number in info.left_out.items():
         print(f"left out: {number} votes ({reason})")
-    return 0

@@ -194,9 +194,28 @@ def test_a_location_taken_by_another_run_meanwhile_is_reported(photos, bucket, m
     def and_then_another(folder, info, shard, rows, pngs):
         bucket.write("taken/dataset.json", bucket.read("set/dataset.json"))
 
-    monkeypatch.setattr(generate, "write_shard", and_then_another)
+    monkeypatch.setattr(generate, "write_judged_shard", and_then_another)
     assert make(photos, f"{ROOT}/taken", 30, "--seed", "5") == 1
     assert "taken by another run" in said(capsys)
+
+
+def test_a_set_at_a_url_is_judged_and_grows(photos, bucket, tmp_path, capsys):
+    from bapps_gen.manifests.dataset import open_dataset
+
+    judged, answers = f"{ROOT}/judged", tmp_path / "answers.csv"
+    assert make(photos, judged, 50) == 0
+    assert main(["judge", judged, "--template", str(answers)]) == 0
+    lines = answers.read_text().splitlines()
+    answers.write_text("\n".join([lines[0], *(f"{line[:-2]},0.5,4" for line in lines[1:])]))
+    assert main(["judge", judged, str(answers)]) == 0
+    assert "50 of 50 rows" in capsys.readouterr().out
+    assert bucket.read("judged/judgements/votes/answers.csv") == answers.read_bytes()
+    shard = pq.read_table(io.BytesIO(bucket.read("judged/data/part-00001.parquet")))
+    assert shard["judge_count"].to_pylist() == [4] * 20
+    assert make(photos, judged, 60) == 0
+    rows = [row for shard in (0, 1) for row in open_dataset(judged).read_rows(shard)]
+    assert [row.judge_count for row in rows] == [4] * 50 + [None] * 10
+    assert [triplet.judge for triplet in iter_triplets(judged)] == [0.5] * 50 + [None] * 10
 
 
 # Reading

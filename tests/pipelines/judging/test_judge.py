@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bapps_gen
+from bapps_gen.cli import main
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.judgements import judgements_info
@@ -210,3 +211,24 @@ def test_a_template_brings_back_what_it_says(dataset_once, data):
     assert {row["id"]: row["judge"] for row in before if row["judge"] is not None} == {
         name: share for name, (share, _) in answers.items()
     }
+
+
+def test_votes_on_a_collection_judge_its_sets(tmp_path, capsys):
+    save_photo(tmp_path / "photos" / "a.png", photo(1))
+    spec, out, path = tmp_path / "sets.toml", tmp_path / "sets", tmp_path / "votes.parquet"
+    spec.write_text(
+        "\n".join(
+            f'[[set]]\npath = "2afc/train/{name}"\nkind = "traditional"\nrows = 4\nseed = {seed}\n'
+            for seed, name in enumerate(("first", "second", "third"))
+        )
+    )
+    words = ["--spec", str(spec), "--train", str(tmp_path / "photos"), "--out", str(out)]
+    assert main(["collection", *words, "--workers", "1", "--quiet"]) == 0
+    sets = [open_dataset(out / "2afc" / "train" / name) for name in ("first", "second", "third")]
+    write_votes(path, pa.concat_tables([votes_on(held, [(0, "p1")]) for held in sets[:2]]))
+    capsys.readouterr()
+    assert main(["judge", str(out), "--votes", str(path)]) == 0
+    assert capsys.readouterr().out.count("1 of 4 rows of") == 2
+    assert [contents(held.folder)[0]["judge"] for held in sets] == [1.0, 1.0, None]
+    assert main(["judge", str(out), str(path)]) == 2
+    assert "name a set of the collection" in capsys.readouterr().err
