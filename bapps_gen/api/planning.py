@@ -273,7 +273,7 @@ def study_report(
         >>> found.values["simulated"], found.values["people"], found.values["rows"]
         (True, 18, 6)
     """
-    from bapps_gen.pipelines.judging.filters import VoteFilter
+    from bapps_gen.pipelines.judging.options import VoteFilter
     from bapps_gen.storage.atomic import whole_file
 
     _require_known(filters, VoteFilter, "filter of votes")
@@ -300,7 +300,7 @@ def collect_report(
     import pyarrow as pa
 
     from bapps_gen.manifests.votes import read_votes, votes_table
-    from bapps_gen.pipelines.judging.filters import VoteFilter
+    from bapps_gen.pipelines.judging.options import VoteFilter
     from bapps_gen.pipelines.judging.study.collect import server_votes
     from bapps_gen.pipelines.judging.study.study import open_study
     from bapps_gen.pipelines.validation.study import report_votes

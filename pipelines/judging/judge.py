@@ -15,7 +15,8 @@ from bapps_gen.manifests.judgements import JudgementsInfo
 from bapps_gen.manifests.rows import PATCHES
 from bapps_gen.manifests.shard_judgements import Judgment
 from bapps_gen.manifests.votes import VOTES_SCHEMA, votes_table
-from bapps_gen.pipelines.judging.filters import VoteFilter, filter_votes
+from bapps_gen.pipelines.judging.filters import filter_votes
+from bapps_gen.pipelines.judging.options import VoteFilter
 from bapps_gen.pipelines.judging.write import (
     RawFile,
     raw_votes,

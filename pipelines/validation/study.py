@@ -14,8 +14,8 @@ from bapps_gen.errors import UserError
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.pipelines.datasets.sheet import pictured_rows
-from bapps_gen.pipelines.judging.filters import VoteFilter
 from bapps_gen.pipelines.judging.judge import task_of
+from bapps_gen.pipelines.judging.options import VoteFilter
 from bapps_gen.pipelines.judging.select import row_distortions
 from bapps_gen.pipelines.judging.study.study import Study
 from bapps_gen.pipelines.validation.options import WIDTH

@@ -17,8 +17,9 @@ from bapps_gen.manifests.votes import ANSWERS
 from bapps_gen.metrics.agreement import CONFIDENCE
 from bapps_gen.metrics.ceiling import Ceiling, human_ceiling
 from bapps_gen.pipelines.judging.alpha import krippendorff_alpha
-from bapps_gen.pipelines.judging.filters import VoteFilter, filter_votes, sentinel_shares
+from bapps_gen.pipelines.judging.filters import filter_votes, sentinel_shares
 from bapps_gen.pipelines.judging.judge import Tally, tallies
+from bapps_gen.pipelines.judging.options import VoteFilter
 from bapps_gen.pipelines.validation.facts import step_kind
 
 Values = NDArray[np.float64]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bapps_gen.pipelines.datasets.sheet import describe_steps
-from bapps_gen.pipelines.judging.filters import VoteFilter
+from bapps_gen.pipelines.judging.options import VoteFilter
 from bapps_gen.pipelines.validation.dataset_page import reduced
 from bapps_gen.pipelines.validation.figures import histogram, ticks
 from bapps_gen.pipelines.validation.html import count, percent, render

@@ -22,8 +22,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bapps_gen.metrics.ceiling import pairwise_agreement
-from bapps_gen.pipelines.judging.filters import VoteFilter, filter_votes, sentinel_shares
+from bapps_gen.pipelines.judging.filters import filter_votes, sentinel_shares
 from bapps_gen.pipelines.judging.judge import tallies
+from bapps_gen.pipelines.judging.options import VoteFilter
 from bapps_gen.pipelines.judging.study.collect import server_votes
 from bapps_gen.pipelines.judging.study.server import StudyServer
 from bapps_gen.pipelines.judging.study.study import Study

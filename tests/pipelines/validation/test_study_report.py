@@ -2,6 +2,9 @@
 
 import datetime
 import json
+import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ import bapps_gen
 from bapps_gen.cli import main
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.votes import write_votes
-from bapps_gen.pipelines.judging.filters import VoteFilter
+from bapps_gen.pipelines.judging.options import VoteFilter
 from bapps_gen.pipelines.validation.study_numbers import describe_votes, histogram, proportion
 from support.browser import needs_chromium, seen_in
 from support.datasets import one_line
@@ -178,27 +181,33 @@ def test_votes_of_both_tasks_are_refused_and_so_are_none():
 
 
 @pytest.fixture(scope="module")
-def simulated(dataset, tmp_path_factory):
+def judged(dataset, tmp_path_factory):
+    """A small dataset, to which distances may be added."""
+    return Path(shutil.copytree(dataset, tmp_path_factory.mktemp("judged") / "set"))
+
+
+@pytest.fixture(scope="module")
+def simulated(judged, tmp_path_factory):
     """A study of a small dataset and the simulated votes on it."""
     folder = tmp_path_factory.mktemp("reported")
     protocol = folder / "protocol.toml"
     protocol.write_text("trials = 5\nsentinels = 15\njudgments = 4\n")
-    command = ["study", "make", str(dataset), "--out", str(folder / "study")]
+    command = ["study", "make", str(judged), "--out", str(folder / "study")]
     assert main([*command, "--protocol", str(protocol), "--task", "2afc"]) == 0
-    command = ["simulate", str(folder / "study"), "--datasets", str(dataset), "--metric", "l2"]
+    command = ["simulate", str(folder / "study"), "--datasets", str(judged), "--metric", "l2"]
     command += ["--careless", "0.1", "--workers", "1", "--out", str(folder / "votes.parquet")]
     assert main([*command, "--quiet"]) == 0
     return folder
 
 
-def run_report(folder, dataset, tmp_path, *options):
+def run_report(folder, judged, tmp_path, *options):
     command = ["study", "report", str(folder / "study"), "--votes", str(folder / "votes.parquet")]
-    command += ["--datasets", str(dataset), "--out", str(tmp_path / "r.html")]
+    command += ["--datasets", str(judged), "--out", str(tmp_path / "r.html")]
     return main([*command, "--json", str(tmp_path / "r.json"), *options])
 
 
-def test_the_report_says_that_votes_are_simulated(simulated, dataset, tmp_path, capsys):
-    assert run_report(simulated, dataset, tmp_path, "--width", "0.01") == 0
+def test_the_report_says_that_votes_are_simulated(simulated, judged, tmp_path, capsys):
+    assert run_report(simulated, judged, tmp_path, "--width", "0.01") == 0
     out = capsys.readouterr().out
     assert "simulated votes of" in out
     assert "for 0.01 judge" in out
@@ -220,9 +229,30 @@ def test_votes_of_people_are_not_called_simulated(tmp_path):
     assert "imulated" not in (tmp_path / "r.html").read_text()
 
 
+def test_an_open_study_is_answered_and_reported_like_its_folder(simulated, judged):
+    study = bapps_gen.open_study(simulated / "study")
+    votes = bapps_gen.simulate(study, "l2", datasets=judged, careless=0.1, workers=1)
+    assert votes.equals(bapps_gen.read_votes(simulated / "votes.parquet"))
+    found = bapps_gen.study_report(study, votes=votes)
+    assert found.values == bapps_gen.study_report(simulated / "study", votes=votes).values
+    assert found.values["distortions"] is None
+    with pytest.raises(UserError, match="give its datasets"):
+        bapps_gen.simulate(study, "l2")
+    with pytest.raises(UserError, match="judgments are for a dataset"):
+        bapps_gen.simulate(study, "l2", datasets=judged, judgments=2)
+    with pytest.raises(UserError, match="unknown option of observers 'lapses'; did you mean"):
+        bapps_gen.simulate(judged, "l2", lapses=0.1)
+
+
+def test_a_missing_library_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "krippendorff", None)
+    with pytest.raises(UserError, match=r"needs krippendorff, .* pip install 'bapps-gen\[study\]'"):
+        described(vote())
+
+
 @needs_chromium
-def test_chromium_shows_the_report_on_screens_and_phones(simulated, dataset, tmp_path):
-    assert run_report(simulated, dataset, tmp_path) == 0
+def test_chromium_shows_the_report_on_screens_and_phones(simulated, judged, tmp_path):
+    assert run_report(simulated, judged, tmp_path) == 0
     looked = "const images = [...page.images];"
     values = """
           sections: page.querySelectorAll("section").length,
@@ -241,18 +271,18 @@ def test_chromium_shows_the_report_on_screens_and_phones(simulated, dataset, tmp
         assert seen["boxes"] > 3
 
 
-def test_what_does_not_fit_together_is_refused_in_one_line(simulated, dataset, tmp_path, capsys):
+def test_what_does_not_fit_together_is_refused_in_one_line(simulated, judged, tmp_path, capsys):
     assert main(["study", "report"]) == 2
     assert "neither a study nor votes are given" in one_line(capsys)
     assert main(["study", "report", str(simulated / "study"), "--out", str(tmp_path / "r")]) == 2
     assert "there are no votes yet" in one_line(capsys)
-    assert run_report(simulated, dataset, tmp_path, "--width", "0") == 2
+    assert run_report(simulated, judged, tmp_path, "--width", "0") == 2
     assert "width" in one_line(capsys)
     other = tmp_path / "other.parquet"
     write_votes(other, votes_of(vote(study="e" * 32)))
     assert main(["study", "report", str(simulated / "study"), "--votes", str(other)]) == 2
     assert "there are votes of another study than" in one_line(capsys)
-    assert main(["study", "report", "--votes", str(other), "--datasets", str(dataset)]) == 2
+    assert main(["study", "report", "--votes", str(other), "--datasets", str(judged)]) == 2
     assert "no vote is on a row of" in one_line(capsys)
     assert (
         main(["study", "report", "--votes", str(other), "--out", str(tmp_path / "no" / "r")]) == 2
