@@ -27,6 +27,7 @@ from bapps_gen.manifests.schema import manifest_schema
 from bapps_gen.manifests.votes import VOTES_SCHEMA
 from bapps_gen.metrics import METRICS
 from bapps_gen.pipelines.judging.study.protocol import Protocol
+from bapps_gen.pipelines.judging.study.study import StudyInfo
 from bapps_gen.pipelines.real.demos import find_task
 from bapps_gen.pipelines.real.spec import RealSpec
 from bapps_gen.pipelines.real.tasks import TASKS
@@ -225,13 +226,15 @@ def _plain_type(annotation: str) -> str:
     """A field's type in the words of JSON."""
     name = annotation.removesuffix(" | None")
     words = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
+    words |= {"Digest": "string", "Sha256": "string", "FileName": "string", "Count": "integer"}
+    name = name.removeprefix("Annotated[").partition(",")[0]
     if name.startswith("tuple"):
         plain = "list"
     elif name.startswith("Mapping"):
         plain = "object"
     else:
         plain = words.get(name, "object")
-    return plain if name == annotation else f"{plain} or null"
+    return f"{plain} or null" if annotation.endswith(" | None") else plain
 
 
 def protocol_table() -> str:
@@ -376,6 +379,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "nested columns": nested_table,
     "protocol keys": protocol_table,
     "real spec keys": _keys_table(RealSpec),
+    "study keys": _keys_table(StudyInfo),
     "spec keys": _keys_table(TripletSpec, {"is_jnd": "pairs"}),
     "votes columns": votes_table,
 }

@@ -82,8 +82,8 @@ class StudyInfo:
         digest: of the protocol, texts, seed and datasets; names the study in votes.
         seed: of the plan.
         key: secret that ids and hashes of people are made with, in hex.
-        protocol: as plain values; `Protocol(**protocol)`.
-        texts: Markdown by name of TEXTS; none for the built-in ones.
+        protocol: its keys and values.
+        texts: own texts in Markdown: consent, instructions, thanks; built-in ones are not here.
         datasets: in the order that trials refer to.
         sessions: number of sessions.
         trials: number of trials.
