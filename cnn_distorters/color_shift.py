@@ -91,4 +91,5 @@ def _square_colors(images: NDArray[np.uint8]) -> Values:
     squares = whole.reshape(count, down, SQUARE, across, SQUARE, 3)
     levels = squares.mean((2, 4), dtype=np.float64).reshape(-1, 1, 3) / 255
     colors = cv2.cvtColor(levels.astype(np.float32), cv2.COLOR_RGB2LAB)
-    return colors.reshape(-1, 3).astype(np.float64)
+    rows: NDArray[np.float64] = colors.reshape(-1, 3).astype(np.float64)
+    return rows

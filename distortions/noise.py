@@ -15,10 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.distortions.definition import Patch
-from bapps_gen.distortions.rng import angles, normals, words16
+from bapps_gen.distortions.rng import normals, words16
 
 _OWN = 0.5
 """Share, in amplitude, of each channel's own part of a checkerboard."""
+
+_COMMON = math.sqrt(1 - _OWN**2)
+
+_PHASES = 256
+"""Phases of a checkerboard's waves; with a period of 2 px there are two."""
 
 _STRENGTHS = 4
 """Places along each axis that have a strength of their own in a checkerboard, between which it
@@ -86,15 +91,29 @@ def add_checkerboard(patch: Patch, params: Mapping[str, float], rng: np.random.G
     return _add(patch, field, sigma * 255 * math.sqrt(patch.size) / cv2.norm(field))
 
 
-def _checkerboard_tile(rng: np.random.Generator, period: int) -> NDArray[np.float32]:
+def _checkerboard_tile(rng: np.random.Generator, period: int) -> cv2.typing.MatLike:
     """One period of the pattern, of mean 0: float32 (period, period, 3)."""
-    phases = angles(rng, 8).reshape(2, 1, 4)
-    if period == 2:
-        phases = np.where(phases < np.pi, 0.0, np.pi)  # others would only weaken the wave
-    y, x = 1 + np.cos(2 * np.pi / period * np.arange(period)[:, None] + phases)
-    parts = y[:, None] * x - 1  # of the three channels, and the one that they have in common
-    tile = _OWN * parts[..., :3] + math.sqrt(1 - _OWN**2) * parts[..., 3:]
-    return tile.astype(np.float32)
+    waves = _waves(period)
+    phases = words16(rng, 8) % len(waves)
+    # Of the three channels, and the one that they have in common.
+    y, x = waves.take(phases, axis=0).reshape(2, 4, period).transpose(0, 2, 1)
+    return cv2.transform(y[:, None] * x, _CHANNELS)
+
+
+_CHANNELS = np.hstack(
+    [_OWN * np.eye(3), np.full((3, 1), _COMMON), np.full((3, 1), -_OWN - _COMMON)]
+).astype(np.float32)
+"""What each channel takes of the four products of waves, and minus its mean: float32 (3, 5)."""
+
+
+@functools.lru_cache(maxsize=2)
+def _waves(period: int) -> NDArray[np.float32]:
+    """Waves of mean 1 in each phase, float32 (phases, period)."""
+    # With a period of 2 px, phases between these two would only weaken the wave.
+    count = 2 if period == 2 else _PHASES
+    turns = np.arange(period) / period + np.arange(count)[:, None] / count
+    waves: NDArray[np.float32] = (1 + np.cos(2 * np.pi * turns)).astype(np.float32)
+    return waves
 
 
 def _add_power_law(patch: Patch, sigma: float, exponent: float, rng: np.random.Generator) -> Patch:

@@ -61,7 +61,7 @@ def turned_photo(
         orientation: EXIF's, 1 to 8; any other is taken for 1.
     """
     pixels = pixels[: height // step, : width // step]
-    out, view = oriented(*pixels.shape[:2], orientation)
+    out, view = oriented(pixels.shape[0], pixels.shape[1], orientation)
     if view is out:
         out = pixels
     else:
