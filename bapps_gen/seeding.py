@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -107,7 +107,7 @@ def seed_of(rng: np.random.Generator) -> int:
     return int(rng.integers(0, MAX_SEED, endpoint=True))
 
 
-def digest_of(values: Mapping[str, Any]) -> str:
-    """Names a spec by its plain values: SHA-256 over canonical JSON, the first 32 hex digits."""
+def digest_of(values: Mapping[str, Any] | Sequence[Any]) -> str:
+    """Names a spec or other plain values: SHA-256 over canonical JSON, the first 32 hex digits."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -123,7 +124,7 @@ def write_judged_shard(
         return
     names = judgment_columns(info)
     kept = [
-        replace(row, **dict(zip(names, held.rows[row.id], strict=True)))
+        replace(row, **dict[str, Any](zip(names, held.rows[row.id], strict=True)))
         if row.id in held.rows
         else row
         for row in rows

@@ -58,6 +58,7 @@ class Subject:
         name: of it; of datasets, the kind.
         words: of the command that makes it, without --out, from inputs.
         pieces: patterns of the files that are made one by one and then stay.
+        summary: a file that is made of all pieces, which go then.
         lost: one of them, to be taken away.
         kept: a pattern of pieces that stay when that is made again.
         others: options that ask for something else in the same folder, and how a refusal names
@@ -73,6 +74,7 @@ class Subject:
     name: str
     words: Callable[[Inputs], list[object]]
     pieces: tuple[str, ...] = ("data/*.parquet",)
+    summary: str | None = None
     lost: str = "data/part-00001.parquet"
     kept: str = "data/part-00000.parquet"
     others: tuple[tuple[tuple[str, ...], str], ...] = ()
@@ -175,6 +177,7 @@ BENCHMARK = Subject(
         *("--atoms", "gaussian_white,ghosting,jpeg"),
     ],
     pieces=(".rows/*.parquet",),
+    summary="manifest.parquet",
     lost="jpeg/2/photo1.png",
     kept="jpeg/*/photo3.png",
     others=((("--seed", "3", "--max-side", "100"), "seed"), (("--levels", "4"), "severities")),
@@ -186,6 +189,7 @@ BENCHMARK_CNN = Subject(
         *("--zoo", inputs.zoo, "--distorters", "000,001"),
     ],
     pieces=(".rows/*.parquet",),
+    summary="manifest.parquet",
     lost="cnn-001/2/photo1_1.png",
     kept="cnn-001/*/photo3_*.png",
     others=((("--seed", "3"), "seed"), (("--patches", "4"), "patches")),

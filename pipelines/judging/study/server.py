@@ -198,7 +198,8 @@ class StudyServer:
         """End a session and give its completion code; refused while votes are missing."""
         asked = await _body(request, FinishRequest)
         session = await self._session(asked.session)
-        answered = set(await _wait(self.store.answered(session.token)))
+        stored = await _wait(self.store.answered(session.token))
+        answered = set(stored)
         trials = self.assignments.sessions[session.plan]
         missing = sum(trial.trial not in answered for trial in trials)
         if missing:
