@@ -14,6 +14,9 @@ from bapps_gen.pipelines.validation.html import count, percent, render
 from bapps_gen.pipelines.validation.study import StudyReport
 from bapps_gen.version import __version__
 
+_TO = "\N{NO-BREAK SPACE}–\N{WORD JOINER}\N{NO-BREAK SPACE}"
+"""A dash that no line ends with."""
+
 _PARTS = {"reference_ms": "first patch", "gap_ms": "pause", "distorted_ms": "second patch"}
 _SAME = {"all": "all pairs", "sentinels": "sentinels", "test": "test pairs"}
 _RIGHT = {"same": ", identical pairs", "different": ", pairs with strong noise"}
@@ -53,7 +56,7 @@ def share_text(found: Mapping[str, Any] | None) -> str:
         return "–"
     value = found.get("share", found.get("value"))
     low, high = (f"{100 * found[key]:.1f}" for key in ("low", "high"))
-    return f"{percent(value)} ({low}\N{NO-BREAK SPACE}–\N{NO-BREAK SPACE}{high}\N{NO-BREAK SPACE}%)"
+    return f"{percent(value)} ({low}{_TO}{high}\N{NO-BREAK SPACE}%)"
 
 
 def _facts(report: StudyReport) -> dict[str, str]:
