@@ -104,7 +104,14 @@ class StudyInfo:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """An opened study."""
+    """An opened study; `make_study` and `open_study` give it.
+
+    Args:
+        folder: of the study.
+        info: what its `study.json` holds, such as `digest`, `sessions`, `trials` and `datasets`. It
+            has the key, and is not for participants.
+        protocol: how it runs.
+    """
 
     folder: Path
     info: StudyInfo

@@ -40,7 +40,8 @@ window.studyTransport = (() => {
     const values = await response.json().catch(() => ({}));
     if (!response.ok) {
       const error = new Error(values.error || `the server answers ${response.status}`);
-      error.isFinal = response.status < 500 && response.status !== 429;
+      // Too slow (408), too many (429) and failures of the server (500 and above) pass.
+      error.isFinal = response.status < 500 && ![408, 429].includes(response.status);
       throw error;
     }
     return values;
