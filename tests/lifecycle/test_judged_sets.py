@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -264,3 +265,19 @@ def test_import_of_other_pictures_is_refused(judged, tmp_path, capsys):
     assert main(["import", str(folder), "--dataset", str(other), "--quiet"]) == 2
     assert "6 of 6 rows of" in (message := one_line(capsys))
     assert "are not in" in message
+
+
+def test_a_damaged_shard_of_an_imported_set_is_made_again_with_what_it_held(judged, tmp_path):
+    folder, out = exported(judged, tmp_path), tmp_path / "imported"
+    words = ["import", str(folder), "--out", str(out), "--quiet"]
+    assert main(words) == 0
+    path = shard_file(out, 0)
+    frame = pd.read_parquet(path)
+    frame["judge_count"] = range(1, 7)  # what the folder does not say
+    images = list(frame["ref"])
+    frame["ref"] = [images[1], *images[1:]]
+    frame.to_parquet(path)
+    shares = [row["judge"] for row in contents(out)]
+    assert main(words) == 0
+    assert verify(out, "--stored-only") == 0
+    assert judgments(out) == (shares, [1, 2, 3, 4, 5, 6])
