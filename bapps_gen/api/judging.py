@@ -73,12 +73,12 @@ def judge(
 
     Example:
         >>> import bapps_gen
-        >>> judged = bapps_gen.make_dataset("traditional", rows=6, out="judged", workers=1)
+        >>> judged = bapps_gen.make_dataset("traditional", rows=6, out="answered", workers=1)
         >>> ids = [row.id for row in judged]
         >>> info = bapps_gen.judge(judged, answers={ids[0]: (0.5, 4), ids[3]: (1.0, 3)})
         >>> info.rows, info.votes
         (2, 7)
-        >>> [triplet.judge for triplet in bapps_gen.iter_triplets("judged")]
+        >>> [triplet.judge for triplet in bapps_gen.iter_triplets("answered")]
         [0.5, None, None, 1.0, None, None]
     """
     from bapps_gen.manifests.answers import read_answers
