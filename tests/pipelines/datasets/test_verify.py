@@ -85,10 +85,11 @@ def test_a_missing_photo_is_named(dataset, photos, tmp_path, capsys):
 
 def test_another_version_of_an_atom_is_told(copy, capsys):
     info = json.loads((copy / "dataset.json").read_text())
+    name, version = info["spec"]["versions"][0]
     info["spec"]["versions"][0][1] += 1
     (copy / "dataset.json").write_text(json.dumps(info))
     assert verify(copy) == 2
-    assert "is version 1 here" in capsys.readouterr().err
+    assert f"{name} is version {version} here" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"kind": "traditional"}'])
