@@ -194,7 +194,7 @@ WRONG_COMMANDS = [
         "number of algorithms = 1",
     ),
     ("validate --out {out}", "nothing to validate"),
-    ("validate /no/such --out {out}", "/no/such is not a dataset, collection, benchmark or zoo: there is"),
+    ("validate /no/such --out {out}", "/no/such is not a dataset, collection, benchmark or zoo"),
     ("validate --zoo /no/such/zoo --out {out}", "no zoo in /no/such/zoo"),
     ("verify {dataset} --outputs swap={task}/swap", "has no algorithms; leave it out"),
     ("distorters --zoo {photos}", "no zoo in"),

@@ -381,7 +381,8 @@ def test_parameters_have_histograms_over_the_range_of_their_values(dataset, tmp_
     rows = list(bapps_gen.open_dataset(dataset).rows())
     steps = [step for row in rows for side in row.steps for step in side]
     page = tmp_path / "report.html"
-    found = bapps_gen.validate(dataset, out=page, workers=1).values["parameters"]
+    copied = shutil.copytree(dataset, tmp_path / "set")  # where its scores are written
+    found = bapps_gen.validate(copied, out=page, workers=1).values["parameters"]
     names = {f"{step.distortion}.{name}" for step in steps for name, _ in step.params}
     assert set(found) == names
     for key, entry in found.items():
