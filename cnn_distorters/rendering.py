@@ -27,7 +27,10 @@ the shape. Counted as the network pads them, so that small patches take no more 
 
 
 def rendering_network(spec: DistorterSpec, tensors: Mapping[str, torch.Tensor]) -> UNet:
-    """A network that renders: float32, in evaluation mode, batch normalization folded in."""
+    """A network that renders: (N, 3, H, W) in [-1, 1] to levels in [0, 255], float32.
+
+    What does not depend on the input is folded in.
+    """
     import torch
 
     from bapps_gen.cnn_distorters.network import Block, build_network, to_channels_last
@@ -42,6 +45,9 @@ def rendering_network(spec: DistorterSpec, tensors: Mapping[str, torch.Tensor]) 
     for part in network.modules():
         if isinstance(part, Block):
             part.fold()
+    last = network.decoder[-1]
+    assert isinstance(last, Block)
+    last.fold_output(squares=spec.stride > 1)
     to_channels_last(network)
     return network
 
@@ -69,7 +75,7 @@ def render_network(
                 spec, patches[start : start + rows], seeds[start : start + rows], streams
             )
             x = torch.from_numpy(batch).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
-            y = network(x).add_(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+            y = network(x).round_().to(torch.uint8)
             rendered[start : start + rows] = y.permute(0, 2, 3, 1)[:rows].numpy()
     return rendered
 

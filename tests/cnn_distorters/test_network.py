@@ -57,10 +57,13 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 @pytest.mark.parametrize("upsampling", UPSAMPLINGS)
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("first_stride", [1, 2])
 def test_folding_for_rendering_does_not_change_the_function(
-    upsampling: str, normalization: str
+    upsampling: str, normalization: str, first_stride: int
 ) -> None:
-    spec = replace(SPEC, upsampling=upsampling, normalization=normalization, first_stride=1)
+    spec = replace(
+        SPEC, upsampling=upsampling, normalization=normalization, first_stride=first_stride
+    )
     network = made(spec)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
@@ -75,6 +78,8 @@ def test_folding_for_rendering_does_not_change_the_function(
             if isinstance(part, Block):
                 part.fold()
         assert torch.allclose(network(x), before, atol=1e-5)
+        network.decoder[-1].fold_output(squares=True)
+        assert torch.allclose(network(x) / 127.5 - 1, before, atol=1e-5)
     assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in network.modules())
 
 
