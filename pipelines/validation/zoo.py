@@ -165,7 +165,7 @@ def judge_zoo(
         "axes": axes_of([zoo.spec(name) for name in measures.ids]),
         "failures": failures,
         "missed": _missed(listed, pairs, limits, failures),
-        "notes": _notes(pairs, limits),
+        "notes": [*_seen_in_training(zoo, source), *_notes(pairs, limits)],
     }
 
 
@@ -271,6 +271,16 @@ def shift_words(entry: Mapping[str, Any]) -> str:
     if entry["spec"]["corruption"] != "color_removal":
         changes.append(f"a* and b* by {shift['cast']:.1f}")
     return enumerated(changes)
+
+
+def _seen_in_training(zoo: Zoo, source: Source) -> list[str]:
+    seen = [name for name in zoo.ids if zoo.record(name).get("source") == source.digest]
+    if not seen:
+        return []
+    return [
+        f"{len(seen)} of {len(zoo.ids)} distorters were trained on these photos; others, given "
+        "with --source, show better what they do"
+    ]
 
 
 def _notes(pairs: Mapping[str, Any] | None, limits: ZooLimits) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import json
 import re
 import shutil
@@ -14,7 +16,7 @@ import torch
 from PIL import Image
 
 from bapps_gen.cli import main
-from bapps_gen.cnn_distorters.checkpoint import weights_of, write_distorter
+from bapps_gen.cnn_distorters.checkpoint import read_distorter, weights_of, write_distorter
 from bapps_gen.cnn_distorters.color_shift import COLOR_SUMS
 from bapps_gen.cnn_distorters.network import UNet, build_network, initialize
 from bapps_gen.cnn_distorters.spec import DistorterSpec
@@ -43,6 +45,10 @@ from bapps_gen.pipelines.validation.zoo_measures import (
 from bapps_gen.pipelines.validation.zoo_sheet import magnified, strip_size
 from support.browser import needs_chromium, seen_in
 from support.datasets import one_line, photo, save_photo
+
+needs_shipped_zoo = pytest.mark.skipif(
+    not (SHIPPED / ZOO_NAME).is_file(), reason="no trained zoo comes with this version"
+)
 
 KNOTS = 16
 PATCHES = 16
@@ -216,6 +222,34 @@ def test_the_source_may_be_the_users_own(healthy, photos, tmp_path):
     assert found["source"]["roots"] == [photos.name]
 
 
+def test_a_zoo_that_was_trained_on_the_photos_is_noted(healthy, photos, tmp_path):
+    zoo = shutil.copytree(healthy, tmp_path / "zoo")
+    trained_on = open_source([photos]).digest
+    for spec in HEALTHY[:2]:
+        _, record, tensors = read_distorter(distorter_path(zoo, spec.id))
+        path = distorter_path(zoo, spec.id)
+        write_distorter(path, spec, tensors, {**record, "source": trained_on})
+    write_index(zoo, HEALTHY, None)
+    _, found = run(zoo, tmp_path, "--source", str(photos))
+    assert found["notes"][0].startswith("2 of 3 distorters were trained on these photos")
+    _, found = run(zoo, tmp_path)
+    assert not any("trained on" in note for note in found["notes"])
+
+
+@needs_shipped_zoo
+def test_the_shipped_zoo_never_saw_the_photos_that_it_is_validated_on():
+    with open(SHIPPED / "photos.csv", newline="") as file:
+        listed = list(csv.DictReader(file))
+    assert len(listed) > 50
+    digest = hashlib.sha256()
+    for row in listed:
+        digest.update(f"{row['photo']}\0{row['sha256']}\n".encode())
+    zoo = open_zoo()
+    assert {zoo.record(name)["source"] for name in zoo.ids} == {digest.hexdigest()}
+    seen = {row[key] for row in listed for key in ("sha256", "file_sha256")}
+    assert not seen & {entry.sha256 for entry in open_source([]).entries}
+
+
 def test_patches_are_the_first_of_a_larger_number_and_none_is_flat():
     source = open_source([])
     few, many = (sample_patches(source, ZooOptions(count)) for count in (10, 30))
@@ -350,9 +384,7 @@ def test_several_of_one_function_are_one_line_and_groups_part_where_they_differ(
     assert sorted(map(sorted, found["groups"])) == [["a", "b", "c"], ["d", "e"], ["f"]]
 
 
-@pytest.mark.skipif(
-    not (SHIPPED / ZOO_NAME).is_file(), reason="no trained zoo comes with this version"
-)
+@needs_shipped_zoo
 @pytest.mark.parametrize("every", [12, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_shipped_zoo_breaks_no_rule(every):
     zoo, measures, found = measured(SHIPPED, 32, every=every)
