@@ -18,8 +18,11 @@ SQUARE = 8
 BANDS = {"dark": (0.0, 30.0), "middle": (30.0, 70.0), "light": (70.0, 101.0)}
 """Ranges of L* of what is given, the upper end excluded: a network that turns light areas gray may
 leave the mean brightness of its outputs as it was. Own choice."""
+GRAY = 12.0
+"""Length of (a*, b*) below which a square counts as gray. Tints are measured there, since paler
+colors, which denoisers and colorizers give where they cannot know better, are no tint."""
 MIN_SQUARES = 32
-"""Squares below which a band is not judged."""
+"""Squares of a kind below which it is not judged."""
 
 COLOR_SUMS = 2 * len(BANDS) + 3
 """Length of what `sum_shifts` returns."""
@@ -31,7 +34,7 @@ class ColorShift:
 
     Args:
         lightness: change of L* by band, signed; without bands that have too few squares.
-        cast: length of the mean change of (a*, b*) over all squares.
+        cast: length of the mean change of (a*, b*) over gray squares; 0 with too few of them.
     """
 
     lightness: dict[str, float]
@@ -59,7 +62,7 @@ def sum_shifts(patches: NDArray[np.uint8], outputs: NDArray[np.uint8]) -> Values
 
     Returns:
         float64 (COLOR_SUMS,): squares, and sums of changes of L*, for each band; then squares,
-        and sums of changes of a* and b*, of all.
+        and sums of changes of a* and b*, of gray ones.
     """
     before = _square_colors(patches)
     change = _square_colors(outputs) - before
@@ -67,7 +70,8 @@ def sum_shifts(patches: NDArray[np.uint8], outputs: NDArray[np.uint8]) -> Values
     for low, high in BANDS.values():
         inside = (before[:, 0] >= low) & (before[:, 0] < high)
         sums += [inside.sum(), change[inside, 0].sum()]
-    return np.array([*sums, len(before), change[:, 1].sum(), change[:, 2].sum()], np.float64)
+    gray = np.hypot(before[:, 1], before[:, 2]) < GRAY
+    return np.array([*sums, gray.sum(), *change[gray, 1:].sum(0)], np.float64)
 
 
 def color_shift(sums: Values) -> ColorShift:
@@ -77,8 +81,8 @@ def color_shift(sums: Values) -> ColorShift:
         for band, name in enumerate(BANDS)
         if sums[2 * band] >= MIN_SQUARES
     }
-    squares, *color = sums[2 * len(BANDS) :]
-    return ColorShift(lightness, float(np.hypot(*color) / max(squares, 1.0)))
+    grays, *color = sums[2 * len(BANDS) :]
+    return ColorShift(lightness, float(np.hypot(*color) / grays) if grays >= MIN_SQUARES else 0.0)
 
 
 def _square_colors(images: NDArray[np.uint8]) -> Values:

@@ -14,7 +14,7 @@ from bapps_gen.seeding import MAX_SEED, digest_of
 from bapps_gen.storage.documents import read_toml
 from bapps_gen.storage.records import parse_record, shown
 
-SPEC_VERSION = 1
+SPEC_VERSION = 2
 """Raised whenever the same spec and weights give another function; part of every digest."""
 
 CORRUPTIONS = ("null", "pink_noise", "white_noise", "color_removal", "downsampling")

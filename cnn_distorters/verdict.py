@@ -32,8 +32,8 @@ class ZooLimits:
         identity: median LPIPS to the input below which a distorter changes nothing.
         ruin: mean LPIPS to the input above which it leaves nothing.
         shift: units of CIE L*a*b* beyond which it may change neither the mean lightness of dark,
-            middle or light areas, nor the mean color of all: three times a difference that is
-            just seen. Colorizers do not know the color, so only lightness counts for them.
+            middle or light areas, nor the mean color of gray ones: three times a difference that
+            is just seen. Colorizers do not know the color, so only lightness counts for them.
         same: median LPIPS between two below which they are the same function, if it is at most
         same_share: of the LPIPS to the input of the one nearer to it.
         near: share of that LPIPS below which two are near duplicates; a note, not a failure.

@@ -21,9 +21,9 @@ def add_zoo_arguments(parser: argparse.ArgumentParser) -> None:
         "a zoo of CNN distorters",
         "The same patches pass every distorter. Exit code 1 where one is the identity (median "
         "LPIPS < 0.01), a ruin (mean LPIPS > 0.8), off color (mean lightness of dark, middle or "
-        "light areas, or mean color, changed by more than 8 in CIE L*a*b*) or unusable, or where "
-        "two are the same function (median LPIPS < 0.01 between their outputs, and at most half of "
-        "that to the input).",
+        "light areas, or mean color of gray ones, changed by more than 8 in CIE L*a*b*) or "
+        "unusable, or where two are the same function (median LPIPS < 0.01 between their outputs, "
+        "and at most half of that to the input).",
     )
     group.add_argument(
         "--zoo",

@@ -269,7 +269,7 @@ def shift_words(entry: Mapping[str, Any]) -> str:
     shift = entry["color_shift"]
     changes = [f"L* of {band} squares by {by:+.1f}" for band, by in shift["lightness"].items()]
     if entry["spec"]["corruption"] != "color_removal":
-        changes.append(f"a* and b* by {shift['cast']:.1f}")
+        changes.append(f"a* and b* of gray squares by {shift['cast']:.1f}")
     return enumerated(changes)
 
 

@@ -51,6 +51,14 @@ def test_a_tint_is_a_cast(patches):
     assert shift.cast > 5
 
 
+def test_paler_colors_are_no_cast(patches):
+    colorful = patches.copy()
+    colorful[:4, :, :, 2] //= 2
+    paler = np.stack([cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY) for patch in colorful])[..., None]
+    shift = color_shift(sum_shifts(colorful, np.repeat(paler, 3, -1)))
+    assert shift.cast < 8
+
+
 def test_noise_and_blur_are_no_shift(patches):
     rng = np.random.default_rng(0)
     noise = np.clip(patches + rng.normal(0, 8, patches.shape), 0, 255).astype(np.uint8)
