@@ -199,6 +199,8 @@ def launch(subject: Subject, inputs: Inputs, out: Path, *options: object) -> sub
         [sys.executable, "-m", "bapps_gen", *words],
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": "/"},
         start_new_session=True,
+        # Tests that run in the background of a shell ignore Ctrl-C, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
