@@ -151,6 +151,11 @@ def slots() -> dict[str, int]:
         "training: held out": seeding.SLOT_HELD_OUT,
         "benchmark: variant": seeding.SLOT_VARIANT,
         "benchmark: patch": seeding.SLOT_PATCH,
+        "study: order of rows": seeding.SLOT_STUDY_ROWS,
+        "study: session": seeding.SLOT_STUDY_SESSION,
+        "simulated observer": seeding.SLOT_OBSERVER,
+        "simulated session": seeding.SLOT_OBSERVER_SESSION,
+        "choice of rows": seeding.SLOT_SELECT,
     }
     defined = {value for name, value in vars(seeding).items() if name.startswith("SLOT_")}
     assert defined == set(numbers.values()), "a slot is missing here"
