@@ -235,7 +235,7 @@ def _kernel_of_squares_enlarged(weight: Tensor) -> Tensor:
 
 def _squares_first(values: Tensor) -> Tensor:
     """Channels in the order of a sub-pixel shuffle to that of `_from_squares`."""
-    return values.unflatten(0, (-1, 2, 2)).movedim(0, 2).flatten(0, 2)
+    return values.reshape(-1, 2, 2, *values.shape[1:]).movedim(0, 2).flatten(0, 2)
 
 
 def _from_squares(x: Tensor) -> Tensor:

@@ -377,7 +377,7 @@ def test_the_sides_differ_and_the_rows_say_how_they_were_made(kind, sets, zoo):
     assert info.kind == kind
     assert (info.zoo, info.origin.zoo) == (zoo.name, str(zoo))
     assert dict(info.spec["distorters"]) == {name: opened.digest(name) for name in IDS}
-    assert info.distortions["cnn:mine-4"] == 1
+    assert info.distortions["cnn:mine-4"] == 2
     assert ("jpeg" in info.distortions) == (kind == "mix")
 
 
@@ -558,7 +558,7 @@ def test_any_sequence_of_steps_replays(copy, zoo, photos, tmp_path):
     jpeg = parse_step("jpeg:quality=30", REGISTRY)
     params = [{"name": name, "value": value} for name, value in jpeg.params.items()]
     made = {"params": params, "version": 1, "seed": 5, "severity": None}
-    plain = {**made, "params": []}
+    plain = {**made, "params": [], "version": 2}
     steps = [
         {**made, "distortion": "jpeg"},
         {**plain, "distortion": "cnn:002"},
@@ -654,9 +654,9 @@ def test_distorters_and_distortions_compose_freely_on_an_image(picture, zoo, tmp
     out = tmp_path / "out.png"
     assert distort(picture, out, zoo, *texts) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == "cnn:001 v1: strength 1, seed 0"
+    assert said[0] == "cnn:001 v2: strength 1, seed 0"
     assert said[1].startswith("jpeg v1: quality 30")
-    assert said[2] == "cnn:mine-4 v1: strength 1, seed 9"
+    assert said[2] == "cnn:mine-4 v2: strength 1, seed 9"
     registry = with_zoo(REGISTRY, open_zoo(zoo))
     image = cv2.imread(str(picture))[..., ::-1]
     for place, text in enumerate(texts):
