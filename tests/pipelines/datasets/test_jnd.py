@@ -366,7 +366,7 @@ def test_a_strength_is_given_on_the_command_line(zoo, tmp_path, capsys):
         assert (
             main(["distort", str(picture), "--with", text, "-o", str(out), "--zoo", str(zoo)]) == 0
         )
-        assert f"cnn:001 v1: {said}, seed" in capsys.readouterr().out
+        assert f"cnn:001 v2: {said}, seed" in capsys.readouterr().out
         made = cv2.imread(str(out))[..., ::-1]
         assert np.array_equal(made, parse_step(text, registry).apply(image))
     assert np.array_equal(made, image)
