@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 PATCHES = ("ref", "p0", "p1")
@@ -18,6 +19,11 @@ MIN_PATCH_SIZE, MAX_PATCH_SIZE = 16, 512
 
 MAX_SIDE = 32_766
 """Longest side of a benchmark's picture in px: OpenCV's warps take sides below 2^15 px."""
+
+
+def task_of_patches(patches: Sequence[str]) -> str:
+    """What rows with these pictures are judged by: "2afc" for triplets, "jnd" for pairs."""
+    return "jnd" if tuple(patches) == PAIR_PATCHES else "2afc"
 
 
 @dataclass(frozen=True, slots=True)

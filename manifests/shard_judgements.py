@@ -18,7 +18,7 @@ from bapps_gen.errors import WorkError
 from bapps_gen.manifests.dataset import DatasetInfo, shard_path
 from bapps_gen.manifests.judgements import JUDGMENT_COLUMNS, judgements_info, shard_judgements
 from bapps_gen.manifests.parquet import file_batches, open_parquet
-from bapps_gen.manifests.rows import PAIR_PATCHES, ManifestRow
+from bapps_gen.manifests.rows import ManifestRow, task_of_patches
 from bapps_gen.manifests.shard_columns import conform
 from bapps_gen.manifests.shards import shard_writer, write_shard
 from bapps_gen.seeding import digest_of
@@ -48,7 +48,7 @@ class HeldJudgments:
 
 def judgment_columns(info: DatasetInfo) -> tuple[str, str]:
     """The columns of a dataset's judgments: fraction and count."""
-    return JUDGMENT_COLUMNS["jnd" if tuple(info.patches) == PAIR_PATCHES else "2afc"]
+    return JUDGMENT_COLUMNS[task_of_patches(info.patches)]
 
 
 def held_judgments(path: Location, info: DatasetInfo) -> HeldJudgments | None:

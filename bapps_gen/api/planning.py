@@ -274,7 +274,6 @@ def study_report(
         (True, 18, 6)
     """
     from bapps_gen.pipelines.judging.options import VoteFilter
-    from bapps_gen.storage.atomic import whole_file
 
     _require_known(filters, VoteFilter, "filter of votes")
     path = local(out)
@@ -282,10 +281,9 @@ def study_report(
         check_parent(path)
     report = collect_report(study, votes, _opened(datasets), width, filters)
     if path is not None:
-        from bapps_gen.pipelines.validation.study_page import study_page
+        from bapps_gen.pipelines.validation.study_page import write_study_page
 
-        with whole_file(path, alone=True) as temporary:
-            temporary.write_text(study_page(report), encoding="utf-8")
+        write_study_page(report, path)
     return Validation(report.values(), report.missed, report.summary())
 
 

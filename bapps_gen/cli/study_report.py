@@ -61,8 +61,7 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.api.validation import check_parent
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.judging.options import VoteFilter
-    from bapps_gen.pipelines.validation.study_page import study_page
-    from bapps_gen.storage.atomic import whole_file
+    from bapps_gen.pipelines.validation.study_page import write_study_page
 
     if options.study is None and not options.votes:
         raise UserError("neither a study nor votes are given; name a study's folder or --votes")
@@ -75,8 +74,7 @@ def run(options: argparse.Namespace) -> int:
         options.width,
         values_of(options, VoteFilter),
     )
-    with whole_file(options.out, alone=True) as path:
-        path.write_text(study_page(report), encoding="utf-8")
+    write_study_page(report, options.out)
     if options.json is not None:
         write_json(options.json, report.values())
     print(f"{report.name}: {report.summary()}")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bapps_gen.manifests.dataset import DATA_FOLDER, DatasetInfo, SelectionInfo, shards_on_disk
+from bapps_gen.manifests.rows import task_of_patches
 from bapps_gen.manifests.schema import card_features
 from bapps_gen.pipelines.datasets.judged import describe_judgments
 from bapps_gen.pipelines.datasets.kinds import kind_of
@@ -129,7 +130,7 @@ def write_dataset_card(folder: Location, info: DatasetInfo, *, complete: bool) -
 def render_dataset_card(info: DatasetInfo, part: Part, judged: str = "") -> str:
     """The text of a dataset's card, from facts alone; `judged` is of `describe_judgments`."""
     size = info.patch_size
-    split, task = info.split or "train", "2afc" if info.unit == "triplets" else "jnd"
+    split, task = info.split or "train", task_of_patches(info.patches)
     config = Config("default", {split: [part]}, card_features(info.schema()))
     title = f"{info.kind} {info.unit}"
     recipe = "" if info.pictures else ", as a recipe without their pictures"

@@ -91,10 +91,20 @@ def sentinel_shares(votes: pa.Table) -> Mapping[str, tuple[int, int]]:
     return {session.as_py(): (right.as_py(), count.as_py()) for session, right, count in entries}
 
 
+def passes(right: int, count: int, least: float) -> bool:
+    """Whether a session passes with so many of its sentinels answered right.
+
+    Args:
+        right: answered right.
+        count: all of them.
+        least: smallest share that passes.
+    """
+    return right >= round(least * count, 6)  # 0.07 · 100 is a little more than 7 in floating point
+
+
 def _of_failed_sessions(votes: pa.Table, least: float) -> Mask:
     shares = sentinel_shares(votes)
-    # 13.95 of 15 is 14 of 15, as people say it
-    failed = [name for name, (right, count) in shares.items() if right < round(least * count, 6)]
+    failed = [name for name, share in shares.items() if not passes(*share, least)]
     return _numbers(pc.is_in(votes["session"], pa.array(failed, pa.string())))
 
 

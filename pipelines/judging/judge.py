@@ -12,7 +12,7 @@ from bapps_gen.errors import UserError
 from bapps_gen.manifests.answers import Answer, Answers
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.judgements import JudgementsInfo
-from bapps_gen.manifests.rows import PATCHES
+from bapps_gen.manifests.rows import task_of_patches
 from bapps_gen.manifests.shard_judgements import Judgment
 from bapps_gen.manifests.votes import VOTES_SCHEMA, votes_table
 from bapps_gen.pipelines.judging.filters import filter_votes
@@ -47,7 +47,7 @@ class Tally:
 
 def task_of(dataset: Dataset) -> str:
     """The task that a dataset's rows are for: "2afc" of triplets, "jnd" of pairs."""
-    return "2afc" if tuple(dataset.info.patches) == PATCHES else "jnd"
+    return task_of_patches(dataset.info.patches)
 
 
 def tallies(votes: pa.Table, task: str) -> dict[str, Tally]:
@@ -66,6 +66,17 @@ def tallies(votes: pa.Table, task: str) -> dict[str, Tally]:
     )
     columns = (sums[name].to_pylist() for name in ("id", "counted_count", "counted_sum"))
     return {name: Tally(count, total) for name, count, total in zip(*columns, strict=True)}
+
+
+def missing_votes(counted: Mapping[str, Tally], wanted: Mapping[str, int]) -> int:
+    """How many votes rows still lack.
+
+    Args:
+        counted: the votes that count, by id of a row.
+        wanted: how many each row is to have, by id.
+    """
+    held = {name: tally.votes for name, tally in counted.items()}
+    return sum(max(0, number - held.get(name, 0)) for name, number in wanted.items())
 
 
 def judge_dataset(

@@ -13,7 +13,7 @@ from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, open_dataset
 from bapps_gen.manifests.judgements import JUDGMENT_COLUMNS, judgements_info
-from bapps_gen.manifests.rows import PAIR_PATCHES, rows_within
+from bapps_gen.manifests.rows import rows_within, task_of_patches
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.metrics import metric_spec
 from bapps_gen.metrics.agreement import Values
@@ -104,7 +104,7 @@ def judged_dataset(
         WorkError: as `score`.
     """
     metrics = check_metrics(metrics, options)
-    task = "jnd" if tuple(dataset.info.patches) == PAIR_PATCHES else "2afc"
+    task = task_of_patches(dataset.info.patches)
     columns = JUDGMENT_COLUMNS[task]
     column = columns[0]
     parts = [

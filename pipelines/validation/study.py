@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -120,8 +119,7 @@ def report_votes(
     wanted, names, times = None, {}, dict(PAPER_TIMES)
     if study is not None:
         _check_study(votes, study)
-        trials = study.trials()
-        wanted = Counter(trials["id"].filter(pc.equal(trials["phase"], "test")).to_pylist())
+        wanted = study.wanted()
         names = {entry.digest: entry.name for entry in study.info.datasets}
         times = {column: float(getattr(study.protocol, column)) for column in PAPER_TIMES}
     names |= {dataset.info.digest: dataset.folder.name for dataset in datasets}

@@ -17,8 +17,8 @@ from bapps_gen.manifests.votes import ANSWERS
 from bapps_gen.metrics.agreement import CONFIDENCE
 from bapps_gen.metrics.ceiling import Ceiling, human_ceiling
 from bapps_gen.pipelines.judging.alpha import krippendorff_alpha
-from bapps_gen.pipelines.judging.filters import filter_votes, sentinel_shares
-from bapps_gen.pipelines.judging.judge import Tally, tallies
+from bapps_gen.pipelines.judging.filters import filter_votes, passes, sentinel_shares
+from bapps_gen.pipelines.judging.judge import Tally, missing_votes, tallies
 from bapps_gen.pipelines.judging.options import VoteFilter
 from bapps_gen.pipelines.validation.facts import step_kind
 
@@ -184,9 +184,7 @@ def _missing(counted: Tallies, wanted: Mapping[str, int] | None) -> dict[str, in
     """Votes that a study asks for, and those that rows still lack."""
     if wanted is None:
         return {"wanted": None, "missing": None}
-    held = {name: tally.votes for name, tally in counted.items()}
-    missing = sum(max(0, number - held.get(name, 0)) for name, number in wanted.items())
-    return {"wanted": sum(wanted.values()), "missing": missing}
+    return {"wanted": sum(wanted.values()), "missing": missing_votes(counted, wanted)}
 
 
 def _by_votes(counted: Tallies) -> dict[str, int]:
@@ -202,7 +200,7 @@ def _sentinels(votes: pa.Table, least: float) -> dict[str, Any] | None:
         return None
 
     def passing(minimum: float) -> int:
-        return sum(right >= round(minimum * count, 6) for right, count in shares.values())
+        return sum(passes(*share, minimum) for share in shares.values())
 
     sentinels = votes.filter(pc.equal(votes["phase"], "sentinel"))
     right = pc.equal(sentinels["answer"], sentinels["expected"])

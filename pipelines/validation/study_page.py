@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from bapps_gen.pipelines.datasets.sheet import describe_steps
@@ -12,6 +13,7 @@ from bapps_gen.pipelines.validation.dataset_page import reduced
 from bapps_gen.pipelines.validation.figures import histogram, ticks
 from bapps_gen.pipelines.validation.html import count, percent, render
 from bapps_gen.pipelines.validation.study import StudyReport
+from bapps_gen.storage.atomic import whole_file
 from bapps_gen.version import __version__
 
 _TO = "\N{NO-BREAK SPACE}–\N{WORD JOINER}\N{NO-BREAK SPACE}"
@@ -28,6 +30,12 @@ _EXTREMES = {
         "Distorted pairs with the largest share of people who say that both are the same.",
     ),
 }
+
+
+def write_study_page(report: StudyReport, path: Path) -> None:
+    """Write the report of a study as HTML, whole or not at all."""
+    with whole_file(path, alone=True) as temporary:
+        temporary.write_text(study_page(report), encoding="utf-8")
 
 
 def study_page(report: StudyReport) -> str:

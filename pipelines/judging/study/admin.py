@@ -6,7 +6,6 @@ import asyncio
 import base64
 import hmac
 import io
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from importlib.resources import files
@@ -22,8 +21,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bapps_gen.metrics.ceiling import pairwise_agreement
-from bapps_gen.pipelines.judging.filters import filter_votes, sentinel_shares
-from bapps_gen.pipelines.judging.judge import tallies
+from bapps_gen.pipelines.judging.filters import filter_votes, passes, sentinel_shares
+from bapps_gen.pipelines.judging.judge import missing_votes, tallies
 from bapps_gen.pipelines.judging.options import VoteFilter
 from bapps_gen.pipelines.judging.study.collect import server_votes
 from bapps_gen.pipelines.judging.study.server import StudyServer
@@ -79,16 +78,14 @@ def study_progress(study: Study, votes: pa.Table) -> StudyProgress:
     """
     least = study.protocol.min_sentinels
     kept = filter_votes(votes, VoteFilter(min_sentinels=least)).kept
-    trials = study.trials()
-    tests = trials.filter(pc.equal(trials["phase"], "test"))
-    wanted = Counter(tests["id"].to_pylist())
+    wanted = study.wanted()
     counts = tallies(kept, study.protocol.task)
     shares = {
         session: (right, count)
         for session, (right, count) in sentinel_shares(votes).items()
         if count >= study.protocol.sentinels
     }
-    passed = sum(right >= round(least * count, 6) for right, count in shares.values())
+    passed = sum(passes(*share, least) for share in shares.values())
     times = kept["rt_ms"].drop_null().to_numpy()
     held = [tally for tally in counts.values() if tally.votes > 1]
     agreeing = pairwise_agreement([each.fraction for each in held], [each.votes for each in held])
@@ -101,10 +98,7 @@ def study_progress(study: Study, votes: pa.Table) -> StudyProgress:
         mistimed=_mistimed(votes),
         wanted=sum(wanted.values()),
         counted=sum(tally.votes for tally in counts.values()),
-        missing=sum(
-            max(0, number - (counts[name].votes if name in counts else 0))
-            for name, number in wanted.items()
-        ),
+        missing=missing_votes(counts, wanted),
         seconds=float(np.median(times)) / 1000 if len(times) else None,
         agreement=float(np.mean(agreeing)) if held else None,
     )

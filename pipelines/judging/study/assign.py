@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from bapps_gen.pipelines.judging.filters import passes
 from bapps_gen.pipelines.judging.study.study import Study
 
 PERSON_PARAMETERS = ("PROLIFIC_PID", "workerId", "participant")
@@ -42,17 +43,15 @@ class Assignments:
     def __init__(self, study: Study) -> None:
         self._limit = study.protocol.sessions_per_person
         self._least = study.protocol.min_sentinels
-        table = study.trials()
-        self.sessions: list[tuple[PlannedTrial, ...]] = [
-            _planned(part) for part in _by_session(table)
-        ]
+        sessions = _by_session(study.trials())
+        self.sessions: list[tuple[PlannedTrial, ...]] = [_planned(part) for part in sessions]
         self._rows = [
             frozenset(
                 (trial["dataset"], trial["row"])
                 for trial in part.select(["dataset", "row"]).to_pylist()
                 if trial["row"] >= 0
             )
-            for part in _by_session(table)
+            for part in sessions
         ]
 
     def chooser(self, person: str) -> Callable[[sqlite3.Connection, float], int | None]:
@@ -80,7 +79,7 @@ class Assignments:
         """Whether a session's sentinels were answered well enough."""
         answers = dict(base.execute("select trial, answer from votes where token = ?", (token,)))
         right, count = sentinels_right(self.sessions[plan], answers)
-        return right >= round(self._least * count, 6)
+        return passes(right, count, self._least)
 
 
 def sentinels_right(

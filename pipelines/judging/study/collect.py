@@ -70,7 +70,7 @@ class StudyVotes:
     @property
     def answers(self) -> tuple[str, str]:
         """The answers of the study's task, as the browser gives them."""
-        return ("left", "right") if self._study.protocol.task == "2afc" else ("same", "different")
+        return self._study.protocol.shown_answers
 
     def session_of(self, trial: str) -> int:
         """Number of the planned session that a trial is of."""

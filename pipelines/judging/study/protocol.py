@@ -14,10 +14,9 @@ from typing import Any
 
 from bapps_gen.checks import Option, convert_options, parse_fields
 from bapps_gen.errors import UserError, out_of_range, unknown_name
+from bapps_gen.manifests.votes import ANSWERS
 from bapps_gen.pipelines.judging.options import MIN_SENTINELS
 from bapps_gen.storage.documents import read_toml
-
-TASKS = ("2afc", "jnd")
 
 
 def _count(text: str, default: int | None, low: int, high: int, **more: Any) -> Option:
@@ -32,7 +31,7 @@ TASK = Option(
     "text",
     "what people do: choose the more similar of two patches (2afc), or say whether two are the "
     "same (jnd)",
-    choices=TASKS,
+    choices=tuple(ANSWERS),
 )
 
 
@@ -170,6 +169,11 @@ class Protocol:
         if self.task == "jnd":
             return 3
         return 2 if split == "train" else 5
+
+    @property
+    def shown_answers(self) -> tuple[str, str]:
+        """The answers as the browser gives them: the side chosen, or whether the two are same."""
+        return ("left", "right") if self.task == "2afc" else ANSWERS["jnd"]
 
     def values(self) -> dict[str, Any]:
         """Plain values, as `study.json` holds them."""

@@ -116,15 +116,13 @@ class StudyServer:
         self._pictures = PictureStore(study.folder / PICTURES_NAME, study.key)
         self._files = page_files()
         self._config = page_config(study.protocol, study.info.texts)
-        self._places = {
-            trial.trial: (plan, trial)
+        self._plans = {
+            trial.trial: plan
             for plan, trials in enumerate(self.assignments.sessions)
             for trial in trials
         }
         self._sessions: dict[str, SessionRecord] = {}  # known ones; their plans never change
-        self._answers = (
-            ("left", "right") if study.protocol.task == "2afc" else ("same", "different")
-        )
+        self._answers = study.protocol.shown_answers
 
     def close(self) -> None:
         """Finish what waits to be written."""
@@ -175,8 +173,7 @@ class StudyServer:
         """Store a vote; one that is stored already is acknowledged and not changed."""
         asked = await _body(request, VoteRequest)
         session = await self._session(asked.session)
-        plan, _ = self._places.get(asked.trial, (None, None))
-        if plan != session.plan:
+        if self._plans.get(asked.trial) != session.plan:
             raise HTTPException(403, "this trial was not given to this session")
         if asked.answer not in self._answers:
             raise HTTPException(422, f"answer must be {' or '.join(self._answers)}")

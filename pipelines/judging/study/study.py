@@ -7,12 +7,14 @@ the server give a browser only what a trial needs.
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bapps_gen.errors import UserError, WorkError, first_line
@@ -21,6 +23,7 @@ from bapps_gen.manifests.parquet import open_parquet
 from bapps_gen.pipelines.judging.study.pictures import PICTURES_NAME, opaque_id, write_pictures
 from bapps_gen.pipelines.judging.study.plan import Picture, StudySet, plan_sessions
 from bapps_gen.pipelines.judging.study.protocol import Protocol
+from bapps_gen.pipelines.judging.write import shard_ids
 from bapps_gen.seeding import digest_of
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.documents import write_json
@@ -138,6 +141,15 @@ class Study:
             raise _damaged(path, "it is of another study")
         return table
 
+    def wanted(self) -> Counter[str]:
+        """How many votes each row is to have, by id.
+
+        Raises:
+            WorkError: as `trials`.
+        """
+        trials = self.trials()
+        return Counter(trials["id"].filter(pc.equal(trials["phase"], "test")).to_pylist())
+
 
 def _damaged(path: Path, problem: str) -> WorkError:
     return WorkError(f"{path} is missing or damaged ({problem}); restore it from a copy")
@@ -246,7 +258,7 @@ def _write_plan(
 ) -> pa.Table:
     sets = [StudySet(entry.rows, entry.judgments) for entry in entries]
     columns: dict[str, list[Any]] = {name: [] for name in TRIALS_SCHEMA.names}
-    ids = [_ids(dataset) for dataset in datasets]
+    ids = [[name for shard in shard_ids(dataset) for name in shard] for dataset in datasets]
     numbers: dict[Picture, int] = {}
     images: dict[str, int] = {}
     for session, trials in enumerate(plan_sessions(sets, protocol, seed)):
@@ -275,10 +287,6 @@ def _write_plan(
     with whole_file(folder / TRIALS_NAME) as path:
         pq.write_table(table, path, compression="zstd", write_page_checksum=True)
     return table
-
-
-def _ids(dataset: Dataset) -> list[str]:
-    return [text for batch in dataset.batches(["id"], 1000) for text in batch["id"].to_pylist()]
 
 
 def open_study(folder: Path) -> Study:
