@@ -12,12 +12,14 @@ Importing this package does not import torch; `load_lpips` and `load_trunk` do.
 
 from __future__ import annotations
 
-from importlib import import_module
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bapps_gen.errors import UserError, out_of_range, unknown_name
+from bapps_gen.errors import out_of_range, unknown_name
+from bapps_gen.lpips.nets import load_net
+from bapps_gen.lpips.nets import require_torch as require_torch
 
 if TYPE_CHECKING:
     from bapps_gen.lpips.metric import Lpips
@@ -86,10 +88,12 @@ def load_lpips(
     from bapps_gen.lpips.weights import load_linear
 
     target = find_device(device)
+    loaded = load_net(net, weights, progress=progress)
+    if version == "0.0":
+        loaded = replace(loaded, shift=(0.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0))
     return Lpips(
-        load_trunk(net, weights, progress=progress),
+        loaded,
         load_linear(net, version) if lpips else None,
-        scale_input=version == "0.1",
         device=target,
         dtype=dtype,
         compile=compile,
@@ -136,14 +140,3 @@ def find_trunk(net: str) -> Path | None:
 def _check_net(net: str) -> None:
     if net not in NETS:
         raise unknown_name("LPIPS network", str(net), NETS, f"choose one of {', '.join(NETS)}")
-
-
-def require_torch(who: str) -> None:
-    """Raise UserError, beginning with `who` such as "LPIPS needs", where torch is missing."""
-    try:
-        import_module("safetensors")
-        import_module("torch")
-    except ImportError as error:
-        raise UserError(
-            f"{who} {error.name}, which is not installed; run: pip install 'bapps-gen[torch]'"
-        ) from error

@@ -6,7 +6,7 @@ channels, their squared differences weighted by channel, averaged over space and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -14,22 +14,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bapps_gen.errors import UserError, WorkError, first_line
+from bapps_gen.lpips.differences import squared_differences, unit_features
 from bapps_gen.lpips.inputs import Images, as_batches
-from bapps_gen.lpips.trunks import Trunk
-
-# The lpips package's ScalingLayer: ImageNet's mean and deviation for RGB in [-1, 1].
-SHIFT = (-0.030, -0.088, -0.188)
-SCALE = (0.458, 0.448, 0.450)
-EPSILON = 1e-10
-"""Added to the norm, outside the root, as in the lpips package's `normalize_tensor`."""
+from bapps_gen.lpips.nets import FeatureNet
 
 # Pixels per pass, so that memory does not grow with N and features stay near the processor's cache.
 CHUNK_PIXELS = 32 * 64 * 64
 GPU_CHUNK_PIXELS = 256 * 64 * 64
 
+Passes = Callable[[Tensor, int], list[Tensor]]
+"""Scaled images and the number of groups that they are, to a tensor for each map."""
+
 
 class Lpips:
-    """LPIPS with one trunk. Make it with `bapps_gen.lpips.load_lpips`.
+    """LPIPS with one feature net. Make it with `bapps_gen.lpips.load_lpips`.
 
     Images are uint8 (N, H, W, 3) or (H, W, 3), 0 to 255; or floating (N, 3, H, W) or (3, H, W)
     with `value_range` declared, for example (-1, 1) or (0, 1). NumPy arrays and torch tensors
@@ -44,10 +42,9 @@ class Lpips:
 
     def __init__(
         self,
-        trunk: Trunk,
+        net: FeatureNet,
         linear: Sequence[Tensor] | None,
         *,
-        scale_input: bool,
         device: torch.device,
         dtype: str,
         compile: bool = False,
@@ -55,19 +52,21 @@ class Lpips:
         self.device = device
         self.dtype: torch.dtype = getattr(torch, dtype)
         self._result_dtype = torch.float64 if dtype == "float64" else torch.float32
-        self._smallest = trunk.spec.smallest
+        self.net = net
+        self._smallest = net.smallest
         if linear is None:
-            linear = [torch.ones(count) for count in trunk.spec.channels]
-        self._shift = torch.tensor(SHIFT if scale_input else (0.0, 0.0, 0.0), dtype=torch.float64)
-        self._scale = torch.tensor(SCALE if scale_input else (1.0, 1.0, 1.0), dtype=torch.float64)
+            linear = [torch.ones(count) for count in net.channels]
+        self._shift = torch.tensor(net.shift, dtype=torch.float64)
+        self._scale = torch.tensor(net.scale, dtype=torch.float64)
         try:
-            self.trunk = trunk.to(device, self.dtype)
+            self.trunk = net.module.to(device, self.dtype)
             self._linear = [weight.to(device, self._result_dtype) for weight in linear]
         except (TypeError, RuntimeError, AssertionError) as error:
             raise UserError(f"device {device} cannot hold a {dtype} network: {error}") from error
         self._compiled = compile
-        self._fast: Callable[[Tensor, int], list[Tensor]] = (
-            torch.compile(self._maps, dynamic=False) if compile else self._maps
+        self._fast_maps, self._fast_means = (
+            (torch.compile(passes, dynamic=False) if compile else passes)
+            for passes in (self._maps, self._means)
         )
 
     def distance(
@@ -107,6 +106,31 @@ class Lpips:
         d0, d1 = self._run(images, span, spatial, per_layer)
         return d0, d1
 
+    def pooled(
+        self, ref: Images, *others: Images, value_range: tuple[float, float] | None = None
+    ) -> list[Tensor]:
+        """Differences by channel, (N, K), of each of the others from the references.
+
+        Means over positions of the squared differences of unit-normalized features, the channels
+        of all maps after one another: K is 1,152 for alex, 1,472 for vgg. Linear weights, also
+        other ones than the metric's own, times these are the distances, to rounding. Carries no
+        gradients.
+
+        Raises:
+            UserError: for images of a wrong or differing shape, kind or range, or not finite.
+        """
+        named = {"ref": ref} | {f"p{place}": other for place, other in enumerate(others)}
+        images, span = as_batches(named, value_range, self._smallest)
+        with torch.no_grad():
+            parts = [
+                torch.cat([means[:, :rows] for means in self._pass(x, self._fast_means, groups)], 2)
+                for x, rows, groups in self._chunks(images, span, attached=False)
+            ]
+        if not parts:
+            size = (len(others), 0, sum(self.net.channels))
+            return list(torch.empty(size, dtype=self._result_dtype, device=self.device))
+        return list(torch.cat(parts, 1))
+
     def embed(self, images: Images, *, value_range: tuple[float, float] | None = None) -> Tensor:
         """Images as vectors, (N, K), whose squared Euclidean distances are the LPIPS distances.
 
@@ -127,11 +151,10 @@ class Lpips:
                 x = self._scaled(part, gain, offset).to(self.dtype)
                 taps = []
                 for features, weight in zip(self.trunk(x), self._linear, strict=True):
-                    flat = features.permute(0, 2, 3, 1).contiguous().to(self._result_dtype)
-                    flat.div_(torch.linalg.vector_norm(flat, dim=-1, keepdim=True) + EPSILON)
+                    unit = self._unit(features)
                     # The mean over positions and the weights, which are not negative, as roots.
-                    flat.mul_((weight / (flat.shape[1] * flat.shape[2])).sqrt())
-                    taps.append(flat.flatten(1))
+                    unit.mul_((weight / (unit.shape[1] * unit.shape[2])).sqrt())
+                    taps.append(unit.flatten(1))
                 results.append(torch.cat(taps, 1))
         return torch.cat(results)
 
@@ -139,25 +162,13 @@ class Lpips:
         self, images: list[Tensor], span: tuple[float, float], spatial: bool, per_layer: bool
     ) -> list[Tensor]:
         """One result for each image after the first, against the first."""
-        count, _, height, width = images[0].shape
-        gain, offset = self._scaling(span, width)
+        height, width = images[0].shape[2:]
         attached = torch.is_grad_enabled() and any(image.requires_grad for image in images)
-        step = self._chunk(height * width)
-        if attached:  # the graph keeps every feature anyway
-            step = max(count, 1)
+        passes = self._maps if attached else self._fast_maps
         results = []
         with torch.set_grad_enabled(attached):
-            for start in range(0, count, step):
-                parts = [image[start : start + step].to(self.device) for image in images]
-                rows = parts[0].shape[0]
-                if self._compiled and not attached and rows < step:
-                    # One compiled shape serves every batch: fill up with copies of the last row.
-                    parts = [
-                        torch.cat([part, part[-1:].expand(step - rows, -1, -1, -1)])
-                        for part in parts
-                    ]
-                x = self._scaled(torch.cat(parts), gain, offset)
-                maps = self._pass(x, len(parts), attached)
+            for x, rows, groups in self._chunks(images, span, attached):
+                maps = self._pass(x, passes, groups)
                 taps = [self._reduce(m[:, :rows], height, width, spatial) for m in maps]
                 layers = torch.stack(taps, 2)
                 results.append(layers if per_layer else layers.sum(2))
@@ -166,6 +177,28 @@ class Lpips:
             size += (height, width) * spatial
             return list(torch.empty(size, dtype=self._result_dtype, device=self.device))
         return list(torch.cat(results, 1))
+
+    def _chunks(
+        self, images: list[Tensor], span: tuple[float, float], attached: bool
+    ) -> Iterator[tuple[Tensor, int, int]]:
+        """Scaled images of as many rows as a pass takes: (groups · n, 3, H, W), n, groups.
+
+        n is less than the number of rows in the tensor where those are filled up.
+        """
+        count, _, height, width = images[0].shape
+        gain, offset = self._scaling(span, width)
+        step = self._chunk(height * width)
+        if attached:  # the graph keeps every feature anyway
+            step = max(count, 1)
+        for start in range(0, count, step):
+            parts = [image[start : start + step].to(self.device) for image in images]
+            rows = parts[0].shape[0]
+            if self._compiled and not attached and rows < step:
+                # One compiled shape serves every batch: fill up with copies of the last row.
+                parts = [
+                    torch.cat([part, part[-1:].expand(step - rows, -1, -1, -1)]) for part in parts
+                ]
+            yield self._scaled(torch.cat(parts), gain, offset), rows, len(parts)
 
     def _scaling(self, span: tuple[float, float], width: int) -> tuple[Tensor, Tensor]:
         """From the images' range to [-1, 1] and to the trunk's, as a gain and an offset."""
@@ -186,18 +219,17 @@ class Lpips:
     def _chunk(self, pixels: int) -> int:
         return max(1, (CHUNK_PIXELS if self.device.type == "cpu" else GPU_CHUNK_PIXELS) // pixels)
 
-    def _pass(self, x: Tensor, groups: int, attached: bool) -> list[Tensor]:
-        """The trunk and the maps in exact float32, with failures of the machine in one line."""
-        maps = self._maps if attached else self._fast
+    def _pass(self, x: Tensor, passes: Passes, groups: int) -> list[Tensor]:
+        """`_maps` or `_means` in exact float32, with failures of the machine in one line."""
         try:
             with _exact_float32(self.device):
-                return maps(x, groups)
+                return passes(x, groups)
         except torch.OutOfMemoryError as error:
             raise WorkError(
                 f"{self.device} has too little memory: {first_line(error)[:160]}"
             ) from error
         except RuntimeError as error:
-            if self._compiled and not attached:
+            if self._compiled and not torch.is_grad_enabled():
                 raise WorkError(
                     f"torch.compile failed: {first_line(error)[:160]}; leave compile out"
                 ) from error
@@ -206,20 +238,23 @@ class Lpips:
     def _maps(self, x: Tensor, groups: int) -> list[Tensor]:
         """Scaled images (groups · n, 3, H, W), the references first, to (groups - 1, n, h, w)
         weighted differences for each tap."""
-        maps = []
-        for features, weight in zip(self.trunk(x.to(self.dtype)), self._linear, strict=True):
-            # Norms and sums along contiguous memory; most features come channels last already.
-            flat = features.permute(0, 2, 3, 1).contiguous().to(self._result_dtype)
-            # vector_norm, unlike a root of a sum, has the gradient 0 at 0.
-            norm = torch.linalg.vector_norm(flat, dim=-1, keepdim=True) + EPSILON
-            if torch.is_grad_enabled():
-                unit = (flat / norm).unflatten(0, (groups, -1))
-                difference = (unit[1:] - unit[:1]).square()
-            else:  # in place: fresh memory costs as much here as the arithmetic
-                unit = flat.div_(norm).unflatten(0, (groups, -1))
-                difference = unit[1:].sub_(unit[:1]).square_()
-            maps.append(difference @ weight)
-        return maps
+        return [
+            difference @ weight
+            for difference, weight in zip(self._differences(x, groups), self._linear, strict=True)
+        ]
+
+    def _means(self, x: Tensor, groups: int) -> list[Tensor]:
+        """As `_maps`, to (groups - 1, n, C): the means of the differences over positions."""
+        return [difference.mean((2, 3)) for difference in self._differences(x, groups)]
+
+    def _differences(self, x: Tensor, groups: int) -> Iterator[Tensor]:
+        for features in self.trunk(x.to(self.dtype)):
+            yield squared_differences(
+                features, groups, self._result_dtype, may_overwrite=self.net.has_own_maps
+            )
+
+    def _unit(self, features: Tensor) -> Tensor:
+        return unit_features(features, self._result_dtype, may_overwrite=self.net.has_own_maps)
 
     @staticmethod
     def _reduce(maps: Tensor, height: int, width: int, spatial: bool) -> Tensor:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bapps_gen.lpips.nets import SMALLEST
+
 # On processors oneDNN is fastest channels last, but for maps of at most this many pixels: there
 # its blocked kernels, which it takes for plain NCHW, are 1.2 (float32) to 1.8 times (bfloat16)
 # as fast.
@@ -138,7 +140,7 @@ TRUNKS = {
         hub_file="alexnet-owt-7be5be79.pth",
         taps=(1, 4, 7, 9, 11),
         channels=(64, 192, 384, 256, 256),
-        smallest=31,
+        smallest=SMALLEST["alex"],
         layers=_alexnet,
     ),
     "vgg": TrunkSpec(
@@ -146,7 +148,7 @@ TRUNKS = {
         hub_file="vgg16-397923af.pth",
         taps=(3, 8, 15, 22, 29),
         channels=(64, 128, 256, 512, 512),
-        smallest=16,
+        smallest=SMALLEST["vgg"],
         layers=_vgg16,
     ),
     "squeeze": TrunkSpec(
@@ -154,7 +156,7 @@ TRUNKS = {
         hub_file="squeezenet1_1-b8a52dc0.pth",
         taps=(1, 4, 7, 9, 10, 11, 12),
         channels=(64, 128, 256, 384, 384, 512, 512),
-        smallest=17,
+        smallest=SMALLEST["squeeze"],
         layers=_squeezenet,
     ),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -12,13 +11,13 @@ import numpy as np
 
 from bapps_gen.errors import unknown_name
 from bapps_gen.lpips import load_lpips
+from bapps_gen.lpips.nets import weights_digest
 from bapps_gen.metrics.base import Distances, Metric, Patches, check_patches
 
 if TYPE_CHECKING:
     from typing import Literal
 
     from bapps_gen.lpips.metric import Lpips
-    from bapps_gen.lpips.trunks import Trunk
 
 DTYPES = ("float32", "bfloat16")
 
@@ -57,15 +56,4 @@ def load_lpips_metric(
         raise unknown_name("dtype", dtype, DTYPES, f"choose one of {', '.join(DTYPES)}")
     kind = cast("Literal['float32', 'bfloat16']", dtype)
     model = load_lpips(net, weights=weights, device=device, dtype=kind)
-    return LpipsMetric(model, dtype, _digest(model.trunk))
-
-
-def _digest(trunk: Trunk) -> str:
-    """16 hexadecimal digits of SHA-256 over the trunk's weights as used, in the order of names."""
-    import torch
-
-    digest = hashlib.sha256()
-    for name, value in sorted(trunk.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return LpipsMetric(model, dtype, weights_digest(model.trunk))
