@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from bapps_gen.lpips.nets import FeatureNet
+from bapps_gen.lpips.feature_net import FeatureNet
 
 EPSILON = 1e-10
 """Added to the norm, outside the root, as in the lpips package's `normalize_tensor`."""

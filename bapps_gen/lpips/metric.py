@@ -15,8 +15,8 @@ from torch import Tensor
 
 from bapps_gen.errors import UserError, WorkError, first_line
 from bapps_gen.lpips.differences import squared_differences, unit_features
+from bapps_gen.lpips.feature_net import FeatureNet
 from bapps_gen.lpips.inputs import Images, as_batches
-from bapps_gen.lpips.nets import FeatureNet
 
 # Pixels per pass, so that memory does not grow with N and features stay near the processor's cache.
 CHUNK_PIXELS = 32 * 64 * 64

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bapps_gen.lpips.nets import SMALLEST
+from bapps_gen.lpips.net_names import SMALLEST
 
 # On processors oneDNN is fastest channels last, but for maps of at most this many pixels: there
 # its blocked kernels, which it takes for plain NCHW, are 1.2 (float32) to 1.8 times (bfloat16)
