@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bapps_gen.cnn_distorters.checkpoint import read_tensors, write_tensors
 from bapps_gen.cnn_distorters.corruption import corrupt
 from bapps_gen.cnn_distorters.discriminator import (
     build_discriminator,
@@ -45,6 +44,7 @@ from bapps_gen.seeding import (
     Streams,
     digest_of,
 )
+from bapps_gen.storage.tensors import read_tensors, write_tensors
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ ORDER = (
     ("bapps_gen.api",),
     ("bapps_gen.pipelines.collections",),
     ("bapps_gen.pipelines.validation",),
+    ("bapps_gen.pipelines.metric_training",),
     ("bapps_gen.pipelines.benchmarks",),
     ("bapps_gen.pipelines.judging.study",),
     ("bapps_gen.pipelines.judging",),

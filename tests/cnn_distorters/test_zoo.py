@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 from bapps_gen.cnn_distorters import zoo as zoo_module
 from bapps_gen.cnn_distorters.checkpoint import (
     DISTORTER_KIND,
-    read_tensors,
     weights_of,
     write_distorter,
-    write_tensors,
 )
 from bapps_gen.cnn_distorters.network import build_network, initialize
 from bapps_gen.cnn_distorters.rendering import render_network, rendering_network
@@ -26,6 +24,7 @@ from bapps_gen.cnn_distorters.table import shipped_specs
 from bapps_gen.cnn_distorters.zoo import ZOO_NAME, distorter_path, open_zoo, write_index
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.seeding import Streams
+from bapps_gen.storage.tensors import read_tensors, write_tensors
 
 SEEDS = range(37)
 
@@ -253,7 +252,7 @@ def test_a_file_of_another_version_is_refused(
     zoo_copy: Path, patches: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zoo = open_zoo(zoo_copy)
-    monkeypatch.setattr("bapps_gen.cnn_distorters.checkpoint.FORMAT_VERSION", 2)
+    monkeypatch.setattr("bapps_gen.storage.tensors.FORMAT_VERSION", 2)
     with pytest.raises(WorkError, match="format version 1, this program reads 2"):
         zoo.render("tiny", patches, SEEDS)
 

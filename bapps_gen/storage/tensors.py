@@ -1,0 +1,103 @@
+"""Files of tensors under a header of JSON values, and never unpickled.
+
+Each is one safetensors file, written whole or not at all: trained distorters and metrics, and the
+state of a training under way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from bapps_gen.errors import WorkError, one_line
+from bapps_gen.storage.atomic import whole_file
+from bapps_gen.storage.documents import parse_json
+from bapps_gen.storage.records import shown
+
+FORMAT_VERSION = 1
+"""Of headers and tensor names; a file of another version is refused."""
+
+# One entry only: safetensors writes several in an order that changes from run to run.
+_KEY = "bapps_gen"
+
+
+class VersionError(WorkError):
+    """An intact file that another version of this package wrote."""
+
+
+def write_tensors(
+    path: Path, kind: str, header: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> None:
+    """Write tensors under a header of JSON values.
+
+    Raises:
+        WorkError: when the file cannot be written.
+    """
+    content = {"kind": kind, "format_version": FORMAT_VERSION, **header}
+    metadata = {_KEY: json.dumps(content, sort_keys=True, allow_nan=False)}
+    plain = {name: value.detach().cpu().contiguous() for name, value in sorted(tensors.items())}
+    data = safetensors.torch.save(plain, metadata)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def read_header(path: Path, kind: str) -> dict[str, Any]:
+    """The header of a file, without `kind` and version.
+
+    Raises:
+        WorkError: when the file is missing, damaged, of another kind or version.
+    """
+    with _opened(path) as file:
+        return _checked_header(path, kind, file.metadata())
+
+
+def read_tensors(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Header and tensors of a file, on the CPU.
+
+    Raises:
+        WorkError: as `read_header`; also when a tensor is not finite.
+    """
+    with _opened(path) as file:
+        header = _checked_header(path, kind, file.metadata())
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    for name, value in tensors.items():
+        if not bool(torch.isfinite(value).all()):
+            raise damaged(path, f"{name} is not finite")
+    return header, tensors
+
+
+def damaged(path: Path, what: str) -> WorkError:
+    """The error for a file that is damaged."""
+    return WorkError(f"{path} is damaged: {what}; delete it and train it again, or copy it again")
+
+
+def _opened(path: Path) -> Any:
+    if not path.is_file():
+        raise WorkError(f"{path} is missing; train it again, or copy it again")
+    try:
+        return safetensors.safe_open(path, framework="pt", device="cpu")
+    except (safetensors.SafetensorError, OSError) as error:
+        raise damaged(path, one_line(error)) from error
+
+
+def _checked_header(path: Path, kind: str, metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    try:
+        header = parse_json((metadata or {})[_KEY])
+        actual, version = header.pop("kind"), header.pop("format_version")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(path, f"it has no header of a {kind}") from error
+    if actual != kind:
+        raise WorkError(f"{path} is a {shown(actual)}, not a {kind}; give the right file")
+    if version != FORMAT_VERSION:
+        raise VersionError(
+            f"{path} is of format version {shown(version)}, this program reads {FORMAT_VERSION}; "
+            "use the version of bapps-gen that wrote it, or train again"
+        )
+    return header  # type: ignore[no-any-return]

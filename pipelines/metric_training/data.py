@@ -1,0 +1,250 @@
+"""Judged rows of several datasets, with the photos of training and validation kept apart."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bapps_gen.errors import UserError, out_of_range
+from bapps_gen.manifests.dataset import Dataset
+from bapps_gen.manifests.judgements import JUDGMENT_COLUMNS, judgements_info
+from bapps_gen.manifests.rows import PAIR_PATCHES
+from bapps_gen.pipelines.metric_training.options import HELD_OUT_SHARE
+from bapps_gen.pipelines.scoring.judged import find_judged
+from bapps_gen.seeding import SLOT_METRIC_HELD_OUT, generator
+from bapps_gen.storage.locations import Location
+from bapps_gen.storage.url import Url
+
+Values = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedPart:
+    """The judged rows of one dataset of triplets, or some of them; arrays are of (N,).
+
+    Args:
+        dataset: a whole dataset with pictures in a local folder.
+        rows: their numbers in the dataset, ascending.
+        judge: share of people who prefer p1, 0 to 1.
+        counts: number of votes of each row, NaN where unknown.
+        photos: SHA-256 of each row's photo, as bytes of hexadecimal digits.
+        simulated: whether any judgment came from simulated observers.
+    """
+
+    dataset: Dataset
+    rows: Indices
+    judge: Values
+    counts: Values
+    photos: NDArray[np.bytes_]
+    simulated: bool
+
+    def take(self, chosen: NDArray[np.bool_]) -> JudgedPart:
+        """Some of the rows."""
+        return replace(
+            self,
+            rows=self.rows[chosen],
+            judge=self.judge[chosen],
+            counts=self.counts[chosen],
+            photos=self.photos[chosen],
+        )
+
+    def description(self) -> dict[str, Any]:
+        """What a trained metric's file says of these rows; digests name rows and judgments."""
+        digest = hashlib.sha256()
+        for values in (
+            self.rows.astype("<i8"),
+            self.judge.astype("<f8"),
+            self.counts.astype("<f8"),
+        ):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        info = self.dataset.info
+        return {
+            "kind": info.kind,
+            "dataset": info.digest,
+            "judgments": digest.hexdigest()[:32],
+            "rows": len(self.rows),
+            "split": info.split,
+            "simulated": self.simulated,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRows:
+    """Judged rows of datasets of one patch size: those of the first, then of the second, and so
+    on. Row i of a training is the i-th of these."""
+
+    parts: tuple[JudgedPart, ...]
+
+    def __len__(self) -> int:
+        return sum(len(part.rows) for part in self.parts)
+
+    @property
+    def judge(self) -> Values:
+        """Share of people who prefer p1, (N,)."""
+        return np.concatenate([part.judge for part in self.parts])
+
+    @property
+    def counts(self) -> Values:
+        """Number of votes of each row, (N,), NaN where unknown."""
+        return np.concatenate([part.counts for part in self.parts])
+
+    @property
+    def patch_size(self) -> int:
+        """Height and width of the patches in px."""
+        return self.parts[0].dataset.info.patch_size
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any judgment came from simulated observers."""
+        return any(part.simulated for part in self.parts)
+
+    def vote_weights(self) -> Values:
+        """Votes of each row over their mean, (N,).
+
+        Raises:
+            UserError: where a row's number of votes is not known.
+        """
+        for part in self.parts:
+            unknown = int(np.isnan(part.counts).sum())
+            if unknown:
+                raise UserError(
+                    f"weight-votes needs the number of votes of each row, but {unknown} rows of "
+                    f"{part.dataset.folder} do not have it; leave the option out"
+                )
+        counts = self.counts
+        return np.asarray(counts / counts.mean())
+
+
+def read_judged(folders: Sequence[Location]) -> JudgedRows:
+    """The judged rows of datasets, or of all datasets in folders; rows without judgment are left
+    out.
+
+    Raises:
+        UserError: for JND pairs, recipes, URLs, sets in the original layout, sets of different
+            patch sizes, a set that is named twice, or one of which no row is judged.
+        WorkError: when a shard or its judgments are damaged.
+    """
+    datasets: dict[str, Dataset] = {}
+    for folder in folders:
+        if isinstance(folder, Url):
+            raise UserError(
+                f"{folder} is a URL, but a training reads its rows often; copy the dataset to a "
+                "local folder and give that"
+            )
+        for entry in find_judged(folder):
+            if not isinstance(entry, Dataset):
+                raise UserError(
+                    f"{entry.folder} is a set in the original layout; make it a dataset with "
+                    f"`bapps-gen import {entry.folder} --out DIR` and give that"
+                )
+            if entry.info.digest in datasets:
+                raise UserError(
+                    f"{entry.folder} and {datasets[entry.info.digest].folder} are the same "
+                    "dataset; give it once"
+                )
+            datasets[entry.info.digest] = entry
+    rows = JudgedRows(tuple(map(_read_part, datasets.values())))
+    sizes = {part.dataset.info.patch_size: part.dataset.folder for part in rows.parts}
+    if len(sizes) > 1:
+        (first, one), (second, other), *_ = sizes.items()
+        raise UserError(
+            f"{one} has patches of {first} px and {other} of {second} px; train on sets of one size"
+        )
+    return rows
+
+
+def _read_part(dataset: Dataset) -> JudgedPart:
+    if tuple(dataset.info.patches) == PAIR_PATCHES:
+        raise UserError(
+            f"{dataset.folder} holds JND pairs, which have no two sides to choose from; train on "
+            "sets of triplets, and evaluate on JND pairs"
+        )
+    dataset.require_pictures()
+    dataset.require_whole()
+    columns = JUDGMENT_COLUMNS["2afc"]
+    judgments, photos = [], []
+    for batch in dataset.batches([*columns, "source_sha256"], 10_000):
+        values = [batch.column(name).cast(pa.float64()).to_numpy(False) for name in columns]
+        judgments.append(np.stack(values))
+        photos.append(np.array(batch.column("source_sha256").to_pylist(), "S64"))
+    judge, counts = np.concatenate(judgments, axis=1)
+    is_judged = ~np.isnan(judge)
+    if not is_judged.any():
+        raise UserError(
+            f"no row of {dataset.folder} has a judgment; judge it first, with `bapps-gen judge`"
+        )
+    judged_by = judgements_info(dataset.folder, dataset.info.digest)
+    simulated = judged_by is not None and judged_by.simulated
+    rows = np.arange(len(judge))
+    return JudgedPart(dataset, rows, judge, counts, np.concatenate(photos), simulated).take(
+        is_judged
+    )
+
+
+def check_votes(rows: JudgedRows) -> None:
+    """Raise UserError where judgments are all the same, of which nothing can be learned."""
+    judge = rows.judge
+    if np.ptp(judge) == 0:
+        raise UserError(
+            f"each of the {len(judge)} judged rows has judge = {judge[0]:g}, of which nothing can "
+            "be learned; check the votes, or add rows that people judged otherwise"
+        )
+
+
+def check_apart(train: JudgedRows, val: JudgedRows) -> None:
+    """Raise UserError where sets for training and for validation have photos in common.
+
+    Also where the two were given the wrong way round: a set recorded as "val" or "test" to train
+    on, and one recorded as "train" to validate on.
+    """
+    for mine in train.parts:
+        for other in val.parts:
+            shared = len(np.intersect1d(mine.photos, other.photos))
+            names = f"{mine.dataset.folder} and {other.dataset.folder}"
+            if shared:
+                raise UserError(
+                    f"{shared} photos of judged rows are both in {names}; validate on rows of "
+                    "other photos (make sets with --split), or leave out --val to hold some out"
+                )
+            split, other_split = mine.dataset.info.split, other.dataset.info.split
+            if split in ("val", "test") and other_split == "train":
+                raise UserError(
+                    f"{mine.dataset.folder} is recorded as {split} and {other.dataset.folder} as "
+                    "train; train on the train set and validate on the other"
+                )
+
+
+def hold_out(
+    rows: JudgedRows, fraction: float | None = None, seed: int = 0
+) -> tuple[JudgedRows, JudgedRows]:
+    """Divide judged rows by their photos into those to train and those to validate on.
+
+    Args:
+        rows: of one photo or several; all rows of a photo stay together.
+        fraction: share of the photos to validate on, at least one; None for HELD_OUT_SHARE.
+        seed: which photos that are, in the order of their SHA-256.
+
+    Raises:
+        UserError: when all rows are of one photo.
+    """
+    photos = np.unique(np.concatenate([part.photos for part in rows.parts]))
+    if len(photos) < 2:
+        raise out_of_range(
+            "number of photos", len(photos), "at least 2 to hold one out", "give --val"
+        )
+    share = HELD_OUT_SHARE if fraction is None else fraction
+    count = min(max(1, round(share * len(photos))), len(photos) - 1)
+    held = generator(seed, 0, SLOT_METRIC_HELD_OUT).permutation(photos)[:count]
+    chosen = [np.isin(part.photos, held) for part in rows.parts]
+    halves = []
+    for wanted in (False, True):
+        parts = (part.take(mask == wanted) for part, mask in zip(rows.parts, chosen, strict=True))
+        halves.append(JudgedRows(tuple(part for part in parts if len(part.rows))))
+    return halves[0], halves[1]
