@@ -103,7 +103,7 @@ class RowReader:
         path = shard_path(self._dataset.folder, shard)
         pictures = tuple(name for name in self._columns if name in PATCHES)
         with self._dataset.readable(shard), open_parquet(path) as file:
-            if isinstance(path, Path):
+            if pictures and isinstance(path, Path):
                 spans = picture_spans(path, file, number, pictures)
                 if spans is not None:
                     plain = [name for name in self._columns if name not in pictures]

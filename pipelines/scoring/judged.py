@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, open_dataset
 from bapps_gen.manifests.judgements import JUDGMENT_COLUMNS, judgements_info
-from bapps_gen.manifests.rows import rows_within, task_of_patches
+from bapps_gen.manifests.rows import PATCH_SIZE, rows_within, task_of_patches
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.metrics import metric_spec
 from bapps_gen.metrics.agreement import Values
@@ -38,6 +39,18 @@ from bapps_gen.storage.url import Url
 _JOB_ROWS = 200
 _DEPTH = 4
 
+SET_GROUPS: Mapping[str, str] = {
+    "traditional": "distortions",
+    "cnn": "distortions",
+    "mix": "distortions",
+    "superres": "real",
+    "frameinterp": "real",
+    "deblur": "real",
+    "color": "real",
+}
+"""Sets by what distorted them, as the paper's Figure 4 divides them: programs that distort on
+purpose, or algorithms that are used. Other sets are in neither group."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -52,6 +65,16 @@ class Judged:
         settings: of each metric.
         counts: number of observers of each row, NaN where unknown; None where no row's is known.
         simulated: whether any of them was simulated.
+        kind: what distorted the patches, as the released BAPPS names its sets: "traditional",
+            "cnn", "superres" and so on; that of a set made or merged otherwise is its own.
+        split: "train", "val" or "test", or None where that is not known.
+        index: of the judged rows among all rows of the set, rising.
+        photos: which photo each row was cut from, as numbers from 0 by first occurrence; None
+            where that is not known.
+        source: what the rows were read from; see `bapps_gen.pipelines.scoring.sides` for what
+            else is known of them.
+        patch_size: height and width of the patches in px.
+        bilinear: how pictures of the original layout were read.
     """
 
     name: str
@@ -62,6 +85,18 @@ class Judged:
     settings: Mapping[str, Mapping[str, str]]
     counts: Values | None = None
     simulated: bool = False
+    kind: str = ""
+    split: str | None = None
+    index: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
+    photos: NDArray[np.intp] | None = None
+    source: Dataset | OriginalSet | None = None
+    patch_size: int = PATCH_SIZE
+    bilinear: bool = False
+
+    @property
+    def group(self) -> str | None:
+        """Of the kind: "distortions", "real", or None for another."""
+        return SET_GROUPS.get(self.kind)
 
 
 def find_judged(folder: Location) -> list[Dataset | OriginalSet]:
@@ -107,10 +142,13 @@ def judged_dataset(
     task = task_of_patches(dataset.info.patches)
     columns = JUDGMENT_COLUMNS[task]
     column = columns[0]
-    parts = [
-        np.stack([batch.column(name).cast(pa.float64()).to_numpy(False) for name in columns])
-        for batch in dataset.batches(columns, 10_000)
-    ]
+    parts, photos = [], []
+    numbers: dict[str, int] = {}
+    for batch in dataset.batches((*columns, "source_sha256"), 10_000):
+        parts.append(
+            np.stack([batch.column(name).cast(pa.float64()).to_numpy(False) for name in columns])
+        )
+        photos.append(_numbered(batch.column("source_sha256"), numbers))
     judgment, counts = np.concatenate(parts, axis=1)
     is_judged = ~np.isnan(judgment)
     if not is_judged.any():
@@ -137,7 +175,29 @@ def judged_dataset(
         settings,
         None if np.isnan(counts).all() else counts,
         judged_by is not None and judged_by.simulated,
+        dataset.info.kind.removeprefix(f"{task}-"),
+        dataset.info.split,
+        np.flatnonzero(is_judged),
+        _photos_of(np.concatenate(photos)[is_judged]),
+        dataset,
+        dataset.info.patch_size,
     )
+
+
+def _numbered(names: pa.Array, numbers: dict[str, int]) -> NDArray[np.intp]:
+    """A number for each name, −1 for none; new names get the next numbers."""
+    encoded = names.dictionary_encode()
+    known = [numbers.setdefault(name, len(numbers)) for name in encoded.dictionary.to_pylist()]
+    codes = encoded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
+    return np.array([*known, -1], np.intp)[codes]
+
+
+def _photos_of(numbers: NDArray[np.intp]) -> NDArray[np.intp] | None:
+    """The photos of the judged rows, numbered by first occurrence."""
+    if (numbers < 0).any():
+        return None
+    _, first, codes = np.unique(numbers, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[codes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +263,20 @@ def judged_original(
         )
         for name in metrics
     }
-    return Judged(original.label, original.task, judgment, joined, 0, settings)
+    return Judged(
+        original.label,
+        original.task,
+        judgment,
+        joined,
+        0,
+        settings,
+        kind=original.name,
+        split=original.split or None,
+        index=np.arange(total),
+        source=original,
+        patch_size=patch_size,
+        bilinear=bilinear,
+    )
 
 
 def _prepare_distances(
