@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from bapps_gen.manifests.rows import ManifestRow
     from bapps_gen.manifests.scores import Scores
     from bapps_gen.metrics.base import Metric
-    from bapps_gen.metrics.table import load_metric
+    from bapps_gen.metrics.texts import load_metric
     from bapps_gen.pipelines.benchmarks.evaluate import SeverityCurve, SeverityEvaluation
     from bapps_gen.pipelines.datasets.verify import VerifyReport
     from bapps_gen.pipelines.judging.study.protocol import Protocol
@@ -175,7 +175,7 @@ _HOMES = {
     "manifests.rows": "ManifestRow",
     "manifests.scores": "Scores",
     "metrics.base": "Metric",
-    "metrics.table": "load_metric",
+    "metrics.texts": "load_metric",
     "pipelines.benchmarks.evaluate": "SeverityCurve SeverityEvaluation",
     "pipelines.datasets.verify": "VerifyReport",
     "pipelines.judging.study.protocol": "Protocol",

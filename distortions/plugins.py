@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import sys
-import traceback
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -13,6 +9,7 @@ import numpy as np
 
 from bapps_gen.distortions.definition import Distortion, Patch, check_distortion
 from bapps_gen.errors import UserError, unknown_name
+from bapps_gen.plugins import load_file, reason
 from bapps_gen.seeding import generator
 
 ENTRY_POINT_GROUP = "bapps_gen.distortions"
@@ -34,33 +31,13 @@ def load_plugin(plugin: str) -> tuple[Distortion, ...]:
     label = f"plugin {plugin}"
     path = Path(plugin)
     if path.suffix == ".py" or path.exists() or len(path.parts) > 1:
-        content = _from_file(path, label)
+        content: object = load_file(path, label)[0]
     else:
         content = _from_entry_point(plugin, label)
     records = _records(content, label)
     for record in records:
         _try(record, label)
     return records
-
-
-def _from_file(path: Path, label: str) -> object:
-    if not path.is_file():
-        raise UserError(f"{label}: no such file; give the path of a Python file")
-    # The path is part of the module's name so that two files of one name can be loaded together.
-    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    name = f"bapps_gen_plugin_{path.stem}_{digest}".replace(".", "_")
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"{label}: it is not a Python file; its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses and pickle look modules up by name while the file runs.
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise UserError(f"{label}: {_reason(error, path)}") from error
-    return module
 
 
 def _from_entry_point(name: str, label: str) -> object:
@@ -73,7 +50,7 @@ def _from_entry_point(name: str, label: str) -> object:
     try:
         content: object = points[name].load()
     except (Exception, SystemExit) as error:
-        raise UserError(f"{label}: {_reason(error, None)}") from error
+        raise UserError(f"{label}: {reason(error, None)}") from error
     return content
 
 
@@ -133,8 +110,8 @@ def _apply(record: Distortion, image: Patch, params: dict[str, float], label: st
         result: object = record.apply(given, params, generator(0))
     except Exception as error:
         code = getattr(record.function, "__code__", None)
-        reason = _reason(error, Path(code.co_filename) if code else None)
-        raise UserError(f"{label}: failed on a trial image: {reason}") from error
+        why = reason(error, Path(code.co_filename) if code else None)
+        raise UserError(f"{label}: failed on a trial image: {why}") from error
     if not np.array_equal(given, image):
         raise UserError(f"{label}: writes into its input; work on a copy")
     if (
@@ -155,17 +132,3 @@ def _describe(value: object) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} of shape {value.shape}"
     return f"a value of type {type(value).__name__}"
-
-
-def _reason(error: BaseException, path: Path | None) -> str:
-    """An exception on one line, with the line of that file where it came from."""
-    if isinstance(error, SyntaxError):
-        return f"line {error.lineno}: {error.msg}"
-    where = ""
-    for frame in traceback.extract_tb(error.__traceback__):
-        if path is not None and Path(frame.filename).resolve() == path.resolve():
-            where = f"line {frame.lineno}: "
-    text = " ".join(str(error).split())
-    if isinstance(error, UserError):
-        return where + text
-    return f"{where}{type(error).__name__}{': ' if text else ''}{text}"

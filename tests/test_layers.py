@@ -30,7 +30,7 @@ ORDER = (
     ("bapps_gen.execution", "bapps_gen.imaging"),
     ("bapps_gen.storage",),
     ("bapps_gen.seeding",),
-    ("bapps_gen.checks",),
+    ("bapps_gen.checks", "bapps_gen.plugins"),
     ("bapps_gen.errors", "bapps_gen.version", "bapps_gen.pipelines"),
 )
 LEVEL = {room: len(ORDER) - line for line, rooms in enumerate(ORDER) for room in rooms}

@@ -20,7 +20,7 @@ from bapps_gen.api._arguments import (
     resolve_workers,
 )
 from bapps_gen.api.datasets import AnyDataset, Dataset, open_dataset
-from bapps_gen.api.scoring import metric_options
+from bapps_gen.api.scoring import metric_options, score_and_read
 from bapps_gen.api.validation import Validation, check_parent
 from bapps_gen.errors import UserError, unknown_name
 from bapps_gen.manifests import dataset as stored
@@ -131,7 +131,8 @@ def observed_votes(
     from bapps_gen.pipelines.judging.study.study import STUDY_NAME, Study, open_study
 
     def scored(dataset: stored.Dataset) -> Scores:
-        return _scores(dataset, [metric], options, workers, progress)[metric]
+        (scores,) = _scores(dataset, [metric], options, workers, progress).values()
+        return scores
 
     if isinstance(target, Path) and (target / STUDY_NAME).is_file():
         target = open_study(target)
@@ -229,8 +230,8 @@ def selected_rows(
     scores = _scores(dataset, metrics, options, workers, progress)
     chosen = select_rows(dataset, scores, rows, by, seed)
     described = {
-        "disagreement": f"{' and '.join(metrics)} disagree most",
-        "uniform": f"distances by {', '.join(metrics)} are uniform",
+        "disagreement": f"{' and '.join(scores)} disagree most",
+        "uniform": f"distances by {', '.join(scores)} are uniform",
         "balanced": "distortions are balanced",
     }
     with progress("select", "rows") as report:
@@ -331,14 +332,11 @@ def _scores(
     workers: Workers,
     progress: ProgressBars,
 ) -> dict[str, Scores]:
-    """A dataset's distances, made where they are missing."""
-    from bapps_gen.manifests.scores import read_scores
-    from bapps_gen.pipelines.scoring.score import score
-
-    if metrics:
-        with progress("score", "rows") as report:
-            score(dataset, metrics, options, workers, report)
-    return {metric: read_scores(dataset, metric) for metric in metrics}
+    """A dataset's distances by metrics' own names, made where they are missing."""
+    if not metrics:
+        return {}
+    with progress("score", "rows") as report:
+        return score_and_read(dataset, metrics, options, workers, report)
 
 
 def _opened(datasets: Several) -> list[stored.Dataset]:

@@ -23,6 +23,8 @@ from bapps_gen.metrics.table import METRICS, MetricSpec
 from bapps_gen.storage.locations import location_of
 
 if TYPE_CHECKING:
+    from bapps_gen.execution.jobs import Workers
+    from bapps_gen.execution.progress import Progress
     from bapps_gen.pipelines.benchmarks.evaluate import SeverityEvaluation
     from bapps_gen.pipelines.scoring.evaluate import Evaluation
     from bapps_gen.pipelines.scoring.options import MetricOptions
@@ -67,9 +69,10 @@ def score(
 
     Args:
         dataset: its folder, its URL, or the open dataset; or a benchmark.
-        metrics: names of metrics; see `list_metrics`.
-        device: for LPIPS: "cpu", "cuda", "mps", or "auto" for the first there is of cuda, mps,
-            cpu.
+        metrics: names of metrics (see `list_metrics`), or texts that name others, such as
+            "mine.py:MyMetric"; see `load_metric`.
+        device: for metrics that compute with torch: "cpu", "cuda", "mps", or "auto" for the first
+            there is of cuda, mps, cpu.
         dtype: for LPIPS: "float32"; "bfloat16", which errs by 0.1 to 0.2 %; or "auto", that of
             distances that are there, otherwise bfloat16 where the processor or GPU has it in
             hardware and float32 elsewhere.
@@ -78,7 +81,7 @@ def score(
         progress: True for a bar, or a function of (rows done, rows in all).
 
     Returns:
-        By metric: `ids` of the rows, and float64 arrays (N,) of distances, `d0` between ref and
+        By metric's own name: `ids` of the rows, and float64 arrays (N,) of distances, `d0` between ref and
         p0 and `d1` between ref and p1 (None in a set of JND pairs); larger is more different.
         Of a benchmark, ids are paths of the distorted pictures, and `d1` is None.
 
@@ -93,14 +96,27 @@ def score(
         >>> distances["ssim"].d0.shape, bool((distances["ssim"].d0 > 0).all())
         ((6,), True)
     """
+    options = metric_options(device, dtype, weights)
+    with reporting(progress, "score", "rows") as report:
+        return score_and_read(
+            open_scored(dataset), names(metrics), options, resolve_workers(workers), report
+        )
+
+
+def score_and_read(
+    dataset: Scored,
+    metrics: Sequence[str],
+    options: MetricOptions,
+    workers: Workers,
+    progress: Progress | None = None,
+) -> dict[str, Scores]:
+    """Distances by metrics' own names, as `score` gives them."""
+    from bapps_gen.pipelines.scoring.options import check_metrics
     from bapps_gen.pipelines.scoring.score import score as score_rows
 
-    opened, chosen = open_scored(dataset), names(metrics)
-    with reporting(progress, "score", "rows") as report:
-        score_rows(
-            opened, chosen, metric_options(device, dtype, weights), resolve_workers(workers), report
-        )
-    return {metric: read_scores(opened, metric) for metric in chosen}
+    specs = check_metrics(metrics, options)
+    score_rows(dataset, metrics, options, workers, progress)
+    return {spec.name: read_scores(dataset, spec.name) for spec in specs}
 
 
 _METRICS = ("l2", "ssim", "ms-ssim", "fsimc", "lpips-alex")
@@ -154,14 +170,14 @@ def evaluate(
     Args:
         dataset: a judged dataset, its folder or URL, a set in the original folder layout, or a
             folder that contains several of these; or an open benchmark (`open_benchmark`).
-        metrics: names of metrics; see `list_metrics`.
+        metrics: names of metrics, or texts that name others, as in `score`.
         resamples: of the bootstrap for the 95 % intervals, 10 to 100,000.
         seed: of the bootstrap.
         bilinear: in the original layout: reduce 256 px pictures as the original loader does, for
             its published scores.
         patch_size: in the original layout: height and width of the patches in px, 16 to 512, of
             which pictures may be nearest-neighbor enlargements.
-        device, dtype, weights: of LPIPS, as in `score`.
+        device, dtype, weights: as in `score`.
         workers: parallel worker processes; None for all cores.
         progress: True for a bar, or a function of (rows done, rows in all), called for each set.
 

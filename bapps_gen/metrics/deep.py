@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
+from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from bapps_gen.errors import unknown_name
 from bapps_gen.lpips import load_lpips
-from bapps_gen.lpips.nets import weights_digest
+from bapps_gen.lpips.nets import load_net, weights_digest
 from bapps_gen.metrics.base import Distances, Metric, Patches, check_patches
 
 if TYPE_CHECKING:
     from typing import Literal
+
+    from torch import Tensor
 
     from bapps_gen.lpips.metric import Lpips
 
@@ -29,11 +32,12 @@ class LpipsMetric(Metric):
     model: Lpips
     dtype: str
     weights: str
+    extra: Mapping[str, str] = MappingProxyType({})
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """The network's dtype, and the first digits of the SHA-256 of the trunk's weights."""
-        return {"dtype": self.dtype, "trunk": self.weights}
+        """The network's dtype, the first digits of the SHA-256 of its weights, and `extra`."""
+        return {"dtype": self.dtype, "trunk": self.weights, **self.extra}
 
     def distance(self, ref: Patches, dist: Patches) -> Distances:
         check_patches({"ref": ref, "dist": dist}, 1)
@@ -48,12 +52,39 @@ class LpipsMetric(Metric):
         return first, second
 
 
+def load_net_metric(
+    net: str,
+    device: str,
+    dtype: str,
+    weights: str | PathLike[str] | None,
+    linear: Sequence[Tensor] | None = None,
+    extra: Mapping[str, str] = MappingProxyType({}),
+) -> LpipsMetric:
+    """LPIPS with any feature net (`bapps_gen.lpips.nets.load_net`).
+
+    Args:
+        net: text that names it.
+        linear: weights of the channels of each map, all 1 by default.
+        extra: settings that the values depend on besides.
+    """
+    _check_dtype(dtype)
+    loaded = load_net(net, weights)
+    from bapps_gen.lpips.metric import Lpips, find_device
+
+    model = Lpips(loaded, linear, device=find_device(device), dtype=dtype)
+    return LpipsMetric(model, dtype, loaded.digest, extra)
+
+
+def _check_dtype(dtype: str) -> None:
+    if dtype not in DTYPES:
+        raise unknown_name("dtype", dtype, DTYPES, f"choose one of {', '.join(DTYPES)}")
+
+
 def load_lpips_metric(
     net: str, device: str, dtype: str, weights: str | PathLike[str] | None
 ) -> LpipsMetric:
     """LPIPS v0.1 with a network; see `bapps_gen.lpips.load_lpips`."""
-    if dtype not in DTYPES:
-        raise unknown_name("dtype", dtype, DTYPES, f"choose one of {', '.join(DTYPES)}")
+    _check_dtype(dtype)
     kind = cast("Literal['float32', 'bfloat16']", dtype)
     model = load_lpips(net, weights=weights, device=device, dtype=kind)
     return LpipsMetric(model, dtype, weights_digest(model.trunk))

@@ -1,4 +1,4 @@
-"""The table of metrics."""
+"""The table of metrics that come with the package."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING
-
-from bapps_gen.errors import UserError, unknown_name
 
 if TYPE_CHECKING:  # it needs NumPy, which help does without
     from bapps_gen.metrics.base import Metric
@@ -18,13 +16,18 @@ class MetricSpec:
     """One metric.
 
     Args:
-        name: as on the command line.
+        name: its own: of its column and of its folder under `scores/`.
         version: raised with every change that alters values.
         distance: how the distance, larger for more different, comes from the published quantity.
         source: where the computation is from, and its settings.
-        needs_torch: whether torch is needed.
-        net: the network, for LPIPS.
+        needs_torch: whether it computes with torch, on the device asked for.
+        net: text of the network whose features it compares (`bapps_gen.lpips.nets`), for LPIPS:
+            the dtype applies to it, and a file of its weights can be given.
         smallest: least height and width in px of patches that it takes.
+        given: text that loads it from any folder; the name where that does.
+        files: that are read to load it, absolute; every worker has to see them.
+        settings: what values depend on besides, as far as it is known before it is loaded.
+        by_row: whether its distances are looked up by a row's id, and come from no pixels.
     """
 
     name: str
@@ -34,6 +37,19 @@ class MetricSpec:
     needs_torch: bool = False
     net: str | None = None
     smallest: int = 1
+    given: str = ""
+    files: tuple[str, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
+    by_row: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.given:
+            object.__setattr__(self, "given", self.name)  # the record is frozen
+
+    @property
+    def takes_dtype(self) -> bool:
+        """Whether it has a network that computes in the dtype asked for."""
+        return self.net is not None
 
 
 _LPIPS = "bapps_gen.lpips, LPIPS v0.1 with linear weights, RGB in [-1, 1]"
@@ -85,60 +101,15 @@ METRICS: tuple[MetricSpec, ...] = (
 )
 
 
-def metric_spec(name: str) -> MetricSpec:
-    """The metric of that name.
-
-    Raises:
-        UserError: for an unknown name, with the nearest known one.
-    """
-    known = {spec.name: spec for spec in METRICS}
-    if name not in known:
-        raise unknown_name("metric", name, known, f"choose one of {', '.join(known)}")
-    return known[name]
-
-
-def load_metric(
-    name: str,
-    *,
-    device: str = "cpu",
-    dtype: str = "float32",
-    weights: str | PathLike[str] | None = None,
+def load_builtin(
+    spec: MetricSpec, device: str, dtype: str, weights: str | PathLike[str] | None
 ) -> Metric:
-    """A metric that is ready for use.
-
-    Args:
-        name: of a metric; `list_metrics` has them all.
-        device: "cpu", "cuda", "mps" or "auto"; used by LPIPS alone.
-        dtype: "float32" or "bfloat16", of LPIPS's network.
-        weights: file of the weights of LPIPS's trunk, instead of one from the default locations.
-
-    Returns:
-        The metric: `distance(ref, dist)` and `triplet(ref, p0, p1)` take uint8 patches of shape
-        (N, H, W, 3) and give float64 distances of shape (N,); larger is more different.
-
-    Raises:
-        UserError: for an unknown name, a missing device, torch missing, or weights that
-            are missing or damaged; also where `weights` is given for a metric without a network.
-
-    Example:
-        >>> import bapps_gen
-        >>> from skimage import data
-        >>> ref = data.astronaut()[None, :64, :64]  # uint8 (N, H, W, 3)
-        >>> blurred = bapps_gen.distort(ref, "gaussian_blur:sigma=2")
-        >>> metric = bapps_gen.load_metric("ssim")
-        >>> metric.distance(ref, blurred).shape, bool(metric.distance(ref, ref)[0] < 1e-6)
-        ((1,), True)
-    """
-    spec = metric_spec(name)
+    """A metric of the table; see `load_metric`."""
     if spec.net is not None:
         from bapps_gen.metrics.deep import load_lpips_metric
 
         return load_lpips_metric(spec.net, device, dtype, weights)
-    if weights is not None:
-        raise UserError(
-            f"weights = {weights} applies to LPIPS; {name} has no network, leave it out"
-        )
-    return _builders()[name]()
+    return _builders()[spec.name]()
 
 
 def _builders() -> dict[str, Callable[[], Metric]]:

@@ -13,7 +13,7 @@ from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import Progress
 from bapps_gen.manifests.benchmark_reader import Benchmark
 from bapps_gen.manifests.scores import read_scores
-from bapps_gen.pipelines.scoring.options import MetricOptions
+from bapps_gen.pipelines.scoring.options import MetricOptions, check_metrics
 from bapps_gen.pipelines.scoring.score import score
 
 Values = NDArray[np.float64]
@@ -126,8 +126,8 @@ def evaluate_benchmark(
 
     Args:
         benchmark: open.
-        metrics: names of metrics.
-        options: device, dtype and weights of LPIPS.
+        metrics: names of metrics, or texts that name open ones.
+        options: device, and dtype and weights of LPIPS.
         workers: worker processes, or a Ray cluster.
         progress: called with rows done and rows in all.
         reuse: take distances of any settings; see `score`.
@@ -136,6 +136,7 @@ def evaluate_benchmark(
         UserError: for bad options.
         WorkError: when the benchmark is damaged.
     """
+    specs = check_metrics(metrics, options)
     score(benchmark, metrics, options, workers, progress, reuse=reuse)
     columns = benchmark.table(0, benchmark.info.rows, ["distortion", "severity", "reference"])
     distortion = np.array(columns["distortion"].to_pylist(), object)
@@ -144,10 +145,10 @@ def evaluate_benchmark(
     graded = ~np.isnan(severity)
     names = dict.fromkeys(distortion[graded].tolist())
     curves, settings = {}, {}
-    for metric in dict.fromkeys(metrics):
-        scores = read_scores(benchmark, metric)
-        settings[metric] = scores.info.settings
-        curves[metric] = tuple(
+    for spec in specs:
+        scores = read_scores(benchmark, spec.name)
+        settings[spec.name] = scores.info.settings
+        curves[spec.name] = tuple(
             _curve(name, severity[mine], scores.d0[mine], reference[mine])
             for name in names
             for mine in [graded & (distortion == name)]

@@ -89,7 +89,8 @@ def evaluate_folder(
         UserError: for bad options, or when no row is judged.
         WorkError: when a set is damaged.
     """
-    metrics = check_metrics(options.metrics, metric_options)
+    check_metrics(options.metrics, metric_options)
+    metrics = options.metrics
     sets = find_judged(folder)
     if any(isinstance(entry, Dataset) for entry in sets):
         if options.bilinear:

@@ -16,9 +16,11 @@ from bapps_gen.manifests.dataset import INFO_NAME, Dataset, open_dataset
 from bapps_gen.manifests.judgements import JUDGMENT_COLUMNS, judgements_info
 from bapps_gen.manifests.rows import PATCH_SIZE, rows_within, task_of_patches
 from bapps_gen.manifests.scores import read_scores
-from bapps_gen.metrics import metric_spec
+from bapps_gen.metrics import MetricSpec
 from bapps_gen.metrics.agreement import Values
+from bapps_gen.metrics.distance_file import DistanceFile
 from bapps_gen.pipelines.datasets.original import OriginalSet, find_sets, read_judgment, read_row
+from bapps_gen.pipelines.scoring.distances import check_finite, distances_of
 from bapps_gen.pipelines.scoring.options import (
     MetricOptions,
     check_metrics,
@@ -26,7 +28,7 @@ from bapps_gen.pipelines.scoring.options import (
     resolve_dtype,
 )
 from bapps_gen.pipelines.scoring.score import (
-    distances_of,
+    files_of,
     kept_threads,
     options_here,
     resolve_workers,
@@ -138,7 +140,7 @@ def judged_dataset(
         UserError: when no row is judged, or as `score`.
         WorkError: as `score`.
     """
-    metrics = check_metrics(metrics, options)
+    specs = check_metrics(metrics, options)
     task = task_of_patches(dataset.info.patches)
     columns = JUDGMENT_COLUMNS[task]
     column = columns[0]
@@ -157,11 +159,11 @@ def judged_dataset(
         )
     score(dataset, metrics, options, workers, progress, reuse=True)
     distances, settings = {}, {}
-    for name in metrics:
-        scores = read_scores(dataset, name)
+    for spec in specs:
+        scores = read_scores(dataset, spec.name)
         sides = (scores.d0,) if scores.d1 is None else (scores.d0, scores.d1)
-        distances[name] = tuple(values[is_judged] for values in sides)
-        settings[name] = scores.info.settings
+        distances[spec.name] = tuple(values[is_judged] for values in sides)
+        settings[spec.name] = scores.info.settings
     left_out = int((~is_judged).sum())
     name = f"{dataset.info.kind} ({dataset.folder})"
     counts = counts[is_judged]
@@ -203,7 +205,7 @@ def _photos_of(numbers: NDArray[np.intp]) -> NDArray[np.intp] | None:
 @dataclass(frozen=True, slots=True)
 class _Context:
     original: OriginalSet
-    metrics: tuple[str, ...]
+    metrics: tuple[MetricSpec, ...]
     options: MetricOptions
     bilinear: bool
     patch_size: int
@@ -230,38 +232,42 @@ def judged_original(
     Raises:
         UserError: naming a file that cannot be used, or for bad options.
     """
-    metrics = check_metrics(metrics, options)
-    check_patch_size(metrics, patch_size)
+    specs = check_metrics(metrics, options)
+    check_patch_size(specs, patch_size)
     # Loaded here too, so that errors in them come before the pictures are read.
     here = options_here(options, workers)
-    if any(metric_spec(name).net for name in metrics):
+    if any(spec.takes_dtype for spec in specs):
         dtype = resolve_dtype(here, remote=isinstance(workers, RayCluster)).dtype
         here, options = replace(here, dtype=dtype), replace(options, dtype=dtype)
-    settings = {name: here.load(name).settings for name in metrics}
+    settings = {}
+    for spec in specs:
+        metric = here.load(spec)
+        if isinstance(metric, DistanceFile):
+            metric.check_sides(len(original.files) - 2)
+            metric.check_rows(original.stems)
+        settings[spec.name] = metric.settings
     total = len(original.stems)
     last = len(original.files) - 1
     judgment = np.array([read_judgment(original.path(last, row)) for row in range(total)])
     step = rows_within(_JOB_ROWS, patch_size)
     ranges = [(first, min(first + step, total)) for first in range(0, total, step)]
-    resolved, processes, threads = resolve_workers(metrics, options, workers, len(ranges))
-    context = _Context(original, metrics, resolved, bilinear, patch_size, threads)
-    weights = [options.weights] if options.weights else []
+    resolved, processes, threads = resolve_workers(specs, options, workers, len(ranges))
+    context = _Context(original, specs, resolved, bilinear, patch_size, threads)
+    shared = [original.folder, *files_of(specs, options)]
     parts: dict[int, dict[str, tuple[Values, ...]]] = {}
     done = 0
-    with kept_threads(metrics):
-        for first, distances in run_jobs(
-            _prepare_distances, context, ranges, processes, (original.folder, *weights)
-        ):
+    with kept_threads(specs):
+        for first, distances in run_jobs(_prepare_distances, context, ranges, processes, shared):
             parts[first] = distances
             done = min(done + step, total)
             if progress:
                 progress(done, total)
     joined = {
-        name: tuple(
+        spec.name: tuple(
             np.concatenate(values)
-            for values in zip(*(parts[first][name] for first in sorted(parts)), strict=True)
+            for values in zip(*(parts[first][spec.name] for first in sorted(parts)), strict=True)
         )
-        for name in metrics
+        for spec in specs
     }
     return Judged(
         original.label,
@@ -283,7 +289,8 @@ def _prepare_distances(
     context: _Context,
 ) -> Callable[[tuple[int, int]], tuple[int, dict[str, tuple[Values, ...]]]]:
     share_threads(context.metrics, context.threads)
-    metrics = {name: context.options.load(name) for name in context.metrics}
+    metrics = {spec: context.options.load(spec) for spec in context.metrics}
+    sides = len(context.original.files) - 2
 
     def distances(rows: tuple[int, int]) -> tuple[int, dict[str, tuple[Values, ...]]]:
         read = [
@@ -291,6 +298,11 @@ def _prepare_distances(
             for row in range(*rows)
         ]
         patches = tuple(np.stack(part) for part in zip(*read, strict=True))
-        return rows[0], {name: distances_of(metric, patches) for name, metric in metrics.items()}
+        ids = context.original.stems[slice(*rows)]
+        found = {}
+        for spec, metric in metrics.items():
+            found[spec.name] = distances_of(metric, ids, patches, sides)
+            check_finite(spec, ids, found[spec.name])
+        return rows[0], found
 
     return distances

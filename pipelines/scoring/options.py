@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from bapps_gen.checks import MAX_SEED, Option, check_options, or_list
 from bapps_gen.errors import UserError, out_of_range
-from bapps_gen.metrics import METRICS, load_metric, metric_spec
+from bapps_gen.metrics import METRICS, MetricSpec
+from bapps_gen.metrics.texts import check_names, load_spec, metric_spec
 from bapps_gen.pipelines.rows.options import PATCH_SIZE
 
 if TYPE_CHECKING:
@@ -18,13 +19,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _METRIC = Option(
-    "names", f"any of {', '.join(spec.name for spec in METRICS)}", flag="metric", metavar="A,B"
+    "names",
+    f"any of {', '.join(spec.name for spec in METRICS)}; or other metrics: FILE.py:NAME, "
+    "FILE.safetensors, FILE.csv, uncalibrated-NET, timm:NAME, pyiqa:NAME and more, see the docs",
+    flag="metric",
+    metavar="A,B",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class MetricOptions:
-    """How metrics are computed; used by LPIPS only.
+    """How metrics that need torch are computed; dtype and weights apply to LPIPS alone.
 
     Args:
         device: "cpu", "cuda", "mps", or "auto" for the first available of cuda, mps, cpu.
@@ -49,15 +54,14 @@ class MetricOptions:
         default_text="bundled for lpips-alex, otherwise torch's cache or download",
     ).field()
 
-    def load(self, name: str) -> Metric:
-        """The metric of that name.
+    def load(self, spec: MetricSpec) -> Metric:
+        """The metric that a record describes.
 
         Raises:
             UserError: as `bapps_gen.metrics.load_metric`.
         """
-        if metric_spec(name).net is None:
-            return load_metric(name)
-        return load_metric(name, device=self.device, dtype=self.dtype, weights=self.weights)
+        weights = self.weights if spec.takes_dtype else None
+        return load_spec(spec, device=self.device, dtype=self.dtype, weights=weights)
 
 
 def resolve_dtype(
@@ -97,7 +101,7 @@ class ScoreOptions:
     """What a dataset is scored by.
 
     Args:
-        metrics: names of metrics.
+        metrics: names of metrics, or texts that name open ones.
     """
 
     metrics: tuple[str, ...] = _METRIC.field(("lpips-alex",))
@@ -108,7 +112,7 @@ class EvaluationOptions:
     """How metrics are evaluated against human judgments.
 
     Args:
-        metrics: names of metrics.
+        metrics: names of metrics, or texts that name open ones.
         resamples: number of bootstrap resamples for the 95 % intervals.
         seed: of the bootstrap.
         bilinear: reduce pictures of the original layout as the original loader does.
@@ -144,34 +148,38 @@ class EvaluationOptions:
         check_options(self)
 
 
-def check_metrics(metrics: Sequence[str], options: MetricOptions) -> tuple[str, ...]:
+def check_metrics(metrics: Sequence[str], options: MetricOptions) -> tuple[MetricSpec, ...]:
     """The metrics asked for, each once, in the order given.
 
+    Args:
+        metrics: names, or texts that name open metrics.
+        options: how they are computed.
+
     Raises:
-        UserError: for an unknown name, none at all, or weights that do not belong to exactly one
-            network.
+        UserError: as `metric_spec`; for none at all, two of one name, or weights that do not
+            belong to exactly one network.
     """
-    names = tuple(dict.fromkeys(metrics))
-    if not names:
+    specs = tuple(dict.fromkeys(map(metric_spec, metrics)))
+    if not specs:
         raise UserError("metric = '' names no metric; write for example --metric lpips-alex,ssim")
-    networks = [name for name in names if metric_spec(name).net]
+    check_names(specs)
+    networks = [spec for spec in specs if spec.takes_dtype]
     if options.weights is not None and len(networks) != 1:
         raise UserError(
             f"weights = {options.weights} is of one network, but the metrics name "
             f"{len(networks)}; give one lpips metric with it"
         )
-    return names
+    return specs
 
 
-def check_patch_size(metrics: Sequence[str], patch_size: int) -> None:
+def check_patch_size(metrics: Sequence[MetricSpec], patch_size: int) -> None:
     """Raise UserError where a metric takes no patches as small as those of a set."""
-    for name in metrics:
-        smallest = metric_spec(name).smallest
-        if patch_size < smallest:
-            others = [spec.name for spec in METRICS if spec.smallest <= patch_size]
+    for spec in metrics:
+        if patch_size < spec.smallest:
+            others = [other.name for other in METRICS if other.smallest <= patch_size]
             raise out_of_range(
-                f"patch size for {name}",
+                f"patch size for {spec.name}",
                 patch_size,
-                f"at least {smallest} px",
+                f"at least {spec.smallest} px",
                 f"use {or_list(others)}, or a set of larger patches",
             )

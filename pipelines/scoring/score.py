@@ -17,7 +17,6 @@ import pyarrow as pa
 from bapps_gen.errors import WorkError
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
 from bapps_gen.execution.progress import Progress
-from bapps_gen.imaging.encode import decode_png
 from bapps_gen.manifests.benchmark import BENCHMARK_NAME
 from bapps_gen.manifests.benchmark_reader import Benchmark
 from bapps_gen.manifests.dataset import INFO_NAME
@@ -25,13 +24,22 @@ from bapps_gen.manifests.scores import (
     SCORES,
     Scored,
     ScoreInfo,
+    distance_names,
     score_fault,
     score_info,
     score_path,
     write_scores,
 )
-from bapps_gen.metrics import metric_spec
+from bapps_gen.metrics import MetricSpec
 from bapps_gen.metrics.base import Distances, Metric, Patches
+from bapps_gen.metrics.distance_file import DistanceFile
+from bapps_gen.pipelines.scoring.distances import (
+    batch_patches,
+    check_finite,
+    check_rows,
+    distances_of,
+    row_ids,
+)
 from bapps_gen.pipelines.scoring.options import (
     MetricOptions,
     check_metrics,
@@ -56,6 +64,7 @@ class ScoreContext:
     """What every worker needs: the dataset, what to write for each metric, and how."""
 
     dataset: Scored
+    metrics: tuple[MetricSpec, ...]
     infos: dict[str, ScoreInfo]
     options: MetricOptions
     threads: int
@@ -77,9 +86,9 @@ class ScoreReport:
     kept: int
 
 
-def workers_for(metrics: Sequence[str], options: MetricOptions, workers: int) -> int:
+def workers_for(metrics: Sequence[MetricSpec], options: MetricOptions, workers: int) -> int:
     """Processes to use: those asked for, but one where a GPU does the work."""
-    if any(metric_spec(name).net for name in metrics):
+    if any(spec.needs_torch for spec in metrics):
         from bapps_gen.lpips.metric import find_device
 
         if find_device(options.device).type != "cpu":
@@ -88,11 +97,12 @@ def workers_for(metrics: Sequence[str], options: MetricOptions, workers: int) ->
 
 
 def resolve_workers(
-    metrics: Sequence[str], options: MetricOptions, workers: Workers, jobs: int
+    metrics: Sequence[MetricSpec], options: MetricOptions, workers: Workers, jobs: int
 ) -> tuple[MetricOptions, Workers, int]:
     """Options for workers, the workers, and how many threads each gets.
 
-    On a Ray cluster with GPUs each worker has one for networks, unless the device is "cpu".
+    On a Ray cluster with GPUs each worker has one for metrics that need torch, unless the device is
+    "cpu".
 
     Raises:
         UserError: for a device that a Ray cluster does not have.
@@ -101,7 +111,7 @@ def resolve_workers(
         processes = min(workers_for(metrics, options, workers), jobs)
         return options, processes, max(1, workers // processes)
     device = "cpu"
-    if any(metric_spec(name).net for name in metrics):
+    if any(spec.needs_torch for spec in metrics):
         from bapps_gen.execution.ray_cluster import resolve_device
 
         device = resolve_device(workers, options.device)
@@ -130,8 +140,8 @@ def score(
 
     Args:
         dataset: a whole dataset with pictures, or a benchmark.
-        metrics: names of metrics.
-        options: device, dtype and weights of LPIPS.
+        metrics: names of metrics, or texts that name open ones.
+        options: device, and dtype and weights of LPIPS.
         workers: worker processes on the CPU, or a Ray cluster.
         progress: called with rows done and rows in all.
         reuse: take distances of any settings where a metric has them for the whole dataset, so
@@ -141,28 +151,26 @@ def score(
         UserError: for bad options, or a recipe, which has no pictures.
         WorkError: when a shard is damaged or distances cannot be written.
     """
-    metrics = check_metrics(metrics, options)
+    specs = check_metrics(metrics, options)
     if not isinstance(dataset, Benchmark):
-        check_patch_size(metrics, dataset.info.patch_size)
-    dataset.require_pictures()
+        check_patch_size(specs, dataset.info.patch_size)
+    if not all(spec.by_row for spec in specs):
+        dataset.require_pictures()
     if reuse:
-        metrics = tuple(name for name in metrics if not _is_scored(dataset, name))
+        specs = tuple(spec for spec in specs if not _is_scored(dataset, spec))
     here = options_here(options, workers)
-    infos = {
-        name: ScoreInfo(
-            name,
-            metric_spec(name).version,
-            _with_dtype(dataset, name, here, workers).load(name).settings,
-            dataset.info.digest,
-        )
-        for name in metrics
-    }
+    infos = {}
+    for spec in specs:
+        metric = _with_dtype(dataset, spec, here, workers).load(spec)
+        if isinstance(metric, DistanceFile):
+            check_rows(metric, dataset)
+        infos[spec.name] = ScoreInfo(spec.name, spec.version, metric.settings, dataset.info.digest)
     rows = dataset.info.rows
     if not infos:
         return ScoreReport(0, rows)
     dataset.require_whole()
     with contextlib.ExitStack() as stack:
-        for name in metrics:
+        for name in infos:
             folder = score_path(dataset.folder, name, 0).parent
             stack.enter_context(claim(folder, SCORES))
         jobs = list(_missing(dataset, infos))
@@ -170,12 +178,11 @@ def score(
         if progress:
             progress(done, rows)
         if jobs:
-            resolved, processes, threads = resolve_workers(metrics, options, workers, len(jobs))
-            context = ScoreContext(dataset, infos, resolved, threads)
-            stack.enter_context(kept_threads(metrics))
+            resolved, processes, threads = resolve_workers(specs, options, workers, len(jobs))
+            context = ScoreContext(dataset, specs, infos, resolved, threads)
+            stack.enter_context(kept_threads(specs))
             name = BENCHMARK_NAME if isinstance(dataset, Benchmark) else INFO_NAME
-            shared: list[str | Location] = [dataset.folder / name]
-            shared += [options.weights] if options.weights else []
+            shared = [dataset.folder / name, *files_of(specs, options)]
             for shard in run_jobs(prepare_scores, context, jobs, processes, shared):
                 done += dataset.info.rows_in(shard)
                 if progress:
@@ -183,33 +190,43 @@ def score(
     return ScoreReport(rows - kept, kept)
 
 
+def files_of(specs: Sequence[MetricSpec], options: MetricOptions) -> list[str | Location]:
+    """The files that metrics are loaded from, which all workers have to see."""
+    files: list[str | Location] = [options.weights] if options.weights else []
+    return files + [file for spec in specs for file in spec.files]
+
+
 def _with_dtype(
-    dataset: Scored, name: str, options: MetricOptions, workers: Workers
+    dataset: Scored, spec: MetricSpec, options: MetricOptions, workers: Workers
 ) -> MetricOptions:
     """Options with the dtype of a metric's network: "auto" is that of distances that are there."""
-    if metric_spec(name).net is None:
+    if not spec.takes_dtype:
         return options
-    held = next(_held_infos(dataset, name), None)
+    held = next(_held_infos(dataset, spec), None)
     stored = None if held is None else held.settings.get("dtype")
     return resolve_dtype(options, remote=isinstance(workers, RayCluster), stored=stored)
 
 
-def _held_infos(dataset: Scored, name: str) -> Iterator[ScoreInfo]:
+def _held_infos(dataset: Scored, spec: MetricSpec) -> Iterator[ScoreInfo]:
     """What a dataset's distances by a metric are of, shard by shard, where they can be kept."""
-    paths = score_path(dataset.folder, name, 0).parent.glob("part-*.parquet")
+    paths = score_path(dataset.folder, spec.name, 0).parent.glob("part-*.parquet")
     shards = sorted(path.name.removeprefix("part-").removesuffix(".parquet") for path in paths)
     for shard in filter(str.isdecimal, shards):
-        info = score_info(dataset.folder, name, int(shard))
-        wanted = (metric_spec(name).version, dataset.info.digest)
-        if info is not None and (info.version, info.spec_digest) == wanted:
+        info = score_info(dataset.folder, spec.name, int(shard))
+        if info is not None and _is_of(info, spec, dataset):
             yield info
 
 
-def _is_scored(dataset: Scored, name: str) -> bool:
-    info = score_info(dataset.folder, name)
-    if info is None or info.version != metric_spec(name).version:
+def _is_of(info: ScoreInfo, spec: MetricSpec, dataset: Scored) -> bool:
+    """Whether distances are of a dataset and a metric, whatever its dtype."""
+    if (info.version, info.spec_digest) != (spec.version, dataset.info.digest):
         return False
-    if info.spec_digest != dataset.info.digest:
+    return all(info.settings.get(name) == value for name, value in spec.settings)
+
+
+def _is_scored(dataset: Scored, spec: MetricSpec) -> bool:
+    info = score_info(dataset.folder, spec.name)
+    if info is None or not _is_of(info, spec, dataset):
         return False
     return all(score_fault(dataset, info, shard) is None for shard in range(dataset.info.shards))
 
@@ -233,24 +250,32 @@ def _missing(dataset: Scored, infos: dict[str, ScoreInfo]) -> Iterator[ScoreJob]
 
 def prepare_scores(context: ScoreContext) -> Callable[[ScoreJob], int]:
     """A function that scores one shard and returns its number; metrics are loaded once."""
-    share_threads(tuple(context.infos), context.threads)
+    share_threads(context.metrics, context.threads)
     dataset = context.dataset
+    sides = len(distance_names(dataset.info.patches))
 
     @cache
-    def load(name: str) -> Metric:
-        dtype = context.infos[name].settings.get("dtype", context.options.dtype)
-        return replace(context.options, dtype=dtype).load(name)
+    def load(spec: MetricSpec) -> Metric:
+        info = context.infos[spec.name]
+        dtype = info.settings.get("dtype", context.options.dtype)
+        metric = replace(context.options, dtype=dtype).load(spec)
+        if dict(metric.settings) != dict(info.settings):
+            raise WorkError(
+                f"metric {spec.given} changed while this ran, or differs from machine to machine; "
+                "run the same command again"
+            )
+        return metric
 
     def score_shard(job: ScoreJob) -> int:
-        metrics = {name: load(name) for name in job.metrics}
+        specs = [spec for spec in context.metrics if spec.name in job.metrics]
         ids: list[str] = []
-        parts: dict[str, list[tuple[Distances, ...]]] = {name: [] for name in metrics}
-        for batch_ids, patches in _decoded(dataset, job, context.options):
+        parts: dict[str, list[tuple[Distances, ...]]] = {spec.name: [] for spec in specs}
+        for batch_ids, patches in _decoded(dataset, job.shard, specs, context.options):
             ids += batch_ids
-            for name, metric in metrics.items():
-                distances = distances_of(metric, patches)
-                _check_numbers(name, batch_ids, distances)
-                parts[name].append(distances)
+            for spec in specs:
+                distances = distances_of(load(spec), batch_ids, patches, sides)
+                check_finite(spec, batch_ids, distances)
+                parts[spec.name].append(distances)
         for name, batches in parts.items():
             columns = [np.concatenate(values) for values in zip(*batches, strict=True)]
             write_scores(dataset.folder, context.infos[name], job.shard, ids, columns)
@@ -259,22 +284,22 @@ def prepare_scores(context: ScoreContext) -> Callable[[ScoreJob], int]:
     return score_shard
 
 
-def share_threads(metrics: Sequence[str], threads: int) -> None:
+def share_threads(metrics: Sequence[MetricSpec], threads: int) -> None:
     """Give this process its share of the cores for networks.
 
     The default is one process per core with one thread each: several threads wait for each other
     at every layer, which on busy machines made them five times slower than processes.
     """
-    if any(metric_spec(name).net for name in metrics):
+    if any(spec.needs_torch for spec in metrics):
         import torch
 
         torch.set_num_threads(threads)
 
 
 @contextlib.contextmanager
-def kept_threads(metrics: Sequence[str]) -> Iterator[None]:
+def kept_threads(metrics: Sequence[MetricSpec]) -> Iterator[None]:
     """Restore this process's number of threads afterwards."""
-    if not any(metric_spec(name).net for name in metrics):
+    if not any(spec.needs_torch for spec in metrics):
         yield
         return
     import torch
@@ -286,29 +311,15 @@ def kept_threads(metrics: Sequence[str]) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def distances_of(metric: Metric, patches: Sequence[Patches]) -> tuple[Distances, ...]:
-    """(d0, d1) of triplets (ref, p0, p1), or (d0,) of pairs (ref, p0)."""
-    if len(patches) == 2:
-        return (metric.distance(*patches),)
-    return metric.triplet(*patches)
-
-
-def _check_numbers(name: str, ids: Sequence[str], distances: Sequence[Distances]) -> None:
-    for values in distances:
-        bad = np.flatnonzero(np.isnan(values))
-        if len(bad):
-            raise WorkError(
-                f"{name} of row {ids[bad[0]]} is not a number; "
-                "score in float32 on the CPU, and report it if that does not help"
-            )
-
-
 def _decoded(
-    dataset: Scored, job: ScoreJob, options: MetricOptions
+    dataset: Scored, shard: int, specs: Sequence[MetricSpec], options: MetricOptions
 ) -> Iterator[tuple[list[str], tuple[Patches, ...]]]:
-    """Ids and patches of a shard in batches."""
+    """Ids and patches of a shard in batches; ids alone where no metric looks at pixels."""
+    if all(spec.by_row for spec in specs):
+        yield row_ids(dataset, shard), ()
+        return
     if isinstance(dataset, Benchmark):
-        for paths, *pictures in dataset.pictures(*dataset.info.shard_range(job.shard)):
+        for paths, *pictures in dataset.pictures(*dataset.info.shard_range(shard)):
             yield paths, tuple(pictures)
         return
     names = dataset.info.patches
@@ -318,13 +329,12 @@ def _decoded(
         return batch.column("id").to_pylist(), tuple(patches)
 
     columns = ["id", *names]
-    networks = [name for name in job.metrics if metric_spec(name).net]
-    if networks and workers_for(networks, options, 2) == 1:
-        batches = dataset.shard_batches(job.shard, columns, DEVICE_BATCH_ROWS)
+    if workers_for(specs, options, 2) == 1:
+        batches = dataset.shard_batches(shard, columns, DEVICE_BATCH_ROWS)
         with ThreadPoolExecutor(_DECODERS) as pool:
             yield from _ahead(pool, decode, batches)
     else:
-        yield from map(decode, dataset.shard_batches(job.shard, columns, CPU_BATCH_ROWS))
+        yield from map(decode, dataset.shard_batches(shard, columns, CPU_BATCH_ROWS))
 
 
 def _ahead(
@@ -338,23 +348,3 @@ def _ahead(
             first = waiting.pop(0)
             if first is not None:
                 yield first.result()
-
-
-def batch_patches(batch: pa.RecordBatch, name: str, size: int) -> Patches:
-    """One picture column of a batch that has the ids, too, uint8 (N, size, size, 3).
-
-    Raises:
-        WorkError: naming the row, where a picture is no patch of that size.
-    """
-    patches = []
-    columns = (batch.column(name).to_pylist() for name in ("id", name))
-    for row, image in zip(*columns, strict=True):
-        try:
-            patch = decode_png(image["bytes"])
-        except WorkError as error:
-            raise WorkError(f"{name} of row {row}: {error}") from None
-        if patch.shape[:2] != (size, size):
-            held = "×".join(map(str, patch.shape[1::-1]))
-            raise WorkError(f"{name} of row {row} has {held} px, not {size}×{size}")
-        patches.append(patch)
-    return np.stack(patches)

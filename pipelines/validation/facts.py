@@ -18,8 +18,9 @@ from bapps_gen.manifests.dataset import INFO_NAME, Dataset
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.rows.render import luma_contrast
+from bapps_gen.pipelines.scoring.distances import batch_patches
 from bapps_gen.pipelines.scoring.options import MetricOptions
-from bapps_gen.pipelines.scoring.score import batch_patches, score
+from bapps_gen.pipelines.scoring.score import score
 
 Values = NDArray[np.float64]
 

@@ -1,0 +1,201 @@
+"""Distances computed elsewhere, from a Parquet or CSV file with the rows' ids."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bapps_gen.errors import UserError, first_line
+from bapps_gen.metrics.base import Distances, Metric, Patches
+from bapps_gen.metrics.table import MetricSpec
+from bapps_gen.plugins import DIGEST_DIGITS
+
+_SIDES = ("d0", "d1")
+_ROW_ID = re.compile(r"[0-9a-f]{8}-[0-9]{8,}")
+"""The first digits of a dataset's digest, and the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class DistanceFile(Metric):
+    """Distances of a dataset's rows, by their ids; it has none of pixels.
+
+    Args:
+        label: begins errors, such as "metric distances.csv".
+        index: of each row, by id.
+        columns: d0, and d1 where the file has one.
+        settings: digest of the file.
+    """
+
+    label: str
+    index: Mapping[str, int]
+    columns: tuple[Distances, ...]
+    settings: Mapping[str, str]
+
+    def distance(self, ref: Patches, dist: Patches) -> Distances:
+        self._refuse()
+
+    def triplet(self, ref: Patches, p0: Patches, p1: Patches) -> tuple[Distances, Distances]:
+        self._refuse()
+
+    def of_rows(self, ids: Sequence[str], sides: int) -> tuple[Distances, ...]:
+        """(d0, d1) of triplets, or (d0,) of pairs, each (N,), of rows with those ids.
+
+        Raises:
+            UserError: for a row that the file lacks, or a set of triplets where it has no d1.
+        """
+        self.check_sides(sides)
+        missing = [row for row in ids if row not in self.index]
+        if missing:
+            raise UserError(
+                f"{self.label}: it lacks row {missing[0]}"
+                f"{_and_others(len(missing))}; add their distances"
+            )
+        rows = [self.index[row] for row in ids]
+        return tuple(column[rows] for column in self.columns[:sides])
+
+    def check_sides(self, sides: int) -> None:
+        """Raise UserError where there is no column for each side of a set."""
+        if len(self.columns) < sides:
+            raise UserError(
+                f"{self.label}: it has no column d1; triplets need d0, between ref and p0, and d1, "
+                "between ref and p1"
+            )
+
+    def check_rows(self, ids: Sequence[str], digests: Collection[str] = ()) -> None:
+        """Raise UserError unless the file's rows are exactly those of a set.
+
+        Args:
+            ids: of the set's rows.
+            digests: with which these begin, where the file may have rows of other datasets, too.
+        """
+        unknown = self.index.keys() - set(ids)
+        if digests:
+            unknown = {row for row in unknown if not _is_of_others(row, digests)}
+        if unknown:
+            first = min(unknown, key=self.index.__getitem__)
+            raise UserError(
+                f"{self.label}: row {first} is not in the set{_and_others(len(unknown))}; give the "
+                "file of this set, with its ids"
+            )
+        self.of_rows(ids, 1)
+
+    def _refuse(self) -> NoReturn:
+        raise UserError(
+            f"{self.label} has distances of rows, not of pixels; use it with score or evaluate"
+        )
+
+
+def describe(text: str) -> MetricSpec:
+    """The metric that a file of distances is; its name is the file's without the ending.
+
+    Raises:
+        UserError: for a file that is missing.
+    """
+    path = Path(text).resolve()
+    digest = _digest(path, text)
+    return MetricSpec(
+        path.stem,
+        1,
+        "as the file has it; larger must mean more different",
+        f"{path.name}, SHA-256 {digest}…",
+        given=str(path),
+        files=(str(path),),
+        settings=(("file", digest),),
+        by_row=True,
+    )
+
+
+def load(
+    spec: MetricSpec, device: str, dtype: str, weights: str | PathLike[str] | None
+) -> DistanceFile:
+    """The distances that a file has.
+
+    Raises:
+        UserError: for a file that is damaged or lacks a column, an id that is empty or there
+            twice, or a distance that is no number.
+    """
+    label = f"metric {spec.given}"
+    path = Path(spec.given)
+    digest = _digest(path, spec.given)
+    table = _read(path, label)
+    for name in ("id", "d0"):
+        if name not in table.column_names:
+            raise UserError(
+                f"{label}: it has no column {name} (but {', '.join(table.column_names) or 'none'})"
+                "; give columns id and d0, and d1 for triplets"
+            )
+    ids = _ids(table, label)
+    columns = tuple(
+        _distances(table, name, ids, label) for name in _SIDES if name in table.column_names
+    )
+    index = {row: number for number, row in enumerate(ids)}
+    if len(index) < len(ids):
+        twice = next(row for number, row in enumerate(ids) if index[row] != number)
+        raise UserError(f"{label}: row {twice} is there twice; give each row once")
+    return DistanceFile(label, index, columns, {"file": digest})
+
+
+def _is_of_others(row: str, digests: Collection[str]) -> bool:
+    """Whether an id is that of a row of a dataset, but of none with those digests."""
+    return bool(_ROW_ID.fullmatch(row)) and not any(each.startswith(row[:8]) for each in digests)
+
+
+def _and_others(count: int) -> str:
+    return f" and {count - 1} others" if count > 1 else ""
+
+
+def _digest(path: Path, given: str) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_DIGITS]
+    except FileNotFoundError:
+        raise UserError(f"metric {given}: no such file; give a file of distances") from None
+    except OSError as error:
+        raise UserError(f"metric {given}: it cannot be read ({error.strerror})") from None
+
+
+def _read(path: Path, label: str) -> pa.Table:
+    """The columns id, d0 and d1 of a file, as far as it has them."""
+    try:
+        if path.suffix == ".csv":
+            from pyarrow import csv
+
+            types = {"id": pa.string(), "d0": pa.float64(), "d1": pa.float64()}
+            return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=types))
+        from pyarrow import parquet
+
+        names = parquet.read_schema(path).names
+        return parquet.read_table(path, columns=[n for n in names if n in ("id", *_SIDES)] or names)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{label}: it cannot be read ({first_line(error)}); correct it") from None
+
+
+def _ids(table: pa.Table, label: str) -> list[str]:
+    ids = [str(value) if value is not None else "" for value in table.column("id").to_pylist()]
+    if "" in ids:
+        raise UserError(f"{label}: the id of its row {ids.index('')} is empty; correct it")
+    return ids
+
+
+def _distances(table: pa.Table, name: str, ids: Sequence[str], label: str) -> NDArray[np.float64]:
+    try:
+        column = table.column(name).cast(pa.float64())
+    except pa.ArrowException as error:
+        raise UserError(f"{label}: {name} holds no numbers ({first_line(error)})") from None
+    values = np.asarray(column.to_numpy(), np.float64)
+    bad = np.flatnonzero(np.isnan(values) | np.isposinf(values))
+    if len(bad):
+        raise UserError(
+            f"{label}: {name} of row {ids[bad[0]]} is {values[bad[0]]:g}"
+            f"{_and_others(len(bad))}; give a finite distance"
+        )
+    return values

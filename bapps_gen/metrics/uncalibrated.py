@@ -1,0 +1,62 @@
+"""LPIPS with the features of any network, all of its channels weighted 1.
+
+Zhang et al., CVPR 2018, section 3, before linear weights are learned: features unit-normalized
+over channels, squared differences averaged over space and summed over channels and layers.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+
+from bapps_gen.errors import UserError
+from bapps_gen.lpips.net_names import SMALLEST, NetText, parse_net
+from bapps_gen.metrics.deep import LpipsMetric, load_net_metric
+from bapps_gen.metrics.table import MetricSpec
+
+PREFIX = "uncalibrated-"
+"""Before the names of the trunks trained on ImageNet, whose calibrated LPIPS is the default."""
+
+
+def describe(text: str) -> MetricSpec:
+    """The metric that a feature net's text names; nothing is loaded.
+
+    Raises:
+        UserError: for a text that names no feature net, or a file that is missing.
+    """
+    net = parse_net(text.removeprefix(PREFIX))
+    own = text.startswith(PREFIX)
+    if own and net.given not in SMALLEST:
+        raise UserError(
+            f"metric {text}: {PREFIX}NET is for {', '.join(SMALLEST)}; give {net.given}"
+        )
+    for file in net.files:
+        if not file.is_file():
+            raise UserError(f"metric {text}: {file} is no file; correct the path")
+    given = _absolute(net)
+    return MetricSpec(
+        PREFIX + net.name if own else net.name,
+        1,
+        "LPIPS with all weights 1",
+        f"bapps_gen.lpips with {net.given}",
+        needs_torch=True,
+        net=given,
+        smallest=net.smallest,
+        given=PREFIX + given if own else given,
+        files=tuple(str(file.resolve()) for file in net.files),
+    )
+
+
+def load(
+    spec: MetricSpec, device: str, dtype: str, weights: str | PathLike[str] | None
+) -> LpipsMetric:
+    """The metric that `describe` described, with its network."""
+    assert spec.net is not None
+    return load_net_metric(spec.net, device, dtype, weights)
+
+
+def _absolute(net: NetText) -> str:
+    """A net's text with absolute paths, so that it loads the net from any folder."""
+    given = net.given
+    for file in net.files:
+        given = given.replace(str(file), str(file.resolve()), 1)
+    return given
