@@ -81,9 +81,9 @@ def score(
         progress: True for a bar, or a function of (rows done, rows in all).
 
     Returns:
-        By metric's own name: `ids` of the rows, and float64 arrays (N,) of distances, `d0` between ref and
-        p0 and `d1` between ref and p1 (None in a set of JND pairs); larger is more different.
-        Of a benchmark, ids are paths of the distorted pictures, and `d1` is None.
+        By the metrics' own names: `ids` of the rows, and float64 arrays (N,) of distances, `d0`
+        between ref and p0 and `d1` between ref and p1 (None in a set of JND pairs); larger is more
+        different. Of a benchmark, ids are paths of the distorted pictures, and `d1` is None.
 
     Raises:
         UserError: for an unknown metric, a missing package, device or weights, or a recipe.

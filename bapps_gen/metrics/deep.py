@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
-from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -32,7 +31,7 @@ class LpipsMetric(Metric):
     model: Lpips
     dtype: str
     weights: str
-    extra: Mapping[str, str] = MappingProxyType({})
+    extra: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> Mapping[str, str]:
@@ -58,7 +57,7 @@ def load_net_metric(
     dtype: str,
     weights: str | PathLike[str] | None,
     linear: Sequence[Tensor] | None = None,
-    extra: Mapping[str, str] = MappingProxyType({}),
+    extra: Mapping[str, str] | None = None,
 ) -> LpipsMetric:
     """LPIPS with any feature net (`bapps_gen.lpips.nets.load_net`).
 
@@ -72,7 +71,7 @@ def load_net_metric(
     from bapps_gen.lpips.metric import Lpips, find_device
 
     model = Lpips(loaded, linear, device=find_device(device), dtype=dtype)
-    return LpipsMetric(model, dtype, loaded.digest, extra)
+    return LpipsMetric(model, dtype, loaded.digest, extra or {})
 
 
 def _check_dtype(dtype: str) -> None:

@@ -173,7 +173,7 @@ def _comparison(made: Any, plugin: Plugin, label: str) -> Callable[[Any, Any], o
     if callable(made):
         return cast("Callable[[Any, Any], object]", made)
     raise UserError(
-        f"{label}: {plugin.name} is a {type(made).__name__}, which compares nothing; give a "
+        f"{label}: {plugin.name} is of type {type(made).__name__}, which compares nothing; give a "
         "function of (a, b), or a class with distance(a, b)"
     )
 

@@ -76,8 +76,8 @@ def metric_spec(text: str | PathLike[str]) -> MetricSpec:
         return known[text]
     kind = _kind_of(text)
     if kind is None:
-        others = f"or {KINDS[2].form} for one of your own; list_metrics has the others"
-        raise unknown_name("metric", text, known, f"choose one of {', '.join(known)}, {others}")
+        remedy = f"choose one of {', '.join(known)}, or name one of your own, such as mine.py:NAME"
+        raise unknown_name("metric", text, known, remedy)
     spec: MetricSpec = _module(kind).describe(text)
     check_name(spec.name, text)
     return spec
