@@ -14,6 +14,7 @@ ORDER = (
     ("bapps_gen",),
     ("bapps_gen.api",),
     ("bapps_gen.pipelines.collections",),
+    ("bapps_gen.pipelines.comparison",),
     ("bapps_gen.pipelines.validation",),
     ("bapps_gen.pipelines.metric_training",),
     ("bapps_gen.pipelines.benchmarks",),

@@ -91,14 +91,15 @@ class SeverityEvaluation:
                 metric: {
                     "settings": dict(self.settings[metric]),
                     "mean": {name: self.mean(metric, name) for name in CORRELATIONS},
-                    "distortions": [_curve_values(curve) for curve in curves],
+                    "distortions": [curve_values(curve) for curve in curves],
                 }
                 for metric, curves in self.curves.items()
             },
         }
 
 
-def _curve_values(curve: SeverityCurve) -> dict[str, Any]:
+def curve_values(curve: SeverityCurve) -> dict[str, Any]:
+    """A curve as plain values for JSON; what is undefined is None."""
     return {
         "distortion": curve.distortion,
         "pictures": curve.pictures,
@@ -149,7 +150,7 @@ def evaluate_benchmark(
         scores = read_scores(benchmark, spec.name)
         settings[spec.name] = scores.info.settings
         curves[spec.name] = tuple(
-            _curve(name, severity[mine], scores.d0[mine], reference[mine])
+            severity_curve(name, severity[mine], scores.d0[mine], reference[mine])
             for name in names
             for mine in [graded & (distortion == name)]
         )
@@ -162,9 +163,16 @@ def evaluate_benchmark(
     )
 
 
-def _curve(
+def severity_curve(
     name: str, severity: Values, distance: Values, reference: NDArray[np.object_]
 ) -> SeverityCurve:
+    """How a metric sees a distortion.
+
+    Args:
+        name: of the distortion.
+        severity, distance: of every picture, (N,).
+        reference: what each was made from, (N,), each at every severity.
+    """
     levels = np.unique(severity)
     parts = [distance[severity == level] for level in levels]
     # Of the distances of one reference, by level; an order that pictures of a level share.

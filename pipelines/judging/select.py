@@ -71,8 +71,13 @@ def disagreement(margins: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     Args:
         margins: of each metric, (N,): d1 − d0 of triplets, distances of pairs.
     """
-    ranked = [np.sign(values) * _ranks(np.abs(values)) for values in margins]
+    ranked = [signed_ranks(values) for values in margins]
     return np.asarray(np.max(ranked, axis=0) - np.min(ranked, axis=0))
+
+
+def signed_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks of absolute values among all, with their signs, float64 (N,) in [-1, 1]."""
+    return np.asarray(np.sign(values) * _ranks(np.abs(values)))
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,125 @@
+"""Judged rows of one task, of one set or several together, as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bapps_gen.metrics.agreement import Values
+from bapps_gen.pipelines.comparison.breakdown import (
+    Mask,
+    distortion_masks,
+    family_masks,
+    severity_masks,
+)
+from bapps_gen.pipelines.comparison.calibration import FOLDS
+from bapps_gen.pipelines.comparison.psychometric import finite_values, margins
+from bapps_gen.pipelines.scoring.judged import Judged
+from bapps_gen.pipelines.scoring.sides import judged_sides
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of sets of one task, one set after another; arrays are (N,).
+
+    Args:
+        task: "2afc" or "jnd".
+        sets: that they are of.
+        part: index of each row's set.
+        place: index of each row among those of its set.
+        chosen: share of votes for p1; of pairs, for "different".
+        votes: numbers of votes, 1 where they are unknown.
+        counted: whether all numbers of votes are known.
+        distances: (d0, d1) by metric, or (d0,) of pairs, as they are.
+        folds: for cross-fitting; rows of one photo of a set are in one.
+        distortions, families, severities: rows with each, by name; empty where unknown.
+        simulated: whether any votes came from simulated observers.
+    """
+
+    task: str
+    sets: tuple[Judged, ...]
+    part: NDArray[np.intp]
+    place: NDArray[np.intp]
+    chosen: Values
+    votes: Values
+    counted: bool
+    distances: Mapping[str, tuple[Values, ...]]
+    folds: NDArray[np.intp]
+    distortions: Mapping[str, Mask]
+    families: Mapping[str, Mask]
+    severities: Mapping[str, Mask]
+    simulated: bool
+
+    @property
+    def judgment(self) -> Values:
+        """Share of votes as sets have it: for p1, or for "same"."""
+        return self.chosen if self.task == "2afc" else 1 - self.chosen
+
+    def axis(self, metric: str) -> Values:
+        """What choices are explained by, finite, (N,): d0 − d1, or d0 of pairs."""
+        distances = self.distances[metric]
+        return margins(*distances) if len(distances) == 2 else finite_values(distances[0])
+
+
+def rows_of(task: str, judged: Sequence[Judged]) -> Rows | None:
+    """The rows of the sets of a task; None where there is none.
+
+    Raises:
+        WorkError: when a shard is missing or damaged.
+    """
+    sets = tuple(entry for entry in judged if entry.task == task)
+    if not sets:
+        return None
+    sizes = [len(entry.judgment) for entry in sets]
+    judgment = np.concatenate([entry.judgment for entry in sets])
+    counts = [
+        np.full(size, np.nan) if entry.counts is None else entry.counts
+        for entry, size in zip(sets, sizes, strict=True)
+    ]
+    votes = np.concatenate(counts)
+    sides = [judged_sides(entry) for entry in sets]
+    metrics = list(sets[0].distances)
+    return Rows(
+        task,
+        sets,
+        np.repeat(np.arange(len(sets)), sizes),
+        np.concatenate([np.arange(size) for size in sizes]),
+        judgment if task == "2afc" else 1 - judgment,
+        np.where(np.isnan(votes), 1.0, votes),
+        not bool(np.isnan(votes).any()),
+        {
+            name: tuple(
+                np.concatenate(parts)
+                for parts in zip(*(entry.distances[name] for entry in sets), strict=True)
+            )
+            for name in metrics
+        },
+        np.concatenate([_folds(entry) for entry in sets]),
+        _joined([side and distortion_masks(side) for side in sides], sizes),
+        _joined([side and family_masks(side) for side in sides], sizes),
+        _joined([side and severity_masks(side) for side in sides], sizes),
+        any(entry.simulated for entry in sets),
+    )
+
+
+def _folds(judged: Judged) -> NDArray[np.intp]:
+    photos = judged.photos
+    few = photos is None or len(np.unique(photos)) < FOLDS
+    return (judged.index if few or photos is None else photos) % FOLDS
+
+
+def _joined(parts: Sequence[Mapping[str, Mask] | None], sizes: Sequence[int]) -> dict[str, Mask]:
+    """Masks of several sets as masks of all their rows."""
+    names = dict.fromkeys(name for part in parts for name in part or ())
+    return {
+        name: np.concatenate(
+            [
+                np.zeros(size, bool) if part is None or name not in part else part[name]
+                for part, size in zip(parts, sizes, strict=True)
+            ]
+        )
+        for name in names
+    }
