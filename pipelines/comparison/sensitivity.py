@@ -18,15 +18,16 @@ from bapps_gen.distortions.registry import load_registry
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import pixel_hash
-from bapps_gen.metrics import metric_spec
+from bapps_gen.metrics import MetricSpec
 from bapps_gen.metrics.agreement import Values
 from bapps_gen.metrics.base import Patches
 from bapps_gen.pipelines.benchmarks.evaluate import SeverityCurve, severity_curve
 from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner
 from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
 from bapps_gen.pipelines.rows.render import apply_steps
-from bapps_gen.pipelines.scoring.options import MetricOptions, resolve_dtype
+from bapps_gen.pipelines.scoring.options import MetricOptions, check_metrics, resolve_dtype
 from bapps_gen.pipelines.scoring.score import (
+    files_of,
     kept_threads,
     options_here,
     resolve_workers,
@@ -101,14 +102,14 @@ class Sensitivity:
 class _Context:
     spec: BenchmarkSpec
     references: Patches
-    metrics: tuple[str, ...]
+    metrics: tuple[MetricSpec, ...]
     options: MetricOptions
     threads: int
 
 
 def measure(
     references: Patches,
-    metrics: Sequence[str],
+    texts: Sequence[str],
     options: MetricOptions,
     workers: Workers,
     progress: Progress | None = None,
@@ -117,7 +118,8 @@ def measure(
 
     Args:
         references: uint8 (N, S, S, 3).
-        metrics: names of metrics.
+        texts: names of metrics, or texts that name open ones; those whose distances come by row
+            are left out.
         options: device, dtype and weights of networks.
         workers: worker processes, or a Ray cluster.
         progress: called with distortions done and distortions in all.
@@ -125,6 +127,9 @@ def measure(
     Raises:
         UserError: for a metric that cannot be loaded, or takes no such patches.
     """
+    metrics = tuple(spec for spec in check_metrics(texts, options) if not spec.by_row)
+    if not metrics:
+        return {}
     registry = load_registry()
     names = tuple(registry.atoms)
     spec = BenchmarkSpec(
@@ -139,17 +144,17 @@ def measure(
         min_contrast=0.0,
         patch_size=references.shape[1],
     )
-    if any(metric_spec(name).net for name in metrics):
+    if any(metric.takes_dtype for metric in metrics):
         here, remote = options_here(options, workers), isinstance(workers, RayCluster)
         options = replace(options, dtype=resolve_dtype(here, remote=remote).dtype)
     resolved, processes, threads = resolve_workers(metrics, options, workers, len(names))
-    context = _Context(spec, references, tuple(metrics), resolved, threads)
-    found: dict[str, dict[str, Values]] = {metric: {} for metric in metrics}
-    weights = [options.weights] if options.weights else []
+    context = _Context(spec, references, metrics, resolved, threads)
+    found: dict[str, dict[str, Values]] = {metric.name: {} for metric in metrics}
+    files = files_of(metrics, options)
     done = 0
     with kept_threads(metrics):
         jobs = range(len(names))
-        for index, distances in run_jobs(_prepare, context, jobs, processes, weights):
+        for index, distances in run_jobs(_prepare, context, jobs, processes, files):
             for metric, values in distances.items():
                 found[metric][names[index]] = values
             done += 1
@@ -163,7 +168,7 @@ def measure(
 
 def _prepare(context: _Context) -> Callable[[int], tuple[int, dict[str, Values]]]:
     share_threads(context.metrics, context.threads)
-    metrics = {name: context.options.load(name) for name in context.metrics}
+    metrics = {spec.name: context.options.load(spec) for spec in context.metrics}
     registry = load_registry()
     planner = BenchmarkPlanner(context.spec, registry)
     streams = Streams()
