@@ -9,58 +9,16 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, cast
 
-import numpy as np
-
 from bapps_gen.errors import UserError
-from bapps_gen.metrics.base import Distances, Metric, Patches, check_patches
+from bapps_gen.metrics.base import Patches
+from bapps_gen.metrics.foreign import ForeignMetric, planes, tensors_on
 from bapps_gen.metrics.table import MetricSpec
 from bapps_gen.plugins import Plugin, load_plugin, reason
-
-
-@dataclass(frozen=True, slots=True)
-class PluginMetric(Metric):
-    """A metric from a Python file.
-
-    Args:
-        label: begins errors, such as "metric mine.py:MyMetric".
-        plugin: the class or function.
-        compare: takes two batches of patches and returns whatever the plugin does.
-        convert: uint8 patches (N, H, W, 3) to what `compare` takes.
-        sign: −1 where larger values mean more alike.
-        smallest: least height and width in px.
-        settings: digest of the file.
-    """
-
-    label: str
-    plugin: Plugin
-    compare: Callable[[Any, Any], object]
-    convert: Callable[[Patches], Any]
-    sign: float
-    smallest: int
-    settings: Mapping[str, str]
-
-    def distance(self, ref: Patches, dist: Patches) -> Distances:
-        check_patches({"ref": ref, "dist": dist}, self.smallest)
-        return self._distance(ref, dist)
-
-    def triplet(self, ref: Patches, p0: Patches, p1: Patches) -> tuple[Distances, Distances]:
-        check_patches({"ref": ref, "p0": p0, "p1": p1}, self.smallest)
-        return self._distance(ref, p0), self._distance(ref, p1)
-
-    def _distance(self, ref: Patches, dist: Patches) -> Distances:
-        # Converted anew for every call, so that a plugin that writes into them harms no other.
-        try:
-            with _without_gradients(self.convert):
-                returned = self.compare(self.convert(ref), self.convert(dist))
-        except (Exception, SystemExit) as error:
-            raise UserError(f"{self.label}: {reason(error, self.plugin.path)}") from error
-        return self.sign * _as_distances(returned, len(ref), self.label)
 
 
 def describe(text: str) -> MetricSpec:
@@ -87,22 +45,25 @@ def describe(text: str) -> MetricSpec:
 
 def load(
     spec: MetricSpec, device: str, dtype: str, weights: str | PathLike[str] | None
-) -> PluginMetric:
+) -> ForeignMetric:
     """The metric that `describe` described, made."""
     label = _label(spec.given)
     plugin = load_plugin(spec.given, label)
     made, declared = _declared(plugin, label)
-    convert = _planes
+    convert: Callable[[Patches], Any] = planes
     if declared.value_range is not None:
-        made, convert = _on_device(made, device, declared.value_range)
-    return PluginMetric(
+        target, convert = tensors_on(device, declared.value_range, label)
+        if _is_torch_module(made):
+            made = made.to(target).eval()
+    return ForeignMetric(
         label,
-        plugin,
         _comparison(made, plugin, label),
         convert,
-        -1.0 if declared.higher_is_better else 1.0,
-        declared.smallest,
-        {"file": plugin.digest},
+        needs_torch=declared.value_range is not None,
+        is_similarity=declared.higher_is_better,
+        settings={"file": plugin.digest},
+        smallest=declared.smallest,
+        path=plugin.path,
     )
 
 
@@ -196,67 +157,3 @@ def _as_range(value_range: object, label: str) -> tuple[float, float]:
             "(0, 1) or (-1, 1); correct it"
         )
     return low, high
-
-
-def _planes(patches: Patches) -> Patches:
-    """uint8 (N, H, W, 3) to a copy of (N, 3, H, W)."""
-    return np.array(patches.transpose(0, 3, 1, 2), order="C")
-
-
-def _on_device(
-    made: Any, device: str, value_range: tuple[float, float]
-) -> tuple[Any, Callable[[Patches], Any]]:
-    """What compares, moved there where it is a module; and what makes its tensors."""
-    from bapps_gen.lpips import require_torch
-
-    require_torch("metrics with a value_range need")
-    import torch
-
-    from bapps_gen.lpips.metric import find_device
-
-    target = find_device(device)
-    low, high = value_range
-    if isinstance(made, torch.nn.Module):
-        made = made.to(target).eval()
-
-    def tensors(patches: Patches) -> torch.Tensor:
-        values = torch.from_numpy(_planes(patches)).to(target, torch.float32)
-        return values * ((high - low) / 255.0) + low
-
-    return made, tensors
-
-
-def _without_gradients(convert: Callable[[Patches], Any]) -> Any:
-    if convert is _planes:
-        return nullcontext()
-    import torch
-
-    return torch.no_grad()
-
-
-def _as_distances(returned: object, count: int, label: str) -> Distances:
-    """What a plugin returned as float64 (N,).
-
-    Raises:
-        UserError: for anything but N real numbers.
-    """
-    value: Any = returned
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
-    try:
-        values = np.asarray(value)
-        distances = np.asarray(values, np.float64) if values.dtype.kind in "fiu" else None
-    except (TypeError, ValueError):
-        distances = None
-    if distances is None:
-        raise UserError(
-            f"{label}: it returned a value of type {type(returned).__name__}; return an array of "
-            f"{count} distances, one for each pair"
-        )
-    if distances.shape != (count,):
-        raise UserError(
-            f"{label}: it returned shape {distances.shape} for {count} pairs; return ({count},), "
-            "one distance for each pair"
-        )
-    return distances
