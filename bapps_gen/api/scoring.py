@@ -135,7 +135,7 @@ def evaluate(
 ) -> SeverityEvaluation: ...
 @overload
 def evaluate(
-    dataset: AnyPath | Dataset,
+    dataset: AnyPath | Dataset | Sequence[AnyPath | Dataset],
     metrics: str | Sequence[str] = _METRICS,
     *,
     resamples: int = 1000,
@@ -149,7 +149,7 @@ def evaluate(
     progress: AnyProgress = False,
 ) -> tuple[Evaluation, ...]: ...
 def evaluate(
-    dataset: AnyPath | Dataset | Benchmark,
+    dataset: AnyPath | Dataset | Sequence[AnyPath | Dataset] | Benchmark,
     metrics: str | Sequence[str] = _METRICS,
     *,
     resamples: int = 1000,
@@ -169,7 +169,8 @@ def evaluate(
 
     Args:
         dataset: a judged dataset, its folder or URL, a set in the original folder layout, or a
-            folder that contains several of these; or an open benchmark (`open_benchmark`).
+            folder that contains several of these, or several of all these; or an open benchmark
+            (`open_benchmark`).
         metrics: names of metrics, or texts that name others, as in `score`.
         resamples: of the bootstrap for the 95 % intervals, 10 to 100,000.
         seed: of the bootstrap.
@@ -204,7 +205,8 @@ def evaluate(
         >>> result.task, result.rows, 0 <= result.metrics["l2"].value <= 1
         ('2afc', 6, True)
     """
-    from bapps_gen.pipelines.scoring.evaluate import evaluate_folder
+    from bapps_gen.pipelines.scoring.evaluate import evaluate as evaluate_set
+    from bapps_gen.pipelines.scoring.evaluate import judged_sets
     from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
     options = EvaluationOptions(names(metrics), resamples, seed, bilinear, patch_size)
@@ -219,18 +221,22 @@ def evaluate(
                 resolve_workers(workers),
                 report,
             )
-    folder = dataset.folder if isinstance(dataset, Dataset) else location_of(dataset)
-    if is_benchmark(folder):
-        raise UserError(f"{folder} is a benchmark; give open_benchmark('{folder}')")
-    return tuple(
-        evaluate_folder(
-            folder,
-            options,
-            metric_options(device, dtype, weights),
-            resolve_workers(workers),
-            partial(reporting, progress),
-        )
+    several = isinstance(dataset, Sequence) and not isinstance(dataset, str)
+    folders = [
+        each.folder if isinstance(each, Dataset) else location_of(each)
+        for each in (dataset if several else [dataset])
+    ]
+    for folder in folders:
+        if is_benchmark(folder):
+            raise UserError(f"{folder} is a benchmark; give open_benchmark('{folder}')")
+    found = judged_sets(
+        folders,
+        options,
+        metric_options(device, dtype, weights),
+        resolve_workers(workers),
+        partial(reporting, progress),
     )
+    return tuple(evaluate_set(judged, options) for judged in found)
 
 
 def metric_options(device: str, dtype: str, weights: LocalPath | None) -> MetricOptions:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
     from bapps_gen.manifests.benchmark_reader import Benchmark
     from bapps_gen.pipelines.benchmarks.evaluate import SeverityCurve, SeverityEvaluation
-    from bapps_gen.pipelines.scoring.evaluate import Evaluation
+    from bapps_gen.pipelines.scoring.evaluate import Estimate, Evaluation
 
 _TITLES = {"2afc": "2AFC", "jnd": "mAP"}
+_GROUPS = {"all": "", "distortions": " of distortions", "real": " of real algorithms"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,11 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
     parser.add_argument(
-        "folder",
+        "sets",
         type=location_of,
+        nargs="+",
         metavar="DATASET",
-        help="judged dataset (or its URL), set in the original layout, or a folder that "
-        "contains several; or a benchmark, whose severities metrics are compared with",
+        help="judged datasets (or their URLs), sets in the original layout, or folders that "
+        "contain several; or a benchmark, whose severities metrics are compared with",
     )
     add_options(parser, EvaluationOptions, "metrics")
     parser.add_argument("--json", action="store_true", help="as JSON")
@@ -50,20 +53,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Evaluate every set found."""
     from bapps_gen.manifests.benchmark_reader import find_benchmark
-    from bapps_gen.pipelines.scoring.evaluate import as_values, evaluate_folder, mean_scores
+    from bapps_gen.pipelines.scoring.evaluate import (
+        as_values,
+        evaluate,
+        judged_sets,
+        means_over_sets,
+    )
     from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
     workers = workers_of(options)
-    benchmark = find_benchmark(options.folder)
-    if benchmark is not None:
-        return _evaluate_benchmark(benchmark, options, workers)
+    for folder in options.sets:
+        benchmark = find_benchmark(folder)
+        if benchmark is not None and len(options.sets) > 1:
+            raise UserError(f"{folder} is a benchmark; evaluate it by itself")
+        if benchmark is not None:
+            return _evaluate_benchmark(benchmark, options, workers)
     asked = EvaluationOptions(**values_of(options, EvaluationOptions))
     progress = partial(progress_bar, options.quiet)
     evaluations = []
     try:
-        for entry in evaluate_folder(
-            options.folder, asked, metric_options(options), workers, progress
-        ):
+        for judged in judged_sets(options.sets, asked, metric_options(options), workers, progress):
+            entry = evaluate(judged, asked)
             evaluations.append(entry)
             if not options.json:
                 print_table(entry)
@@ -73,12 +83,10 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(as_values(evaluations, asked), indent=1, ensure_ascii=False))
         return 0
-    for task, means in mean_scores(evaluations):
-        print(f"\nmean of {task} sets, {_TITLES[task]}")
-        width = max(map(len, means)) + 1
-        for name, value in means.items():
-            name = name.replace("human_", "human, ")
-            print(f"  {name.ljust(width)}  {100 * value:6.2f} %")
+    for mean in means_over_sets(evaluations):
+        group = _GROUPS[mean.group]
+        print(f"\nmean of {len(mean.sets)} {mean.task} sets{group}")
+        _print_scores(mean.task, mean.scores)
     return 0
 
 
@@ -87,11 +95,14 @@ def print_table(entry: Evaluation) -> None:
     left_out = f"; {entry.left_out} rows without judgment left out" if entry.left_out else ""
     simulated = ", by simulated observers" if entry.simulated else ""
     print(f"\n{entry.name}: {entry.rows} judged rows{simulated}{left_out}")
-    ceilings = {"human": entry.human, "human, unbiased": entry.human_unbiased}
-    rows = {name: value for name, value in ceilings.items() if value} | dict(entry.metrics)
-    width = max(map(len, rows))
-    print(f"  {'metric'.ljust(width)}    {_TITLES[entry.task]}     95 % interval")
-    for name, estimate in rows.items():
+    _print_scores(entry.task, entry.scores)
+
+
+def _print_scores(task: str, scores: Mapping[str, Estimate]) -> None:
+    named = {name.replace("human_", "human, "): score for name, score in scores.items()}
+    width = max(map(len, named))
+    print(f"  {'metric'.ljust(width)}    {_TITLES[task]}     95 % interval")
+    for name, estimate in named.items():
         print(
             f"  {name.ljust(width)}  {100 * estimate.value:6.2f} %  "
             f"{100 * estimate.low:.2f} – {100 * estimate.high:.2f} %"

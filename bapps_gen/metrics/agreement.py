@@ -1,23 +1,19 @@
-"""How well distances agree with human judgments: 2AFC agreement, JND mAP, bootstrap intervals.
+"""How well distances agree with human judgments: 2AFC agreement and JND mAP.
 
 Pure functions of arrays: N values in any shape, such as (N,) or (N, 1, 1, 1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bapps_gen.errors import UserError
+from bapps_gen.metrics.bootstrap import Counts, Statistics
 
 Values = NDArray[np.float64]
-Counts = NDArray[np.intp]
-Statistics = Callable[[Counts], Values]
-"""Gives (K,) statistics from how often each of N rows was drawn, (N,)."""
-
-CONFIDENCE = 0.95
 
 
 def two_afc_agreement(d0: ArrayLike, d1: ArrayLike, judge: ArrayLike) -> Values:
@@ -63,12 +59,26 @@ def jnd_map(distance: ArrayLike, same: ArrayLike) -> float:
     Raises:
         UserError: as `two_afc_agreement`.
     """
-    return float(weighted_maps([distance], same)(np.ones(np.size(distance), np.intp))[0])
+    return float(weighted_maps([distance], same)(np.ones((1, np.size(distance)), np.intp))[0, 0])
 
 
 def weighted_means(values: Values) -> Statistics:
-    """The mean of each row of (K, N) values, each value taken as often as it was drawn."""
-    return lambda counts: np.asarray(values @ counts / counts.sum())
+    """The mean of each row of (K, N) values, each value taken as often as it was drawn.
+
+    NaN does not count; a mean is NaN where nothing that counts was drawn.
+    """
+    known = ~np.isnan(values)
+    totals = np.where(known, values, 0.0)
+    partly = np.flatnonzero(~known.all(1))
+
+    def means(counts: Counts) -> Values:
+        weights = counts.astype(np.float64)
+        taken = np.repeat(weights.sum(1, keepdims=True), len(values), 1)
+        taken[:, partly] = weights @ known[partly].T
+        with np.errstate(invalid="ignore"):
+            return np.asarray((weights @ totals.T) / taken)
+
+    return means
 
 
 def weighted_maps(distances: Sequence[ArrayLike], same: ArrayLike) -> Statistics:
@@ -77,33 +87,7 @@ def weighted_maps(distances: Sequence[ArrayLike], same: ArrayLike) -> Statistics
     for distance in distances:
         values = _distances(distance)
         ranked.append(_ranked(values, _fractions("same", same, values)))
-    return lambda counts: np.array([_area(*entry, counts) for entry in ranked])
-
-
-def bootstrap_intervals(
-    statistics: Statistics, rows: int, resamples: int, seed: int
-) -> NDArray[np.float64]:
-    """Percentile intervals of 95 % from rows drawn with replacement.
-
-    All statistics, such as `weighted_means`, see the same draws, so that metrics can be compared.
-
-    Returns:
-        float64 (K, 2), low and high; NaN where the statistic is undefined in every resample.
-    """
-    rng = np.random.Generator(np.random.Philox(seed))
-    drawn = np.array(
-        [
-            statistics(np.bincount(rng.integers(0, rows, rows), minlength=rows))
-            for _ in range(resamples)
-        ]
-    )
-    tail = 50.0 * (1.0 - CONFIDENCE)
-    intervals = np.full((drawn.shape[1], 2), np.nan)
-    for index, values in enumerate(drawn.T):
-        defined = values[~np.isnan(values)]
-        if len(defined):
-            intervals[index] = np.percentile(defined, (tail, 100.0 - tail))
-    return intervals
+    return lambda counts: np.array([[_area(*entry, each) for entry in ranked] for each in counts])
 
 
 def _ranked(values: Values, fractions: Values) -> tuple[Values, NDArray[np.intp], NDArray[np.intp]]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bapps_gen.metrics.agreement import Values, bootstrap_intervals, human_agreement, weighted_means
+from bapps_gen.metrics.agreement import Values, human_agreement, weighted_means
+from bapps_gen.metrics.bootstrap import bootstrap_intervals
 
 RESAMPLES = 1000
 
@@ -81,7 +82,7 @@ def human_ceiling(
     fraction, votes = fraction[known], votes[known]
     values = np.stack([human_agreement(fraction), pairwise_agreement(fraction, votes)])
     statistics = weighted_means(values)
-    means = statistics(np.ones(len(fraction), np.intp))
+    (means,) = statistics(np.ones((1, len(fraction)), np.intp))
     intervals = bootstrap_intervals(statistics, len(fraction), resamples, seed).tolist()
     return Ceiling(
         len(fraction), float(means[0]), tuple(intervals[0]), float(means[1]), tuple(intervals[1])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # it needs NumPy, which help does without
     from bapps_gen.metrics.base import Metric
 
 MAX_NAME = 100
+_CEILINGS = ("human", "human_unbiased")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
@@ -150,6 +151,10 @@ def check_name(name: str, given: str) -> None:
         raise UserError(
             f"metric {given}: name = {name!r} cannot name a folder and a column; use at most "
             f"{MAX_NAME} letters, digits and _ . + -, a letter, digit or _ first"
+        )
+    if column_name(name) in _CEILINGS:
+        raise UserError(
+            f"metric {given}: name = {name!r} is that of people's scores; give it another name"
         )
     taken = {column_name(spec.name): spec.name for spec in table.METRICS}
     if column_name(name) in taken:

@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.metrics.agreement import (
-    Statistics,
     Values,
-    bootstrap_intervals,
     human_agreement,
     two_afc_agreement,
     weighted_maps,
     weighted_means,
 )
+from bapps_gen.metrics.bootstrap import Statistics, bootstrap_intervals
 from bapps_gen.pipelines.comparison.psychometric import quantile_groups
 from bapps_gen.pipelines.scoring.evaluate import Estimate
 from bapps_gen.pipelines.scoring.sides import Sides
@@ -179,7 +178,7 @@ def _part(
 def _estimates(
     statistics: Statistics, rows: int, resamples: int, seed: int
 ) -> list[Estimate | None]:
-    values = statistics(np.ones(rows, np.intp)).tolist()
+    (values,) = statistics(np.ones((1, rows), np.intp)).tolist()
     intervals = bootstrap_intervals(statistics, rows, resamples, seed).tolist()
     return [
         None if np.isnan(value) else Estimate(value, low, high)

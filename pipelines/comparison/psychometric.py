@@ -22,7 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bapps_gen.metrics.agreement import Counts, Values, bootstrap_intervals
+from bapps_gen.metrics.agreement import Values
+from bapps_gen.metrics.bootstrap import Counts, bootstrap_intervals
 
 LAPSES = (0.001, 0.5)
 """Bounds of λ (own choice); above 0, so that no vote is impossible."""
@@ -223,8 +224,8 @@ def scale_interval(
     """Bootstrap interval of 95 % of σ over rows; that of a flat fit is left out of it."""
 
     def scales(drawn: Counts) -> Values:
-        fitted = fit_curve(x, chosen, votes * drawn, locate=locate, start=curve)
-        return np.array([np.nan if fitted is None else fitted.scale])
+        fits = [fit_curve(x, chosen, votes * each, locate=locate, start=curve) for each in drawn]
+        return np.array([[np.nan if fitted is None else fitted.scale] for fitted in fits])
 
     ((low, high),) = bootstrap_intervals(scales, len(x), resamples, seed).tolist()
     return low, high
@@ -275,8 +276,9 @@ def vote_share(
     counted = chosen[order] * weights
 
     def share(drawn: Counts) -> Values:
-        return np.array([counted @ drawn / (weights @ drawn)])
+        with np.errstate(invalid="ignore"):
+            return np.asarray((drawn @ counted) / (drawn @ weights))[:, None]
 
-    (value,) = share(np.ones(len(order), np.intp)).tolist()
+    ((value,),) = share(np.ones((1, len(order)), np.intp)).tolist()
     ((low, high),) = bootstrap_intervals(share, len(order), resamples, seed).tolist()
     return value, low, high

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,6 +19,7 @@ from bapps_gen.manifests.rows import PATCH_SIZE, rows_within, task_of_patches
 from bapps_gen.manifests.scores import read_scores
 from bapps_gen.metrics import MetricSpec
 from bapps_gen.metrics.agreement import Values
+from bapps_gen.metrics.bootstrap import Keys
 from bapps_gen.metrics.distance_file import DistanceFile
 from bapps_gen.pipelines.datasets.original import OriginalSet, find_sets, read_judgment, read_row
 from bapps_gen.pipelines.scoring.distances import check_finite, distances_of
@@ -71,8 +73,9 @@ class Judged:
             "cnn", "superres" and so on; that of a set made or merged otherwise is its own.
         split: "train", "val" or "test", or None where that is not known.
         index: of the judged rows among all rows of the set, rising.
-        photos: which photo each row was cut from, as numbers from 0 by first occurrence; None
-            where that is not known.
+        photos: the first 8 bytes of the SHA-256 of the photo that each row was cut from, uint64;
+            None where that is not known. In the original layout, and sets imported from there, each
+            reference counts as a photo.
         source: what the rows were read from; see `bapps_gen.pipelines.scoring.sides` for what
             else is known of them.
         patch_size: height and width of the patches in px.
@@ -90,7 +93,7 @@ class Judged:
     kind: str = ""
     split: str | None = None
     index: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
-    photos: NDArray[np.intp] | None = None
+    photos: Keys | None = None
     source: Dataset | OriginalSet | None = None
     patch_size: int = PATCH_SIZE
     bilinear: bool = False
@@ -145,13 +148,14 @@ def judged_dataset(
     columns = JUDGMENT_COLUMNS[task]
     column = columns[0]
     parts, photos = [], []
-    numbers: dict[str, int] = {}
     for batch in dataset.batches((*columns, "source_sha256"), 10_000):
         parts.append(
             np.stack([batch.column(name).cast(pa.float64()).to_numpy(False) for name in columns])
         )
-        photos.append(_numbered(batch.column("source_sha256"), numbers))
+        photos.append(_photo_keys(batch.column("source_sha256")))
     judgment, counts = np.concatenate(parts, axis=1)
+    known = [part for part in photos if part is not None]
+    keys = np.concatenate(known) if len(known) == len(photos) else None
     is_judged = ~np.isnan(judgment)
     if not is_judged.any():
         raise UserError(
@@ -180,26 +184,19 @@ def judged_dataset(
         dataset.info.kind.removeprefix(f"{task}-"),
         dataset.info.split,
         np.flatnonzero(is_judged),
-        _photos_of(np.concatenate(photos)[is_judged]),
+        None if keys is None else keys[is_judged],
         dataset,
         dataset.info.patch_size,
     )
 
 
-def _numbered(names: pa.Array, numbers: dict[str, int]) -> NDArray[np.intp]:
-    """A number for each name, −1 for none; new names get the next numbers."""
-    encoded = names.dictionary_encode()
-    known = [numbers.setdefault(name, len(numbers)) for name in encoded.dictionary.to_pylist()]
-    codes = encoded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
-    return np.array([*known, -1], np.intp)[codes]
-
-
-def _photos_of(numbers: NDArray[np.intp]) -> NDArray[np.intp] | None:
-    """The photos of the judged rows, numbered by first occurrence."""
-    if (numbers < 0).any():
+def _photo_keys(digests: pa.Array) -> Keys | None:
+    """The first 8 bytes of SHA-256 digests in hexadecimal; None where one is missing."""
+    if digests.null_count:
         return None
-    _, first, codes = np.unique(numbers, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[codes]
+    encoded = digests.dictionary_encode()
+    keys = [int(digest[:16], 16) for digest in encoded.dictionary.to_pylist()]
+    return np.array(keys, np.uint64)[encoded.indices.to_numpy(zero_copy_only=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,18 +251,21 @@ def judged_original(
     resolved, processes, threads = resolve_workers(specs, options, workers, len(ranges))
     context = _Context(original, specs, resolved, bilinear, patch_size, threads)
     shared = [original.folder, *files_of(specs, options)]
-    parts: dict[int, dict[str, tuple[Values, ...]]] = {}
+    parts: dict[int, tuple[Keys, dict[str, tuple[Values, ...]]]] = {}
     done = 0
     with kept_threads(specs):
-        for first, distances in run_jobs(_prepare_distances, context, ranges, processes, shared):
-            parts[first] = distances
+        for first, photos, distances in run_jobs(
+            _prepare_distances, context, ranges, processes, shared
+        ):
+            parts[first] = photos, distances
             done = min(done + step, total)
             if progress:
                 progress(done, total)
+    ordered = [parts[first] for first in sorted(parts)]
     joined = {
         spec.name: tuple(
             np.concatenate(values)
-            for values in zip(*(parts[first][spec.name] for first in sorted(parts)), strict=True)
+            for values in zip(*(part[spec.name] for _, part in ordered), strict=True)
         )
         for spec in specs
     }
@@ -279,30 +279,35 @@ def judged_original(
         kind=original.name,
         split=original.split or None,
         index=np.arange(total),
+        photos=np.concatenate([photos for photos, _ in ordered]),
         source=original,
         patch_size=patch_size,
         bilinear=bilinear,
     )
 
 
-def _prepare_distances(
-    context: _Context,
-) -> Callable[[tuple[int, int]], tuple[int, dict[str, tuple[Values, ...]]]]:
+_Part = tuple[int, Keys, dict[str, tuple[Values, ...]]]
+
+
+def _prepare_distances(context: _Context) -> Callable[[tuple[int, int]], _Part]:
     share_threads(context.metrics, context.threads)
     metrics = {spec: context.options.load(spec) for spec in context.metrics}
     sides = len(context.original.files) - 2
 
-    def distances(rows: tuple[int, int]) -> tuple[int, dict[str, tuple[Values, ...]]]:
-        read = [
-            read_row(context.original, row, context.patch_size, bilinear=context.bilinear)[0]
-            for row in range(*rows)
-        ]
+    def distances(rows: tuple[int, int]) -> _Part:
+        read, photos = [], []
+        for row in range(*rows):
+            pictures, reference = read_row(
+                context.original, row, context.patch_size, bilinear=context.bilinear
+            )
+            read.append(pictures)
+            photos.append(int.from_bytes(hashlib.sha256(reference).digest()[:8], "big"))
         patches = tuple(np.stack(part) for part in zip(*read, strict=True))
         ids = context.original.stems[slice(*rows)]
         found = {}
         for spec, metric in metrics.items():
             found[spec.name] = distances_of(metric, ids, patches, sides)
             check_finite(spec, ids, found[spec.name])
-        return rows[0], found
+        return rows[0], np.array(photos, np.uint64), found
 
     return distances

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bapps_gen.errors import UserError
 from bapps_gen.manifests.votes import ANSWERS
-from bapps_gen.metrics.agreement import CONFIDENCE
+from bapps_gen.metrics.bootstrap import CONFIDENCE
 from bapps_gen.metrics.ceiling import Ceiling, human_ceiling
 from bapps_gen.pipelines.judging.alpha import krippendorff_alpha
 from bapps_gen.pipelines.judging.filters import filter_votes, passes, sentinel_shares
