@@ -50,8 +50,9 @@ def jnd_map(distance: ArrayLike, same: ArrayLike) -> float:
 
     Pairs are ordered by distance; `same` counts as that fraction of a true positive, the rest as
     a false one; the score is the area under the interpolated precision-recall curve, as in PASCAL
-    VOC 2010 and in the original program. Pairs at equal distance enter together, so that the
-    score does not depend on their order.
+    VOC 2010 and in the original program. Each of the pairs at equal distance counts as their mean,
+    so that the score does not depend on their order; it lies between the original program's scores
+    for the worst order of these and the best.
 
     Returns:
         From 0 to 1; NaN where nobody called any pair the same.
@@ -91,25 +92,28 @@ def weighted_maps(distances: Sequence[ArrayLike], same: ArrayLike) -> Statistics
 
 
 def _ranked(values: Values, fractions: Values) -> tuple[Values, NDArray[np.intp], NDArray[np.intp]]:
-    """Fractions by distance, the order, and where runs of equal distance end."""
+    """Fractions by distance, the order, and where runs of equal distance begin."""
     order = np.argsort(values, kind="stable")
     ranked = values[order]
-    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    return fractions[order], order, ends
+    first = np.ones(len(ranked), np.bool_)
+    first[1:] = ranked[1:] != ranked[:-1]
+    return fractions[order], order, np.flatnonzero(first)
 
 
 def _area(
-    fractions: Values, order: NDArray[np.intp], ends: NDArray[np.intp], counts: Counts
+    fractions: Values, order: NDArray[np.intp], starts: NDArray[np.intp], counts: Counts
 ) -> float:
     """The area for ranked fractions, each taken `counts` times (of the unranked rows)."""
-    taken = counts[order].astype(np.float64)
-    positives = np.cumsum(fractions * taken)[ends]
-    seen = np.cumsum(taken)[ends]
-    if not len(ends) or positives[-1] <= 0.0:
+    taken = counts[order]
+    seen = np.add.reduceat(taken, starts)
+    positives = np.add.reduceat(fractions * taken, starts)
+    total = positives.sum()
+    if not total > 0.0:
         return float("nan")
-    positives, seen = positives[seen > 0], seen[seen > 0]
-    precision = np.maximum.accumulate((positives / seen)[::-1])[::-1]
-    return float((np.diff(positives / positives[-1], prepend=0.0) * precision).sum())
+    each = np.repeat(positives / np.maximum(seen, 1), seen)
+    precision = np.cumsum(each) / np.arange(1, len(each) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((each * envelope).sum() / total)
 
 
 def _distances(values: ArrayLike) -> Values:

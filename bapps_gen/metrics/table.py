@@ -53,6 +53,7 @@ class MetricSpec:
 
 
 _LPIPS = "bapps_gen.lpips, LPIPS v0.1 with linear weights, RGB in [-1, 1]"
+_UPSTREAM = "the original program's own, levels 1 to 63 one less as there"
 
 METRICS: tuple[MetricSpec, ...] = (
     MetricSpec(
@@ -95,6 +96,28 @@ METRICS: tuple[MetricSpec, ...] = (
         "4 orientations, Scharr gradients, YIQ",
         smallest=8,
     ),
+    MetricSpec(
+        "l2-lab-upstream",
+        1,
+        "½ mean squared difference of L*, a*, b*, each divided by 100",
+        f"{_UPSTREAM}; orders as l2-lab but for levels cut off",
+    ),
+    MetricSpec(
+        "dssim-rgb-upstream",
+        1,
+        "(1 − SSIM) / 2",
+        f"{_UPSTREAM}; scikit-image structural_similarity with its defaults (mean over 7×7 "
+        "windows, sample covariance) and data_range=255, mean over RGB",
+        smallest=7,
+    ),
+    MetricSpec(
+        "dssim-lab-upstream",
+        1,
+        "(1 − SSIM) / 2",
+        f"{_UPSTREAM}, whose default it is; as dssim-rgb-upstream with data_range=100, mean over "
+        "L*, a*, b*",
+        smallest=7,
+    ),
     MetricSpec("lpips-alex", 1, "LPIPS", _LPIPS, needs_torch=True, net="alex", smallest=31),
     MetricSpec("lpips-vgg", 1, "LPIPS", _LPIPS, needs_torch=True, net="vgg", smallest=16),
     MetricSpec("lpips-squeeze", 1, "LPIPS", _LPIPS, needs_torch=True, net="squeeze", smallest=17),
@@ -113,7 +136,7 @@ def load_builtin(
 
 
 def _builders() -> dict[str, Callable[[], Metric]]:
-    from bapps_gen.metrics import feature, pixelwise, structural
+    from bapps_gen.metrics import feature, pixelwise, structural, upstream
 
     return {
         "l2": pixelwise.l2,
@@ -123,4 +146,7 @@ def _builders() -> dict[str, Callable[[], Metric]]:
         "ssim": structural.ssim,
         "ms-ssim": structural.ms_ssim,
         "fsimc": feature.fsimc,
+        "l2-lab-upstream": upstream.l2_lab_upstream,
+        "dssim-rgb-upstream": upstream.dssim_rgb_upstream,
+        "dssim-lab-upstream": upstream.dssim_lab_upstream,
     }
