@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.distortions.definition import MIN_SIDE
 from bapps_gen.errors import out_of_range
+from bapps_gen.execution.threads import one_thread
 from bapps_gen.seeding import MAX_SEED, Streams
 
 if TYPE_CHECKING:
@@ -78,26 +77,6 @@ def render_network(
             y = network(x).round_().to(torch.uint8)
             rendered[start : start + rows] = y.permute(0, 2, 3, 1)[:rows].numpy()
     return rendered
-
-
-_threads_lock = threading.RLock()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch with one thread, which sums in the same order on every machine of a kind."""
-    import torch
-
-    with _threads_lock:
-        before = torch.get_num_threads()
-        if before == 1:
-            yield
-            return
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
 
 
 def check_patches(patches: NDArray[np.uint8], seeds: Sequence[int]) -> None:

@@ -119,17 +119,37 @@ class Lpips:
         Raises:
             UserError: for images of a wrong or differing shape, kind or range, or not finite.
         """
+        return self.pooled_with_positions(ref, *others, value_range=value_range)[0]
+
+    def pooled_with_positions(
+        self, ref: Images, *others: Images, value_range: tuple[float, float] | None = None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """As `pooled`; also the effective number of positions of each map, (N, maps).
+
+        That is as many as would make up the means if all had the same difference: from 1, where
+        one position differs, to all h · w. With squared differences x of a map it is
+        (Σ_c mean²) · h · w / Σ_c mean of x², with sums over channels and means over positions.
+
+        Raises:
+            UserError: as `pooled`.
+        """
         named = {"ref": ref} | {f"p{place}": other for place, other in enumerate(others)}
         images, span = as_batches(named, value_range, self._smallest)
+        means: list[Tensor] = []
+        positions: list[Tensor] = []
         with torch.no_grad():
-            parts = [
-                torch.cat([means[:, :rows] for means in self._pass(x, self._fast_means, groups)], 2)
-                for x, rows, groups in self._chunks(images, span, attached=False)
-            ]
-        if not parts:
-            size = (len(others), 0, sum(self.net.channels))
-            return list(torch.empty(size, dtype=self._result_dtype, device=self.device))
-        return list(torch.cat(parts, 1))
+            for x, rows, groups in self._chunks(images, span, attached=False):
+                maps = [each[:, :rows] for each in self._pass(x, self._fast_means, groups)]
+                means.append(torch.cat([each[..., :-1] for each in maps], 2))
+                positions.append(torch.stack([each[..., -1] for each in maps], 2))
+        if not means:
+            sizes = sum(self.net.channels), len(self.net.channels)
+            none = (
+                torch.empty((len(others), 0, size), dtype=self._result_dtype, device=self.device)
+                for size in sizes
+            )
+            return list(next(none)), list(next(none))
+        return list(torch.cat(means, 1)), list(torch.cat(positions, 1))
 
     def embed(self, images: Images, *, value_range: tuple[float, float] | None = None) -> Tensor:
         """Images as vectors, (N, K), whose squared Euclidean distances are the LPIPS distances.
@@ -244,8 +264,9 @@ class Lpips:
         ]
 
     def _means(self, x: Tensor, groups: int) -> list[Tensor]:
-        """As `_maps`, to (groups - 1, n, C): the means of the differences over positions."""
-        return [difference.mean((2, 3)) for difference in self._differences(x, groups)]
+        """As `_maps`, to (groups - 1, n, C + 1): the means of the differences over positions, and
+        the effective number of these."""
+        return [_means(difference) for difference in self._differences(x, groups)]
 
     def _differences(self, x: Tensor, groups: int) -> Iterator[Tensor]:
         for features in self.trunk(x.to(self.dtype)):
@@ -261,6 +282,16 @@ class Lpips:
         if not spatial:
             return maps.mean((-2, -1))
         return F.interpolate(maps, size=(height, width), mode="bilinear", align_corners=False)
+
+
+def _means(differences: Tensor) -> Tensor:
+    """Means over positions of (groups, n, h, w, C), and their effective number, last."""
+    total = differences.shape[2] * differences.shape[3]
+    means = differences.mean((2, 3))
+    norms = torch.linalg.vector_norm(differences.flatten(2), dim=-1, keepdim=True)
+    effective = (torch.linalg.vector_norm(means, dim=-1, keepdim=True) * total / norms).square()
+    effective = torch.where(norms > 0, effective, float(total)).clamp(1.0, float(total))
+    return torch.cat((means, effective), -1)
 
 
 def find_device(name: str) -> torch.device:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from bapps_gen.errors import WorkError
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
@@ -270,7 +271,7 @@ def prepare_scores(context: ScoreContext) -> Callable[[ScoreJob], int]:
         specs = [spec for spec in context.metrics if spec.name in job.metrics]
         ids: list[str] = []
         parts: dict[str, list[tuple[Distances, ...]]] = {spec.name: [] for spec in specs}
-        for batch_ids, patches in _decoded(dataset, job.shard, specs, context.options):
+        for batch_ids, patches in decoded(dataset, job.shard, specs, context.options):
             ids += batch_ids
             for spec in specs:
                 distances = distances_of(load(spec), batch_ids, patches, sides)
@@ -311,10 +312,18 @@ def kept_threads(metrics: Sequence[MetricSpec]) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _decoded(
-    dataset: Scored, shard: int, specs: Sequence[MetricSpec], options: MetricOptions
+def decoded(
+    dataset: Scored,
+    shard: int,
+    specs: Sequence[MetricSpec],
+    options: MetricOptions,
+    rows: NDArray[np.intp] | None = None,
 ) -> Iterator[tuple[list[str], tuple[Patches, ...]]]:
-    """Ids and patches of a shard in batches; ids alone where no metric looks at pixels."""
+    """Ids and patches of a shard in batches; ids alone where no metric looks at pixels.
+
+    Args:
+        rows: of a dataset: the numbers of those that are wanted; all by default.
+    """
     if all(spec.by_row for spec in specs):
         yield row_ids(dataset, shard), ()
         return
@@ -328,13 +337,27 @@ def _decoded(
         patches = (batch_patches(batch, name, dataset.info.patch_size) for name in names)
         return batch.column("id").to_pylist(), tuple(patches)
 
-    columns = ["id", *names]
-    if workers_for(specs, options, 2) == 1:
-        batches = dataset.shard_batches(shard, columns, DEVICE_BATCH_ROWS)
+    on_device = workers_for(specs, options, 2) == 1
+    size = DEVICE_BATCH_ROWS if on_device else CPU_BATCH_ROWS
+    batches = dataset.shard_batches(shard, ["id", *names], size)
+    if rows is not None:
+        batches = _chosen(batches, dataset.info.shard_range(shard)[0], rows)
+    if on_device:
         with ThreadPoolExecutor(_DECODERS) as pool:
             yield from _ahead(pool, decode, batches)
     else:
-        yield from map(decode, dataset.shard_batches(shard, columns, CPU_BATCH_ROWS))
+        yield from map(decode, batches)
+
+
+def _chosen(
+    batches: Iterable[pa.RecordBatch], first: int, rows: NDArray[np.intp]
+) -> Iterator[pa.RecordBatch]:
+    """Some rows of batches that begin with the row `first`."""
+    for batch in batches:
+        taken = np.isin(np.arange(first, first + batch.num_rows), rows)
+        first += batch.num_rows
+        if taken.any():
+            yield batch if taken.all() else batch.filter(pa.array(taken))
 
 
 def _ahead(

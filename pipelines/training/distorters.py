@@ -195,7 +195,7 @@ def _prepare(context: _Context) -> Callable[[str], DistorterReport]:
     import torch
 
     from bapps_gen.cnn_distorters.features import FeatureLoss
-    from bapps_gen.cnn_distorters.rendering import one_thread
+    from bapps_gen.execution.threads import one_thread
 
     plan = context.plan
     device = torch.device(plan.device)

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.cnn_distorters.color_shift import sum_shifts
-from bapps_gen.cnn_distorters.rendering import one_thread
 from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress
+from bapps_gen.execution.threads import one_thread
 from bapps_gen.manifests.rows import PATCH_SIZE
 from bapps_gen.pipelines.datasets.zoo import recipe_files
 from bapps_gen.pipelines.sources.source import Source

@@ -1,0 +1,192 @@
+"""Trained metrics: LPIPS with linear weights, and perhaps a trunk, learned from judgments.
+
+A safetensors file with the weights under the names that the `lpips` package 0.1.4 has, and with
+all that is known of the training in its header. Importing this module does not import torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from bapps_gen.errors import UserError
+from bapps_gen.lpips.feature_net import require_torch
+from bapps_gen.storage.records import Count, OneOf, Within, parse_record
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+KIND = "trained metric"
+SUFFIX = ".safetensors"
+MODES = ("lin", "tune", "scratch", "imported")
+TRUNK_PREFIX = "trunk."
+RANKING_PREFIX = "ranking."
+
+
+@dataclass(frozen=True, slots=True)
+class NetRecord:
+    """The feature net of a trained metric.
+
+    Args:
+        given: text that loads it (`bapps_gen.lpips.nets.load_net`).
+        name: its own.
+        digest: of its weights; of those that it had before, where they were trained.
+        channels: of each map.
+        smallest: least height and width in px.
+    """
+
+    given: str
+    name: str
+    digest: str
+    channels: tuple[Annotated[int, Within(1, 1 << 20)], ...]
+    smallest: Count
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedHeader:
+    """What the header of a trained metric's file holds beside kind and version.
+
+    Args:
+        net: its feature net.
+        mode: "lin", "tune" or "scratch"; "imported" where another program trained it.
+        spec: all that the weights depend on, as plain values; its digest names the training.
+        train, val: for each dataset its kind, digest, digest of its judgments, and rows.
+        scores: of the epoch that the weights are of, and of all epochs.
+    """
+
+    net: NetRecord
+    mode: Annotated[str, OneOf(MODES)]
+    spec: Mapping[str, Any]
+    train: tuple[Mapping[str, Any], ...]
+    val: tuple[Mapping[str, Any], ...]
+    scores: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedMetric:
+    """A trained metric as its file has it.
+
+    Args:
+        header: what is known of the training.
+        tensors: float32 weights on the CPU by name: "lin0.model.1.weight" (1, C, 1, 1) and so on;
+            "trunk.…" where the net was trained, by the names in its state dict; "ranking.…" for
+            the ranking network, which distances do not need.
+    """
+
+    header: TrainedHeader
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def linear(self) -> list[Tensor]:
+        """The weights of the channels of each map, (C,), all ≥ 0."""
+        taps = range(len(self.header.net.channels))
+        return [self.tensors[linear_key(tap)].flatten() for tap in taps]
+
+    @property
+    def trunk(self) -> dict[str, Tensor]:
+        """The net's weights by the names in its state dict; empty for those that it comes with."""
+        return self._below(TRUNK_PREFIX)
+
+    @property
+    def ranking(self) -> dict[str, Tensor]:
+        """The ranking network's weights; empty where the file has none."""
+        return self._below(RANKING_PREFIX)
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits of SHA-256 over all that distances depend on in the file."""
+        digest = hashlib.sha256()
+        for name, value in sorted(self.tensors.items()):
+            if not name.startswith(RANKING_PREFIX):
+                digest.update(name.encode())
+                digest.update(value.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def _below(self, prefix: str) -> dict[str, Tensor]:
+        return {
+            name.removeprefix(prefix): value
+            for name, value in self.tensors.items()
+            if name.startswith(prefix)
+        }
+
+
+def linear_key(tap: int) -> str:
+    """The name of a map's linear weights, as in the `lpips` package."""
+    return f"lin{tap}.model.1.weight"
+
+
+def write_trained(path: Path, trained: TrainedMetric) -> None:
+    """Write a trained metric's file, whole or not at all.
+
+    Raises:
+        WorkError: when it cannot be written.
+    """
+    from bapps_gen.storage.tensors import write_tensors
+
+    write_tensors(path, KIND, asdict(trained.header), trained.tensors)
+
+
+def read_trained_header(path: Path) -> TrainedHeader:
+    """What is known of a trained metric.
+
+    Raises:
+        UserError: when the file is missing.
+        WorkError: when it is damaged, of another kind or version.
+    """
+    _require(path)
+    from bapps_gen.storage.tensors import read_header
+
+    return _parse(path, read_header(path, KIND))
+
+
+def read_trained(path: Path) -> TrainedMetric:
+    """A trained metric from its file.
+
+    Raises:
+        UserError: when the file is missing.
+        WorkError: when it is damaged, of another kind or version, or its weights are not those of
+            its net.
+    """
+    _require(path)
+    from bapps_gen.storage.tensors import damaged, read_tensors
+
+    values, tensors = read_tensors(path, KIND)
+    header = _parse(path, values)
+    fault = linear_fault(tensors, header.net.channels)
+    if fault is not None:
+        raise damaged(path, f"it {fault}")
+    return TrainedMetric(header, tensors)
+
+
+def linear_fault(tensors: Mapping[str, Tensor], channels: Sequence[int]) -> str | None:
+    """What is wrong with linear weights, completing "it …"; None where nothing is."""
+    for tap, count in enumerate(channels):
+        name = linear_key(tap)
+        if name not in tensors:
+            return f"lacks {name}"
+        value = tensors[name]
+        if tuple(value.shape) != (1, count, 1, 1):
+            return f"has {name} of shape {tuple(value.shape)}, not {(1, count, 1, 1)}"
+        if not bool((value >= 0).all()):
+            return f"has {name} with values that are not numbers of at least 0"
+    if linear_key(len(channels)) in tensors:
+        return f"has {linear_key(len(channels))}, of more maps than the net's {len(channels)}"
+    return None
+
+
+def _require(path: Path) -> None:
+    require_torch("trained metrics need")
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; name the file that `bapps-gen train-metric` wrote")
+
+
+def _parse(path: Path, values: Any) -> TrainedHeader:
+    from bapps_gen.storage.tensors import damaged
+
+    try:
+        return parse_record(TrainedHeader, values)
+    except UserError as error:
+        raise damaged(path, f"its header is not a trained metric's ({error})") from error
