@@ -93,6 +93,16 @@ def load_file(path: Path, label: str) -> tuple[ModuleType, str]:
     return module, hashlib.sha256(source).hexdigest()[:DIGEST_DIGITS]
 
 
+def file_digest(path: Path) -> str:
+    """The first 16 hexadecimal digits of a file's SHA-256.
+
+    Raises:
+        OSError: where it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_DIGITS]
+
+
 def reason(error: BaseException, path: Path | None) -> str:
     """An exception on one line, with the line of that file where it came from."""
     if isinstance(error, SyntaxError) and _is_file(error.filename, path):

@@ -113,6 +113,18 @@ def score_info(folder: Location, metric: str, shard: int = 0) -> ScoreInfo | Non
     return _info_of(schema)
 
 
+def scored_metrics(folder: Location) -> tuple[str, ...]:
+    """The metrics by which a dataset has distances, in alphabetical order.
+
+    Those count whose first shard's distances can be read; the others may still be missing.
+    """
+    place = folder / "scores"
+    if not place.is_dir():
+        return ()
+    infos = {path.name: score_info(folder, path.name) for path in place.iterdir()}
+    return tuple(sorted(name for name, info in infos.items() if info and info.metric == name))
+
+
 def _info_of(schema: pa.Schema) -> ScoreInfo | None:
     info = read_metadata(schema, _METADATA, ScoreInfo)
     return info if info is not None and info.format_version == SCORES_FORMAT else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from bapps_gen.errors import UserError, first_line
 from bapps_gen.metrics.base import Distances, Metric, Patches
 from bapps_gen.metrics.table import MetricSpec
-from bapps_gen.plugins import DIGEST_DIGITS
+from bapps_gen.plugins import file_digest
 
 _SIDES = ("d0", "d1")
 _ROW_ID = re.compile(r"[0-9a-f]{8}-[0-9]{8,}")
@@ -155,8 +154,7 @@ def _and_others(count: int) -> str:
 
 def _digest(path: Path, given: str) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:DIGEST_DIGITS]
+        return file_digest(path)
     except FileNotFoundError:
         raise UserError(f"metric {given}: no such file; give a file of distances") from None
     except OSError as error:

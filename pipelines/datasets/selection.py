@@ -29,10 +29,10 @@ from bapps_gen.manifests.scores import (
     read_scores,
     score_info,
     score_path,
+    scored_metrics,
     write_scores,
 )
 from bapps_gen.manifests.shard_judgements import write_judged_shard
-from bapps_gen.metrics import METRICS
 from bapps_gen.pipelines.datasets.card import write_dataset_card
 from bapps_gen.pipelines.datasets.judged import carry_judgements
 from bapps_gen.pipelines.datasets.kind import Kind
@@ -306,8 +306,8 @@ def _parts_of(entry: _Chosen) -> Iterator[tuple[Kind, DatasetInfo, Location]]:
 
 def _carry_scores(folder: Path, info: SelectionInfo, chosen: Sequence[_Chosen]) -> None:
     """Write the distances that all of the datasets have, of the same version and settings."""
-    for spec in METRICS:
-        held = [_scores_of(part.dataset, spec.name) for part in chosen]
+    for metric in sorted({name for part in chosen for name in scored_metrics(part.dataset.folder)}):
+        held = [_scores_of(part.dataset, metric) for part in chosen]
         whole = [scores for scores in held if scores is not None]
         if not whole:
             continue
@@ -316,7 +316,7 @@ def _carry_scores(folder: Path, info: SelectionInfo, chosen: Sequence[_Chosen]) 
             logger.warning(
                 "%s distances are left out: not all datasets have them, of one version and "
                 "settings; make them with `bapps-gen score`",
-                spec.name,
+                metric,
             )
             continue
         parts = list(zip(whole, chosen, strict=True))
@@ -327,7 +327,7 @@ def _carry_scores(folder: Path, info: SelectionInfo, chosen: Sequence[_Chosen]) 
         ]
         ids = [name for _, part in parts for name in part.ids]
         described = replace(whole[0].info, spec_digest=info.digest)
-        make_folder(score_path(folder, spec.name, 0).parent)
+        make_folder(score_path(folder, metric, 0).parent)
         for shard in range(info.shards):
             rows = slice(*info.shard_range(shard))
             own = [column[rows] for column in columns]

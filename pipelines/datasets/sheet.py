@@ -12,8 +12,7 @@ from bapps_gen.imaging.sheet import SheetRow
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.rows import ManifestRow, Step
 from bapps_gen.manifests.schema import table_rows
-from bapps_gen.manifests.scores import shard_distances
-from bapps_gen.metrics import METRICS
+from bapps_gen.manifests.scores import scored_metrics, shard_distances
 from bapps_gen.pipelines.real.tasks import TASKS
 
 MAX_SHOWN = 400
@@ -91,13 +90,14 @@ def _sheet_row(
 def _distances(dataset: Dataset, rows: Collection[int]) -> dict[int, dict[str, tuple[float, ...]]]:
     """Stored distances of some rows, one a side, by row and metric."""
     found: dict[int, dict[str, tuple[float, ...]]] = {row: {} for row in rows}
+    metrics = scored_metrics(dataset.folder)
     for shard in {row // dataset.info.shard_rows for row in rows}:
         first, end = dataset.info.shard_range(shard)
-        for spec in METRICS:
-            values = shard_distances(dataset, spec.name, shard)
+        for metric in metrics:
+            values = shard_distances(dataset, metric, shard)
             if values is not None:
                 for row in found.keys() & range(first, end):
-                    found[row][spec.name] = values[row - first]
+                    found[row][metric] = values[row - first]
     return found
 
 

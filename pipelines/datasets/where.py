@@ -15,8 +15,12 @@ from bapps_gen.errors import UserError, first_line, nearest
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.manifests.schema import column_names
-from bapps_gen.manifests.scores import distance_names, joined_name, score_info, scored_batches
-from bapps_gen.metrics import METRICS
+from bapps_gen.manifests.scores import (
+    distance_names,
+    joined_name,
+    scored_batches,
+    scored_metrics,
+)
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -48,7 +52,7 @@ def sql_filter(where: str) -> Callable[[Dataset], Iterator[NDArray[np.intp]]]:
     connection = _connect()
 
     def choose(dataset: Dataset) -> Iterator[NDArray[np.intp]]:
-        metrics = [spec.name for spec in METRICS if score_info(dataset.folder, spec.name)]
+        metrics = scored_metrics(dataset.folder)
         # Asked of no rows first, so that a mistake is found before anything is read.
         _ask(connection, where, _with_severities(_empty(dataset, metrics)))
         plain = column_names(dataset.info.patches, pictures=False)
