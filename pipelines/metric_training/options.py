@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bapps_gen.checks import Option, convert_options
-from bapps_gen.errors import out_of_range
+from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.pipelines.rows.options import SEED
 from bapps_gen.pipelines.scoring.options import MetricOptions
 
@@ -42,6 +42,7 @@ class MetricTrainingOptions:
         seed: of the order of rows, the initial weights, dropout and the photos held out.
         device: "auto", "cpu", "cuda" or "mps".
         precision: "auto", "float32" or "bfloat16", of the net.
+        compile: "auto", "yes" or "no": whether passes of a net that is trained are compiled.
 
     Raises:
         UserError: for an unknown mode, or a value out of range.
@@ -123,9 +124,20 @@ class MetricTrainingOptions:
         default="auto",
         choices=("auto", "float32", "bfloat16"),
     ).field()
+    compile: str = Option(
+        "text",
+        "compile the passes of a net that is trained: yes, no, or auto: on a GPU, where there is a "
+        "compiler for C",
+        default="auto",
+        choices=("auto", "yes", "no"),
+    ).field()
 
     def __post_init__(self) -> None:
         convert_options(self)
+        if self.mode == "lin" and self.compile == "yes":
+            raise UserError(
+                "compile = yes does not go with mode = lin, which runs the net once; leave it out"
+            )
         if not self.total_epochs:
             raise out_of_range("epochs", 0, "at least 1 with the decay-epochs", "give --epochs 5")
 

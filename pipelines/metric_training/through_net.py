@@ -1,0 +1,115 @@
+"""What training through the net is made of: the net, its device, and patches to read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bapps_gen.errors import UserError
+from bapps_gen.execution.jobs import Workers
+from bapps_gen.execution.progress import ProgressBars, no_progress
+from bapps_gen.lpips import NETS
+from bapps_gen.pipelines.metric_training.data import JudgedRows
+from bapps_gen.pipelines.metric_training.engine import Values
+from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
+from bapps_gen.pipelines.metric_training.patches import PATCHES_NAME, decode_patches
+
+if TYPE_CHECKING:
+    from bapps_gen.lpips.feature_net import FeatureNet
+    from bapps_gen.pipelines.metric_training.loop import LoopEngine
+
+
+def net_to_train(options: MetricTrainingOptions) -> FeatureNet:
+    """The net with the weights that training begins with, on the CPU.
+
+    Those of "scratch" are Gaussian (He et al., ICCV 2015), drawn by the seed of the training.
+
+    Raises:
+        UserError: for a net that cannot be loaded, or scratch with one that has no plan of its own.
+    """
+    from bapps_gen.lpips.nets import load_net
+
+    if options.mode != "scratch":
+        return load_net(options.net, options.weights, progress=True)
+    if options.net not in NETS:
+        raise UserError(
+            f"mode = scratch makes the weights of {', '.join(NETS)}; {options.net} comes with its "
+            "own, from which --mode tune begins"
+        )
+    if options.weights is not None:
+        raise UserError(
+            f"weights = {options.weights} does not go with mode = scratch, which begins with "
+            "random ones; leave it out, or give --mode tune"
+        )
+    made = load_net(f"random-{options.net}:{options.seed}")
+    return replace(made, given=options.net)
+
+
+def resolve_precision(options: MetricTrainingOptions) -> str:
+    """The precision of the net: "auto" is bfloat16 where the device has it in hardware.
+
+    Raises:
+        UserError: for a device that this machine does not have.
+    """
+    from bapps_gen.lpips.metric import find_device, native_bfloat16
+
+    device = find_device(options.device)
+    if options.precision != "auto":
+        return options.precision
+    return "bfloat16" if native_bfloat16(device) else "float32"
+
+
+def resolve_compile(options: MetricTrainingOptions) -> bool:
+    """Whether passes are compiled: by "auto" on a GPU, where there is a compiler for C."""
+    from bapps_gen.lpips.metric import find_device
+
+    if options.compile != "auto":
+        return options.compile == "yes"
+    has_compiler = any(shutil.which(name) for name in (os.environ.get("CC", "cc"), "gcc", "clang"))
+    return find_device(options.device).type == "cuda" and has_compiler
+
+
+def loop_engine(
+    net: FeatureNet,
+    rows: JudgedRows,
+    val_rows: JudgedRows,
+    row_weights: Values | None,
+    options: MetricTrainingOptions,
+    folder: Path,
+    workers: Workers,
+    progress: ProgressBars = no_progress,
+) -> LoopEngine:
+    """The engine of `options.mode`, with patches decoded into the training's folder.
+
+    Args:
+        net: of `net_to_train`.
+        rows, val_rows: to train and to validate on.
+        row_weights: of the rows to train on, with mean 1; None where all count the same.
+        folder: of the training, which the caller holds.
+        workers: parallel processes that decode, and threads that train on the CPU.
+
+    Raises:
+        UserError: for a device that this machine does not have, or a Ray cluster.
+        WorkError: when a shard is damaged, or the disk or memory is too small.
+    """
+    from bapps_gen.lpips.metric import find_device
+    from bapps_gen.pipelines.metric_training.loop import LoopData, LoopEngine
+
+    if not isinstance(workers, int):
+        raise UserError(f"mode = {options.mode} trains on one machine; leave out --engine ray")
+    with progress("decode", "rows") as report:
+        patches = decode_patches(
+            folder / PATCHES_NAME, [*rows.parts, *val_rows.parts], workers, report
+        )
+    return LoopEngine(
+        net,
+        LoopData(patches, rows.judge, row_weights),
+        options,
+        find_device(options.device),
+        resolve_precision(options),
+        compile=resolve_compile(options),
+        threads=workers,
+    )
