@@ -52,15 +52,17 @@ class PooledRows(Protocol):
 
     channels: tuple[int, ...]
     gain: float
-    """By which means are multiplied before they are rounded to float16."""
+    """By which means are multiplied before they are rounded to `dtype`."""
+
+    dtype: type[np.float16 | np.float32]
 
     positions: NDArray[np.float32]
     """Effective number of positions of each map, (N, 2, maps)."""
 
     def __len__(self) -> int: ...
 
-    def gather(self, rows: NDArray[np.intp], out: NDArray[np.float16]) -> None:
-        """Write the means of some rows, float16 (rows, 2, channels), times `gain`."""
+    def gather(self, rows: NDArray[np.intp], out: NDArray[np.floating]) -> None:
+        """Write the means of some rows, (rows, 2, channels), times `gain`."""
         ...
 
 
@@ -115,7 +117,7 @@ class FastLin:
             return self._train_epoch(epoch, order, rate, advance)
 
     def validate(self) -> tuple[Values, Values]:
-        held = np.empty((min(_CHUNK_ROWS, len(self._val)), 2, self._width), np.float16)
+        held = np.empty((min(_CHUNK_ROWS, len(self._val)), 2, self._width), self._val.dtype)
         distances = np.empty((len(self._val), 2))
         with one_thread(), torch.no_grad():
             for first in range(0, len(self._val), _CHUNK_ROWS):
@@ -160,7 +162,7 @@ class FastLin:
     ) -> Values:
         batch = self._options.batch
         chunk = max(1, _CHUNK_ROWS // batch) * batch
-        held = np.empty((min(chunk, len(order)), 2, self._width), np.float16)
+        held = np.empty((min(chunk, len(order)), 2, self._width), self._train.dtype)
         logits = torch.empty(len(order))
         rng = generator(self._options.seed, epoch, SLOT_METRIC_DROPOUT)
         spread = self._spread(rng, batch)

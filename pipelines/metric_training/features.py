@@ -276,6 +276,7 @@ class StoredFeatures:
     def __init__(self, rows: JudgedRows, info: FeatureInfo) -> None:
         self.channels = info.channels
         self.gain = GAIN
+        self.dtype = np.float16
         self._means: list[NDArray[np.float16]] = []
         self._part = np.empty(len(rows), np.intp)
         self._place = np.empty(len(rows), np.intp)
@@ -297,7 +298,7 @@ class StoredFeatures:
     def __len__(self) -> int:
         return len(self._part)
 
-    def gather(self, rows: NDArray[np.intp], out: NDArray[np.float16]) -> None:
+    def gather(self, rows: NDArray[np.intp], out: NDArray[np.floating]) -> None:
         """Write the means of some rows, float16 (rows, 2, channels), times `gain`."""
         parts, places = self._part[rows], self._place[rows]
         if len(self._means) == 1:

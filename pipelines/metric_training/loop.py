@@ -27,8 +27,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bapps_gen.cnn_distorters.rendering import one_thread
 from bapps_gen.errors import WorkError, first_line
+from bapps_gen.execution.threads import one_thread
 from bapps_gen.lpips.differences import DistanceModule
 from bapps_gen.lpips.nets import FeatureNet
 from bapps_gen.pipelines.metric_training.engine import Values
