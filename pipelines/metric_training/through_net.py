@@ -45,7 +45,7 @@ def net_to_train(options: MetricTrainingOptions) -> FeatureNet:
             "random ones; leave it out, or give --mode tune"
         )
     made = load_net(f"random-{options.net}:{options.seed}")
-    return replace(made, given=options.net)
+    return replace(made, name=options.net, given=options.net)
 
 
 def resolve_precision(options: MetricTrainingOptions) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +27,11 @@ from bapps_gen.pipelines.metric_training.data import (
     hold_out,
     read_judged,
 )
+from bapps_gen.pipelines.metric_training.features import net_metric
 from bapps_gen.pipelines.metric_training.logs import Epoch
 from bapps_gen.pipelines.metric_training.options import HELD_OUT_SHARE, MetricTrainingOptions
-from bapps_gen.pipelines.scoring.options import MetricOptions
+from bapps_gen.pipelines.metric_training.patches import PATCHES_NAME
+from bapps_gen.pipelines.scoring.options import MetricOptions, check_patch_size
 from bapps_gen.storage.documents import read_json, write_json
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.workspace import Layout, claim
@@ -132,7 +134,10 @@ def train_metric(
     row_weights = rows.vote_weights() if options.weight_votes else None
     require_torch("training needs")
     folder = training_folder(out)
-    planned = _plan_lin(rows, val_rows, row_weights, options, workers, progress)
+    if options.mode == "lin":
+        planned = _plan_lin(rows, val_rows, row_weights, options, workers, progress)
+    else:
+        planned = _plan_loop(rows, val_rows, row_weights, options, folder, workers, progress)
     spec = {
         "version": TRAINING_VERSION,
         "net": planned.net.name,
@@ -186,7 +191,8 @@ def train_metric(
 
         write(folder / LAST_NAME, trained.history[-1], trained.last)
         header = write(out, trained.best_epoch, trained.best)
-        (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+        for name in (CHECKPOINT_NAME, PATCHES_NAME):
+            (folder / name).unlink(missing_ok=True)
     return finished(header, was_there=False)
 
 
@@ -254,6 +260,32 @@ def _plan_lin(
     given = plan.metric.net or options.net
     net = NetRecord(given, info.net, info.settings["trunk"], info.channels, plan.smallest)
     return _Plan(net, {"precision": info.settings["dtype"]}, engine)
+
+
+def _plan_loop(
+    rows: JudgedRows,
+    val_rows: JudgedRows,
+    row_weights: Any,
+    options: MetricTrainingOptions,
+    folder: Path,
+    workers: Workers,
+    progress: ProgressBars,
+) -> _Plan:
+    from bapps_gen.pipelines.metric_training.through_net import (
+        loop_engine,
+        net_to_train,
+        resolve_precision,
+    )
+
+    net = net_to_train(options)
+    check_patch_size([replace(net_metric(options.net), smallest=net.smallest)], rows.patch_size)
+    precision = resolve_precision(options)
+    record = NetRecord(net.given, net.name, net.digest, net.channels, net.smallest)
+    return _Plan(
+        record,
+        {"precision": precision},
+        lambda: loop_engine(net, rows, val_rows, row_weights, options, folder, workers, progress),
+    )
 
 
 def _describe(folder: Path, wanted: Mapping[str, Any]) -> None:
