@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from bapps_gen.api._arguments import (
@@ -142,6 +143,7 @@ def evaluate(
     seed: int = 0,
     bilinear: bool = False,
     patch_size: int = 64,
+    out: LocalPath | None = None,
     device: str = "auto",
     dtype: str = "auto",
     weights: LocalPath | None = None,
@@ -156,6 +158,7 @@ def evaluate(
     seed: int = 0,
     bilinear: bool = False,
     patch_size: int = 64,
+    out: LocalPath | None = None,
     device: str = "auto",
     dtype: str = "auto",
     weights: LocalPath | None = None,
@@ -178,6 +181,9 @@ def evaluate(
             its published scores.
         patch_size: in the original layout: height and width of the patches in px, 16 to 512, of
             which pictures may be nearest-neighbor enlargements.
+        out: page to write, such as "report.html", with figures and tables, which metrics differ,
+            and whether 2AFC and mAP agree; beside it the same name with .json, .csv, .md and .tex.
+            None for none; not of benchmarks.
         device, dtype, weights: as in `score`.
         workers: parallel worker processes; None for all cores.
         progress: True for a bar, or a function of (rows done, rows in all), called for each set.
@@ -204,6 +210,11 @@ def evaluate(
         >>> (result,) = bapps_gen.evaluate(folder, ["l2"], resamples=10, workers=1)
         >>> result.task, result.rows, 0 <= result.metrics["l2"].value <= 1
         ('2afc', 6, True)
+        >>> results = bapps_gen.evaluate(folder, ["l2", "ssim"], out="report.html", workers=1)
+        >>> import json, pathlib
+        >>> found = json.loads(pathlib.Path("report.json").read_text())
+        >>> [(pair["first"], pair["second"]) for pair in found["differences"][0]["pairs"]]
+        [('l2', 'ssim')]
     """
     from bapps_gen.pipelines.scoring.evaluate import evaluate as evaluate_set
     from bapps_gen.pipelines.scoring.evaluate import judged_sets
@@ -211,6 +222,8 @@ def evaluate(
 
     options = EvaluationOptions(names(metrics), resamples, seed, bilinear, patch_size)
     if isinstance(dataset, Benchmark):
+        if out is not None:
+            raise UserError(f"out = {out} is for judged sets; leave it out with a benchmark")
         from bapps_gen.pipelines.benchmarks.evaluate import evaluate_benchmark
 
         with reporting(progress, "score", "pictures") as report:
@@ -229,14 +242,20 @@ def evaluate(
     for folder in folders:
         if is_benchmark(folder):
             raise UserError(f"{folder} is a benchmark; give open_benchmark('{folder}')")
-    found = judged_sets(
-        folders,
-        options,
-        metric_options(device, dtype, weights),
-        resolve_workers(workers),
-        partial(reporting, progress),
-    )
-    return tuple(evaluate_set(judged, options) for judged in found)
+    metric, found_workers = metric_options(device, dtype, weights), resolve_workers(workers)
+    bars = partial(reporting, progress)
+    found = judged_sets(folders, options, metric, found_workers, bars)
+    if out is None:
+        return tuple(evaluate_set(judged, options) for judged in found)
+    from bapps_gen.pipelines.comparison.report import check_report, compare_sets, write_report
+
+    path = Path(out)
+    check_report(path)
+    kept = list(found)
+    evaluations = tuple(evaluate_set(judged, options) for judged in kept)
+    report = compare_sets(kept, evaluations, options, metric, found_workers, bars)
+    write_report(report, path)
+    return evaluations
 
 
 def metric_options(device: str, dtype: str, weights: LocalPath | None) -> MetricOptions:

@@ -12,6 +12,7 @@ from bapps_gen.cli._collections import table_text
 from bapps_gen.cli._options import (
     add_options,
     add_workers,
+    names_of,
     print_resume,
     progress_bar,
     values_of,
@@ -19,7 +20,7 @@ from bapps_gen.cli._options import (
 )
 from bapps_gen.cli.score import add_metric_options, metric_options
 from bapps_gen.errors import UserError
-from bapps_gen.storage.locations import location_of
+from bapps_gen.storage.locations import local_path, location_of
 
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
@@ -44,7 +45,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "contain several; or a benchmark, whose severities metrics are compared with",
     )
     add_options(parser, EvaluationOptions, "metrics")
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument(
+        "--metrics", dest="metrics", type=names_of, metavar="A,B", help="the same as --metric"
+    )
+    parser.add_argument(
+        "--out",
+        type=local_path,
+        metavar="FILE.html",
+        help="report to write, also over one that is there: a page with figures, and beside it the "
+        "numbers as JSON and tables as CSV, Markdown and LaTeX (default: none)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
     add_options(parser, EvaluationOptions, "resamples", "seed", "bilinear", "patch_size")
     add_metric_options(parser)
     add_workers(parser)
@@ -53,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Evaluate every set found."""
     from bapps_gen.manifests.benchmark_reader import find_benchmark
+    from bapps_gen.pipelines.comparison.report import check_report, compare_sets, write_report
     from bapps_gen.pipelines.scoring.evaluate import (
         as_values,
         evaluate,
@@ -69,14 +81,22 @@ def run(options: argparse.Namespace) -> int:
         if benchmark is not None:
             return _evaluate_benchmark(benchmark, options, workers)
     asked = EvaluationOptions(**values_of(options, EvaluationOptions))
+    metric = metric_options(options)
+    if options.out is not None:
+        check_report(options.out)
     progress = partial(progress_bar, options.quiet)
-    evaluations = []
+    kept, evaluations = [], []
     try:
-        for judged in judged_sets(options.sets, asked, metric_options(options), workers, progress):
+        for judged in judged_sets(options.sets, asked, metric, workers, progress):
             entry = evaluate(judged, asked)
             evaluations.append(entry)
+            if options.out is not None:
+                kept.append(judged)
             if not options.json:
                 print_table(entry)
+        if options.out is not None:
+            report = compare_sets(kept, evaluations, asked, metric, workers, progress)
+            write_report(report, options.out)
     except KeyboardInterrupt:
         print_resume("finished distances")
         raise
@@ -87,6 +107,8 @@ def run(options: argparse.Namespace) -> int:
         group = _GROUPS[mean.group]
         print(f"\nmean of {len(mean.sets)} {mean.task} sets{group}")
         _print_scores(mean.task, mean.scores)
+    if options.out is not None:
+        print(f"\nreport: {options.out}")
     return 0
 
 
@@ -114,7 +136,7 @@ def _evaluate_benchmark(benchmark: Benchmark, options: argparse.Namespace, worke
     from bapps_gen.pipelines.benchmarks.evaluate import evaluate_benchmark
     from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
-    for name in ("resamples", "seed", "bilinear"):
+    for name in ("out", "resamples", "seed", "bilinear"):
         if getattr(options, name) is not None:
             raise UserError(f"{name} is for judged sets; leave it out with a benchmark")
     metrics = EvaluationOptions(**values_of(options, EvaluationOptions)).metrics

@@ -76,6 +76,8 @@ class Evaluation:
         split: "train", "val" or "test", or None.
         resampled: what intervals are over: "photos" that rows were cut from, or "rows" one by one
             where the photos are unknown or too few.
+        ties: share of rows on which a metric finds both patches equally far, which counts ½, by
+            metric; empty for JND.
         draws: scores of the resamples by name, ceilings included, float64 (resamples,) each.
     """
 
@@ -92,6 +94,7 @@ class Evaluation:
     group: str | None = None
     split: str | None = None
     resampled: str = "rows"
+    ties: Mapping[str, float] = field(default_factory=dict)
     draws: Mapping[str, Values] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -211,6 +214,11 @@ def evaluate(judged: Judged, options: EvaluationOptions | None = None) -> Evalua
         judged.group,
         judged.split,
         resampled,
+        {
+            name: float((sides[0] == sides[1]).mean())
+            for name, sides in judged.distances.items()
+            if judged.task == "2afc"
+        },
         draws,
     )
 
@@ -282,8 +290,8 @@ def means_over_sets(evaluations: Sequence[Evaluation]) -> list[Mean]:
 
 
 def mean_of(group: str, evaluations: Sequence[Evaluation]) -> Mean:
-    """The mean over some sets of one task."""
-    first, *others = evaluations
+    """The mean over some sets of one task; their order plays no part."""
+    first, *others = evaluations = sorted(evaluations, key=lambda entry: entry.name)
     names = [name for name in first.scores if all(name in each.scores for each in others)]
     values = np.array([[each.scores[name].value for name in names] for each in evaluations])
     drawn = np.mean([[each.draws[name] for name in names] for each in evaluations], 0).T
@@ -309,7 +317,11 @@ def as_values(evaluations: Sequence[Evaluation], options: EvaluationOptions) -> 
 
 def _set_values(entry: Evaluation) -> dict[str, Any]:
     metrics = {
-        name: {**estimate_values(estimate), "settings": dict(entry.settings.get(name, {}))}
+        name: {
+            **estimate_values(estimate),
+            "ties": entry.ties.get(name),
+            "settings": dict(entry.settings.get(name, {})),
+        }
         for name, estimate in entry.metrics.items()
     }
     return {

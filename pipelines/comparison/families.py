@@ -1,0 +1,61 @@
+"""Families of metrics, as the paper's Figure 4 groups them, by a literal rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bapps_gen.metrics.table import MetricSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A family of metrics.
+
+    Args:
+        name: short, for files.
+        title: for figures.
+        pattern: regular expression that the whole text of each of its metrics matches.
+        mode: of training, of those that `train-metric` wrote; empty for others.
+    """
+
+    name: str
+    title: str
+    pattern: str
+    mode: str = ""
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family("low-level", "Low-level", r"(l2|psnr|ssim|ms-ssim|fsim)[a-z0-9-]*"),
+    Family("random", "Nets, random", r"random-.*"),
+    Family("unsupervised", "Nets, unsupervised", r"kmeans-.*"),
+    Family(
+        "self-supervised", "Nets, self-supervised", r"(trunk|puzzle|bigan|split-brain|video):.*"
+    ),
+    Family("supervised", "Nets, supervised", r"(uncalibrated-|timm:).*"),
+    Family("lpips-lin", "LPIPS, linear", r"lpips-.*"),
+    Family("lpips-lin", "LPIPS, linear", r".*\.safetensors", "lin"),
+    Family("lpips-lin", "LPIPS, linear", r".*\.safetensors", "imported"),
+    Family("lpips-tune", "LPIPS, tuned", r".*\.safetensors", "tune"),
+    Family("lpips-scratch", "LPIPS, from scratch", r".*\.safetensors", "scratch"),
+    Family("other", "Others", r".*"),
+)
+"""The first family that fits is a metric's, in the order of the figures. Fixed nets come before
+those that learned from judgments; "other" are own ones, those of other packages, distances from
+files, and nets of unknown training."""
+
+
+def family_of(spec: MetricSpec, settings: Mapping[str, str] | None = None) -> Family:
+    """The family of a metric.
+
+    Args:
+        spec: of the metric.
+        settings: that its distances were computed with, whose "mode" is that of its training.
+    """
+    mode = {**dict(spec.settings), **(settings or {})}.get("mode", "")
+    return next(
+        family
+        for family in FAMILIES
+        if re.fullmatch(family.pattern, spec.given) and family.mode in ("", mode)
+    )

@@ -1,0 +1,203 @@
+"""Positions of what the figures on metrics' scores show, in percent; templates draw them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bapps_gen.pipelines.comparison.compare import SCORES, Column, Comparison
+from bapps_gen.pipelines.comparison.correlation import Correlation
+from bapps_gen.pipelines.comparison.paired import Difference
+from bapps_gen.pipelines.comparison.tables import percent_text
+from bapps_gen.pipelines.scoring.evaluate import HUMAN, UNBIASED, Estimate, Evaluation
+from bapps_gen.pipelines.validation.figures import Figure
+
+CHANCE = {"2afc": 0.5, "jnd": 0.0}
+"""Where bars begin: what guessing scores of 2AFC; of mAP that differs between sets."""
+
+_STEP = 0.1
+_LINES = ((HUMAN, "human"), (UNBIASED, "human, unbiased"))
+
+
+def bars(comparison: Comparison, task: str) -> list[Figure]:
+    """Figure 4: of each column of a task a panel of bars, all on one scale."""
+    columns = comparison.task_columns(task)
+    names = comparison.names
+    low, high = _range([column.scores for column in columns], CHANCE[task])
+
+    def place(value: float) -> float:
+        return 100.0 * (value - low) / (high - low)
+
+    step = _STEP if high - low < 0.65 else 2 * _STEP
+    steps = range(math.floor((high - low) / step + 1e-9) + 1)
+    ticks = [(100 * (low + step * k), place(low + step * k)) for k in steps]
+    panels = []
+    for column in columns:
+        scores = column.scores
+        rows: list[Figure] = []
+        for spec, family in comparison.metrics:
+            heading = family.title if not rows or rows[-1]["family"] != family.name else ""
+            rows.append(
+                {
+                    "name": spec.name,
+                    "family": family.name,
+                    "heading": heading,
+                    "text": percent_text(scores[spec.name], False),
+                    "title": percent_text(scores[spec.name], True),
+                    **_bar(scores[spec.name], place, CHANCE[task]),
+                }
+            )
+        best = max((scores[name].value for name in names), key=_or_least, default=np.nan)
+        for row in rows:
+            row["is_best"] = scores[row["name"]].value == best
+        panels.append(
+            {
+                "title": column.title,
+                "is_mean": column.is_mean,
+                "rows": rows,
+                "count": _rows_of(column, comparison),
+                "lines": [
+                    {
+                        "name": name,
+                        "label": f"{label} {percent_text(scores[name], False)}",
+                        "title": percent_text(scores[name], True),
+                        "left": place(scores[name].value),
+                    }
+                    for name, label in _LINES
+                    if name in scores
+                ],
+                "ticks": ticks,
+                "score": SCORES[task],
+                "simulated": comparison.simulated,
+            }
+        )
+    return panels
+
+
+def _or_least(value: float) -> float:
+    return -1.0 if np.isnan(value) else value
+
+
+def _rows_of(column: Column, comparison: Comparison) -> str:
+    if isinstance(column.of, Evaluation):
+        return f"{column.of.rows:,} rows"
+    return f"mean of {len(column.of.sets)} sets"
+
+
+def _range(scores: Sequence[Mapping[str, Estimate]], base: float) -> tuple[float, float]:
+    """Round ends of a scale with the base and all scores with their intervals."""
+    ends = [
+        end
+        for column in scores
+        for entry in column.values()
+        for end in (entry.low, entry.high, entry.value)
+        if not np.isnan(end)
+    ]
+    low = math.floor(min([base, *ends]) / _STEP + 1e-9) * _STEP
+    high = math.ceil(max([base + 2 * _STEP, *ends]) / _STEP - 1e-9) * _STEP
+    return low, high
+
+
+def _bar(estimate: Estimate, place: Any, base: float) -> Figure:
+    """A bar as (left, width) and its error bar; None where the score is undefined."""
+    if np.isnan(estimate.value):
+        return {"bar": None, "error": None}
+    ends = sorted((place(base), place(estimate.value)))
+    error = None
+    if not np.isnan(estimate.low):
+        left, right = place(estimate.low), place(estimate.high)
+        error = (left, right - left)
+    return {"bar": (ends[0], ends[1] - ends[0]), "error": error}
+
+
+def matrix(column: Column) -> Figure | None:
+    """The differences of each two metrics, the best metric first; None of fewer than two."""
+    found = {(entry.first, entry.second): entry for entry in column.differences}
+    if not found:
+        return None
+    scores = column.scores
+    names = sorted({name for pair in found for name in pair}, key=lambda n: -scores[n].value)
+
+    def cell(row: str, other: str) -> Figure | None:
+        if row == other:
+            return None
+        sign = 1 if (row, other) in found else -1
+        entry = found[(row, other) if sign > 0 else (other, row)]
+        return _difference(entry, sign, f"{row} less {other}")
+
+    return {
+        "title": column.title,
+        "names": names,
+        "rows": [(name, [cell(name, other) for other in names]) for name in names],
+        "real": sum(entry.is_real for entry in found.values()),
+        "pairs": len(found),
+    }
+
+
+def _difference(entry: Difference, sign: int, name: str) -> Figure:
+    low, high = sorted((sign * entry.low, sign * entry.high))
+    value = sign * entry.value
+    return {
+        "text": f"{100 * value:+.1f}".replace("-", "−"),
+        "kind": ("better" if value > 0 else "worse") if entry.is_real else "",
+        "title": f"{name}: {100 * value:+.2f} ({100 * low:+.2f} to {100 * high:+.2f}), "
+        f"p = {entry.p:.2g}, {entry.adjusted:.2g} of all pairs together",
+    }
+
+
+def scatter(comparison: Comparison, found: Correlation) -> Figure:
+    """Figure 5: a numbered point for each metric, 2AFC to the right and mAP upward."""
+    families = {spec.name: family.name for spec, family in comparison.metrics}
+    low_x, high_x = _span(found.two_afc)
+    low_y, high_y = _span(found.jnd)
+
+    def x_at(value: float) -> float:
+        return 100.0 * (value - low_x) / (high_x - low_x)
+
+    def y_at(value: float) -> float:
+        return 100.0 * (value - low_y) / (high_y - low_y)
+
+    points = []
+    for number, name in enumerate((n for n in comparison.names if n in found.two_afc), 1):
+        x, y = found.two_afc[name], found.jnd[name]
+        points.append(
+            {
+                "number": number,
+                "name": name,
+                "family": families[name],
+                "x": x_at(x.value),
+                "y": y_at(y.value),
+                "across": (x_at(x.low), x_at(x.high) - x_at(x.low)),
+                "upward": (y_at(y.low), y_at(y.high) - y_at(y.low)),
+                "two_afc": percent_text(x, False),
+                "jnd": percent_text(y, False),
+            }
+        )
+    return {
+        "points": points,
+        "x_ticks": _ticks(low_x, high_x),
+        "y_ticks": _ticks(low_y, high_y),
+        "simulated": comparison.simulated,
+    }
+
+
+def _span(scores: Mapping[str, Estimate]) -> tuple[float, float]:
+    """Round ends of a scale with all intervals."""
+    lows = [entry.low for entry in scores.values() if not np.isnan(entry.low)]
+    highs = [entry.high for entry in scores.values() if not np.isnan(entry.high)]
+    lows += [entry.value for entry in scores.values()]
+    highs += [entry.value for entry in scores.values()]
+    low = math.floor(min(lows) / 0.05 - 1e-9) * 0.05
+    high = math.ceil(max(highs) / 0.05 + 1e-9) * 0.05
+    return low, max(high, low + 0.05)
+
+
+def _ticks(low: float, high: float) -> list[tuple[float, float]]:
+    """(percent, position) of at most seven round labels."""
+    step = next(step for step in (0.05, 0.1, 0.2, 0.5) if (high - low) / step < 7)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [(100 * step * k, 100 * (step * k - low) / (high - low)) for k in range(first, last + 1)]

@@ -1,0 +1,118 @@
+"""The comparison's report: a page, and beside it numbers as JSON and tables in three forms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bapps_gen.errors import UserError
+from bapps_gen.execution.jobs import Workers
+from bapps_gen.execution.progress import ProgressBars, no_progress
+from bapps_gen.metrics import metric_spec
+from bapps_gen.pipelines.comparison.compare import Comparison, compare
+from bapps_gen.pipelines.comparison.page import comparison_page
+from bapps_gen.pipelines.comparison.sections import SECTIONS, Compared, Result, Section
+from bapps_gen.pipelines.comparison.tables import csv_text, latex_text, markdown_text
+from bapps_gen.pipelines.scoring.evaluate import Evaluation
+from bapps_gen.pipelines.scoring.judged import Judged
+from bapps_gen.pipelines.scoring.options import EvaluationOptions, MetricOptions
+from bapps_gen.pipelines.validation.html import environment
+from bapps_gen.storage.atomic import whole_file
+from bapps_gen.storage.documents import write_json
+
+_PAGES = (".html", ".htm")
+_BESIDE = (".json", ".csv", ".md", ".tex")
+
+
+@dataclass(frozen=True)
+class ComparisonReport:
+    """Metrics compared, with what the page's further sections found."""
+
+    comparison: Comparison
+    sections: tuple[tuple[Section, Result], ...]
+
+    def values(self) -> dict[str, Any]:
+        """All numbers as plain values for JSON."""
+        found = {section.name: result.values() for section, result in self.sections}
+        return {**self.comparison.values(), **found}
+
+    def page(self) -> str:
+        """The page as HTML."""
+        shown = [(section, result.view()) for section, result in self.sections]
+        return comparison_page(self.comparison, shown)
+
+
+def compare_sets(
+    judged: Sequence[Judged],
+    evaluations: Sequence[Evaluation],
+    options: EvaluationOptions,
+    metric: MetricOptions,
+    workers: Workers,
+    progress: ProgressBars = no_progress,
+) -> ComparisonReport:
+    """Compare metrics on sets that were evaluated, with all sections of the page.
+
+    Args:
+        judged: the sets, with distances.
+        evaluations: what `evaluate` says of each of them.
+        options: of the evaluation.
+        metric: how metrics are computed.
+        workers: worker processes, or a Ray cluster.
+        progress: opens a progress bar.
+    """
+    specs = [metric_spec(text) for text in dict.fromkeys(options.metrics)]
+    comparison = compare(specs, evaluations, options)
+    ordered = [spec for spec, _ in comparison.metrics]
+    context = Compared(judged, ordered, comparison, metric, workers, progress)
+    found = ((section, section.make(context)) for section in SECTIONS)
+    return ComparisonReport(
+        comparison, tuple((section, result) for section, result in found if result is not None)
+    )
+
+
+def check_report(path: Path) -> None:
+    """Raise UserError, before anything is computed, where a report cannot be written.
+
+    Jinja2 or the folder may be missing. A report that is there is replaced, with the files beside
+    it; other files are not.
+    """
+    if path.suffix.lower() not in _PAGES:
+        raise UserError(f"out = {path} is no page; give a name that ends in .html")
+    if not path.parent.is_dir():
+        raise UserError(f"the folder {path.parent} does not exist; create it first")
+    environment()
+    if path.exists():
+        return
+    for other in _beside(path):
+        if other.exists():
+            raise UserError(
+                f"{other} is there, and would be written beside {path.name}; give another name"
+            )
+
+
+def _beside(path: Path) -> list[Path]:
+    return [path.with_suffix(suffix) for suffix in _BESIDE]
+
+
+def write_report(report: ComparisonReport, path: Path) -> list[Path]:
+    """Write the page, and beside it JSON, CSV, Markdown and LaTeX of the same name; all of them.
+
+    Raises:
+        UserError: when Jinja2 is not installed.
+        WorkError: when a file cannot be written.
+    """
+    comparison = report.comparison
+    json, csv, markdown, latex = _beside(path)
+    texts = {
+        path: report.page(),
+        csv: csv_text(comparison),
+        markdown: markdown_text(comparison),
+        latex: latex_text(comparison),
+    }
+    for name, text in texts.items():
+        with whole_file(name, alone=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    write_json(json, report.values())
+    return [path, json, csv, markdown, latex]

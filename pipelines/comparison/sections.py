@@ -1,0 +1,66 @@
+"""Further sections of the comparison's page, as a literal table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bapps_gen.execution.jobs import Workers
+from bapps_gen.execution.progress import ProgressBars
+from bapps_gen.metrics.table import MetricSpec
+from bapps_gen.pipelines.comparison.compare import Comparison
+from bapps_gen.pipelines.scoring.judged import Judged
+from bapps_gen.pipelines.scoring.options import MetricOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a section is made from.
+
+    Args:
+        judged: the sets, with the distances of all metrics.
+        specs: of the metrics, in the order of the figures.
+        comparison: scores and differences.
+        metric: how metrics are computed, where a section computes distances of its own.
+        workers: to compute with.
+        progress: opens a progress bar.
+    """
+
+    judged: Sequence[Judged]
+    specs: Sequence[MetricSpec]
+    comparison: Comparison
+    metric: MetricOptions
+    workers: Workers
+    progress: ProgressBars
+
+
+class Result(Protocol):
+    """What a section found."""
+
+    def values(self) -> Any:
+        """All numbers as plain values for JSON, without pictures."""
+
+    def view(self) -> Mapping[str, Any]:
+        """What the section's template shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section.
+
+    Args:
+        name: its key in the JSON file.
+        template: its file among the templates, which finds `view` there.
+        make: finds what it shows; None where the sets have nothing for it.
+        style: its style sheet among the templates; empty for none.
+    """
+
+    name: str
+    template: str
+    make: Callable[[Compared], Result | None]
+    style: str = ""
+
+
+SECTIONS: tuple[Section, ...] = ()
+"""In the order of the page, after the paper's figures."""
