@@ -21,8 +21,8 @@ from bapps_gen.metrics.agreement import (
     weighted_maps,
     weighted_means,
 )
-from bapps_gen.metrics.bootstrap import Statistics, bootstrap_intervals
 from bapps_gen.pipelines.comparison.psychometric import quantile_groups
+from bapps_gen.pipelines.comparison.resampling import Resampling
 from bapps_gen.pipelines.scoring.evaluate import Estimate
 from bapps_gen.pipelines.scoring.sides import Sides
 from bapps_gen.pipelines.validation.facts import family_of, step_kind
@@ -123,9 +123,7 @@ def parts_of(
     judgment: Values,
     distances: Mapping[str, tuple[Values, ...]],
     masks: Mapping[str, Mask],
-    *,
-    resamples: int = 200,
-    seed: int = 0,
+    resampling: Resampling,
 ) -> tuple[Part, ...]:
     """How metrics do on the rows of each mask that has any.
 
@@ -134,10 +132,10 @@ def parts_of(
         judgment: fraction of votes for p1, or for "same", (N,).
         distances: (d0, d1) or (d0,) by metric, each (N,).
         masks: by name, (N,).
-        resamples, seed: of the bootstrap.
+        resampling: of the rows.
     """
     return tuple(
-        _part(task, name, judgment, distances, np.flatnonzero(mask), resamples, seed)
+        _part(task, name, judgment, distances, np.flatnonzero(mask), resampling)
         for name, mask in masks.items()
         if mask.any()
     )
@@ -149,23 +147,19 @@ def _part(
     judgment: Values,
     distances: Mapping[str, tuple[Values, ...]],
     rows: NDArray[np.intp],
-    resamples: int,
-    seed: int,
+    resampling: Resampling,
 ) -> Part:
     mine = judgment[rows]
     metrics = list(distances)
     few = len(rows) < FEW_ROWS
     if task == "jnd":
         own = [d0[rows] for (d0,) in distances.values()]
-        order = np.lexsort((mine, *own))
-        maps = weighted_maps([values[order] for values in own], mine[order])
-        found = _estimates(maps, len(rows), resamples, seed)
+        found = resampling.of(rows).estimates(weighted_maps(own, mine))
         return Part(name, len(rows), few, None, dict(zip(metrics, found, strict=True)), {})
     human = human_agreement(mine)
     agreement = [two_afc_agreement(d0[rows], d1[rows], mine) for d0, d1 in distances.values()]
     values = np.stack([human, *agreement, *(human - each for each in agreement)])
-    values = values[:, np.lexsort(values)]  # so that the order of rows plays no part
-    ceiling, *found = _estimates(weighted_means(values), len(rows), resamples, seed)
+    ceiling, *found = resampling.of(rows).estimates(weighted_means(values))
     scores = dict(zip(metrics, found, strict=False))
     shortfall = {
         metric: estimate
@@ -175,25 +169,13 @@ def _part(
     return Part(name, len(rows), few, ceiling, scores, shortfall)
 
 
-def _estimates(
-    statistics: Statistics, rows: int, resamples: int, seed: int
-) -> list[Estimate | None]:
-    (values,) = statistics(np.ones((1, rows), np.intp)).tolist()
-    intervals = bootstrap_intervals(statistics, rows, resamples, seed).tolist()
-    return [
-        None if np.isnan(value) else Estimate(value, low, high)
-        for value, (low, high) in zip(values, intervals, strict=True)
-    ]
-
-
 def gap_parts(
     d0: Values,
     d1: Values,
     judgment: Values,
+    resampling: Resampling,
     *,
     bins: int = GAP_BINS,
-    resamples: int = 200,
-    seed: int = 0,
 ) -> tuple[GapPart, ...]:
     """A metric's agreement in parts of about equally many rows, by rising |d0 − d1|.
 
@@ -206,8 +188,7 @@ def gap_parts(
     parts = []
     for mine in quantile_groups(gap, bins):
         values = np.stack([agreement[mine], human[mine]])
-        values = values[:, np.lexsort(values)]
-        own, ceiling = _estimates(weighted_means(values), len(mine), resamples, seed)
+        own, ceiling = resampling.of(mine).estimates(weighted_means(values))
         assert own is not None  # means of numbers
         assert ceiling is not None
         parts.append(

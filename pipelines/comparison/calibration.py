@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from bapps_gen.metrics.agreement import Values
 from bapps_gen.pipelines.comparison.psychometric import Curve, fit_curve, vote_share
+from bapps_gen.pipelines.comparison.resampling import Resampling
+from bapps_gen.pipelines.scoring.evaluate import Estimate
 
 FOLDS = 5
 """Parts of the rows of which each is predicted from the others (own choice)."""
@@ -28,14 +30,12 @@ class ReliabilityBin:
 
     Args:
         predicted: mean prediction over votes.
-        observed, low, high: share of votes, with its interval of 95 % over rows.
+        observed: share of votes.
         rows, votes: how many.
     """
 
     predicted: float
-    observed: float
-    low: float
-    high: float
+    observed: Estimate
     rows: int
     votes: float
 
@@ -96,11 +96,10 @@ def calibration(
     predicted: Values,
     chosen: Values,
     votes: Values,
+    resampling: Resampling,
     *,
     counted: bool,
     bins: int = BINS,
-    resamples: int = 200,
-    seed: int = 0,
 ) -> Calibration:
     """Compare predictions with votes.
 
@@ -108,9 +107,9 @@ def calibration(
         predicted: probabilities inside (0, 1), (N,).
         chosen: share of votes, (N,).
         votes: number of votes, (N,).
+        resampling: of the rows.
         counted: whether numbers of votes are known.
         bins: parts of the predictions.
-        resamples, seed: of the bootstrap.
     """
     part = np.minimum((predicted * bins).astype(np.intp), bins - 1)
     share = votes / votes.sum()
@@ -118,9 +117,9 @@ def calibration(
     for number in np.unique(part):
         mine = part == number
         rows, count = int(mine.sum()), float(votes[mine].sum())
-        observed, low, high = vote_share(chosen[mine], votes[mine], resamples, seed)
         mean = float(predicted[mine] @ votes[mine] / count)
-        curve.append(ReliabilityBin(mean, observed, low, high, rows, count))
+        observed = vote_share(chosen[mine], votes[mine], resampling.of(mine))
+        curve.append(ReliabilityBin(mean, observed, rows, count))
     brier = share @ (chosen * (1 - predicted) ** 2 + (1 - chosen) * predicted**2)
     loss = -share @ (chosen * np.log(predicted) + (1 - chosen) * np.log1p(-predicted))
     return Calibration(

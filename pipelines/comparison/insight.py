@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from bapps_gen.pipelines.comparison.psychometric import (
     points,
     scale_interval,
 )
+from bapps_gen.pipelines.comparison.resampling import Resampling
 from bapps_gen.pipelines.comparison.rows import Rows
 
 RESAMPLES = 200
@@ -44,15 +45,15 @@ class Psychometric:
         curve: None where votes do not follow the metric.
         interval: of 95 % of the curve's σ; None without a curve.
         points: shares of votes by x.
-        reach: median |x − m| in JNDs: how many the metric sees in the middle one of the rows. The
-            larger, the steeper for these rows, whatever the metric's unit; None without a curve.
+        decided: mean |2P − 1| of the curve over the rows, 0 to 1: the larger, the steeper it is
+            for these rows, lapses included and whatever the metric's unit; 0 without a curve.
         sets: curves of each set alone, by name; empty for one set.
     """
 
     curve: Curve | None
     interval: tuple[float, float] | None
     points: tuple[Point, ...]
-    reach: float | None
+    decided: float
     sets: Mapping[str, Curve | None]
 
 
@@ -122,17 +123,17 @@ def describe(rows: Rows, *, examples: int, resamples: int = RESAMPLES, seed: int
         examples: rows of each disagreement where distortions are unknown.
         resamples, seed: of the bootstrap.
     """
-    options = {"resamples": resamples, "seed": seed}
+    resampling = Resampling(rows.keys, resamples, seed)
     locate = rows.task == "jnd"
     judgment = rows.judgment
 
     def parts(masks: Mapping[str, np.ndarray]) -> tuple[Part, ...]:
-        return parts_of(rows.task, judgment, rows.distances, masks, **options)
+        return parts_of(rows.task, judgment, rows.distances, masks, resampling)
 
     fitted, predicted = {}, {}
     for name in rows.distances:
         x = rows.axis(name)
-        fitted[name] = _psychometric(rows, x, locate, resamples, seed)
+        fitted[name] = _psychometric(rows, x, locate, resampling)
         predicted[name] = cross_fitted(
             x, rows.chosen, rows.votes, rows.folds, locate=locate, start=fitted[name].curve
         )
@@ -145,13 +146,13 @@ def describe(rows: Rows, *, examples: int, resamples: int = RESAMPLES, seed: int
         parts(rows.families),
         parts(rows.severities),
         {
-            name: gap_parts(*distances, judgment, **options)
+            name: gap_parts(*distances, judgment, resampling)
             for name, distances in rows.distances.items()
             if not locate
         },
         fitted,
         {
-            name: calibration(values, rows.chosen, rows.votes, counted=rows.counted, **options)
+            name: calibration(values, rows.chosen, rows.votes, resampling, counted=rows.counted)
             for name, values in predicted.items()
         },
         _opposed(margins),
@@ -159,20 +160,13 @@ def describe(rows: Rows, *, examples: int, resamples: int = RESAMPLES, seed: int
     )
 
 
-def _psychometric(rows: Rows, x: Values, locate: bool, resamples: int, seed: int) -> Psychometric:
+def _psychometric(rows: Rows, x: Values, locate: bool, resampling: Resampling) -> Psychometric:
     curve = fit_curve(x, rows.chosen, rows.votes, locate=locate)
-    interval = reach = None
+    interval, decided = None, 0.0
     if curve is not None:
-        interval = scale_interval(
-            curve,
-            x,
-            rows.chosen,
-            rows.votes,
-            locate=locate,
-            resamples=min(resamples, _SCALE_RESAMPLES),
-            seed=seed,
-        )
-        reach = float(np.median(np.abs(x - curve.location))) / curve.jnd
+        few = replace(resampling, resamples=min(resampling.resamples, _SCALE_RESAMPLES))
+        interval = scale_interval(curve, x, rows.chosen, rows.votes, few, locate=locate)
+        decided = float(np.abs(2 * curve.probability(x) - 1).mean())
     sets = {
         entry.name: fit_curve(
             x,
@@ -183,8 +177,8 @@ def _psychometric(rows: Rows, x: Values, locate: bool, resamples: int, seed: int
         )
         for index, entry in enumerate(rows.sets if len(rows.sets) > 1 else ())
     }
-    drawn = points(x, rows.chosen, rows.votes, resamples=resamples, seed=seed)
-    return Psychometric(curve, interval, drawn, reach, sets)
+    drawn = points(x, rows.chosen, rows.votes, resampling)
+    return Psychometric(curve, interval, drawn, decided, sets)
 
 
 def _margin(x: Values, curve: Curve | None, locate: bool) -> Values:

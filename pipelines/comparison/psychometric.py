@@ -23,7 +23,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bapps_gen.metrics.agreement import Values
-from bapps_gen.metrics.bootstrap import Counts, bootstrap_intervals
+from bapps_gen.metrics.bootstrap import Counts
+from bapps_gen.pipelines.comparison.resampling import Resampling
+from bapps_gen.pipelines.scoring.evaluate import Estimate
 
 LAPSES = (0.001, 0.5)
 """Bounds of λ (own choice); above 0, so that no vote is impossible."""
@@ -76,15 +78,13 @@ class Point:
     Args:
         x: their mean.
         rows, votes: how many; `votes` is that of rows where numbers of votes are unknown.
-        observed, low, high: share of votes, with its interval of 95 % over rows.
+        observed: share of votes.
     """
 
     x: float
     rows: int
     votes: float
-    observed: float
-    low: float
-    high: float
+    observed: Estimate
 
 
 def margins(d0: ArrayLike, d1: ArrayLike) -> Values:
@@ -216,36 +216,34 @@ def scale_interval(
     x: Values,
     chosen: Values,
     votes: Values,
+    resampling: Resampling,
     *,
     locate: bool = False,
-    resamples: int = 100,
-    seed: int = 0,
 ) -> tuple[float, float]:
-    """Bootstrap interval of 95 % of σ over rows; that of a flat fit is left out of it."""
+    """Bootstrap interval of 95 % of σ; resamples in which votes do not rise with x are left out."""
 
     def scales(drawn: Counts) -> Values:
         fits = [fit_curve(x, chosen, votes * each, locate=locate, start=curve) for each in drawn]
         return np.array([[np.nan if fitted is None else fitted.scale] for fitted in fits])
 
-    ((low, high),) = bootstrap_intervals(scales, len(x), resamples, seed).tolist()
-    return low, high
+    (found,) = resampling.estimates(scales)
+    return (curve.scale, curve.scale) if found is None else (found.low, found.high)
 
 
 def points(
-    x: Values,
-    chosen: Values,
-    votes: Values,
-    *,
-    bins: int = BINS,
-    resamples: int = 200,
-    seed: int = 0,
+    x: Values, chosen: Values, votes: Values, resampling: Resampling, *, bins: int = BINS
 ) -> tuple[Point, ...]:
     """Shares of votes in parts of about equally many rows, by rising x.
 
     Rows of equal x are in one part.
     """
     return tuple(
-        _point(x[mine], chosen[mine], votes[mine], resamples, seed)
+        Point(
+            float(x[mine].mean()),
+            len(mine),
+            float(votes[mine].sum()),
+            vote_share(chosen[mine], votes[mine], resampling.of(mine)),
+        )
         for mine in quantile_groups(x, bins)
     )
 
@@ -262,23 +260,14 @@ def quantile_groups(values: Values, bins: int) -> list[NDArray[np.intp]]:
     return [group for group in groups if len(group)]
 
 
-def _point(x: Values, chosen: Values, votes: Values, resamples: int, seed: int) -> Point:
-    share = vote_share(chosen, votes, resamples, seed)
-    return Point(float(x.mean()), len(x), float(votes.sum()), *share)
-
-
-def vote_share(
-    chosen: Values, votes: Values, resamples: int, seed: int
-) -> tuple[float, float, float]:
-    """The share of votes, and its interval of 95 % over rows; the order of rows plays no part."""
-    order = np.lexsort((votes, chosen))
-    weights = votes[order]
-    counted = chosen[order] * weights
+def vote_share(chosen: Values, votes: Values, resampling: Resampling) -> Estimate:
+    """The share of votes with its interval."""
+    counted = chosen * votes
 
     def share(drawn: Counts) -> Values:
         with np.errstate(invalid="ignore"):
-            return np.asarray((drawn @ counted) / (drawn @ weights))[:, None]
+            return np.asarray((drawn @ counted) / (drawn @ votes))[:, None]
 
-    ((value,),) = share(np.ones((1, len(order)), np.intp)).tolist()
-    ((low, high),) = bootstrap_intervals(share, len(order), resamples, seed).tolist()
-    return value, low, high
+    (found,) = resampling.estimates(share)
+    assert found is not None  # of one row or more
+    return found

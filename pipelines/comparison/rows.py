@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.metrics.agreement import Values
+from bapps_gen.metrics.bootstrap import Keys, mixed
 from bapps_gen.pipelines.comparison.breakdown import (
     Mask,
     distortion_masks,
@@ -17,8 +18,9 @@ from bapps_gen.pipelines.comparison.breakdown import (
 )
 from bapps_gen.pipelines.comparison.calibration import FOLDS
 from bapps_gen.pipelines.comparison.psychometric import finite_values, margins
+from bapps_gen.pipelines.scoring.evaluate import resampling_keys
 from bapps_gen.pipelines.scoring.judged import Judged
-from bapps_gen.pipelines.scoring.sides import judged_sides
+from bapps_gen.pipelines.scoring.sides import Sides, judged_sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,11 @@ class Rows:
         votes: numbers of votes, 1 where they are unknown.
         counted: whether all numbers of votes are known.
         distances: (d0, d1) by metric, or (d0,) of pairs, as they are.
-        folds: for cross-fitting; rows of one photo of a set are in one.
+        keys: by which rows are resampled together.
+        folds: for cross-fitting; rows of one photo are in one.
         distortions, families, severities: rows with each, by name; empty where unknown.
         simulated: whether any votes came from simulated observers.
+        sides: of each set, how its rows were distorted, None where unknown.
     """
 
     task: str
@@ -47,11 +51,13 @@ class Rows:
     votes: Values
     counted: bool
     distances: Mapping[str, tuple[Values, ...]]
+    keys: Keys
     folds: NDArray[np.intp]
     distortions: Mapping[str, Mask]
     families: Mapping[str, Mask]
     severities: Mapping[str, Mask]
     simulated: bool
+    sides: tuple[Sides | None, ...] = ()
 
     @property
     def judgment(self) -> Values:
@@ -63,9 +69,27 @@ class Rows:
         distances = self.distances[metric]
         return margins(*distances) if len(distances) == 2 else finite_values(distances[0])
 
+    def number(self, row: int) -> int:
+        """The number of a row in its set, from 0."""
+        return int(self.sets[self.part[row]].index[self.place[row]])
 
-def rows_of(task: str, judged: Sequence[Judged]) -> Rows | None:
+    def distorted_by(self, row: int) -> tuple[str, ...]:
+        """The distortions of a row's sides, such as "gaussian_blur+jpeg"; "" where unknown."""
+        sides = self.sides[self.part[row]]
+        if sides is None:
+            return ("",) * (2 if self.task == "2afc" else 1)
+        return tuple((*sides.names, "")[choice] for choice in sides.choice[self.place[row]])
+
+
+def rows_of(
+    task: str, judged: Sequence[Judged], metrics: Sequence[str] | None = None
+) -> Rows | None:
     """The rows of the sets of a task; None where there is none.
+
+    Args:
+        task: "2afc" or "jnd".
+        judged: sets of any task.
+        metrics: names in the order wanted; None for those of the first set.
 
     Raises:
         WorkError: when a shard is missing or damaged.
@@ -81,7 +105,7 @@ def rows_of(task: str, judged: Sequence[Judged]) -> Rows | None:
     ]
     votes = np.concatenate(counts)
     sides = [judged_sides(entry) for entry in sets]
-    metrics = list(sets[0].distances)
+    metrics = list(sets[0].distances) if metrics is None else metrics
     return Rows(
         task,
         sets,
@@ -97,18 +121,20 @@ def rows_of(task: str, judged: Sequence[Judged]) -> Rows | None:
             )
             for name in metrics
         },
+        np.concatenate([resampling_keys(entry)[0] for entry in sets]),
         np.concatenate([_folds(entry) for entry in sets]),
         _joined([side and distortion_masks(side) for side in sides], sizes),
         _joined([side and family_masks(side) for side in sides], sizes),
         _joined([side and severity_masks(side) for side in sides], sizes),
         any(entry.simulated for entry in sets),
+        tuple(sides),
     )
 
 
 def _folds(judged: Judged) -> NDArray[np.intp]:
-    photos = judged.photos
-    few = photos is None or len(np.unique(photos)) < FOLDS
-    return (judged.index if few or photos is None else photos) % FOLDS
+    """Folds by a hash of the photo, or of the row where photos are unknown or few."""
+    keys, _ = resampling_keys(judged)
+    return (mixed(keys) % np.uint64(FOLDS)).astype(np.intp)
 
 
 def _joined(parts: Sequence[Mapping[str, Mask] | None], sizes: Sequence[int]) -> dict[str, Mask]:

@@ -8,6 +8,7 @@ far. Severities were calibrated by LPIPS (explanation/calibration.md), which fav
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,17 +16,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.distortions.registry import load_registry
+from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import pixel_hash
 from bapps_gen.metrics import MetricSpec
 from bapps_gen.metrics.agreement import Values
-from bapps_gen.metrics.base import Patches
+from bapps_gen.metrics.base import Metric, Patches
 from bapps_gen.pipelines.benchmarks.evaluate import SeverityCurve, severity_curve
 from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner
 from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec
 from bapps_gen.pipelines.rows.render import apply_steps
-from bapps_gen.pipelines.scoring.options import MetricOptions, check_metrics, resolve_dtype
+from bapps_gen.pipelines.scoring.options import (
+    MetricOptions,
+    check_metrics,
+    check_patch_size,
+    resolve_dtype,
+)
 from bapps_gen.pipelines.scoring.score import (
     files_of,
     kept_threads,
@@ -34,6 +41,8 @@ from bapps_gen.pipelines.scoring.score import (
     share_threads,
 )
 from bapps_gen.seeding import Streams
+
+logger = logging.getLogger(__name__)
 
 SEVERITIES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Of the levels (own choice): from half of what is just noticeable to strong."""
@@ -118,16 +127,13 @@ def measure(
 
     Args:
         references: uint8 (N, S, S, 3).
-        texts: names of metrics, or texts that name open ones; those whose distances come by row
-            are left out.
+        texts: names of metrics, or texts that name open ones. Those whose distances come by row,
+            take no such patches, or need what is not here are left out; a warning says so.
         options: device, dtype and weights of networks.
         workers: worker processes, or a Ray cluster.
         progress: called with distortions done and distortions in all.
-
-    Raises:
-        UserError: for a metric that cannot be loaded, or takes no such patches.
     """
-    metrics = tuple(spec for spec in check_metrics(texts, options) if not spec.by_row)
+    metrics, options = _usable(check_metrics(texts, options), options, references, workers)
     if not metrics:
         return {}
     registry = load_registry()
@@ -144,9 +150,6 @@ def measure(
         min_contrast=0.0,
         patch_size=references.shape[1],
     )
-    if any(metric.takes_dtype for metric in metrics):
-        here, remote = options_here(options, workers), isinstance(workers, RayCluster)
-        options = replace(options, dtype=resolve_dtype(here, remote=remote).dtype)
     resolved, processes, threads = resolve_workers(metrics, options, workers, len(names))
     context = _Context(spec, references, metrics, resolved, threads)
     found: dict[str, dict[str, Values]] = {metric.name: {} for metric in metrics}
@@ -164,6 +167,31 @@ def measure(
         metric: sensitivity({name: by_name[name] for name in names})
         for metric, by_name in found.items()
     }
+
+
+def _usable(
+    metrics: Sequence[MetricSpec], options: MetricOptions, references: Patches, workers: Workers
+) -> tuple[tuple[MetricSpec, ...], MetricOptions]:
+    """The metrics that can be computed here, and options with the dtype of their networks.
+
+    Distances of rows may have been computed elsewhere, with weights that are not here.
+    """
+    here = options_here(options, workers)
+    if any(metric.takes_dtype for metric in metrics):
+        dtype = resolve_dtype(here, remote=isinstance(workers, RayCluster)).dtype
+        here, options = replace(here, dtype=dtype), replace(options, dtype=dtype)
+    usable = []
+    for metric in metrics:
+        if metric.by_row:
+            continue
+        try:
+            check_patch_size([metric], references.shape[1])
+            here.load(metric)
+        except UserError as error:
+            logger.warning("%s is left out of sensitivity: %s", metric.name, error)
+        else:
+            usable.append(metric)
+    return tuple(usable), options
 
 
 def _prepare(context: _Context) -> Callable[[int], tuple[int, dict[str, Values]]]:
@@ -185,11 +213,17 @@ def _prepare(context: _Context) -> Callable[[int], tuple[int, dict[str, Values]]
         ]
         levels = np.stack([np.stack(pictures) for pictures in distorted], 1)
         return index, {
-            name: np.stack([metric.distance(context.references, level) for level in levels], 1)
+            name: np.stack(_by_level(metric, context.references, levels), 1)
             for name, metric in metrics.items()
         }
 
     return distances
+
+
+def _by_level(metric: Metric, references: Patches, levels: Patches) -> list[Values]:
+    """Distances of each level; two at a time, for which a network sees the references once."""
+    pairs = zip(levels[::2], levels[1::2], strict=True)
+    return [values for pair in pairs for values in metric.triplet(references, *pair)]
 
 
 def sensitivity(distances: Mapping[str, Values]) -> Sensitivity:

@@ -42,7 +42,7 @@ def _psychometric(entry: Psychometric) -> dict[str, Any]:
         "curve": _curve(entry.curve),
         "scale_interval": _plain(entry.interval),
         "points": _plain(entry.points),
-        "reach": entry.reach,
+        "decided": entry.decided,
         "sets": {name: _curve(curve) for name, curve in entry.sets.items()},
     }
 
@@ -64,7 +64,8 @@ def _disagreement(rows: Rows, entry: Disagreement) -> dict[str, Any]:
             {
                 "distortion": example.distortion or None,
                 "set": rows.sets[rows.part[example.row]].name,
-                "row": row_number(rows, example.row),
+                "row": rows.number(example.row),
+                "distorted_by": list(rows.distorted_by(example.row)),
                 "amount": example.amount,
                 "judgment": float(rows.judgment[example.row]),
                 "votes": float(rows.votes[example.row]) if rows.counted else None,
@@ -76,11 +77,6 @@ def _disagreement(rows: Rows, entry: Disagreement) -> dict[str, Any]:
             for example in entry.examples
         ],
     }
-
-
-def row_number(rows: Rows, row: int) -> int:
-    """The number of a row in its set, from 0."""
-    return int(rows.sets[rows.part[row]].index[rows.place[row]])
 
 
 def sensitivity_values(found: Mapping[str, Sensitivity]) -> dict[str, Any]:

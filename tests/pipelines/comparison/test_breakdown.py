@@ -15,6 +15,7 @@ from bapps_gen.pipelines.comparison.breakdown import (
     severity_masks,
     worst_first,
 )
+from bapps_gen.pipelines.comparison.resampling import Resampling
 from bapps_gen.pipelines.scoring.sides import Sides
 
 NAN = np.nan
@@ -76,6 +77,10 @@ def test_rows_are_in_the_part_of_their_mean_severity_and_in_none_without_one():
     assert sum(int(mask.sum()) for mask in masks.values()) == 2
 
 
+def by_row(rows):
+    return Resampling(np.arange(rows, dtype=np.uint64), 30)
+
+
 def data(rows=60, seed=0):
     rng = np.random.default_rng(seed)
     judge = rng.integers(0, 6, rows) / 5
@@ -86,7 +91,7 @@ def data(rows=60, seed=0):
 def test_parts_have_the_scores_of_their_rows():
     judge, distances = data()
     mask = np.arange(60) % 2 == 0
-    (part,) = parts_of("2afc", judge, distances, {"even": mask}, resamples=30)
+    (part,) = parts_of("2afc", judge, distances, {"even": mask}, by_row(60))
     assert part.rows == 30
     assert part.human.value == pytest.approx(human_agreement(judge[mask]).mean())
     for name, (d0, d1) in distances.items():
@@ -101,7 +106,7 @@ def test_parts_have_the_scores_of_their_rows():
 def test_parts_of_pairs_have_map_and_no_ceiling():
     rng = np.random.default_rng(1)
     same, distance = rng.random(50), rng.random(50)
-    (part,) = parts_of("jnd", same, {"l2": (distance,)}, {"all": np.ones(50, bool)}, resamples=10)
+    (part,) = parts_of("jnd", same, {"l2": (distance,)}, {"all": np.ones(50, bool)}, by_row(50))
     assert part.metrics["l2"].value == pytest.approx(jnd_map(distance, same))
     assert part.human is None
     assert not part.shortfall
@@ -112,8 +117,8 @@ def test_the_order_of_rows_plays_no_part():
     order = np.random.default_rng(2).permutation(60)
     moved = {name: tuple(side[order] for side in sides) for name, sides in distances.items()}
     every = {"all": np.ones(60, bool)}
-    (one,) = parts_of("2afc", judge, distances, every, resamples=30)
-    (other,) = parts_of("2afc", judge[order], moved, every, resamples=30)
+    (one,) = parts_of("2afc", judge, distances, every, by_row(60))
+    (other,) = parts_of("2afc", judge[order], moved, every, by_row(60).of(order))
     for name in distances:
         for found in (one.metrics, one.shortfall):
             again = other.metrics if found is one.metrics else other.shortfall
@@ -132,7 +137,7 @@ def test_what_a_metric_gets_wrong_stands_first_and_few_rows_last():
         )
     }
     few = np.arange(100) >= 100 - (FEW_ROWS - 1)
-    parts = parts_of("2afc", judge, mixed, {"good": half, "few": few, "bad": ~half}, resamples=10)
+    parts = parts_of("2afc", judge, mixed, {"good": half, "few": few, "bad": ~half}, by_row(100))
     assert [part.name for part in worst_first(parts, "metric")] == ["bad", "good", "few"]
     assert [part.few for part in parts] == [False, True, False]
 
@@ -140,16 +145,16 @@ def test_what_a_metric_gets_wrong_stands_first_and_few_rows_last():
 def test_empty_parts_are_left_out():
     judge, distances = data()
     masks = {"none": np.zeros(60, bool)}
-    assert parts_of("2afc", judge, distances, masks) == ()
+    assert parts_of("2afc", judge, distances, masks, by_row(60)) == ()
 
 
 def test_agreement_by_difference_has_every_row_once_and_ties_together():
     judge, distances = data(200)
     d0, d1 = distances["right"]
-    parts = gap_parts(d0, d1, judge, resamples=10)
+    parts = gap_parts(d0, d1, judge, by_row(200))
     assert sum(part.rows for part in parts) == 200
     assert all(one.high < other.low for one, other in pairwise(parts))
-    (only,) = gap_parts(np.zeros(200), np.zeros(200), judge, resamples=10)
+    (only,) = gap_parts(np.zeros(200), np.zeros(200), judge, by_row(200))
     assert only.agreement.value == 0.5
-    infinite = gap_parts(np.full(200, -np.inf), d1, judge, resamples=10)
+    infinite = gap_parts(np.full(200, -np.inf), d1, judge, by_row(200))
     assert infinite[0].agreement.value == pytest.approx((1 - judge).mean())

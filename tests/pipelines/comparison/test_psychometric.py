@@ -1,6 +1,7 @@
 """Psychometric functions: they recover how votes were made, and stay finite whatever votes are."""
 
 import warnings
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -17,12 +18,17 @@ from bapps_gen.pipelines.comparison.psychometric import (
     quantile_groups,
     scale_interval,
 )
+from bapps_gen.pipelines.comparison.resampling import Resampling
 
 
 def votes_by(curve, x, votes, seed=0):
     """Shares of votes that a curve's observers give, and their numbers."""
     rng = np.random.default_rng(seed)
     return rng.binomial(votes, curve.probability(x)) / votes, np.full(len(x), float(votes))
+
+
+def by_row(rows):
+    return Resampling(np.arange(rows, dtype=np.uint64), 40)
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +68,7 @@ def test_the_interval_holds_the_scale_that_made_the_votes():
     made = Curve(0.0, 0.3, 0.02)
     x = np.random.default_rng(3).normal(0, 1, 800)
     chosen, votes = votes_by(made, x, 5)
-    low, high = scale_interval(fit_curve(x, chosen, votes), x, chosen, votes, resamples=40)
+    low, high = scale_interval(fit_curve(x, chosen, votes), x, chosen, votes, by_row(800))
     assert low < 0.3 < high
     assert high - low < 0.2
 
@@ -116,12 +122,12 @@ def test_margins_are_positive_where_p1_is_nearer_and_zero_at_ties():
 def test_points_hold_every_row_once_and_shares_rise_as_the_votes_do():
     x = np.random.default_rng(7).normal(0, 1, 1000)
     chosen, votes = votes_by(Curve(0.0, 0.3, 0.02), x, 5)
-    drawn = points(x, chosen, votes, resamples=20)
+    drawn = points(x, chosen, votes, by_row(1000))
     assert sum(point.rows for point in drawn) == 1000
     assert sum(point.votes for point in drawn) == 5000
     assert [point.x for point in drawn] == sorted(point.x for point in drawn)
-    assert drawn[0].observed < 0.1 < 0.9 < drawn[-1].observed
-    assert all(point.low <= point.observed <= point.high for point in drawn)
+    assert drawn[0].observed.value < 0.1 < 0.9 < drawn[-1].observed.value
+    assert all(point.observed.low <= point.observed.value <= point.observed.high for point in drawn)
 
 
 def test_points_do_not_depend_on_the_order_of_rows():
@@ -129,11 +135,11 @@ def test_points_do_not_depend_on_the_order_of_rows():
     x = rng.normal(0, 1, 300).round(1)  # with ties
     chosen, votes = votes_by(Curve(0.0, 0.3, 0.02), x, 5)
     order = rng.permutation(300)
-    again = points(x[order], chosen[order], votes[order], resamples=20)
-    for one, other in zip(points(x, chosen, votes, resamples=20), again, strict=True):
+    keys = by_row(300)
+    again = points(x[order], chosen[order], votes[order], keys.of(order))
+    for one, other in zip(points(x, chosen, votes, keys), again, strict=True):
         assert one.rows == other.rows
-        assert (one.x, one.observed) == pytest.approx((other.x, other.observed))
-        assert (one.low, one.high) == pytest.approx((other.low, other.high))
+        assert astuple(one.observed) == pytest.approx(astuple(other.observed))
 
 
 def test_equal_values_stay_in_one_group():
