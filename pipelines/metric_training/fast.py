@@ -15,7 +15,8 @@ choice, as is the table of signs that a step takes its own from at a random plac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -160,29 +161,49 @@ class FastLin:
         rate: float,
         advance: Callable[[int], None],
     ) -> Values:
-        batch = self._options.batch
-        chunk = max(1, _CHUNK_ROWS // batch) * batch
-        held = np.empty((min(chunk, len(order)), 2, self._width), self._train.dtype)
         logits = torch.empty(len(order))
-        rng = generator(self._options.seed, epoch, SLOT_METRIC_DROPOUT)
-        spread = self._spread(rng, batch)
-        for first in range(0, len(order), chunk):
-            rows = order[first : first + chunk]
-            self._train.gather(rows, held[: len(rows)])
-            stored = torch.from_numpy(held[: len(rows)])
-            for start in range(0, len(rows), batch):
-                chosen = torch.from_numpy(rows[start : start + batch])
-                means = stored[start : start + batch].float()
-                if spread is not None:
-                    spread(means, chosen)
-                place = first + start
-                self._step(means, chosen, rate, logits[place : place + len(chosen)])
-            advance(len(rows))
+        place = 0
+        for chosen, means in self._batches(epoch, order):
+            self._step(means, chosen, rate, logits[place : place + len(chosen)])
+            place += len(chosen)
+            advance(len(chosen))
         taken = torch.from_numpy(order)
         losses = torch.nn.functional.binary_cross_entropy_with_logits(
             logits, self._judge[taken], weight=self._row_weights[taken], reduction="none"
         )
-        return np.array([part.mean().item() for part in losses.double().split(batch)])
+        return np.array([part.mean().item() for part in losses.double().split(self._options.batch)])
+
+    def _batches(self, epoch: int, order: NDArray[np.intp]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The rows of each batch, (n,), and their means after dropout, (n, 2, channels).
+
+        A thread reads and prepares the next ones meanwhile: it takes about as long as the steps.
+        """
+        batch = self._options.batch
+        chunk = max(1, _CHUNK_ROWS // batch) * batch
+        held = np.empty((min(chunk, len(order)), 2, self._width), self._train.dtype)
+        rng = generator(self._options.seed, epoch, SLOT_METRIC_DROPOUT)
+        spread = self._spread(rng, batch)
+
+        def prepare(rows: NDArray[np.intp]) -> list[tuple[Tensor, Tensor]]:
+            self._train.gather(rows, held[: len(rows)])
+            batches = []
+            with torch.no_grad():  # a thread begins with gradients
+                parts = torch.from_numpy(held[: len(rows)]).split(batch)
+                for chosen, stored in zip(torch.from_numpy(rows).split(batch), parts, strict=True):
+                    means = stored.to(torch.float32, copy=True)
+                    if spread is not None:
+                        spread(means, chosen)
+                    batches.append((chosen, means))
+            return batches
+
+        chunks = [order[first : first + chunk] for first in range(0, len(order), chunk)]
+        with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            ahead = pool.submit(prepare, chunks[0])
+            for following in [*chunks[1:], None]:
+                batches = ahead.result()
+                if following is not None:
+                    ahead = pool.submit(prepare, following)
+                yield from batches
 
     def _spread(
         self, rng: np.random.Generator, batch: int

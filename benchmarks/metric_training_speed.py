@@ -1,0 +1,156 @@
+"""Fast training of linear weights against the loop that runs the net every epoch, and `score`.
+
+    python benchmarks/metric_training_speed.py --source PHOTOS --rows 4000
+    python benchmarks/metric_training_speed.py --data JUDGED --precision bfloat16
+
+In one run, in turn, on the same judged triplets with the same net, precision and workers:
+
+- `score`: one pass of LPIPS over all rows, start-up included.
+- fast lin: a whole training as `train-metric` does it: features of all rows, then 10 epochs with
+  validation, start-up included.
+- plain loop: patches are decoded once and kept (a favor: the original program decodes them in every
+  epoch); the net runs on all rows in each of 10 epochs. One epoch is measured, with validation, and
+  counted ten times.
+
+Nothing is kept from round to round. The figures for 151,300 rows, as many as the paper's training
+sets have, multiply what was measured per row and per step, without start-up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bapps_gen
+from bapps_gen.execution.progress import Progress
+from bapps_gen.manifests.dataset import Dataset, open_dataset
+from bapps_gen.pipelines.metric_training.data import hold_out, read_judged
+from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
+from bapps_gen.pipelines.metric_training.through_net import loop_engine, net_to_train
+from bapps_gen.pipelines.metric_training.train import train_metric
+from bapps_gen.pipelines.scoring.options import MetricOptions
+from bapps_gen.pipelines.scoring.score import score
+
+PAPER_ROWS = 151_300
+EPOCHS = 10
+
+
+class Clock:
+    """Seconds by step of the work, as `ProgressBars`."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, name: str, unit: str) -> Iterator[Progress | None]:
+        began = time.perf_counter()
+        yield None
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+
+def timed(work: Callable[[], Any]) -> float:
+    """Seconds that it takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def judged_set(folder: Path, source: list[str], rows: int) -> Path:
+    """A set with votes of simulated observers."""
+    out = folder / "set"
+    bapps_gen.make_dataset("traditional", out, n=rows, source=source, seed=11)
+    bapps_gen.judge(out, bapps_gen.simulate(out, "l2", noise=0.02))
+    return out
+
+
+def measure(data: Path, options: MetricTrainingOptions, workers: int) -> dict[str, float]:
+    """Seconds of one round."""
+    dataset = open_dataset(data)
+    metric_options = MetricOptions(options.device, options.precision, options.weights)
+    seconds = {}
+    with empty_copy(dataset) as scored:
+        seconds["score"] = timed(
+            lambda: score(scored, [f"lpips-{options.net}"], metric_options, workers)
+        )
+    with empty_copy(dataset) as fresh, tempfile.TemporaryDirectory() as folder:
+        clock = Clock()
+        out = Path(folder) / "fast.safetensors"
+        seconds["fast lin"] = timed(
+            lambda: train_metric(out, [fresh.folder], [], options, workers, clock)
+        )
+        seconds["features"], seconds["epochs"] = (
+            clock.seconds[name] for name in ("features", "train")
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        rows, val_rows = hold_out(read_judged([data]), options.val_fraction, options.seed)
+        clock = Clock()
+        net = net_to_train(options)
+        engine = loop_engine(net, rows, val_rows, None, options, Path(folder), workers, clock)
+        seconds["decode"] = clock.seconds["decode"]
+        order = np.random.default_rng(0).permutation(len(rows))
+        seconds["plain epoch"] = timed(
+            lambda: (engine.train_epoch(1, order, 1e-4, lambda _: None), engine.validate())
+        )
+    seconds["plain loop"] = seconds["decode"] + EPOCHS * seconds["plain epoch"]
+    return seconds
+
+
+@contextlib.contextmanager
+def empty_copy(dataset: Dataset) -> Iterator[Dataset]:
+    """The dataset without distances and features, in links to its files."""
+    with tempfile.TemporaryDirectory(dir=dataset.folder.parent) as folder:
+        copy = Path(folder) / "set"
+        leave_out = shutil.ignore_patterns("scores", "features")
+        shutil.copytree(dataset.folder, copy, copy_function=os.link, ignore=leave_out)
+        yield open_dataset(copy)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--source", action="append", default=[], help="photos to make a set from")
+    parser.add_argument("--rows", type=int, default=2000, help="of that set")
+    parser.add_argument("--data", type=Path, help="a judged set instead")
+    parser.add_argument("--net", default="alex")
+    parser.add_argument("--weights")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    options = MetricTrainingOptions(
+        net=args.net, weights=args.weights, precision=args.precision, device="cpu"
+    )
+    assert options.total_epochs == EPOCHS
+    with tempfile.TemporaryDirectory() as folder:
+        data = args.data or judged_set(Path(folder), args.source, args.rows)
+        rounds = [measure(data, options, args.workers) for _ in range(args.rounds)]
+        rows = open_dataset(data).info.rows
+    report(rounds, rows, options)
+
+
+def report(rounds: list[dict[str, float]], rows: int, options: MetricTrainingOptions) -> None:
+    """Print medians over rounds, and ratios."""
+    median = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
+    print(f"{options.net}, {options.precision}, {rows} rows, {len(rounds)} rounds, medians")
+    for name, seconds in median.items():
+        print(f"  {name:12} {seconds:8.1f} s  {1e3 * seconds / rows:8.3f} ms a row")
+
+    def ratio(above: str, below: str) -> float:
+        return statistics.median(each[above] / each[below] for each in rounds)
+
+    print(f"  plain loop / fast lin: {ratio('plain loop', 'fast lin'):.1f}")
+    print(f"  fast lin / score: {ratio('fast lin', 'score'):.2f}")
+
+
+if __name__ == "__main__":
+    main()
