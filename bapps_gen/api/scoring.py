@@ -144,6 +144,8 @@ def evaluate(
     bilinear: bool = False,
     patch_size: int = 64,
     out: LocalPath | None = None,
+    examples: int = 6,
+    references: int = 16,
     device: str = "auto",
     dtype: str = "auto",
     weights: LocalPath | None = None,
@@ -159,6 +161,8 @@ def evaluate(
     bilinear: bool = False,
     patch_size: int = 64,
     out: LocalPath | None = None,
+    examples: int = 6,
+    references: int = 16,
     device: str = "auto",
     dtype: str = "auto",
     weights: LocalPath | None = None,
@@ -184,6 +188,10 @@ def evaluate(
         out: page to write, such as "report.html", with figures and tables, which metrics differ,
             and whether 2AFC and mAP agree; beside it the same name with .json, .csv, .md and .tex.
             None for none; not of benchmarks.
+        examples: of the page: rows shown of each disagreement between metrics, or of a metric with
+            people, 0 to 100.
+        references: of the page: references that are distorted at rising severities to see how
+            sensitive metrics are, 0 to 1000; 0 leaves that out.
         device, dtype, weights: as in `score`.
         workers: parallel worker processes; None for all cores.
         progress: True for a bar, or a function of (rows done, rows in all), called for each set.
@@ -216,11 +224,13 @@ def evaluate(
         >>> [(pair["first"], pair["second"]) for pair in found["differences"][0]["pairs"]]
         [('l2', 'ssim')]
     """
+    from bapps_gen.pipelines.comparison.options import SectionOptions
     from bapps_gen.pipelines.scoring.evaluate import evaluate as evaluate_set
     from bapps_gen.pipelines.scoring.evaluate import judged_sets
     from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
     options = EvaluationOptions(names(metrics), resamples, seed, bilinear, patch_size)
+    shown = SectionOptions(examples, references)
     if isinstance(dataset, Benchmark):
         if out is not None:
             raise UserError(f"out = {out} is for judged sets; leave it out with a benchmark")
@@ -253,7 +263,7 @@ def evaluate(
     check_report(path)
     kept = list(found)
     evaluations = tuple(evaluate_set(judged, options) for judged in kept)
-    report = compare_sets(kept, evaluations, options, metric, found_workers, bars)
+    report = compare_sets(kept, evaluations, options, metric, found_workers, bars, shown)
     write_report(report, path)
     return evaluations
 

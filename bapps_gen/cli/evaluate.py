@@ -34,6 +34,7 @@ _GROUPS = {"all": "", "distortions": " of distortions", "real": " of real algori
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    from bapps_gen.pipelines.comparison.options import SectionOptions
     from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
     parser.add_argument(
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_options(parser, EvaluationOptions, "resamples", "seed", "bilinear", "patch_size")
+    add_options(parser, SectionOptions)
     add_metric_options(parser)
     add_workers(parser)
 
@@ -64,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Evaluate every set found."""
     from bapps_gen.manifests.benchmark_reader import find_benchmark
+    from bapps_gen.pipelines.comparison.options import SectionOptions
     from bapps_gen.pipelines.comparison.report import check_report, compare_sets, write_report
     from bapps_gen.pipelines.scoring.evaluate import (
         as_values,
@@ -81,6 +84,7 @@ def run(options: argparse.Namespace) -> int:
         if benchmark is not None:
             return _evaluate_benchmark(benchmark, options, workers)
     asked = EvaluationOptions(**values_of(options, EvaluationOptions))
+    shown = SectionOptions(**values_of(options, SectionOptions))
     metric = metric_options(options)
     if options.out is not None:
         check_report(options.out)
@@ -95,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
             if not options.json:
                 print_table(entry)
         if options.out is not None:
-            report = compare_sets(kept, evaluations, asked, metric, workers, progress)
+            report = compare_sets(kept, evaluations, asked, metric, workers, progress, shown)
             write_report(report, options.out)
     except KeyboardInterrupt:
         print_resume("finished distances")
@@ -136,7 +140,7 @@ def _evaluate_benchmark(benchmark: Benchmark, options: argparse.Namespace, worke
     from bapps_gen.pipelines.benchmarks.evaluate import evaluate_benchmark
     from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
-    for name in ("out", "resamples", "seed", "bilinear"):
+    for name in ("out", "resamples", "seed", "bilinear", "examples", "references"):
         if getattr(options, name) is not None:
             raise UserError(f"{name} is for judged sets; leave it out with a benchmark")
     metrics = EvaluationOptions(**values_of(options, EvaluationOptions)).metrics

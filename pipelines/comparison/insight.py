@@ -100,6 +100,7 @@ class Insight:
         distortions, families, severities: agreement on parts of the rows.
         gaps: agreement by |d0 − d1|, by metric; empty for pairs.
         psychometric, calibration: by metric.
+        networks: calibration of the ranking networks of trained metrics, by metric.
         opposed: share of rows on which two metrics prefer different patches, for each two.
         disagreements: of the metric of the best score with each other, then of each with people.
     """
@@ -111,16 +112,25 @@ class Insight:
     gaps: Mapping[str, tuple[GapPart, ...]]
     psychometric: Mapping[str, Psychometric]
     calibration: Mapping[str, Calibration]
+    networks: Mapping[str, Calibration]
     opposed: Mapping[tuple[str, str], float]
     disagreements: tuple[Disagreement, ...]
 
 
-def describe(rows: Rows, *, examples: int, resamples: int = RESAMPLES, seed: int = 0) -> Insight:
+def describe(
+    rows: Rows,
+    *,
+    examples: int,
+    predictions: Mapping[str, Values] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Insight:
     """Look closer at what metrics say of some rows.
 
     Args:
         rows: of one task.
         examples: rows of each disagreement where distortions are unknown.
+        predictions: of trained metrics' own networks, by metric, (N,).
         resamples, seed: of the bootstrap.
     """
     resampling = Resampling(rows.keys, resamples, seed)
@@ -129,6 +139,12 @@ def describe(rows: Rows, *, examples: int, resamples: int = RESAMPLES, seed: int
 
     def parts(masks: Mapping[str, np.ndarray]) -> tuple[Part, ...]:
         return parts_of(rows.task, judgment, rows.distances, masks, resampling)
+
+    def calibrated(predicted: Mapping[str, Values]) -> dict[str, Calibration]:
+        return {
+            name: calibration(values, rows.chosen, rows.votes, resampling, counted=rows.counted)
+            for name, values in predicted.items()
+        }
 
     fitted, predicted = {}, {}
     for name in rows.distances:
@@ -151,10 +167,8 @@ def describe(rows: Rows, *, examples: int, resamples: int = RESAMPLES, seed: int
             if not locate
         },
         fitted,
-        {
-            name: calibration(values, rows.chosen, rows.votes, resampling, counted=rows.counted)
-            for name, values in predicted.items()
-        },
+        calibrated(predicted),
+        calibrated(predictions or {}),
         _opposed(margins),
         tuple(_disagreements(rows, margins, examples)),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from bapps_gen.imaging.encode import encode_png
 from bapps_gen.pipelines.comparison.breakdown import Part, worst_first
+from bapps_gen.pipelines.comparison.calibration import Calibration
 from bapps_gen.pipelines.comparison.insight import Disagreement, Example, Insight, Psychometric
 from bapps_gen.pipelines.comparison.insight_figures import (
     calibration_card,
@@ -71,13 +72,19 @@ def insight_view(
         ],
         "by_set": _by_set(insight.psychometric, titles or {}),
         "calibration": [
-            calibration_card(name, entry) for name, entry in insight.calibration.items()
+            calibration_card(name, entry) for name, entry in _calibrations(insight).items()
         ],
-        "scores": insight.calibration,
+        "scores": _calibrations(insight),
         "opposed": opposed_table(insight.opposed, metrics) if len(metrics) > 1 else None,
         "sheets": _sheets(insight, shown),
         "people": "simulated observers" if rows.simulated else "people",
     }
+
+
+def _calibrations(insight: Insight) -> dict[str, Calibration]:
+    """Of psychometric functions, then of ranking networks."""
+    networks = {f"{name}, its network": found for name, found in insight.networks.items()}
+    return {**insight.calibration, **networks}
 
 
 def _heat(parts: Sequence[Part], metrics: Sequence[str], *, ranked: bool) -> dict[str, Any] | None:
@@ -183,10 +190,8 @@ def _row(
     }
 
 
-def sensitivity_view(found: Mapping[str, Sensitivity]) -> dict[str, Any] | None:
-    """What the template shows of severities; None where no metric was measured."""
-    if not found:
-        return None
+def sensitivity_view(found: Mapping[str, Sensitivity]) -> dict[str, Any]:
+    """What the template shows of severities, of one metric or more."""
     level = SEVERITIES.index(0.4)
     return {
         "references": next(iter(found.values())).references,

@@ -12,8 +12,10 @@ from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import ProgressBars, no_progress
 from bapps_gen.metrics import metric_spec
 from bapps_gen.pipelines.comparison.compare import Comparison, compare
+from bapps_gen.pipelines.comparison.compared import Compared, Result
+from bapps_gen.pipelines.comparison.options import SectionOptions
 from bapps_gen.pipelines.comparison.page import comparison_page
-from bapps_gen.pipelines.comparison.sections import SECTIONS, Compared, Result, Section
+from bapps_gen.pipelines.comparison.sections import SECTIONS, Section
 from bapps_gen.pipelines.comparison.tables import csv_text, latex_text, markdown_text
 from bapps_gen.pipelines.scoring.evaluate import Evaluation
 from bapps_gen.pipelines.scoring.judged import Judged
@@ -51,6 +53,7 @@ def compare_sets(
     metric: MetricOptions,
     workers: Workers,
     progress: ProgressBars = no_progress,
+    shown: SectionOptions | None = None,
 ) -> ComparisonReport:
     """Compare metrics on sets that were evaluated, with all sections of the page.
 
@@ -61,11 +64,13 @@ def compare_sets(
         metric: how metrics are computed.
         workers: worker processes, or a Ray cluster.
         progress: opens a progress bar.
+        shown: what further sections show.
     """
+    shown = shown or SectionOptions()
     specs = [metric_spec(text) for text in dict.fromkeys(options.metrics)]
     comparison = compare(specs, evaluations, options)
     ordered = [spec for spec, _ in comparison.metrics]
-    context = Compared(judged, ordered, comparison, metric, workers, progress)
+    context = Compared(judged, ordered, comparison, metric, shown, workers, progress)
     found = ((section, section.make(context)) for section in SECTIONS)
     return ComparisonReport(
         comparison, tuple((section, result) for section, result in found if result is not None)

@@ -2,47 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-from bapps_gen.execution.jobs import Workers
-from bapps_gen.execution.progress import ProgressBars
-from bapps_gen.metrics.table import MetricSpec
-from bapps_gen.pipelines.comparison.compare import Comparison
-from bapps_gen.pipelines.scoring.judged import Judged
-from bapps_gen.pipelines.scoring.options import MetricOptions
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """What a section is made from.
-
-    Args:
-        judged: the sets, with the distances of all metrics.
-        specs: of the metrics, in the order of the figures.
-        comparison: scores and differences.
-        metric: how metrics are computed, where a section computes distances of its own.
-        workers: to compute with.
-        progress: opens a progress bar.
-    """
-
-    judged: Sequence[Judged]
-    specs: Sequence[MetricSpec]
-    comparison: Comparison
-    metric: MetricOptions
-    workers: Workers
-    progress: ProgressBars
-
-
-class Result(Protocol):
-    """What a section found."""
-
-    def values(self) -> Any:
-        """All numbers as plain values for JSON, without pictures."""
-
-    def view(self) -> Mapping[str, Any]:
-        """What the section's template shows."""
+from bapps_gen.pipelines.comparison.compared import Compared, Result
+from bapps_gen.pipelines.comparison.insight_sections import (
+    closer_at_pairs,
+    closer_at_triplets,
+    sensitivity_of_metrics,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,5 +30,11 @@ class Section:
     style: str = ""
 
 
-SECTIONS: tuple[Section, ...] = ()
+_STYLE = "insight.css"
+
+SECTIONS: tuple[Section, ...] = (
+    Section("triplets", "insight_task.html.j2", closer_at_triplets, _STYLE),
+    Section("pairs", "insight_task.html.j2", closer_at_pairs, _STYLE),
+    Section("sensitivity", "insight_sensitivity.html.j2", sensitivity_of_metrics, _STYLE),
+)
 """In the order of the page, after the paper's figures."""

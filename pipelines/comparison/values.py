@@ -30,6 +30,7 @@ def insight_values(insight: Insight) -> dict[str, Any]:
             name: _psychometric(entry) for name, entry in insight.psychometric.items()
         },
         "calibration": _plain(insight.calibration),
+        "calibration_of_networks": _plain(insight.networks),
         "opposed": [
             {"metrics": list(pair), "share": share} for pair, share in insight.opposed.items()
         ],
