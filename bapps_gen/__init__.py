@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
     from bapps_gen.api.judging import judge, read_votes, write_answers_template
     from bapps_gen.api.make import make_dataset, replay, verify
+    from bapps_gen.api.metric_training import convert_metric, train_metric
     from bapps_gen.api.planning import select, simulate, study_report
     from bapps_gen.api.scoring import evaluate, list_metrics, score
     from bapps_gen.api.selection import merge, subset
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from bapps_gen.pipelines.datasets.verify import VerifyReport
     from bapps_gen.pipelines.judging.study.protocol import Protocol
     from bapps_gen.pipelines.judging.study.study import Study
+    from bapps_gen.pipelines.metric_training.train import MetricTraining
     from bapps_gen.pipelines.scoring.evaluate import Evaluation
 
 __version__ = "0.1.0"
@@ -91,6 +93,7 @@ __all__ = [
     "JudgementsInfo",
     "ManifestRow",
     "Metric",
+    "MetricTraining",
     "Pair",
     "PairDataset",
     "Protocol",
@@ -110,6 +113,7 @@ __all__ = [
     "WorkError",
     "Zoo",
     "contact_sheet",
+    "convert_metric",
     "distort",
     "evaluate",
     "export",
@@ -144,6 +148,7 @@ __all__ = [
     "study_votes",
     "subset",
     "train_distorters",
+    "train_metric",
     "validate",
     "verify",
     "write_answers_template",
@@ -158,6 +163,7 @@ _HOMES = {
     "open_zoo",
     "api.judging": "judge read_votes write_answers_template",
     "api.make": "make_dataset replay verify",
+    "api.metric_training": "convert_metric train_metric",
     "api.planning": "select simulate study_report",
     "api.scoring": "evaluate list_metrics score",
     "api.selection": "merge subset",
@@ -180,6 +186,7 @@ _HOMES = {
     "pipelines.datasets.verify": "VerifyReport",
     "pipelines.judging.study.protocol": "Protocol",
     "pipelines.judging.study.study": "Study",
+    "pipelines.metric_training.train": "MetricTraining",
     "pipelines.scoring.evaluate": "Evaluation",
     "imaging.files": "write_image",
 }

@@ -39,6 +39,8 @@ COMMANDS = (
     ("import", "import_", "turn sets in the original folder layout into datasets"),
     ("score", "score", "compute and store distances of a dataset's or benchmark's rows"),
     ("evaluate", "evaluate", "compare metrics with human judgments or with severities"),
+    ("train-metric", "train_metric", "train a perceptual metric on judged sets"),
+    ("convert-metric", "convert_metric", "convert a trained metric to or from the lpips package"),
     ("study", "study", "ask people: make a study of datasets, run it, collect the votes"),
     ("judge", "judge", "turn votes into the judgments of a dataset's rows"),
     ("simulate", "simulate", "answer as people with a metric in their head"),

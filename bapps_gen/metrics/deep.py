@@ -66,7 +66,7 @@ def load_net_metric(
         linear: weights of the channels of each map, all 1 by default.
         extra: settings that the values depend on besides.
     """
-    _check_dtype(dtype)
+    check_dtype(dtype)
     loaded = load_net(net, weights)
     from bapps_gen.lpips.metric import Lpips, find_device
 
@@ -74,7 +74,8 @@ def load_net_metric(
     return LpipsMetric(model, dtype, loaded.digest, extra or {})
 
 
-def _check_dtype(dtype: str) -> None:
+def check_dtype(dtype: str) -> None:
+    """Raise UserError for a dtype that no network of a metric computes in."""
     if dtype not in DTYPES:
         raise unknown_name("dtype", dtype, DTYPES, f"choose one of {', '.join(DTYPES)}")
 
@@ -83,7 +84,7 @@ def load_lpips_metric(
     net: str, device: str, dtype: str, weights: str | PathLike[str] | None
 ) -> LpipsMetric:
     """LPIPS v0.1 with a network; see `bapps_gen.lpips.load_lpips`."""
-    _check_dtype(dtype)
+    check_dtype(dtype)
     kind = cast("Literal['float32', 'bfloat16']", dtype)
     model = load_lpips(net, weights=weights, device=device, dtype=kind)
     return LpipsMetric(model, dtype, weights_digest(model.trunk))

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from bapps_gen.errors import UserError
-from bapps_gen.lpips.feature_net import require_torch
+from bapps_gen.lpips.feature_net import SCALE, SHIFT, FeatureNet, require_torch, weights_digest
+from bapps_gen.lpips.net_names import parse_net
+from bapps_gen.lpips.nets import load_net
+from bapps_gen.metrics.deep import LpipsMetric, check_dtype
+from bapps_gen.metrics.table import MetricSpec
 from bapps_gen.storage.records import Count, OneOf, Within, parse_record
 
 if TYPE_CHECKING:
@@ -33,7 +38,8 @@ class NetRecord:
     Args:
         given: text that loads it (`bapps_gen.lpips.nets.load_net`).
         name: its own.
-        digest: of its weights; of those that it had before, where they were trained.
+        digest: of its weights; of those that it had before, where they were trained; empty where
+            that is not known.
         channels: of each map.
         smallest: least height and width in px.
     """
@@ -159,6 +165,97 @@ def read_trained(path: Path) -> TrainedMetric:
     if fault is not None:
         raise damaged(path, f"it {fault}")
     return TrainedMetric(header, tensors)
+
+
+def describe(text: str) -> MetricSpec:
+    """The metric that a trained metric's file holds; its net is not loaded.
+
+    Raises:
+        UserError: when the file is missing.
+        WorkError: as `read_trained`.
+    """
+    path = Path(text).expanduser()
+    trained = read_trained(path)
+    header = trained.header
+    net = parse_net(header.net.given)
+    return MetricSpec(
+        path.stem,
+        1,
+        f"LPIPS, {header.mode} on {header.net.name}",
+        f"bapps_gen.lpips with the weights of {path.name}",
+        needs_torch=True,
+        net=header.net.given,
+        smallest=max(header.net.smallest, net.smallest),
+        given=str(path.resolve()),
+        files=(str(path.resolve()), *(str(file.resolve()) for file in net.files)),
+        settings=(("weights", trained.digest),),
+    )
+
+
+def load(
+    spec: MetricSpec, device: str, dtype: str, weights: str | PathLike[str] | None
+) -> LpipsMetric:
+    """The metric that `describe` described, with its net.
+
+    Raises:
+        UserError: where the net has other weights than in training, or `weights` is given for one
+            whose weights were trained.
+    """
+    check_dtype(dtype)
+    trained = read_trained(Path(spec.given))
+    net = trained_net(trained, spec.given, weights)
+    from bapps_gen.lpips.metric import Lpips, find_device
+
+    model = Lpips(net, trained.linear, device=find_device(device), dtype=dtype)
+    return LpipsMetric(model, dtype, net.digest, {"weights": trained.digest})
+
+
+def trained_net(
+    trained: TrainedMetric, path: str, weights: str | PathLike[str] | None = None
+) -> FeatureNet:
+    """The feature net of a trained metric with the weights that it had in the end.
+
+    Args:
+        trained: the metric.
+        path: of its file, for errors.
+        weights: file of the net's weights where these were not trained, instead of one from the
+            default locations.
+
+    Raises:
+        UserError: as `load`.
+    """
+    header = trained.header.net
+    if not trained.trunk:
+        net = load_net(header.given, weights)
+        if header.digest not in ("", net.digest):
+            raise UserError(
+                f"{path} was trained over {header.given} with weights of digest {header.digest}, "
+                f"but these are {net.digest}; give the weights of the training with --weights"
+            )
+        return net
+    if weights is not None:
+        raise UserError(f"weights = {weights}, but {path} has its net's weights; leave it out")
+    try:
+        net = _net_with(header, trained.trunk)
+    except RuntimeError as error:
+        from bapps_gen.storage.tensors import damaged
+
+        raise damaged(Path(path), "its net's weights are not those of its net") from error
+    return replace(net, digest=weights_digest(net.module))
+
+
+def _net_with(record: NetRecord, trunk: Mapping[str, Tensor]) -> FeatureNet:
+    """A feature net with other weights; RuntimeError where they do not fit."""
+    architecture = parse_net(record.given).net
+    if not architecture:
+        net = load_net(record.given)
+        net.module.load_state_dict(trunk)
+        return net
+    from bapps_gen.lpips.trunks import build_trunk
+
+    module = build_trunk(architecture, trunk)
+    size, channels = record.smallest, record.channels
+    return FeatureNet(record.name, record.given, module, channels, size, SHIFT, SCALE, "", True)
 
 
 def linear_fault(tensors: Mapping[str, Tensor], channels: Sequence[int]) -> str | None:

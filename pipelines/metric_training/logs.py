@@ -1,19 +1,9 @@
-"""What is logged of a training: by epoch as CSV, and every value as JSON lines, as TensorBoard has
-them."""
+"""What is known of each epoch of a training, and the values that are logged of it."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
-
-from bapps_gen.storage.atomic import whole_file
-
-CSV_NAME = "metrics.csv"
-LINES_NAME = "metrics.jsonl"
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +59,3 @@ def scalars(history: Sequence[Epoch]) -> Iterator[Scalar]:
         for tag, value in ends.items():
             yield Scalar(entry.steps, entry.wall_time, tag, value)
         steps = entry.steps
-
-
-def write_logs(folder: Path, history: Sequence[Epoch]) -> None:
-    """Write the logs of all epochs so far, each file whole or not at all.
-
-    Raises:
-        WorkError: when one cannot be written.
-    """
-    lines = [
-        json.dumps({field.name: getattr(scalar, field.name) for field in fields(Scalar)})
-        for scalar in scalars(history)
-    ]
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("epoch", "step", "learning_rate", "loss", "val_2afc", "seconds", "wall_time"))
-    for entry in history:
-        values = (entry.epoch, entry.steps, entry.rate, entry.loss, entry.val_2afc)
-        writer.writerow((*values, round(entry.seconds, 3), round(entry.wall_time, 3)))
-    for name, text in ((CSV_NAME, table.getvalue()), (LINES_NAME, "\n".join([*lines, ""]))):
-        with whole_file(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")

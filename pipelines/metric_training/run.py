@@ -14,7 +14,8 @@ from bapps_gen.errors import UserError, WorkError
 from bapps_gen.execution.progress import Progress
 from bapps_gen.metrics.agreement import two_afc_agreement
 from bapps_gen.pipelines.metric_training.engine import Engine, Values
-from bapps_gen.pipelines.metric_training.logs import Epoch, best_of, write_logs
+from bapps_gen.pipelines.metric_training.log_files import write_logs
+from bapps_gen.pipelines.metric_training.logs import Epoch, best_of
 from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
 from bapps_gen.seeding import SLOT_METRIC_ORDER, digest_of, generator
 from bapps_gen.storage.records import parse_record
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 CHECKPOINT_KIND = "metric training"
 CHECKPOINT_NAME = "checkpoint.safetensors"
 
-_POINTS = 20
-"""Means of the loss that are logged in an epoch. Our own choice."""
+_POINTS, _MOST = 200, 20
+"""Means of the loss that are logged: in all about, and of one epoch at most. Our own choice."""
+
+SAVE_SECONDS = 2.0
+"""Between checkpoints at least, so that short epochs take no longer for them. Our own choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +70,13 @@ def run_epochs(
     val_judge: Values,
     progress: Progress | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    caption: str = "",
+    save_seconds: float = SAVE_SECONDS,
 ) -> Trained:
     """Train for all epochs, or for those that a checkpoint lacks.
 
-    After each epoch one file holds all that the next depends on, so that a training that was
-    stopped at any moment goes on with the last whole epoch and gives the same weights.
+    After an epoch one file holds all that the next depends on, so that a training that was stopped
+    at any moment goes on from there and gives the same weights.
 
     Args:
         folder: of checkpoints and logs; the caller holds it.
@@ -81,6 +87,8 @@ def run_epochs(
         val_judge: share of people who prefer p1 in each row of the validation, (M,).
         progress: called with rows done, over all epochs, and rows in all.
         on_epoch: called with each epoch that ends.
+        caption: of the picture of the curves: what is trained, and on what.
+        save_seconds: least time between checkpoints; 0 for one after each epoch.
 
     Raises:
         UserError: when the loss is no number.
@@ -89,8 +97,8 @@ def run_epochs(
     path = folder / CHECKPOINT_NAME
     digest = digest_of(spec)
     history, best = _resume(path, digest, engine)
-    total = options.total_epochs
-    done = len(history) * rows
+    total, done_before = options.total_epochs, len(history)
+    done = done_before * rows
     steps = history[-1].steps if history else 0
 
     def advance(more: int) -> None:
@@ -100,7 +108,8 @@ def run_epochs(
             progress(done, total * rows)
 
     advance(0)
-    for epoch in range(len(history) + 1, total + 1):
+    saved = time.monotonic()
+    for epoch in range(done_before + 1, total + 1):
         began = time.monotonic()
         order = generator(options.seed, epoch, SLOT_METRIC_ORDER).permutation(rows)
         losses = engine.train_epoch(epoch, order, options.rate(epoch), advance)
@@ -111,7 +120,7 @@ def run_epochs(
             steps + len(losses),
             options.rate(epoch),
             float(losses.mean()),
-            _points(losses, steps),
+            _points(losses, steps, max(1, min(_MOST, _POINTS // total))),
             _score(engine, val_judge),
             time.time(),
             time.monotonic() - began,
@@ -120,11 +129,14 @@ def run_epochs(
         history = (*history, entry)
         if best_of(history) is entry:
             best = engine.weights()
-        _write_checkpoint(path, digest, history, engine.state(), best)
-        write_logs(folder, history)
+        if epoch == total or time.monotonic() - saved >= save_seconds:
+            _write_checkpoint(path, digest, history, engine.state(), best)
+            write_logs(folder, history, total, caption)
+            saved = time.monotonic()
         if on_epoch:
             on_epoch(entry)
-    write_logs(folder, history)  # those of a run that was killed before it wrote them
+    if done_before == total:
+        write_logs(folder, history, total, caption)  # the run that trained may have been killed
     return Trained(history, best, engine.weights())
 
 
@@ -143,9 +155,9 @@ def _not_finite(epoch: int | None, values: Values) -> UserError:
     )
 
 
-def _points(losses: Values, before: int) -> tuple[tuple[int, float], ...]:
-    """(step, mean loss since the point before), for about equal parts of an epoch."""
-    parts = np.array_split(losses, min(_POINTS, len(losses)))
+def _points(losses: Values, before: int, count: int) -> tuple[tuple[int, float], ...]:
+    """(step, mean loss since the point before), for at most so many about equal parts."""
+    parts = np.array_split(losses, min(count, len(losses)))
     ends = before + np.cumsum([len(part) for part in parts])
     return tuple((int(end), float(part.mean())) for end, part in zip(ends, parts, strict=True))
 

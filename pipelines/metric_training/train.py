@@ -175,6 +175,7 @@ def train_metric(
                 val_rows.judge,
                 report,
                 on_epoch,
+                _caption(planned.net, rows, val_rows, options),
             )
 
         def write(path: Path, epoch: Epoch, tensors: Mapping[str, Tensor]) -> TrainedHeader:
@@ -194,6 +195,16 @@ def train_metric(
         for name in (CHECKPOINT_NAME, PATCHES_NAME):
             (folder / name).unlink(missing_ok=True)
     return finished(header, was_there=False)
+
+
+def _caption(
+    net: NetRecord, rows: JudgedRows, val_rows: JudgedRows, options: MetricTrainingOptions
+) -> str:
+    people = "simulated observers" if rows.simulated or val_rows.simulated else "people"
+    return (
+        f"{options.mode} over {net.name}: trained on {len(rows):,} rows, validated on "
+        f"{len(val_rows):,}, judged by {people}"
+    )
 
 
 def _check_out(out: Path) -> None:

@@ -37,6 +37,7 @@ RECORDS = {
         "JudgementsInfo",
         "ManifestRow",
         "Metric",
+        "MetricTraining",
     ),
     *("Pair", "RandomParameter", "RayCluster", "Scores", "SeverityCurve"),
     *("SeverityParameter", "Study", "Triplet"),

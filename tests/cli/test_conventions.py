@@ -137,7 +137,7 @@ def test_the_bash_completion_works_in_bash(capsys, tmp_path: Path):
         main(["--print-completion", "bash"])
     script = tmp_path / "completion.bash"
     script.write_text(capsys.readouterr().out)
-    lines = [("bapps-gen tra", 1, ["traditional", "train-distorters"])]
+    lines = [("bapps-gen tra", 1, ["traditional", "train-distorters", "train-metric"])]
     lines += [("bapps-gen score --me", 2, ["--metric"])]
     lines += [("bapps-gen jnd --family tra", 3, ["traditional"])]
     for line, word, expected in lines:

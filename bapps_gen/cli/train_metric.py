@@ -1,0 +1,123 @@
+"""`bapps-gen train-metric`: a perceptual metric, trained on judged sets."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bapps_gen.cli._options import (
+    add_options,
+    add_workers,
+    print_resume,
+    progress_bar,
+    values_of,
+    workers_of,
+)
+from bapps_gen.storage.locations import local_path, location_of
+
+if TYPE_CHECKING:
+    from bapps_gen.pipelines.metric_training.logs import Epoch
+    from bapps_gen.pipelines.metric_training.train import MetricTraining
+
+_LINES = 20
+"""About as many epochs are printed."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
+
+    parser.add_argument(
+        "datasets",
+        type=location_of,
+        nargs="+",
+        metavar="DATASET",
+        help="judged dataset of triplets, or folder that contains several",
+    )
+    parser.add_argument(
+        "--val",
+        type=location_of,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="DATASET",
+        help="judged datasets to validate on, of other photos (default: hold some photos out of "
+        "those to train on)",
+    )
+    parser.add_argument(
+        "--out",
+        type=local_path,
+        default=Path("metric.safetensors"),
+        metavar="FILE",
+        help="file to write, NAME.safetensors; logs and checkpoints go to NAME.training "
+        "(default: %(default)s)",
+    )
+    add_options(parser, MetricTrainingOptions, "net", "mode", "weights", "val_fraction")
+    how = parser.add_argument_group("how")
+    names = ("epochs", "decay_epochs", "batch", "learning_rate", "beta1", "beta2", "dropout")
+    machine = ("seed", "device", "precision", "compile")
+    add_options(how, MetricTrainingOptions, *names, "weight_votes", *machine)
+    add_workers(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, or go on where an interrupted run was."""
+    from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
+    from bapps_gen.pipelines.metric_training.train import train_metric, training_folder
+
+    asked = MetricTrainingOptions(**values_of(options, MetricTrainingOptions))
+    workers = workers_of(options)
+    every = max(1, asked.total_epochs // _LINES)
+    began = time.monotonic()
+
+    def print_epoch(epoch: Epoch) -> None:
+        from tqdm import tqdm
+
+        if epoch.epoch % every == 0 or epoch.epoch == asked.total_epochs:
+            tqdm.write(
+                f"epoch {epoch.epoch} of {asked.total_epochs}: loss {epoch.loss:.4f}, 2AFC "
+                f"{100 * epoch.val_2afc:.2f} %",
+                file=sys.stdout,
+            )
+            sys.stdout.flush()
+
+    try:
+        trained = train_metric(
+            options.out,
+            options.datasets,
+            options.val,
+            asked,
+            workers,
+            partial(progress_bar, options.quiet),
+            None if options.quiet else print_epoch,
+        )
+    except KeyboardInterrupt:
+        print_resume("features and the last checkpoint", training_folder(options.out))
+        raise
+    if not options.quiet:
+        print(_summary(trained, time.monotonic() - began))
+    return 0
+
+
+def _summary(trained: MetricTraining, seconds: float) -> str:
+    """What was trained, and how well it agrees with people."""
+    header = trained.header
+    judged = " by simulated observers" if trained.simulated else ""
+    lines = [
+        f"{header.mode} over {header.net.name}: {trained.train_rows} rows to train on and "
+        f"{trained.val_rows} to validate on, judged{judged}",
+        f"best 2AFC {100 * trained.val_2afc:.2f} % after epoch {trained.epoch} of "
+        f"{len(trained.history)}, last {100 * trained.history[-1]['val_2afc']:.2f} %",
+    ]
+    if trained.was_there:
+        lines.append(f"{trained.path} was there already, of the same training")
+    else:
+        lines.append(
+            f"wrote {trained.path} in {seconds:.1f} s; logs, curves.png and the weights of the "
+            f"last epoch are in {trained.folder}"
+        )
+    return "\n".join(lines)
