@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 class ValidateOptions(TypedDict, total=False):
     """Options of `validate`, named as those of the command."""
 
+    metric: str
     extremes: int
     invisible: float
     destroyed: float
@@ -101,26 +102,28 @@ def validate(
 ) -> Validation:
     """Say in numbers, and in a report, whether a dataset, collection, benchmark or zoo is good.
 
-    LPIPS distances that a dataset or benchmark lacks are computed and kept beside it.
+    Distances that a dataset or benchmark lacks are computed and kept beside it.
 
     Args:
         dataset: folder or URL of a dataset or a collection, folder of a benchmark or a zoo, or one
             that is open; `open_zoo()` is the zoo that comes with this package.
         against: another dataset, or collection, to compare with.
         out: HTML report to write; None for none.
-        device, dtype, weights: of LPIPS, as in `score`; of datasets and collections.
+        device, dtype, weights: of the metric, as in `score`; of datasets and collections.
         source: photos that a zoo is validated on; () for those that come with scikit-image.
         sheet: picture of all distorters of a zoo to write, .png or .webp; None for none.
         workers: parallel worker processes, None for all cores, or a `RayCluster`.
         progress: True for bars, or a function of (done, total), called for each step.
-        options: of datasets and collections: `extremes`, rows shown of each extreme (9); what
-            counts as `invisible` (0.01) and `destroyed` (0.8) in LPIPS, as `near`, the difference
-            of equally distorted sides in LPIPS (0.01), and as `flat`, the standard deviation of
-            luma, of full scale (0.02); thresholds, without which nothing is required:
+        options: of datasets and collections: `metric` of the distances, a name or a text as in
+            `score` ("lpips-alex"); `extremes`, rows shown of each extreme (9); the distances that
+            count as `invisible` (0.01 of lpips-alex, none of other metrics) and `destroyed` (0.8
+            likewise), as `near`, the difference of equally distorted sides (0.01 likewise), and as
+            `flat`, the standard deviation of luma, of full scale (0.02); thresholds, without which
+            nothing is required:
             `max_invisible`, `max_destroyed`, `max_near_equal`, `max_duplicates` and `max_flat`
             are shares from 0 to 1, `min_coverage` a number of distortions up to 328,
-            `min_spearman` the rho of severity and LPIPS, and `max_ks`, `max_wasserstein` and
-            `max_use` distances to `against`. Of benchmarks: `invisible`, `destroyed`,
+            `min_spearman` the rho of severity and distance, and `max_ks`, `max_wasserstein` and
+            `max_use` distances to `against`. Of benchmarks: `metric`, `invisible`, `destroyed`,
             `max_invisible`, `max_destroyed` and `min_spearman` of these. Of zoos: `patches`
             (256) and their `seed` (0).
 
@@ -135,7 +138,7 @@ def validate(
         >>> import bapps_gen
         >>> train = bapps_gen.make_dataset("traditional", rows=6, out="train", workers=1)
         >>> found = bapps_gen.validate(train, out="report.html", max_destroyed=0.5, workers=1)
-        >>> found.values["rows"], 0 < found.values["lpips"]["p50"] < 1, found.passed
+        >>> found.values["rows"], 0 < found.values["distance"]["p50"] < 1, found.passed
         (6, True, True)
     """
     opened = open_any(dataset)
@@ -155,7 +158,7 @@ def validate(
             **parts[ValidationOptions],
             limits=Limits(**parts[Limits]),
             thresholds=Thresholds(**parts[Thresholds]),
-            metric=metric_options(device, dtype, weights),
+            metric_options=metric_options(device, dtype, weights),
         )
     report = run_validation(
         opened,

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "and so on where there is one)",
     )
     parser.add_argument("--json", type=local_path, metavar="FILE", help="numbers to write as JSON")
-    add_options(parser, ValidationOptions, "extremes")
+    add_options(parser, ValidationOptions, "metric", "extremes")
     for title, record in (
         ("what counts", Limits),
         ("thresholds; exit code 1 where one is missed", Thresholds),
@@ -139,7 +139,7 @@ def _dataset_options(options: argparse.Namespace) -> ValidationOptions:
         **values_of(options, ValidationOptions),
         limits=Limits(**values_of(options, Limits)),
         thresholds=Thresholds(**values_of(options, Thresholds)),
-        metric=metric_options(options),
+        metric_options=metric_options(options),
     )
 
 

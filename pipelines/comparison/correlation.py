@@ -78,8 +78,10 @@ def correlate(evaluations: Sequence[Evaluation]) -> Correlation | None:
 
 
 def _estimate(value: Values, draws: Values) -> Estimate:
+    """A correlation, (1,), with its interval, which noise of resamples must not keep below it."""
     ((low, high),) = percentile_intervals(draws[:, None]).tolist()
-    return Estimate(float(value[0]), low, high)
+    found = float(value[0])
+    return Estimate(found, min(low, found), max(high, found))
 
 
 def _pearson(one: Values, other: Values) -> Values:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bapps_gen.metrics.table import MetricSpec
+from bapps_gen.metrics.table import METRICS, MetricSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Family:
 
 
 FAMILIES: tuple[Family, ...] = (
-    Family("low-level", "Low-level", r"(l2|psnr|ssim|ms-ssim|fsim)[a-z0-9-]*"),
+    Family("low-level", "Low-level", "|".join(spec.name for spec in METRICS if spec.net is None)),
     Family("random", "Nets, random", r"random-.*"),
     Family("unsupervised", "Nets, unsupervised", r"kmeans-.*"),
     Family(

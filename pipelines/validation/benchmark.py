@@ -1,4 +1,4 @@
-"""Validation of a benchmark: whether LPIPS rises with severity, in numbers and pictures."""
+"""Validation of a benchmark: whether a metric rises with severity, in numbers and pictures."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import ProgressBars, no_progress
 from bapps_gen.manifests.benchmark_reader import Benchmark
 from bapps_gen.manifests.scores import read_scores
+from bapps_gen.metrics import MetricSpec
 from bapps_gen.pipelines.benchmarks.evaluate import SeverityEvaluation, evaluate_benchmark
-from bapps_gen.pipelines.validation.facts import METRIC
+from bapps_gen.pipelines.scoring.options import check_metrics
+from bapps_gen.pipelines.validation.facts import describe_metric, finite
 from bapps_gen.pipelines.validation.figures import FEW_SIDES, level_curves
 from bapps_gen.pipelines.validation.html import render
 from bapps_gen.pipelines.validation.options import (
     Thresholds,
     ValidationOptions,
+    check_limited,
+    label_of,
     measured,
     missed,
 )
-from bapps_gen.pipelines.validation.statistics import summarize
+from bapps_gen.pipelines.validation.statistics import shares_beyond, summarize
 
 _APPLICABLE = ("max_invisible", "max_destroyed", "min_spearman")
+_SHOWN = ("rows", "label", "limits", "distance", "shares")
 _STRIPS = 40
 """Distortions shown in pictures (own choice)."""
 _THUMBNAIL = 96
@@ -41,7 +46,8 @@ class BenchmarkReport:
 
     Args:
         benchmark: that was validated.
-        found: severity curves by LPIPS.
+        metric: of the distances.
+        found: its severity curves.
         result: numbers, in the form of those of a set.
         thresholds: of the user.
         missed: a line for each threshold that is missed.
@@ -49,6 +55,7 @@ class BenchmarkReport:
     """
 
     benchmark: Benchmark
+    metric: MetricSpec
     found: SeverityEvaluation
     result: dict[str, Any]
     thresholds: Thresholds
@@ -58,10 +65,13 @@ class BenchmarkReport:
     def values(self) -> dict[str, Any]:
         """The report as plain values for JSON, without pictures."""
         return {
-            "metric": METRIC,
+            "metric": self.metric.name,
             "spec_digest": self.benchmark.info.digest,
             **self.found.values(),
-            **{name: self.result[name] for name in ("rows", "limits", "lpips", "shares")},
+            **{
+                name: self.result[name]
+                for name in ("rows", "label", "limits", "distance", "shares")
+            },
             "missed": list(self.missed),
         }
 
@@ -71,11 +81,11 @@ class BenchmarkReport:
 
     def summary(self) -> str:
         """The main numbers on one line."""
-        mean = self.found.mean(METRIC, "srcc")
-        curves = self.found.curves[METRIC]
+        mean = self.found.mean(self.metric.name, "srcc")
+        curves = self.found.curves[self.metric.name]
         return (
-            f"{self.found.name}: {self.result['rows']} distorted pictures, median LPIPS "
-            f"{self.result['lpips']['p50']:.3f}, mean SRCC "
+            f"{self.found.name}: {self.result['rows']} distorted pictures, median "
+            f"{self.result['label']} {self.result['distance']['p50']:.3f}, mean SRCC "
             f"{'undefined' if mean is None else f'{mean:.3f}'} of {len(curves)} distortions"
         )
 
@@ -99,7 +109,7 @@ def validate_benchmark(
     *,
     progress: ProgressBars = no_progress,
 ) -> BenchmarkReport:
-    """Validate a benchmark; LPIPS distances that it lacks are computed and stored beside it.
+    """Validate a benchmark; distances that it lacks are computed and stored beside it.
 
     Args:
         benchmark: open.
@@ -112,24 +122,28 @@ def validate_benchmark(
         WorkError: when the benchmark or its distances are damaged.
     """
     check_benchmark_thresholds(options.thresholds, compared=False)
+    (spec,) = check_metrics([options.metric], options.metric_options)
+    check_limited(options.thresholds, options.limits, spec.name)
+    limits = options.limits.of(spec.name)
     with progress("score", "pictures") as report:
-        found = evaluate_benchmark(benchmark, [METRIC], options.metric, workers, report, reuse=True)
-    distances = read_scores(benchmark, METRIC).d0
-    curves = found.curves[METRIC]
+        found = evaluate_benchmark(
+            benchmark, [options.metric], options.metric_options, workers, report, reuse=True
+        )
+    distances = finite(read_scores(benchmark, spec.name).d0)
+    curves = found.curves[spec.name]
     result: dict[str, Any] = {
         "rows": len(distances),
-        "limits": asdict(options.limits),
-        "lpips": summarize(distances),
-        "shares": {
-            "invisible": float((distances < options.limits.invisible).mean()),
-            "destroyed": float((distances > options.limits.destroyed).mean()),
-        },
+        "label": label_of(spec.name),
+        "limits": asdict(limits),
+        "distance": summarize(distances),
+        "shares": shares_beyond(distances, limits),
         "severity": {curve.distortion: {"spearman": curve.srcc} for curve in curves},
         "coverage": {"used": len(curves)},
         "against": None,
     }
     return BenchmarkReport(
         benchmark,
+        spec,
         found,
         result,
         options.thresholds,
@@ -171,8 +185,8 @@ def _thumbnail(benchmark: Benchmark, path: str) -> bytes:
 def benchmark_page(report: BenchmarkReport) -> str:
     """The report of a benchmark as HTML."""
     info, found = report.benchmark.info, report.found
-    curves = found.curves[METRIC]
-    settings = found.settings[METRIC]
+    curves = found.curves[report.metric.name]
+    settings = found.settings[report.metric.name]
     references = "patches of 64×64" if info.spec.get("patches") else "whole images"
     return render(
         "benchmark.html.j2",
@@ -182,12 +196,12 @@ def benchmark_page(report: BenchmarkReport) -> str:
             "photos": f"{info.images or 0:,}, {references}",
             "spec digest": info.digest,
             "made with": f"bapps-gen {info.version}",
-            "distance": f"LPIPS v0.1 alex, {settings.get('dtype', 'float32')}",
+            "distance": describe_metric(report.metric, settings),
         },
         result=report.result,
         missed=report.missed,
         has_thresholds=report.thresholds.any_set,
-        mean={name: found.mean(METRIC, name) for name in ("srcc", "plcc", "krcc")},
+        mean={name: found.mean(report.metric.name, name) for name in ("srcc", "plcc", "krcc")},
         curves=curves,
         few=FEW_SIDES,
         figure=level_curves(curves),

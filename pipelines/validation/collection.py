@@ -11,15 +11,18 @@ from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import ProgressBars, no_progress
 from bapps_gen.manifests.collection import Collection
 from bapps_gen.manifests.dataset import Dataset
+from bapps_gen.metrics import MetricSpec
 from bapps_gen.pipelines.datasets.kinds import kind_of
+from bapps_gen.pipelines.scoring.options import check_metrics
 from bapps_gen.pipelines.validation.dataset import SetReport, validate_dataset
 from bapps_gen.pipelines.validation.dataset_page import set_view
-from bapps_gen.pipelines.validation.facts import METRIC
 from bapps_gen.pipelines.validation.html import render
 from bapps_gen.pipelines.validation.options import (
     Thresholds,
     ValidationOptions,
     check_applicable,
+    check_limited,
+    label_of,
 )
 
 
@@ -32,19 +35,21 @@ class CollectionReport:
         parts: reports of the sets that were validated, named by their paths.
         missed: a line for each threshold missed and each set that could not be validated.
         thresholds: of the user.
+        metric: of the distances.
     """
 
     collection: Collection
     parts: tuple[SetReport, ...]
     missed: tuple[str, ...]
     thresholds: Thresholds
+    metric: MetricSpec
 
     def values(self) -> dict[str, Any]:
         """The report as plain values for JSON, without pictures."""
         info = self.collection.info
         return {
             "collection": str(self.collection.folder),
-            "metric": METRIC,
+            "metric": self.metric.name,
             "left_out": dict(info.left_out),
             "states": {record.path: record.state for record in info.sets},
             "sets": [
@@ -93,6 +98,8 @@ def validate_collection(
     Raises:
         UserError: when `against` lacks a set, or a threshold cannot be applied.
     """
+    (spec,) = check_metrics([options.metric], options.metric_options)
+    check_limited(options.thresholds, options.limits, spec.name)
     collection = collection.refreshed()
     others = {record.path: dataset for record, dataset in against.datasets()} if against else {}
     made = collection.datasets()
@@ -129,7 +136,7 @@ def validate_collection(
         parts.append(part)
         missed += [f"{record.path}: {line}" for line in part.missed]
         on_report(part)
-    return CollectionReport(collection, tuple(parts), tuple(missed), options.thresholds)
+    return CollectionReport(collection, tuple(parts), tuple(missed), options.thresholds, spec)
 
 
 def collection_page(report: CollectionReport) -> str:
@@ -153,4 +160,5 @@ def collection_page(report: CollectionReport) -> str:
         views=views,
         missed=report.missed,
         has_thresholds=report.thresholds.any_set,
+        label=label_of(report.metric.name),
     )

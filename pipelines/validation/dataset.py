@@ -11,6 +11,7 @@ from bapps_gen.execution.progress import ProgressBars, no_progress
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.judgements import judgements_info
 from bapps_gen.manifests.rows import ManifestRow
+from bapps_gen.metrics import MetricSpec
 from bapps_gen.pipelines.datasets.judged import judged_by
 from bapps_gen.pipelines.datasets.overlap import (
     MEASURES,
@@ -19,11 +20,13 @@ from bapps_gen.pipelines.datasets.overlap import (
     read_contents,
 )
 from bapps_gen.pipelines.datasets.sheet import pictured_rows
-from bapps_gen.pipelines.validation.facts import METRIC, gather
+from bapps_gen.pipelines.scoring.options import check_metrics
+from bapps_gen.pipelines.validation.facts import gather
 from bapps_gen.pipelines.validation.options import (
     Thresholds,
     ValidationOptions,
     check_applicable,
+    check_limited,
     measured,
     missed,
 )
@@ -38,6 +41,7 @@ class SetReport:
         name: of the set.
         dataset: that was validated.
         other: that it was compared with, or None.
+        metric: of the distances.
         thresholds: of the user.
         result: what `describe` returned.
         missed: a line for each threshold that the set misses.
@@ -48,6 +52,7 @@ class SetReport:
     name: str
     dataset: Dataset
     other: Dataset | None
+    metric: MetricSpec
     thresholds: Thresholds
     result: Mapping[str, Any]
     missed: tuple[str, ...]
@@ -57,7 +62,7 @@ class SetReport:
     def values(self) -> dict[str, Any]:
         """The report as plain values for JSON, without pictures."""
         return {
-            "metric": METRIC,
+            "metric": self.metric.name,
             "dataset": str(self.dataset.folder),
             "against_dataset": str(self.other.folder) if self.other else None,
             "spec_digest": self.dataset.info.digest,
@@ -83,7 +88,7 @@ class SetReport:
         """The main numbers on one line."""
         shares, cover = self.result["shares"], self.result["coverage"]
         parts = [
-            f"median LPIPS {self.result['lpips']['p50']:.3f}",
+            f"median {self.result['label']} {self.result['distance']['p50']:.3f}",
             *(
                 f"{key.replace('_', '-')} {100 * shares[key]:.2f} %"
                 for key in ("invisible", "destroyed", "near_equal")
@@ -106,7 +111,7 @@ def validate_dataset(
     name: str | None = None,
     progress: ProgressBars = no_progress,
 ) -> SetReport:
-    """Validate a set; LPIPS distances that it lacks are computed and stored beside it.
+    """Validate a set; distances that it lacks are computed and stored beside it.
 
     Args:
         dataset: whole, with pictures.
@@ -121,11 +126,13 @@ def validate_dataset(
         WorkError: when a set or its distances are damaged.
     """
     check_applicable(options.thresholds, dataset.info.unit, compared=other is not None)
+    (spec,) = check_metrics([options.metric], options.metric_options)
+    check_limited(options.thresholds, options.limits, spec.name)
     gathered = []
     for entry in (dataset, other):
         if entry is not None:
             with progress("score", "rows") as scored, progress("read", "rows") as read:
-                gathered.append(gather(entry, options.metric, workers, read, scored))
+                gathered.append(gather(entry, spec, options.metric_options, workers, read, scored))
     (facts, settings), *others = gathered
     result = describe(facts, options.limits, others[0][0] if others else None, options.extremes)
     if other is not None:
@@ -139,6 +146,7 @@ def validate_dataset(
         name=name or dataset.folder.resolve().name,
         dataset=dataset,
         other=other,
+        metric=spec,
         thresholds=options.thresholds,
         result=result,
         missed=tuple(missed(result, options.thresholds)),

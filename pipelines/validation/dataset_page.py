@@ -15,7 +15,7 @@ from bapps_gen.manifests.rows import ManifestRow
 from bapps_gen.pipelines.datasets.overlap import MEASURES, overlap_text
 from bapps_gen.pipelines.datasets.sheet import describe_steps
 from bapps_gen.pipelines.validation.dataset import SetReport
-from bapps_gen.pipelines.validation.facts import UNKNOWN
+from bapps_gen.pipelines.validation.facts import UNKNOWN, describe_metric
 from bapps_gen.pipelines.validation.figures import (
     box_plot,
     composition_table,
@@ -42,17 +42,19 @@ def set_view(report: SetReport) -> dict[str, Any]:
     result, info = report.result, report.dataset.info
     atoms = _known(result["atoms"])
     families = result["families"] if _known(result["families"]) else {}
-    limits, against = result["limits"], result["against"]
+    limits, against, label = result["limits"], result["against"], result["label"]
     histograms = [
         histogram(
-            "LPIPS of a side",
+            f"{label} of a side",
             result["histogram"],
             against and against["histogram"],
-            (limits["invisible"], limits["destroyed"]),
+            _known_limits(limits, "invisible", "destroyed"),
         )
     ]
     if "gap" in result:
-        gap = histogram("|d0 − d1| of a triplet", result["gap_histogram"], None, (limits["near"],))
+        gap = histogram(
+            "|d0 − d1| of a triplet", result["gap_histogram"], None, _known_limits(limits, "near")
+        )
         histograms.append(gap)
     if "judgments" in result:
         share = "prefer p1" if info.unit == "triplets" else "say same"
@@ -70,7 +72,7 @@ def set_view(report: SetReport) -> dict[str, Any]:
             "made with": f"bapps-gen {info.version}",
             "source": ", ".join(info.sources) or "built-in photographs",
             **({"judged by": result["judged_by"]} if result.get("judged_by") else {}),
-            "distance": f"LPIPS v0.1 alex, {report.settings.get('dtype', 'float32')}",
+            "distance": describe_metric(report.metric, report.settings),
         },
         "other": report.other.folder.resolve().name if report.other else None,
         "overlap": [
@@ -97,6 +99,10 @@ def set_view(report: SetReport) -> dict[str, Any]:
     }
 
 
+def _known_limits(limits: Mapping[str, float | None], *names: str) -> tuple[float, ...]:
+    return tuple(limit for name in names if (limit := limits[name]) is not None)
+
+
 def _photos(info: DatasetInfo) -> dict[str, str]:
     """How many photos rows were cut from, and how many of a photo on average."""
     if not info.source_images:
@@ -117,7 +123,7 @@ def _compositions(result: Mapping[str, Any]) -> dict[str, Any] | None:
     names.discard(UNKNOWN)
     table = [atom.name for atom in ATOMS]
     axis = [name for name in table if name in names] + sorted(names - set(table))
-    return {"axis": axis, "rows": composition_table(pairs, singles, axis)}
+    return composition_table(pairs, singles, axis)
 
 
 def _row(entry: Mapping[str, Any], row: ManifestRow, pngs: tuple[bytes, ...]) -> dict[str, Any]:

@@ -16,15 +16,16 @@ from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset
 from bapps_gen.manifests.scores import read_scores
+from bapps_gen.metrics import MetricSpec
 from bapps_gen.pipelines.real.tasks import TASKS
 from bapps_gen.pipelines.rows.render import luma_contrast
 from bapps_gen.pipelines.scoring.distances import batch_patches
 from bapps_gen.pipelines.scoring.options import MetricOptions
 from bapps_gen.pipelines.scoring.score import score
+from bapps_gen.pipelines.validation.options import LPIPS
 
 Values = NDArray[np.float64]
 
-METRIC = "lpips-alex"
 UNKNOWN = "unknown"
 TRADITIONAL = (
     *(atom.name for atom in ATOMS),
@@ -38,7 +39,7 @@ class Facts:
     """What validation needs of a set's rows; a row has one side, or two in triplets.
 
     Args:
-        distances: LPIPS, (rows, sides).
+        distances: of each side, finite, (rows, sides).
         choice: index into `choices` of each side's distortion, (rows, sides).
         choices: ids of the distortions that occur, such as "jpeg" or "gaussian_blur+jpeg".
         severity: severity of sides with a single step, NaN elsewhere, (rows, sides).
@@ -46,6 +47,7 @@ class Facts:
         hashes: 128-bit pixel hashes of each row's pictures, void of 16 bytes, (rows, pictures).
         judgment: fraction of people that prefer p1, or say same; NaN where none did, (rows,).
         parameters: values by "distortion.parameter" of all steps; CNN distorters are one, "cnn".
+        metric: own name of the metric of the distances.
     """
 
     distances: Values
@@ -56,6 +58,7 @@ class Facts:
     hashes: NDArray[np.void]
     judgment: Values | None = None
     parameters: Mapping[str, Values] = field(default_factory=dict)
+    metric: str = LPIPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class _ShardFacts:
 
 def gather(
     dataset: Dataset,
+    spec: MetricSpec,
     options: MetricOptions,
     workers: Workers,
     progress: Progress | None = None,
@@ -78,12 +82,14 @@ def gather(
 ) -> tuple[Facts, Mapping[str, str]]:
     """The facts of a set, and the settings of its distances, which are computed where missing.
 
+    Distances of −∞, which PSNR gives equal patches, count as the smallest finite one.
+
     Raises:
         UserError: for a recipe, which has no pictures, or bad options.
         WorkError: when the set or its distances are damaged.
     """
-    score(dataset, [METRIC], options, workers, score_progress, reuse=True)
-    scores = read_scores(dataset, METRIC)
+    score(dataset, [spec.given], options, workers, score_progress, reuse=True)
+    scores = read_scores(dataset, spec.name)
     shards = range(dataset.info.shards)
     parts: dict[int, _ShardFacts] = {}
     done = 0
@@ -101,7 +107,7 @@ def gather(
     )
     sides = (scores.d0,) if scores.d1 is None else (scores.d0, scores.d1)
     facts = Facts(
-        distances=np.stack(sides, 1),
+        distances=finite(np.stack(sides, 1)),
         choice=choice,
         choices=tuple(names),
         severity=np.concatenate([part.severity for part in ordered]),
@@ -112,8 +118,23 @@ def gather(
             name: np.concatenate([part.parameters.get(name, []) for part in ordered])
             for name in sorted({name for part in ordered for name in part.parameters})
         },
+        metric=spec.name,
     )
     return facts, scores.info.settings
+
+
+def finite(distances: Values) -> Values:
+    """Distances with the smallest finite one in place of −∞."""
+    known = np.isfinite(distances)
+    return distances if known.all() else np.where(known, distances, distances[known].min(initial=0))
+
+
+def describe_metric(spec: MetricSpec, settings: Mapping[str, str]) -> str:
+    """What a report says that its distances are."""
+    what = "LPIPS v0.1 alex" if spec.name == LPIPS else f"{spec.name}: {spec.distance}"
+    if not spec.takes_dtype:
+        return what
+    return f"{what}, {settings.get('dtype', 'float32')}"
 
 
 def _prepare_gather(dataset: Dataset) -> Callable[[int], _ShardFacts]:

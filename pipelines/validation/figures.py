@@ -29,13 +29,13 @@ def histogram(
         title: of the figure.
         mine, theirs: what `statistics.histogram` returned; bins begin at "low", or at 0.
         marks: values to mark.
-        step: between labels of the axis; None for what suits shares and LPIPS.
+        step: between labels of the axis; None for what suits its length.
     """
     shares = _shares(mine["counts"])
     others = _shares(theirs["counts"]) if theirs else []
     tallest = max([*shares, *others, 1e-9])
     bins, low, top = len(shares), mine.get("low", 0.0), mine["top"]
-    step = step or (0.25 if top > 1 else 0.2)
+    step = step or _step(low, top, (0.25 if top > 1 else 0.2))
     width = (top - low) / bins
     return {
         "title": title,
@@ -67,36 +67,56 @@ def ticks(step: float, top: float, low: float = 0.0) -> list[tuple[float, float]
     return [(low + step * k, 100 * step * k / length) for k in steps]
 
 
-def box(entry: Mapping[str, Any], top: float) -> Figure:
+def _step(low: float, top: float, usual: float) -> float:
+    """Between labels: what is usual for shares and LPIPS, otherwise what suits the length."""
+    return usual if low == 0 and 0.1 < top <= 2 else round_step(top - low)
+
+
+def round_step(length: float) -> float:
+    """1, 2 or 5 times a power of ten of which 4 to 10 make up a length."""
+    if not length > 0:
+        return 0.2
+    power = 10.0 ** math.floor(math.log10(length))
+    return power * next(part for part in (0.1, 0.2, 0.5, 1) if length / (power * part) <= 10)
+
+
+def box(entry: Mapping[str, Any], top: float, low: float = 0.0) -> Figure:
     """A box plot of quantiles: whisker and half as (left, width), and the median's position."""
-    low, left, middle, right, high = (100 * entry[f"p{q:02d}"] / top for q in (5, 25, 50, 75, 95))
-    return {"whisker": (low, high - low), "half": (left, right - left), "median": middle}
+    length = top - low
+    begin, left, middle, right, end = (
+        100 * (entry[f"p{q:02d}"] - low) / length for q in (5, 25, 50, 75, 95)
+    )
+    return {"whisker": (begin, end - begin), "half": (left, right - left), "median": middle}
 
 
 def box_plot(groups: Groups) -> Figure:
     """Box plots in rows on one scale, by name."""
     highest = max(entry["p95"] for entry in groups.values())
+    lowest = min(0.0, *(entry["p05"] for entry in groups.values()))
     step = 0.2 if highest > 0.4 else 0.1 if highest > 0.2 else 0.05
-    top = max(step, step * math.ceil(highest / step))
-    rows = [{"name": name, **entry, "box": box(entry, top)} for name, entry in groups.items()]
-    return {"rows": rows, "ticks": ticks(step, top)}
+    step = _step(lowest, highest, step)
+    low, top = step * math.floor(lowest / step), step * math.ceil(highest / step)
+    top = max(top, low + step)
+    rows = [{"name": name, **entry, "box": box(entry, top, low)} for name, entry in groups.items()]
+    return {"rows": rows, "ticks": ticks(step, top, low)}
 
 
 def curves(severity: Groups) -> Figure:
-    """Median LPIPS by severity, a small curve of 100 × 50 for each distortion, on one scale."""
+    """Median distance by severity, a small curve of 100 × 50 for each distortion, on one scale."""
     medians = [value for entry in severity.values() for value in entry["bin_medians"] if value]
-    highest = max(medians, default=1)
+    highest, lowest = max(medians, default=1), min(0, *medians, 0)
+    length = (highest - lowest) or 1
     cards = []
     for name, entry in severity.items():
         width = 100 / len(entry["bin_medians"])
         points = [
-            (width * (index + 0.5), 46 - 42 * value / highest)
+            (width * (index + 0.5), 46 - 42 * (value - lowest) / length)
             for index, value in enumerate(entry["bin_medians"])
             if value is not None
         ]
         few = entry["sides"] < FEW_SIDES
         cards.append({"name": name, "points": points, "few": few, **entry})
-    return {"highest": highest, "cards": cards}
+    return {"lowest": lowest, "highest": highest, "cards": cards}
 
 
 def parameter_cards(parameters: Groups, units: Mapping[str, str]) -> list[Figure]:
@@ -114,12 +134,15 @@ def parameter_cards(parameters: Groups, units: Mapping[str, str]) -> list[Figure
 
 def level_curves(found: Sequence[SeverityCurve]) -> Figure:
     """Median distance of each level, and the band of its quartiles, as `curves` draws them."""
-    highest = max((value for curve in found for value in curve.high), default=0) or 1
+    highest = max((value for curve in found for value in curve.high), default=0)
+    held = [value for curve in found for value in curve.low if math.isfinite(value)]
+    lowest = min(0, *held, 0)
+    length = (highest - lowest) or 1
     last = max((curve.severities[-1] for curve in found), default=1.0) or 1.0
 
     def points(curve: SeverityCurve, values: Sequence[float]) -> list[tuple[float, float]]:
         return [
-            (4 + 92 * severity / last, 46 - 42 * value / highest)
+            (4 + 92 * severity / last, 46 - 42 * (max(value, lowest) - lowest) / length)
             for severity, value in zip(curve.severities, values, strict=True)
         ]
 
@@ -133,23 +156,27 @@ def level_curves(found: Sequence[SeverityCurve]) -> Figure:
         }
         for curve in found
     ]
-    return {"highest": highest, "last": last, "cards": cards}
+    return {"lowest": lowest, "highest": highest, "last": last, "cards": cards}
 
 
 def composition_table(
     pairs: Mapping[str, Mapping[str, Any]],
     singles: Mapping[str, Mapping[str, Any]],
     axis: list[str],
-) -> list[tuple[str, list[Figure | None]]]:
+) -> Figure:
     """Rows of a heat map: the first distortion, then a cell for each second; None for none.
 
+    Values from 0 to 2 are shown in hundredths, others with three digits.
+
     Args:
-        pairs: sides and median LPIPS by "first+second".
+        pairs: sides and median distance by "first+second".
         singles: of single distortions, shown on the diagonal.
         axis: names of the rows and columns.
     """
     medians = [entry["median"] for entry in pairs.values()]
-    highest = max([*medians, *(entry["p50"] for entry in singles.values()), 1e-9])
+    medians += [entry["p50"] for entry in singles.values()]
+    lowest, highest = min(0.0, *medians), max(0.0, *medians)
+    in_hundredths = lowest == 0 and highest <= 2
 
     def cell(first: str, second: str) -> Figure | None:
         pair = pairs.get(f"{first}+{second}")
@@ -160,6 +187,13 @@ def composition_table(
             drawn = {"value": single["p50"], "title": f"{first} only", **single}
         else:
             return None
-        return {**drawn, "is_single": pair is None, "share": 100 * drawn["value"] / highest}
+        value = drawn["value"]
+        return {
+            **drawn,
+            "is_single": pair is None,
+            "share": 100 * (value - lowest) / ((highest - lowest) or 1),
+            "text": f"{100 * value:.0f}" if in_hundredths else f"{value:.3g}",
+        }
 
-    return [(first, [cell(first, second) for second in axis]) for first in axis]
+    rows = [(first, [cell(first, second) for second in axis]) for first in axis]
+    return {"axis": axis, "rows": rows, "in_hundredths": in_hundredths}

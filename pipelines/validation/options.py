@@ -28,8 +28,22 @@ WIDTH = Option(
 )
 
 
-def _limit(help: str, default: float, high: float = 10.0) -> Any:
-    return Option("number", help, default=default, low=0.0, high=high, metavar="X").field()
+LPIPS = "lpips-alex"
+"""The metric that sets are validated by, where no other is asked for."""
+
+_LIMITS = {"invisible": 0.01, "destroyed": 0.8, "near": 0.01}
+"""In LPIPS; what counts in other metrics nobody knows, so that these have none of their own."""
+
+
+def _limit(name: str, help: str) -> Any:
+    return Option(
+        "number",
+        help,
+        low=-1e6,
+        high=1e6,
+        metavar="X",
+        default_text=f"{_LIMITS[name]:g} for {LPIPS}, none for others",
+    ).field()
 
 
 def _share(help: str) -> Any:
@@ -46,24 +60,37 @@ class Limits:
     """What counts as what.
 
     Args:
-        invisible: LPIPS (alex) below which a side is hardly distinguishable from its reference.
-        destroyed: LPIPS above which little of the reference is left.
-        near: |d0 − d1| below which the two sides of a triplet count as equally far.
+        invisible: distance below which a side is hardly distinguishable from its reference; None
+            for 0.01 of lpips-alex, and for no limit of other metrics.
+        destroyed: distance above which little of the reference is left; None likewise, for 0.8.
+        near: |d0 − d1| below which the two sides of a triplet count as equally far; None likewise,
+            for 0.01.
         flat: standard deviation of a reference's luma, of full scale, below which it is flat; the
             default of `bapps-gen traditional --min-contrast`.
     """
 
-    invisible: float = _limit("LPIPS below which a side counts as invisible", 0.01)
-    destroyed: float = _limit("LPIPS above which a side counts as destroyed", 0.8)
-    near: float = _limit("|d0 - d1| below which the sides of a triplet count as near-equal", 0.01)
-    flat: float = _limit(
-        "standard deviation of luma, of full scale, below which a reference is flat",
-        MIN_CONTRAST.default,
-        0.5,
+    invisible: float | None = _limit("invisible", "distance below which a side counts as invisible")
+    destroyed: float | None = _limit("destroyed", "distance above which a side counts as destroyed")
+    near: float | None = _limit(
+        "near", "|d0 - d1| below which the sides of a triplet count as near-equal"
     )
+    flat: float = Option(
+        "number",
+        "standard deviation of luma, of full scale, below which a reference is flat",
+        default=MIN_CONTRAST.default,
+        low=0.0,
+        high=0.5,
+        metavar="X",
+    ).field()
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    def of(self, metric: str) -> Limits:
+        """With the defaults of a metric where none was given."""
+        defaults = _LIMITS if metric == LPIPS else {}
+        lacking = [name for name in defaults if getattr(self, name) is None]
+        return replace(self, **{name: defaults[name] for name in lacking})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +115,13 @@ class Thresholds:
     ).field()
     min_spearman: float | None = Option(
         "number",
-        "smallest Spearman's rho of severity and LPIPS, of every distortion",
+        "smallest Spearman's rho of severity and distance, of every distortion",
         low=-1.0,
         high=1.0,
         metavar="R",
     ).field()
-    max_ks: float | None = _distance("Kolmogorov-Smirnov distance of LPIPS")
-    max_wasserstein: float | None = _distance("Wasserstein distance of LPIPS", 10.0)
+    max_ks: float | None = _distance("Kolmogorov-Smirnov distance of the metric's values")
+    max_wasserstein: float | None = _distance("Wasserstein distance of the metric's values", 10.0)
     max_use: float | None = _distance("total variation distance of distortions")
 
     def __post_init__(self) -> None:
@@ -118,7 +145,8 @@ class ValidationOptions:
         extremes: rows shown of each extreme.
         limits: what counts as invisible, destroyed and so on.
         thresholds: what is required.
-        metric: how LPIPS is computed.
+        metric: name of the metric, or a text that names an open one.
+        metric_options: how it is computed.
     """
 
     extremes: int = Option(
@@ -132,7 +160,13 @@ class ValidationOptions:
     ).field()
     limits: Limits = field(default_factory=Limits)
     thresholds: Thresholds = field(default_factory=Thresholds)
-    metric: MetricOptions = field(default_factory=MetricOptions)
+    metric: str = Option(
+        "text",
+        "metric of the distances: a name, or any text that `score --metric` takes",
+        default=LPIPS,
+        metavar="NAME",
+    ).field()
+    metric_options: MetricOptions = field(default_factory=MetricOptions)
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -161,8 +195,8 @@ class ZooOptions:
 
 
 _COMPARED = {
-    "max_ks": ("ks", "the Kolmogorov-Smirnov distance of LPIPS"),
-    "max_wasserstein": ("wasserstein", "the Wasserstein distance of LPIPS"),
+    "max_ks": ("ks", "the Kolmogorov-Smirnov distance of {label}"),
+    "max_wasserstein": ("wasserstein", "the Wasserstein distance of {label}"),
     "max_use": ("use", "the total variation distance of distortions"),
 }
 _SHARES = {
@@ -172,6 +206,24 @@ _SHARES = {
     "max_duplicates": ("duplicate_rows", "of rows repeat another"),
     "max_flat": ("flat_references", "of references are flat"),
 }
+
+
+_LIMITED = {"max_invisible": "invisible", "max_destroyed": "destroyed", "max_near_equal": "near"}
+
+
+def label_of(metric: str) -> str:
+    """What captions call the distances by a metric."""
+    return "LPIPS" if metric == LPIPS else metric
+
+
+def check_limited(thresholds: Thresholds, limits: Limits, metric: str) -> None:
+    """Raise UserError, before anything is computed, for a share without a limit of what counts."""
+    for name, limit in _LIMITED.items():
+        if getattr(thresholds, name) is not None and getattr(limits.of(metric), limit) is None:
+            raise UserError(
+                f"{name.replace('_', '-')} needs a limit in {metric}; give --{limit} X, or leave "
+                "--metric out"
+            )
 
 
 def check_applicable(thresholds: Thresholds, unit: str, *, compared: bool) -> None:
@@ -215,7 +267,7 @@ def missed(result: Mapping[str, Any], thresholds: Thresholds) -> list[str]:
     if thresholds.min_spearman is not None:
         lines += _missed_spearman(result["severity"], thresholds.min_spearman)
     lines += [
-        f"{what} is {against[key]:.4f}, more than {required[name]:g}"
+        f"{what.format(**result)} is {against[key]:.4f}, more than {required[name]:g}"
         for name, (key, what) in _COMPARED.items()
         if required[name] is not None and against[key] > required[name]
     ]
@@ -245,7 +297,8 @@ def measured(result: Mapping[str, Any], thresholds: Thresholds) -> list[str]:
         least = thresholds.min_spearman
         lines.append(f"the smallest Spearman's rho is {rho} ({name}), at least {least:g} required")
     lines += [
-        f"{what} is {result['against'][key]:.4f}, at most {required[name]:g} required"
+        f"{what.format(**result)} is {result['against'][key]:.4f}, at most {required[name]:g} "
+        "required"
         for name, (key, what) in _COMPARED.items()
         if required[name] is not None
     ]

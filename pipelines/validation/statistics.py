@@ -23,12 +23,16 @@ from bapps_gen.pipelines.validation.facts import (
     family_of,
     step_kind,
 )
-from bapps_gen.pipelines.validation.options import Limits
+from bapps_gen.pipelines.validation.figures import round_step
+from bapps_gen.pipelines.validation.options import LPIPS, Limits, label_of
 
 QUANTILES = (5, 25, 50, 75, 95)
 HISTOGRAM_BINS = 50
-HISTOGRAM_TOP = 1.25
-"""LPIPS has no upper bound; what lies above is counted in the last bin."""
+LPIPS_TOPS = (1.25, 0.8)
+"""Of the histograms of LPIPS and of |d0 − d1|; what lies above is counted in the last bin."""
+GAP_BINS = 40
+LPIPS_VISIBLE = 0.1
+"""LPIPS from which a side differs visibly (own choice)."""
 SEVERITY_BINS = 5
 JUDGMENT_BINS = 10
 PARAMETER_BINS = 20
@@ -36,7 +40,7 @@ PARAMETER_BINS = 20
 
 def summarize(values: Values) -> dict[str, Any]:
     """Count, mean and quantiles of distances."""
-    mean = float(values.mean()) if len(values) else None
+    mean = _plain(values.mean()) if len(values) else None
     cuts = np.percentile(values, QUANTILES) if len(values) else [None] * len(QUANTILES)
     quantiles = {f"p{q:02d}": _plain(cut) for q, cut in zip(QUANTILES, cuts, strict=True)}
     return {"sides": len(values), "mean": mean, **quantiles}
@@ -57,21 +61,24 @@ def describe(
         other: of another set to compare with.
         extremes: rows listed of each extreme.
     """
+    limits = limits.of(facts.metric)
     rows, sides = facts.distances.shape
     flat = facts.distances.ravel()
+    shown = flat if other is None else np.append(flat, other.distances)
+    ends = (0.0, LPIPS_TOPS[0]) if facts.metric == LPIPS else scale(shown)
     choice = facts.choice.ravel()
     names = np.array(facts.choices, object)
     result: dict[str, Any] = {
         "rows": rows,
         "sides": rows * sides,
+        "label": label_of(facts.metric),
         "limits": asdict(limits),
-        "lpips": summarize(flat),
-        "histogram": histogram(flat),
+        "distance": summarize(flat),
+        "histogram": histogram(flat, ends[1], low=ends[0]),
         "shares": {
-            "invisible": float((flat < limits.invisible).mean()),
-            "destroyed": float((flat > limits.destroyed).mean()),
+            **shares_beyond(flat, limits),
             "near_equal": None,
-            "flat_references": float((facts.contrast < limits.flat).mean()),
+            "flat_references": share(facts.contrast < limits.flat),
             "duplicate_rows": _repeated(facts.hashes) / rows,
             "identical_sides": None,
         },
@@ -83,10 +90,12 @@ def describe(
     if sides == 2:
         gap = np.abs(facts.distances[:, 0] - facts.distances[:, 1])
         result["gap"] = summarize(gap)
-        result["gap_histogram"] = histogram(gap, 0.8, 40)
-        result["shares"]["near_equal"] = float((gap < limits.near).mean())
+        top = LPIPS_TOPS[1] if facts.metric == LPIPS else scale(gap)[1]
+        result["gap_histogram"] = histogram(gap, top, GAP_BINS)
+        if limits.near is not None:
+            result["shares"]["near_equal"] = share(gap < limits.near)
         identical = facts.hashes[:, 1] == facts.hashes[:, 2]
-        result["shares"]["identical_sides"] = float(identical.mean())
+        result["shares"]["identical_sides"] = share(identical)
     if facts.judgment is not None:
         judged = facts.judgment[~np.isnan(facts.judgment)]
         if len(judged):
@@ -101,17 +110,42 @@ def describe(
     result["severity"] = _severity(flat, facts.severity.ravel(), atoms, single)
     result["parameters"] = {name: _spread(values) for name, values in facts.parameters.items()}
     result["coverage"] = coverage(facts)
-    result["extremes"] = _extremes(facts, extremes)
+    result["visible"] = LPIPS_VISIBLE if facts.metric == LPIPS else float(np.percentile(flat, 25))
+    result["extremes"] = _extremes(facts, extremes, result["visible"])
     result["against"] = None if other is None else compare(facts, other)
+    if other is not None:
+        result["against"]["histogram"] = histogram(other.distances.ravel(), ends[1], low=ends[0])
     return result
 
 
+def shares_beyond(distances: Values, limits: Limits) -> dict[str, float | None]:
+    """Shares of sides that are invisible and destroyed; None where there is no limit."""
+    low, high = limits.invisible, limits.destroyed
+    return {
+        "invisible": None if low is None else share(distances < low),
+        "destroyed": None if high is None else share(distances > high),
+    }
+
+
+def share(holds: NDArray[np.bool_]) -> float:
+    """Of the values for which something holds."""
+    return float(holds.mean())
+
+
+def scale(values: Values) -> tuple[float, float]:
+    """Round ends of an axis on which all values lie; it begins at 0 where none is below."""
+    low, high = min(0.0, float(values.min())), float(values.max())
+    step = round_step(high - low)
+    low, high = step * math.floor(low / step), step * math.ceil(high / step)
+    return low, high if high > low else low + step
+
+
 def histogram(
-    values: Values, top: float = HISTOGRAM_TOP, bins: int = HISTOGRAM_BINS
+    values: Values, top: float, bins: int = HISTOGRAM_BINS, low: float = 0.0
 ) -> dict[str, Any]:
-    """Counts in bins of equal width from 0 to `top`; the last takes what lies above."""
-    counts, _ = np.histogram(np.minimum(values, np.nextafter(top, 0)), bins, (0.0, top))
-    return {"top": top, "counts": counts.tolist()}
+    """Counts in bins of equal width from `low` to `top`; the last takes what lies above."""
+    counts, _ = np.histogram(np.minimum(values, np.nextafter(top, low)), bins, (low, top))
+    return {"low": low, "top": top, "counts": counts.tolist()}
 
 
 def _spread(values: Values) -> dict[str, Any]:
@@ -149,7 +183,7 @@ def _grouped(
 def _compositions(
     flat: Values, choice: NDArray[np.intp], choices: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Sides and median LPIPS by "first+second"; all CNN distorters count as one."""
+    """Sides and median distance by "first+second"; all CNN distorters count as one."""
     labels = {
         index: "+".join(map(step_kind, name.split("+")))
         for index, name in enumerate(choices)
@@ -170,7 +204,7 @@ def _compositions(
 def _severity(
     flat: Values, severity: Values, atoms: NDArray[np.object_], single: NDArray[np.bool_]
 ) -> dict[str, dict[str, Any]]:
-    """Spearman ρ of severity and LPIPS, and medians in bins of severity, of sides with one step."""
+    """Spearman ρ of severity and distance, and medians in bins of severity, of single steps."""
     from scipy.stats import spearmanr
 
     known = single & ~np.isnan(severity)
@@ -219,7 +253,7 @@ def coverage(facts: Facts, listed: int = 8) -> dict[str, Any]:
     }
 
 
-def _extremes(facts: Facts, count: int) -> dict[str, list[dict[str, Any]]]:
+def _extremes(facts: Facts, count: int, visible: float) -> dict[str, list[dict[str, Any]]]:
     """Rows with the lowest and highest distances, and the nearest pairs; ties by row."""
     rows, sides = facts.distances.shape
     count = min(count, rows)
@@ -237,24 +271,23 @@ def _extremes(facts: Facts, count: int) -> dict[str, list[dict[str, Any]]]:
     if sides == 2:
         gap = np.abs(facts.distances[:, 0] - facts.distances[:, 1])
         # Two invisible sides are near each other too, and are already among the lowest.
-        result["nearest"] = listed(np.where(facts.distances.min(1) >= 0.1, gap, np.inf))
+        result["nearest"] = listed(np.where(facts.distances.min(1) >= visible, gap, np.inf))
     return result
 
 
 def compare(facts: Facts, other: Facts) -> dict[str, Any]:
-    """How two sets differ: distances of the distributions of LPIPS and of the use of distortions.
+    """How two sets differ: in the distributions of distances and in the use of distortions.
 
     Kolmogorov-Smirnov is the largest difference of the two distribution functions (0 to 1),
-    Wasserstein the mean shift between them (in LPIPS), total variation half the summed difference
-    of shares (0 to 1).
+    Wasserstein the mean shift between them (in the metric's unit), total variation half the summed
+    difference of shares (0 to 1).
     """
     from scipy.stats import wasserstein_distance
 
     mine, theirs = facts.distances.ravel(), other.distances.ravel()
     result: dict[str, Any] = {
         "rows": len(other.distances),
-        "lpips": summarize(theirs),
-        "histogram": histogram(theirs),
+        "distance": summarize(theirs),
         "ks": _kolmogorov_smirnov(mine, theirs),
         "wasserstein": float(wasserstein_distance(mine, theirs)),
         "use": _total_variation(_use(facts, str), _use(other, str)),

@@ -915,7 +915,7 @@ def test_a_collection_is_compared_with_another_set_by_set(small, small_made, pre
     words = ["validate", str(small), "--against", str(preset), "--quiet"]
     assert main(words) == 2
     assert "has no set 2afc/train/noise to compare with" in capsys.readouterr().err
-    assert np.isfinite(numbers["sets"][0]["lpips"]["mean"])
+    assert np.isfinite(numbers["sets"][0]["distance"]["mean"])
 
 
 @pytest.mark.slow

@@ -19,8 +19,10 @@ import bapps_gen
 from bapps_gen.cli import main
 from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.errors import UserError
+from bapps_gen.manifests.dataset import open_dataset
+from bapps_gen.manifests.scores import read_scores
 from bapps_gen.pipelines.validation.facts import TRADITIONAL, Facts, families_of
-from bapps_gen.pipelines.validation.figures import curves
+from bapps_gen.pipelines.validation.figures import curves, round_step
 from bapps_gen.pipelines.validation.options import (
     DISTORTIONS,
     Limits,
@@ -31,8 +33,9 @@ from bapps_gen.pipelines.validation.options import (
 )
 from bapps_gen.pipelines.validation.statistics import compare, describe
 from support.browser import needs_chromium, seen_in
-from support.datasets import make
+from support.datasets import make, one_line
 from support.original_layout import make_2afc, make_jnd
+from support.plugins import write_metrics
 
 
 def facts(
@@ -255,7 +258,7 @@ def test_a_generated_set_has_sensible_numbers(sets, tmp_path):
     assert set(found["atoms"]) <= {atom.name for atom in ATOMS}
     assert found["shares"]["duplicate_rows"] == 0.0
     assert found["shares"]["identical_sides"] == 0.0
-    assert 0.02 < found["lpips"]["p50"] < 0.6
+    assert 0.02 < found["distance"]["p50"] < 0.6
     assert np.mean([entry["spearman"] for entry in found["severity"].values()]) > 0.3
     assert (sets[0] / "scores" / "lpips-alex").is_dir()
 
@@ -310,6 +313,47 @@ def test_scores_that_are_there_are_used_as_they_are(sets, tmp_path, capsys):
     assert code == 0
     assert found["settings"]["dtype"] == "bfloat16"
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize("metric", ["l2", "psnr", "mine.py:Likeness"])
+def test_sets_are_validated_by_any_metric(sets, tmp_path, metric, capsys):
+    file = write_metrics(tmp_path)
+    text = metric.replace("mine.py", str(file))
+    name = "likeness" if text != metric else metric
+    copied = Path(shutil.copytree(sets[1], tmp_path / "set"))
+    code, found = run_validate(copied, tmp_path, "--metric", text, "--against", str(sets[0]))
+    assert code == 0
+    assert f"median {name} " in capsys.readouterr().out
+    assert (found["metric"], found["label"]) == (name, name)
+    scores = read_scores(open_dataset(copied), name)
+    distances = np.append(scores.d0, scores.d1)
+    distances[np.isinf(distances)] = distances[~np.isinf(distances)].min()
+    assert found["distance"]["p50"] == pytest.approx(np.median(distances))
+    for drawn in (found["histogram"], found["against"]["histogram"]):
+        assert drawn["low"] <= distances.min() <= distances.max() <= drawn["top"]
+    assert sum(found["histogram"]["counts"]) == 240
+    assert (found["shares"]["invisible"], found["shares"]["destroyed"]) == (None, None)
+    page = (tmp_path / "r.html").read_text()
+    assert "LPIPS" not in page
+    assert f"median {name}" in page
+    assert not re.search(r"\b(nan|inf)\b", re.sub(r"data:image[^\"]*", "", page))
+
+
+def test_what_counts_as_invisible_in_another_metric_is_given(sets, tmp_path, capsys):
+    required = ("--metric", "l2", "--max-invisible", "0.5")
+    assert main(["validate", str(sets[1]), "--quiet", *required]) == 2
+    assert "max-invisible needs a limit in l2; give --invisible X" in one_line(capsys)
+    code, found = run_validate(sets[1], tmp_path, "--quiet", *required, "--invisible", "0.02")
+    scores = read_scores(open_dataset(sets[1]), "l2")
+    share = (np.append(scores.d0, scores.d1) < 0.02).mean()
+    assert found["shares"]["invisible"] == pytest.approx(share)
+    assert code == (share > 0.5)
+
+
+def test_lengths_of_axes_are_divided_into_4_to_10_round_steps():
+    for length in (0.07, 0.1, 0.3, 1, 1.1, 4.9, 5.1, 37, 100, 1001):
+        assert 4 <= length / round_step(length) <= 10
+        assert f"{round_step(length):e}"[0] in "125"
 
 
 def test_duplicates_and_flat_references_are_found(sets, tmp_path):
