@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
+from os import PathLike
 from typing import TYPE_CHECKING, overload
 
 from bapps_gen.api._arguments import (
@@ -12,6 +12,7 @@ from bapps_gen.api._arguments import (
     AnyProgress,
     AnyWorkers,
     LocalPath,
+    local,
     names,
     reporting,
     resolve_workers,
@@ -22,6 +23,7 @@ from bapps_gen.manifests.dataset import AnyDataset, Dataset, open_dataset
 from bapps_gen.manifests.scores import Scored, Scores, read_scores
 from bapps_gen.metrics.table import METRICS, MetricSpec
 from bapps_gen.storage.locations import location_of
+from bapps_gen.storage.url import Url
 
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
@@ -225,8 +227,7 @@ def evaluate(
         [('l2', 'ssim')]
     """
     from bapps_gen.pipelines.comparison.options import SectionOptions
-    from bapps_gen.pipelines.scoring.evaluate import evaluate as evaluate_set
-    from bapps_gen.pipelines.scoring.evaluate import judged_sets
+    from bapps_gen.pipelines.comparison.report import evaluate_sets
     from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
     options = EvaluationOptions(names(metrics), resamples, seed, bilinear, patch_size)
@@ -244,28 +245,20 @@ def evaluate(
                 resolve_workers(workers),
                 report,
             )
-    several = isinstance(dataset, Sequence) and not isinstance(dataset, str)
-    folders = [
-        each.folder if isinstance(each, Dataset) else location_of(each)
-        for each in (dataset if several else [dataset])
-    ]
+    given = [dataset] if isinstance(dataset, str | PathLike | Url | Dataset) else dataset
+    folders = [each.folder if isinstance(each, Dataset) else location_of(each) for each in given]
     for folder in folders:
         if is_benchmark(folder):
             raise UserError(f"{folder} is a benchmark; give open_benchmark('{folder}')")
-    metric, found_workers = metric_options(device, dtype, weights), resolve_workers(workers)
-    bars = partial(reporting, progress)
-    found = judged_sets(folders, options, metric, found_workers, bars)
-    if out is None:
-        return tuple(evaluate_set(judged, options) for judged in found)
-    from bapps_gen.pipelines.comparison.report import check_report, compare_sets, write_report
-
-    path = Path(out)
-    check_report(path)
-    kept = list(found)
-    evaluations = tuple(evaluate_set(judged, options) for judged in kept)
-    report = compare_sets(kept, evaluations, options, metric, found_workers, bars, shown)
-    write_report(report, path)
-    return evaluations
+    return evaluate_sets(
+        folders,
+        options,
+        metric_options(device, dtype, weights),
+        resolve_workers(workers),
+        partial(reporting, progress),
+        out=local(out),
+        shown=shown,
+    )
 
 
 def metric_options(device: str, dtype: str, weights: LocalPath | None) -> MetricOptions:

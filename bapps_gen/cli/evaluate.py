@@ -67,13 +67,8 @@ def run(options: argparse.Namespace) -> int:
     """Evaluate every set found."""
     from bapps_gen.manifests.benchmark_reader import find_benchmark
     from bapps_gen.pipelines.comparison.options import SectionOptions
-    from bapps_gen.pipelines.comparison.report import check_report, compare_sets, write_report
-    from bapps_gen.pipelines.scoring.evaluate import (
-        as_values,
-        evaluate,
-        judged_sets,
-        means_over_sets,
-    )
+    from bapps_gen.pipelines.comparison.report import evaluate_sets
+    from bapps_gen.pipelines.scoring.evaluate import as_values, means_over_sets
     from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
     workers = workers_of(options)
@@ -85,22 +80,17 @@ def run(options: argparse.Namespace) -> int:
             return _evaluate_benchmark(benchmark, options, workers)
     asked = EvaluationOptions(**values_of(options, EvaluationOptions))
     shown = SectionOptions(**values_of(options, SectionOptions))
-    metric = metric_options(options)
-    if options.out is not None:
-        check_report(options.out)
-    progress = partial(progress_bar, options.quiet)
-    kept, evaluations = [], []
     try:
-        for judged in judged_sets(options.sets, asked, metric, workers, progress):
-            entry = evaluate(judged, asked)
-            evaluations.append(entry)
-            if options.out is not None:
-                kept.append(judged)
-            if not options.json:
-                print_table(entry)
-        if options.out is not None:
-            report = compare_sets(kept, evaluations, asked, metric, workers, progress, shown)
-            write_report(report, options.out)
+        evaluations = evaluate_sets(
+            options.sets,
+            asked,
+            metric_options(options),
+            workers,
+            partial(progress_bar, options.quiet),
+            out=options.out,
+            shown=shown,
+            on_set=(lambda entry: None) if options.json else print_table,
+        )
     except KeyboardInterrupt:
         print_resume("finished distances")
         raise

@@ -36,7 +36,7 @@ def _poisson_table() -> NDArray[np.uint8]:
     while len(chances) < 12:
         chances.append(chances[-1] / len(chances))
     places = (np.arange(2**_TABLE_BITS) + 0.5) / 2**_TABLE_BITS
-    return np.searchsorted(np.cumsum(chances), places).astype(np.uint8)
+    return np.asarray(np.searchsorted(np.cumsum(chances), places), np.uint8)
 
 
 _POISSON = _poisson_table()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,19 +10,19 @@ from typing import Any
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import ProgressBars, no_progress
-from bapps_gen.metrics import metric_spec
 from bapps_gen.pipelines.comparison.compare import Comparison, compare
 from bapps_gen.pipelines.comparison.compared import Compared, Result
 from bapps_gen.pipelines.comparison.options import SectionOptions
 from bapps_gen.pipelines.comparison.page import comparison_page
 from bapps_gen.pipelines.comparison.sections import SECTIONS, Section
 from bapps_gen.pipelines.comparison.tables import csv_text, latex_text, markdown_text
-from bapps_gen.pipelines.scoring.evaluate import Evaluation
+from bapps_gen.pipelines.scoring.evaluate import Evaluation, evaluate, judged_sets
 from bapps_gen.pipelines.scoring.judged import Judged
-from bapps_gen.pipelines.scoring.options import EvaluationOptions, MetricOptions
+from bapps_gen.pipelines.scoring.options import EvaluationOptions, MetricOptions, check_metrics
 from bapps_gen.pipelines.validation.html import environment
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.documents import write_json
+from bapps_gen.storage.locations import Location
 
 _PAGES = (".html", ".htm")
 _BESIDE = (".json", ".csv", ".md", ".tex")
@@ -46,6 +46,47 @@ class ComparisonReport:
         return comparison_page(self.comparison, shown)
 
 
+def evaluate_sets(
+    folders: Sequence[Location],
+    options: EvaluationOptions,
+    metric: MetricOptions,
+    workers: Workers,
+    progress: ProgressBars = no_progress,
+    *,
+    out: Path | None = None,
+    shown: SectionOptions | None = None,
+    on_set: Callable[[Evaluation], object] = lambda entry: None,
+) -> tuple[Evaluation, ...]:
+    """Evaluate metrics on the judged sets in some folders, and write a report where one is wanted.
+
+    Args:
+        folders: as `judged_sets` takes them.
+        options: of the evaluation.
+        metric: how metrics are computed.
+        workers: worker processes, or a Ray cluster.
+        progress: opens a progress bar.
+        out: page to write; see `write_report`.
+        shown: what further sections of the page show.
+        on_set: called with what was found of each set, when it is there.
+
+    Raises:
+        UserError: as `judged_sets`, and where the report cannot be written.
+        WorkError: as `judged_sets`, and when a file cannot be written.
+    """
+    if out is not None:
+        check_report(out)
+    kept, evaluations = [], []
+    for judged in judged_sets(folders, options, metric, workers, progress):
+        evaluations.append(evaluate(judged, options))
+        on_set(evaluations[-1])
+        if out is not None:
+            kept.append(judged)
+    if out is not None:
+        report = compare_sets(kept, evaluations, options, metric, workers, progress, shown)
+        write_report(report, out)
+    return tuple(evaluations)
+
+
 def compare_sets(
     judged: Sequence[Judged],
     evaluations: Sequence[Evaluation],
@@ -67,8 +108,7 @@ def compare_sets(
         shown: what further sections show.
     """
     shown = shown or SectionOptions()
-    specs = [metric_spec(text) for text in dict.fromkeys(options.metrics)]
-    comparison = compare(specs, evaluations, options)
+    comparison = compare(check_metrics(options.metrics, metric), evaluations, options)
     ordered = [spec for spec, _ in comparison.metrics]
     context = Compared(judged, ordered, comparison, metric, shown, workers, progress)
     found = ((section, section.make(context)) for section in SECTIONS)

@@ -196,7 +196,7 @@ def _photo_keys(digests: pa.Array) -> Keys | None:
         return None
     encoded = digests.dictionary_encode()
     keys = [int(digest[:16], 16) for digest in encoded.dictionary.to_pylist()]
-    return np.array(keys, np.uint64)[encoded.indices.to_numpy(zero_copy_only=False)]
+    return np.asarray(np.array(keys, np.uint64)[encoded.indices.to_numpy(zero_copy_only=False)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ def _encoded(column: pa.Array, codes: dict[str | None, int]) -> NDArray[np.int32
     """Codes of a column of text; new ones are added."""
     encoded = column.dictionary_encode(null_encoding="encode")
     known = [codes.setdefault(name, len(codes) - 1) for name in encoded.dictionary.to_pylist()]
-    return np.array(known, np.int32)[encoded.indices.to_numpy(zero_copy_only=False)]
+    return np.asarray(np.array(known, np.int32)[encoded.indices.to_numpy(zero_copy_only=False)])
 
 
 def _severities(column: pa.Array) -> NDArray[np.float32]:
