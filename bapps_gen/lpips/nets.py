@@ -5,14 +5,17 @@ Importing this module does not import torch; `load_net` does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING
 
+from bapps_gen.errors import UserError
 from bapps_gen.lpips.feature_net import SCALE, SHIFT, FeatureNet, require_torch, weights_digest
-from bapps_gen.lpips.net_names import NET_KINDS, NetText, is_net, parse_net
+from bapps_gen.lpips.net_names import NET_KINDS, SMALLEST, NetText, is_net, parse_net
 
 if TYPE_CHECKING:
-    from bapps_gen.lpips.trunks import Trunk
+    from torch import Tensor
 
 __all__ = [
     "NET_KINDS",
@@ -43,19 +46,57 @@ def load_net(
     """
     text = parse_net(given)
     require_torch("LPIPS needs")
-    from bapps_gen.lpips.trunks import build_trunk
-    from bapps_gen.lpips.weights import load_trunk_weights
+    if weights is not None and text.kind not in SMALLEST:
+        raise UserError(
+            f"weights = {weights} applies to {', '.join(SMALLEST)}; {given} has its own weights, "
+            "leave it out"
+        )
+    if text.kind in SMALLEST:
+        from bapps_gen.lpips.weights import load_trunk_weights
 
-    return _trunk_net(
-        text, build_trunk(text.net, load_trunk_weights(text.net, weights, progress=progress))
+        return _trunk_net(text, text.net, load_trunk_weights(text.net, weights, progress=progress))
+    if text.kind == "trunk":
+        from bapps_gen.lpips.weights import load_trunk_file
+
+        assert text.path is not None
+        return _trunk_net(text, *load_trunk_file(text.path))
+    if text.kind == "random":
+        from bapps_gen.lpips.made_weights import gaussian_weights
+
+        return _trunk_net(text, text.net, gaussian_weights(text.net, text.seed))
+    if text.kind == "kmeans":
+        from bapps_gen.lpips.made_weights import builtin_crops, crops_digest, kmeans_weights
+
+        crops = builtin_crops(text.net)
+        made = _trunk_net(text, text.net, kmeans_weights(text.net, crops))
+        return replace(made, digest=crops_digest(text.net, crops))
+    if text.kind in ("features", "timm"):
+        from bapps_gen.lpips.open_nets import features_net, timm_net
+
+        return features_net(text) if text.kind == "features" else timm_net(text)
+    from bapps_gen.lpips.alexnet_forms import FORMS, load_alexnet
+
+    assert text.path is not None
+    module = load_alexnet(text.kind, text.path)
+    return FeatureNet(
+        text.name,
+        text.given,
+        module,
+        module.channels,
+        module.smallest,
+        FORMS[text.kind].shift,
+        FORMS[text.kind].scale,
+        weights_digest(module),
+        has_own_maps=True,
     )
 
 
-def _trunk_net(text: NetText, module: Trunk) -> FeatureNet:
-    """The feature net of one of this package's own trunks."""
-    from bapps_gen.lpips.trunks import TRUNKS
+def _trunk_net(text: NetText, net: str, weights: Mapping[str, Tensor]) -> FeatureNet:
+    """The feature net of one of this package's own trunks with some weights."""
+    from bapps_gen.lpips.trunks import TRUNKS, build_trunk
 
-    spec = TRUNKS[text.net]
+    spec = TRUNKS[net]
+    module = build_trunk(net, weights)
     return FeatureNet(
         text.name,
         text.given,

@@ -49,7 +49,7 @@ def load_linear(net: str, version: str) -> list[Tensor]:
 
 @cache
 def _linear_file() -> dict[str, Tensor]:
-    return _read(_bundled(LINEAR_FILE))
+    return read_weights(_bundled(LINEAR_FILE))
 
 
 def load_trunk_weights(
@@ -62,17 +62,41 @@ def load_trunk_weights(
     """
     path = _find_trunk(net, weights, progress)
     _check_hash_in_name(path)
-    return _strict(net, path, _read(path))
+    return _strict(net, path, read_weights(path))
+
+
+def load_trunk_file(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """The trunk whose weights a file has, by torchvision's names, and they in float32.
+
+    Raises:
+        UserError: for a file that is missing, damaged, or of none of the trunks.
+    """
+    _require_file(path)
+    _check_hash_in_name(path)
+    tensors = read_weights(path)
+    for net in TRUNKS:
+        shapes = trunk_shapes(net)
+        if all(name in tensors and tensors[name].shape == shapes[name] for name in shapes):
+            return net, _strict(net, path, tensors)
+    raise UserError(
+        f"weights file {path} is of none of {', '.join(TRUNKS)}: it lacks their weights by "
+        "torchvision's names; of a network trained without labels give puzzle:FILE, bigan:FILE, "
+        "split-brain:FILE or video:FILE"
+    )
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(
+            f"weights file {path} does not exist; give an existing .safetensors or .pth file"
+        )
 
 
 def _find_trunk(net: str, weights: str | PathLike[str] | None, progress: bool) -> Path:
     spec = TRUNKS[net]
     if weights is not None:
         path = Path(weights)
-        if not path.is_file():
-            raise UserError(
-                f"weights file {path} does not exist; give an existing .safetensors or .pth file"
-            )
+        _require_file(path)
         return path
     return find_local(net) or _download(spec, _hub_path(spec), progress)
 
@@ -160,7 +184,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors, .pth or .pt file by name, never by unpickling objects.
+
+    Raises:
+        UserError: for a file of another kind, damaged, or with anything but named tensors.
+    """
     if path.suffix not in (".safetensors", ".pth", ".pt"):
         raise UserError(
             f"weights file {path} is of an unknown kind; give a .safetensors or .pth file"

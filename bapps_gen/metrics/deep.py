@@ -81,10 +81,14 @@ def check_dtype(dtype: str) -> None:
 
 
 def load_lpips_metric(
-    net: str, device: str, dtype: str, weights: str | PathLike[str] | None
+    net: str,
+    device: str,
+    dtype: str,
+    weights: str | PathLike[str] | None,
+    version: str = "0.1",
 ) -> LpipsMetric:
-    """LPIPS v0.1 with a network; see `bapps_gen.lpips.load_lpips`."""
+    """LPIPS of a version with a network; see `bapps_gen.lpips.load_lpips`."""
     check_dtype(dtype)
     kind = cast("Literal['float32', 'bfloat16']", dtype)
-    model = load_lpips(net, weights=weights, device=device, dtype=kind)
+    model = load_lpips(net, version, weights=weights, device=device, dtype=kind)
     return LpipsMetric(model, dtype, weights_digest(model.trunk))

@@ -53,6 +53,8 @@ class MetricSpec:
 
 
 _LPIPS = "bapps_gen.lpips, LPIPS v0.1 with linear weights, RGB in [-1, 1]"
+_LPIPS_0 = "bapps_gen.lpips, LPIPS v0.0 (arXiv v1) with linear weights, RGB without normalization"
+_UNCALIBRATED = "bapps_gen.lpips, all weights 1: twice 1 − cosine, mean over space, sum over layers"
 _UPSTREAM = "the original program's own, levels 1 to 63 one less as there"
 
 METRICS: tuple[MetricSpec, ...] = (
@@ -121,6 +123,16 @@ METRICS: tuple[MetricSpec, ...] = (
     MetricSpec("lpips-alex", 1, "LPIPS", _LPIPS, needs_torch=True, net="alex", smallest=31),
     MetricSpec("lpips-vgg", 1, "LPIPS", _LPIPS, needs_torch=True, net="vgg", smallest=16),
     MetricSpec("lpips-squeeze", 1, "LPIPS", _LPIPS, needs_torch=True, net="squeeze", smallest=17),
+    MetricSpec("lpips-v0.0-alex", 1, "LPIPS", _LPIPS_0, True, net="alex", smallest=31),
+    MetricSpec("lpips-v0.0-vgg", 1, "LPIPS", _LPIPS_0, True, net="vgg", smallest=16),
+    MetricSpec("lpips-v0.0-squeeze", 1, "LPIPS", _LPIPS_0, True, net="squeeze", smallest=17),
+    MetricSpec(
+        "uncalibrated-alex", 1, "LPIPS, w = 1", _UNCALIBRATED, True, net="alex", smallest=31
+    ),
+    MetricSpec("uncalibrated-vgg", 1, "LPIPS, w = 1", _UNCALIBRATED, True, net="vgg", smallest=16),
+    MetricSpec(
+        "uncalibrated-squeeze", 1, "LPIPS, w = 1", _UNCALIBRATED, True, net="squeeze", smallest=17
+    ),
 )
 
 
@@ -129,9 +141,12 @@ def load_builtin(
 ) -> Metric:
     """A metric of the table; see `load_metric`."""
     if spec.net is not None:
-        from bapps_gen.metrics.deep import load_lpips_metric
+        from bapps_gen.metrics.deep import load_lpips_metric, load_net_metric
 
-        return load_lpips_metric(spec.net, device, dtype, weights)
+        if spec.name.startswith("uncalibrated-"):
+            return load_net_metric(spec.net, device, dtype, weights)
+        version = "0.0" if spec.name.startswith("lpips-v0.0-") else "0.1"
+        return load_lpips_metric(spec.net, device, dtype, weights, version)
     return _builders()[spec.name]()
 
 

@@ -41,10 +41,10 @@ class TextKind:
 
 KINDS: tuple[TextKind, ...] = (
     TextKind(
-        "uncalibrated-NET, random-NET:SEED, kmeans-NET, trunk:FILE, features:FILE.py:NAME, "
-        "timm:NAME",
+        "random-NET[:SEED], kmeans-NET, trunk:FILE, puzzle:FILE, bigan:FILE, split-brain:FILE, "
+        "video:FILE, features:FILE.py:NAME, timm:MODEL[@FILE]",
         "LPIPS with the features of any network, all weighted 1",
-        r"(uncalibrated|random|kmeans)-.*|(trunk|puzzle|bigan|split-brain|video|features|timm):.*",
+        r"(random|kmeans)-.*|(trunk|puzzle|bigan|split-brain|video|features|timm):.*",
         "uncalibrated",
     ),
     TextKind("pyiqa:NAME", "a full-reference metric of pyiqa", r"pyiqa:.*", "pyiqa_metrics"),

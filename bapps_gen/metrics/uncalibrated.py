@@ -9,12 +9,9 @@ from __future__ import annotations
 from os import PathLike
 
 from bapps_gen.errors import UserError
-from bapps_gen.lpips.net_names import SMALLEST, NetText, parse_net
+from bapps_gen.lpips.net_names import NetText, parse_net
 from bapps_gen.metrics.deep import LpipsMetric, load_net_metric
 from bapps_gen.metrics.table import MetricSpec
-
-PREFIX = "uncalibrated-"
-"""Before the names of the trunks trained on ImageNet, whose calibrated LPIPS is the default."""
 
 
 def describe(text: str) -> MetricSpec:
@@ -23,25 +20,20 @@ def describe(text: str) -> MetricSpec:
     Raises:
         UserError: for a text that names no feature net, or a file that is missing.
     """
-    net = parse_net(text.removeprefix(PREFIX))
-    own = text.startswith(PREFIX)
-    if own and net.given not in SMALLEST:
-        raise UserError(
-            f"metric {text}: {PREFIX}NET is for {', '.join(SMALLEST)}; give {net.given}"
-        )
+    net = parse_net(text)
     for file in net.files:
         if not file.is_file():
             raise UserError(f"metric {text}: {file} is no file; correct the path")
     given = _absolute(net)
     return MetricSpec(
-        PREFIX + net.name if own else net.name,
+        net.name,
         1,
         "LPIPS with all weights 1",
         f"bapps_gen.lpips with {net.given}",
         needs_torch=True,
         net=given,
         smallest=net.smallest,
-        given=PREFIX + given if own else given,
+        given=given,
         files=tuple(str(file.resolve()) for file in net.files),
     )
 
