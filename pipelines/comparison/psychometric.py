@@ -37,6 +37,9 @@ without an error have no steepest function; they get this one, and are said to b
 JND = 0.6744897501960817
 """Φ⁻¹(0.75): so many σ apart, three of four choices that follow the metric are of the nearer."""
 
+GROUPS = 1000
+"""Twice as many rows or more are fitted as so many groups, which takes less time."""
+
 BINS = 10
 """Parts of equally many rows that points are means of (own choice)."""
 
@@ -145,6 +148,7 @@ def fit_curve(
     place = _separating(x, chosen, locate)
     if place is not None:
         return Curve(place, unit / STEEPEST, LAPSES[0], separated=True)
+    x, chosen, votes = _grouped(x, chosen, votes)
     scaled = (x - center) / unit
     share = votes / votes.sum()
 
@@ -181,6 +185,21 @@ def fit_curve(
     return Curve(center + unit * place, unit / rise, lapse)
 
 
+def _grouped(x: Values, chosen: Values, votes: Values) -> tuple[Values, Values, Values]:
+    """Many rows as GROUPS groups of neighboring x, with the means of their votes; few as they are.
+
+    Within a group x differs by so little of σ that fits are the same to three digits.
+    """
+    if len(x) <= 2 * GROUPS:
+        return x, chosen, votes
+    order = np.argsort(x, kind="stable")
+    starts = np.arange(GROUPS) * len(x) // GROUPS
+    weights = votes[order]
+    sums = [np.add.reduceat(each[order] * weights, starts) for each in (x, chosen)]
+    whole = np.add.reduceat(weights, starts)
+    return sums[0] / whole, sums[1] / whole, whole
+
+
 def _separating(x: Values, chosen: Values, locate: bool) -> float | None:
     """Where all votes on smaller x are one way and on larger x the other; None for nowhere."""
     against, favor = x[chosen < 1], x[chosen > 0]
@@ -202,10 +221,10 @@ def _loss(
     z = rise * (x - place)
     normal = ndtr(z)
     p = lapse / 2 + (1 - lapse) * normal
-    value = -share @ (chosen * np.log(p) + (1 - chosen) * np.log1p(-p))
+    value = -(share * (chosen * np.log(p) + (1 - chosen) * np.log1p(-p))).sum()
     by_p = -share * (chosen / p - (1 - chosen) / (1 - p))
     by_z = by_p * (1 - lapse) * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
-    gradient = [by_z @ (x - place), by_p @ (0.5 - normal)]
+    gradient = [(by_z * (x - place)).sum(), (by_p * (0.5 - normal)).sum()]
     if locate:
         gradient.append(-rise * by_z.sum())
     return float(value), np.array(gradient)
@@ -262,11 +281,12 @@ def quantile_groups(values: Values, bins: int) -> list[NDArray[np.intp]]:
 
 def vote_share(chosen: Values, votes: Values, resampling: Resampling) -> Estimate:
     """The share of votes with its interval."""
-    counted = chosen * votes
+    sums = np.stack([chosen * votes, votes], 1)
 
     def share(drawn: Counts) -> Values:
+        counted, whole = (drawn.astype(np.float64) @ sums).T
         with np.errstate(invalid="ignore"):
-            return np.asarray((drawn @ counted) / (drawn @ votes))[:, None]
+            return np.asarray(counted / whole)[:, None]
 
     (found,) = resampling.estimates(share)
     assert found is not None  # of one row or more

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
+from bapps_gen.pipelines.comparison import psychometric
 from bapps_gen.pipelines.comparison.psychometric import (
     JND,
     STEEPEST,
@@ -107,6 +108,16 @@ def test_a_row_of_two_votes_weighs_as_two_rows_of_one():
     once = fit_curve(x, chosen, np.full(200, 2.0))
     twice = fit_curve(np.tile(x, 2), np.tile(chosen, 2), np.ones(400))
     assert once.scale == pytest.approx(twice.scale, rel=1e-4)
+
+
+def test_many_rows_are_fitted_as_they_would_be_one_by_one(monkeypatch):
+    x = np.random.default_rng(9).standard_t(3, 5000)  # with outliers
+    chosen, votes = votes_by(Curve(0.0, 0.5, 0.05), x, 5)
+    grouped = fit_curve(x, chosen, votes)
+    monkeypatch.setattr(psychometric, "GROUPS", 5000)
+    one_by_one = fit_curve(x, chosen, votes)
+    assert grouped.scale == pytest.approx(one_by_one.scale, rel=1e-3)
+    assert grouped.lapse == pytest.approx(one_by_one.lapse, abs=1e-3)
 
 
 def test_margins_are_positive_where_p1_is_nearer_and_zero_at_ties():
