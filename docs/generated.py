@@ -26,6 +26,7 @@ from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
 from bapps_gen.manifests.schema import manifest_schema
 from bapps_gen.manifests.votes import VOTES_SCHEMA
 from bapps_gen.metrics import METRICS
+from bapps_gen.metrics.texts import KINDS
 from bapps_gen.pipelines.judging.study.protocol import Protocol
 from bapps_gen.pipelines.judging.study.study import StudyInfo
 from bapps_gen.pipelines.real.demos import find_task
@@ -266,6 +267,15 @@ def metrics_table() -> str:
     return _table(("metric", "distance", "least patch", "from, and settings"), rows)
 
 
+def metric_texts_table() -> str:
+    """Every kind of text that names a metric beside those of the table."""
+    rows = []
+    for kind in KINDS:
+        forms = (f"`{form}`" for form in kind.form.split(", "))
+        rows.append((", ".join(forms), _text(kind.meaning), _text(kind.own_name)))
+    return _table(("`--metric`", "what it is", "own name"), rows)
+
+
 def demos_table() -> str:
     """Every algorithm of the demos with its source, by task and factor."""
     demos = [(f"`superres` ×{factor}", find_task("superres", factor)) for factor in (2, 3, 4)]
@@ -375,6 +385,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "distorter keys": _keys_table(DistorterSpec),
     "distortions": distortions_table,
     "judgements keys": _keys_table(JudgementsInfo),
+    "metric texts": metric_texts_table,
     "metrics": metrics_table,
     "nested columns": nested_table,
     "protocol keys": protocol_table,

@@ -28,6 +28,7 @@ class TextKind:
     Args:
         form: of the text, as help shows it.
         meaning: what it names.
+        own_name: of the metric, in words or by an example.
         pattern: regular expression that the whole of every such text matches.
         module: in this package; it has `describe(text) -> MetricSpec` and
             `load(spec, device, dtype, weights) -> Metric`.
@@ -35,6 +36,7 @@ class TextKind:
 
     form: str
     meaning: str
+    own_name: str
     pattern: str
     module: str
 
@@ -44,19 +46,35 @@ KINDS: tuple[TextKind, ...] = (
         "random-NET[:SEED], kmeans-NET, trunk:FILE, puzzle:FILE, bigan:FILE, split-brain:FILE, "
         "video:FILE, features:FILE.py:NAME, timm:MODEL[@FILE]",
         "LPIPS with the features of any network, all weighted 1",
+        "such as random-alex-1 or timm-resnet18",
         r"(random|kmeans)-.*|(trunk|puzzle|bigan|split-brain|video|features|timm):.*",
         "uncalibrated",
     ),
-    TextKind("pyiqa:NAME", "a full-reference metric of pyiqa", r"pyiqa:.*", "pyiqa_metrics"),
     TextKind(
-        "FILE.py:NAME", "a class or function in your own Python file", r".*\.py(:.*)?", "plugin"
+        "pyiqa:NAME",
+        "a full-reference metric of pyiqa, where that is installed",
+        "such as pyiqa-vif",
+        r"pyiqa:.*",
+        "pyiqa_metrics",
     ),
     TextKind(
-        "FILE.safetensors", "a metric that `train-metric` wrote", r".*\.safetensors", "trained"
+        "FILE.py:NAME",
+        "a class or function in your own Python file",
+        "the class's or function's, or what it says",
+        r".*\.py(:.*)?",
+        "plugin",
+    ),
+    TextKind(
+        "FILE.safetensors",
+        "a metric that `train-metric` wrote",
+        "that of the file",
+        r".*\.safetensors",
+        "trained",
     ),
     TextKind(
         "FILE.csv, FILE.parquet",
         "distances computed elsewhere, by id of the row",
+        "that of the file",
         r".*\.(csv|parquet)",
         "distance_file",
     ),
