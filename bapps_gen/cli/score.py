@@ -42,7 +42,13 @@ def add_metric_options(parser: argparse.ArgumentParser) -> None:
     """Add --device, --dtype and --weights."""
     from bapps_gen.pipelines.scoring.options import MetricOptions
 
-    add_options(parser.add_argument_group("LPIPS"), MetricOptions, "device", "dtype", "weights")
+    add_options(
+        parser.add_argument_group("metrics with a network"),
+        MetricOptions,
+        "device",
+        "dtype",
+        "weights",
+    )
 
 
 def metric_options(options: argparse.Namespace) -> MetricOptions:

@@ -12,6 +12,7 @@ from bapps_gen.errors import UserError
 from bapps_gen.lpips.net_names import NetText, parse_net
 from bapps_gen.metrics.deep import LpipsMetric, load_net_metric
 from bapps_gen.metrics.table import MetricSpec
+from bapps_gen.plugins import file_digest
 
 
 def describe(text: str) -> MetricSpec:
@@ -35,6 +36,7 @@ def describe(text: str) -> MetricSpec:
         smallest=net.smallest,
         given=given,
         files=tuple(str(file.resolve()) for file in net.files),
+        settings=tuple(("file", file_digest(file)) for file in net.files[:1]),
     )
 
 
@@ -43,7 +45,7 @@ def load(
 ) -> LpipsMetric:
     """The metric that `describe` described, with its network."""
     assert spec.net is not None
-    return load_net_metric(spec.net, device, dtype, weights)
+    return load_net_metric(spec.net, device, dtype, weights, extra=dict(spec.settings))
 
 
 def _absolute(net: NetText) -> str:

@@ -20,8 +20,9 @@ logger = logging.getLogger(__name__)
 
 _METRIC = Option(
     "names",
-    f"any of {', '.join(spec.name for spec in METRICS)}; or other metrics: FILE.py:NAME, "
-    "FILE.safetensors, FILE.csv, uncalibrated-NET, timm:NAME, pyiqa:NAME and more, see the docs",
+    f"any of {', '.join(spec.name for spec in METRICS if not spec.net)}, lpips-NET, "
+    "lpips-v0.0-NET and uncalibrated-NET for alex, vgg and squeeze; or others, such as "
+    "FILE.py:NAME, FILE.safetensors, FILE.csv, random-NET, timm:NAME and pyiqa:NAME",
     flag="metric",
     metavar="A,B",
 )

@@ -273,3 +273,21 @@ def test_an_unknown_name_says_how_to_name_ones_own():
     message = refusal("lpips-alx")
     assert "did you mean 'lpips-alex'?" in message
     assert "mine.py:NAME" in message
+
+
+def test_a_net_from_a_file_has_the_files_digest_among_its_settings(tmp_path):
+    file = tmp_path / "nets.py"
+    file.write_text(
+        "import torch\n"
+        "class Edges(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return [x[..., 1:] - x[..., :-1], x[..., 1:, :] - x[..., :-1, :]]\n"
+        "net = Edges()\n"
+    )
+    spec = metric_spec(f"features:{file}:net")
+    assert dict(spec.settings) == {"file": file_digest(file)}
+    assert spec.files == (str(file),)
+    metric = load_metric(spec.given)
+    assert metric.settings["file"] == file_digest(file)
+    ref, p0, _ = patches_of(0)
+    assert metric.distance(ref[None], p0[None])[0] > metric.distance(ref[None], ref[None])[0] == 0
