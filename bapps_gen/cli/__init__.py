@@ -180,6 +180,7 @@ class _StderrHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         message = " ".join(record.getMessage().split())
+        message = " ".join(record.getMessage().split())
         line = f"bapps-gen: {record.levelname.lower()}: {message}"
         bar = sys.modules.get("tqdm")
         if bar is not None:

@@ -139,7 +139,8 @@ def timm_net(text: NetText) -> FeatureNet:
         return made
 
     try:
-        module = _seeded(make)
+        # Weights that a file lacks are drawn at random, which timm accepts: they differ by seed.
+        module, other = (_seeded(make, seed) for seed in (0, 1))
     except (Exception, SystemExit) as error:
         remedy = (
             "give weights of that model"
@@ -149,6 +150,11 @@ def timm_net(text: NetText) -> FeatureNet:
         raise UserError(
             f"feature net {label}: it cannot be made ({one_line(error)[:160]}); {remedy}"
         ) from error
+    if weights_digest(module) != weights_digest(other):
+        raise UserError(
+            f"feature net {label}: its file lacks some of the model's weights; give weights of "
+            "that model"
+        )
     config = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None) or {}
     shift, scale = _normalization(config.get("mean"), config.get("std"), label)
     return _checked(text, module, shift, scale, None, timm.__version__)
@@ -166,10 +172,10 @@ def _made(factory: Callable[[], Any], label: str, path: Path) -> nn.Module:
     return module
 
 
-def _seeded(factory: Callable[[], Any]) -> Any:
-    """What a factory makes, with torch's random numbers of seed 0, its generator left alone."""
+def _seeded(factory: Callable[[], Any], seed: int = 0) -> Any:
+    """What a factory makes, with torch's random numbers of a seed, its generator left alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         return factory()
 
 

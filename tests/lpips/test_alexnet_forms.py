@@ -274,7 +274,10 @@ def test_lab_is_scikit_images_and_its_gradients_are_finite():
         ),
         (lambda t: t.update({"conv2.weight": torch.zeros(256, 50, 5, 5)}), "conv2.weight of shape"),
         (lambda t: t.update({"conv1.weight": torch.zeros(96, 1, 11, 11)}), "conv1.weight of shape"),
-        (lambda t: t.update({"conv5.weight": torch.zeros(256, 192, 5, 5)}), "conv5.weight of shape"),
+        (
+            lambda t: t.update({"conv5.weight": torch.zeros(256, 192, 5, 5)}),
+            "conv5.weight of shape",
+        ),
         (
             lambda t: t.update({"conv4.bias": torch.zeros(7)}),
             "conv4.bias of shape (7,), not (384,)",
