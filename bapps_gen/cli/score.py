@@ -83,8 +83,7 @@ def _score(
         raise
     if not options.quiet:
         seconds = time.monotonic() - began
-        names = ", ".join(dict.fromkeys(metrics))
-        print(f"{dataset.info.rows} rows of {folder} have distances by {names}")
+        print(f"{dataset.info.rows} rows of {folder} have distances by {', '.join(report.metrics)}")
         print(
             f"made for {report.made} rows now in {seconds:.1f} s "
             f"({report.made / max(seconds, 1e-9):.0f} rows/s)"

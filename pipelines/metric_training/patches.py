@@ -17,7 +17,7 @@ from bapps_gen.errors import WorkError
 from bapps_gen.execution.jobs import run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.pipelines.metric_training.data import JudgedPart
-from bapps_gen.pipelines.scoring.score import batch_patches
+from bapps_gen.pipelines.scoring.distances import batch_patches
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.space import free_bytes, size_text
 

@@ -36,9 +36,9 @@ def check_finite(spec: MetricSpec, ids: Sequence[str], distances: Sequence[Dista
         if not len(bad):
             continue
         value = "not a number" if np.isnan(values[bad[0]]) else "infinite"
-        remedy = "correct the metric, or leave such rows out"
-        if spec.takes_dtype:
-            remedy = "score in float32 on the CPU, and report it if that does not help"
+        remedy = "score in float32 on the CPU, and report it if that does not help"
+        if spec.given != spec.name:  # not one that comes with the package
+            remedy = "correct the metric, or leave such rows out"
         raise WorkError(f"{spec.name} of row {ids[bad[0]]} is {value}; {remedy}")
 
 

@@ -81,10 +81,17 @@ class ScoreJob:
 
 @dataclass(frozen=True, slots=True)
 class ScoreReport:
-    """What a run did: rows of which some distances were computed now, and rows that had all."""
+    """What a run did.
+
+    Args:
+        made: rows of which some distances were computed now.
+        kept: rows that had all.
+        metrics: own names.
+    """
 
     made: int
     kept: int
+    metrics: tuple[str, ...]
 
 
 def workers_for(metrics: Sequence[MetricSpec], options: MetricOptions, workers: int) -> int:
@@ -153,6 +160,7 @@ def score(
         WorkError: when a shard is damaged or distances cannot be written.
     """
     specs = check_metrics(metrics, options)
+    names = tuple(spec.name for spec in specs)
     if not isinstance(dataset, Benchmark):
         check_patch_size(specs, dataset.info.patch_size)
     if not all(spec.by_row for spec in specs):
@@ -168,7 +176,7 @@ def score(
         infos[spec.name] = ScoreInfo(spec.name, spec.version, metric.settings, dataset.info.digest)
     rows = dataset.info.rows
     if not infos:
-        return ScoreReport(0, rows)
+        return ScoreReport(0, rows, names)
     dataset.require_whole()
     with contextlib.ExitStack() as stack:
         for name in infos:
@@ -188,7 +196,7 @@ def score(
                 done += dataset.info.rows_in(shard)
                 if progress:
                     progress(done, rows)
-    return ScoreReport(rows - kept, kept)
+    return ScoreReport(rows - kept, kept, names)
 
 
 def files_of(specs: Sequence[MetricSpec], options: MetricOptions) -> list[str | Location]:

@@ -31,6 +31,7 @@ from bapps_gen.pipelines.sources.source import open_source
 from bapps_gen.pipelines.training.devices import resolve_workers
 from bapps_gen.pipelines.training.options import GPU_SHARE, TrainingOptions
 from support.datasets import make, photo, save_photo
+from support.plugins import write_metrics
 from support.ray_nodes import ENVIRONMENT, Cluster, two_nodes
 
 needs_ray = pytest.mark.skipif(
@@ -328,12 +329,13 @@ def test_a_node_without_the_package_is_reported(photos: Path, tmp_path: Path) ->
 def test_distances_and_reports_are_the_same(
     cluster: Cluster, expected: Path, tmp_path: Path, capsys
 ) -> None:
-    ray, here = tmp_path / "ray", tmp_path / "here"
+    ray, here, mine = tmp_path / "ray", tmp_path / "here", write_metrics(tmp_path)
     on_ray = ("--quiet", "--engine", "ray", "--address", cluster.address)
+    metrics = f"lpips-alex,ssim,{mine}:my_l2,{mine}:Called"
     dtype = ("--dtype", "float32")  # that of a cluster, whatever this machine has in hardware
     for out, where in ((ray, on_ray), (here, ("--quiet", "--workers", "2"))):
         shutil.copytree(expected, out)
-        assert main(["score", str(out), "--metric", "lpips-alex,ssim", *where, *dtype]) == 0
+        assert main(["score", str(out), "--metric", metrics, *where, *dtype]) == 0
         assert main(["verify", str(out), *where]) == 0
         page = ["--out", str(out / "report.html"), "--json", str(out / "report.json")]
         assert main(["validate", str(out), *page, *where, *dtype]) == 0

@@ -229,6 +229,31 @@ def test_every_worker_has_to_see_the_file_of_a_plugin(copied, mine, monkeypatch)
     assert str(mine) in seen
 
 
+def test_a_net_of_ones_own_that_gives_nan_is_one_line(copied, tmp_path, capsys):
+    file = tmp_path / "nets.py"
+    file.write_text(
+        "import torch\n"
+        "class Broken(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        return [x, 0 * x / 0]\n"
+        "net = Broken()\n"
+    )
+    assert run_score(copied, f"features:{file}:net") in (1, 2)
+    err = one_line(capsys)
+    assert "features-nets-net of row" in err or "not finite" in err or "NaN" in err
+
+
+def test_benchmarks_are_scored_by_plugins_and_by_files(photos, mine, tmp_path):
+    bench = bapps_gen.make_benchmark(
+        source=photos, atoms=["gaussian_white"], patches=1, out=tmp_path / "bench", workers=1
+    )
+    l2 = bapps_gen.score(bench, "l2", workers=1)["l2"]
+    columns = {"id": l2.ids.tolist(), "d0": l2.d0.tolist()}
+    file = write_table(tmp_path / "theirs.parquet", columns)
+    found = bapps_gen.evaluate(bench, ["l2", f"{mine}:my_l2", str(file)], workers=1)
+    assert found.curves["l2"] == found.curves["my_l2"] == found.curves["theirs"]
+
+
 # Files of distances
 
 
