@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_options(parser, EvaluationOptions, "resamples", "seed", "bilinear", "patch_size")
-    add_options(parser, SectionOptions)
+    add_options(parser, SectionOptions, "examples", "references")
     add_metric_options(parser)
     add_workers(parser)
 

@@ -28,6 +28,7 @@ class MetricSpec:
         files: that are read to load it, absolute; every worker has to see them.
         settings: what values depend on besides, as far as it is known before it is loaded.
         by_row: whether its distances are looked up by a row's id, and come from no pixels.
+        mode: "lin", "tune", "scratch" or "imported" of a trained metric's file; otherwise empty.
     """
 
     name: str
@@ -41,6 +42,7 @@ class MetricSpec:
     files: tuple[str, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     by_row: bool = False
+    mode: str = ""
 
     def __post_init__(self) -> None:
         if not self.given:

@@ -189,6 +189,7 @@ def describe(text: str) -> MetricSpec:
         given=str(path.resolve()),
         files=(str(path.resolve()), *(str(file.resolve()) for file in net.files)),
         settings=(("weights", trained.digest),),
+        mode=header.mode,
     )
 
 

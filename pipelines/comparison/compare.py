@@ -133,8 +133,7 @@ def compare(
         evaluations: of the sets, of all these metrics each.
         options: of the evaluation.
     """
-    settings = evaluations[0].settings
-    families = [(spec, family_of(spec, settings.get(spec.name))) for spec in specs]
+    families = [(spec, family_of(spec)) for spec in specs]
     order = {family.name: index for index, family in reversed(list(enumerate(FAMILIES)))}
     families.sort(key=lambda entry: order[entry[1].name])
     ranked = sorted(evaluations, key=_order)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bapps_gen.metrics.table import METRICS, MetricSpec
@@ -30,9 +29,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("low-level", "Low-level", "|".join(spec.name for spec in METRICS if spec.net is None)),
     Family("random", "Nets, random", r"random-.*"),
     Family("unsupervised", "Nets, unsupervised", r"kmeans-.*"),
-    Family(
-        "self-supervised", "Nets, self-supervised", r"(trunk|puzzle|bigan|split-brain|video):.*"
-    ),
+    Family("self-supervised", "Nets, self-supervised", r"(puzzle|bigan|split-brain|video):.*"),
     Family("supervised", "Nets, supervised", r"(uncalibrated-|timm:).*"),
     Family("lpips-lin", "LPIPS, linear", r"lpips-.*"),
     Family("lpips-lin", "LPIPS, linear", r".*\.safetensors", "lin"),
@@ -46,16 +43,10 @@ those that learned from judgments; "other" are own ones, those of other packages
 files, and nets of unknown training."""
 
 
-def family_of(spec: MetricSpec, settings: Mapping[str, str] | None = None) -> Family:
-    """The family of a metric.
-
-    Args:
-        spec: of the metric.
-        settings: that its distances were computed with, whose "mode" is that of its training.
-    """
-    mode = {**dict(spec.settings), **(settings or {})}.get("mode", "")
+def family_of(spec: MetricSpec) -> Family:
+    """The family of a metric."""
     return next(
         family
         for family in FAMILIES
-        if re.fullmatch(family.pattern, spec.given) and family.mode in ("", mode)
+        if re.fullmatch(family.pattern, spec.given) and family.mode in ("", spec.mode)
     )

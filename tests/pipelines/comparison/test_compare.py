@@ -227,8 +227,8 @@ def test_sets_of_one_kind_are_told_apart():
 
 @pytest.mark.parametrize("spec", METRICS, ids=lambda spec: spec.name)
 def test_every_metric_that_comes_with_the_package_has_a_family(spec):
-    expected = "lpips-lin" if spec.name.startswith("lpips-") else "low-level"
-    assert family_of(spec).name == expected
+    expected = {"lpips": "lpips-lin", "uncalibrated": "supervised"}
+    assert family_of(spec).name == expected.get(spec.name.split("-")[0], "low-level")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,8 @@ def test_every_metric_that_comes_with_the_package_has_a_family(spec):
     [
         ("random-alex:3", "", "random"),
         ("kmeans-alex", "", "unsupervised"),
-        ("trunk:/x/puzzle.npz", "", "self-supervised"),
+        ("puzzle:/x/puzzle.npz", "", "self-supervised"),
+        ("trunk:/x/mine.pth", "", "other"),
         ("uncalibrated-vgg", "", "supervised"),
         ("timm:resnet18", "", "supervised"),
         ("/x/mine.safetensors", "lin", "lpips-lin"),
@@ -249,6 +250,6 @@ def test_every_metric_that_comes_with_the_package_has_a_family(spec):
     ],
 )
 def test_families_follow_from_texts_and_modes(given, mode, family):
-    spec = replace(metric_spec("l2"), name="own", given=given)
-    assert family_of(spec, {"mode": mode}).name == family
+    spec = replace(metric_spec("l2"), name="own", given=given, mode=mode)
+    assert family_of(spec).name == family
     assert family in {each.name for each in FAMILIES}

@@ -45,7 +45,8 @@ def sets(once: Once) -> Path:
 
 def run(sets: Path, out: Path, *options: str) -> int:
     command = ["evaluate", str(sets / "2afc"), str(sets / "jnd"), "--out", str(out), "--quiet"]
-    return main([*command, "--resamples", "20", "--workers", "1", *options])
+    few = ("--resamples", "20", "--references", "0", "--examples", "1")
+    return main([*command, *few, "--workers", "1", *options])
 
 
 def test_the_csv_file_reads_back_to_the_numbers_of_the_json_file():
@@ -121,7 +122,8 @@ def test_every_figure_and_table_says_that_observers_were_simulated():
     figures = re.findall(r"<figure.*?</figure>", page, re.S)
     assert len(figures) == 11  # 3 means and 4 sets of triplets, 1 and 2 of pairs, both tests
     assert all("simulated observers" in figure for figure in figures)
-    sections = re.findall(r"<section>.*?</section>", page, re.S)
+    sections = re.findall(r"<section.*?</section>", page, re.S)
+    assert len(sections) == 8
     assert all("imulated observers" in section for section in sections[:-1])
     for text in (markdown_text(simulated), latex_text(simulated)):
         assert SIMULATED in text
@@ -130,6 +132,14 @@ def test_every_figure_and_table_says_that_observers_were_simulated():
     marked = {row["title"] for row in rows if row["simulated"] == "1"}
     assert marked == {"All sets", "Distortions", "Traditional"}
     assert simulated.values()["simulated"]
+
+
+def test_links_of_the_contents_lead_somewhere():
+    page = comparison_page(compared(collection()))
+    links = re.findall(r'href="#([^"]*)"', page)
+    assert len(links) == 8
+    for link in links:
+        assert page.count(f'id="{link}"') == 1
 
 
 def test_one_metric_and_one_set_have_a_page_without_comparisons():
@@ -161,9 +171,9 @@ def test_the_command_writes_the_page_and_its_files(sets, tmp_path, capsys):
 def test_the_function_writes_the_same_as_the_command(sets, tmp_path):
     assert run(sets, tmp_path / "one.html", "--metric", "l2,ssim") == 0
     folders = [sets / "2afc", sets / "jnd"]
-    found = bapps_gen.evaluate(
-        folders, ["l2", "ssim"], resamples=20, out=tmp_path / "two.html", workers=1
-    )
+    few = {"resamples": 20, "references": 0, "examples": 1}
+    out = tmp_path / "two.html"
+    found = bapps_gen.evaluate(folders, ["l2", "ssim"], **few, out=out, workers=1)
     assert [entry.task for entry in found] == ["2afc", "2afc", "jnd"]
     for suffix in SUFFIXES:
         one, two = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("one", "two"))
