@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,20 @@ from bapps_gen.lpips.feature_net import FeatureNet
 from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
 
 SIDE = 16
+
+NET = """\
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = torch.nn.Conv2d(3, 8, 5, stride=2)
+        self.second = torch.nn.Conv2d(8, 12, 3, stride=2)
+
+    def forward(self, x):
+        first = self.first(x).relu()
+        return [first, self.second(first).relu()]
+"""
 
 
 class SmallNet(nn.Module):
@@ -68,3 +83,17 @@ def training_options(**changes: Any) -> MetricTrainingOptions:
     """Options of a short training on the CPU in float32."""
     plain = {"epochs": 2, "decay_epochs": 1, "device": "cpu", "precision": "float32", "batch": 20}
     return MetricTrainingOptions(**(plain | changes))
+
+
+def short_training(judged: Path, mode: str) -> MetricTrainingOptions:
+    """A short training with dropout."""
+    return MetricTrainingOptions(
+        net=f"features:{judged}/net.py:Net",
+        mode=mode,
+        epochs=2,
+        decay_epochs=1,
+        batch=20,
+        learning_rate=1e-3,
+        val_fraction=0.3,
+        device="cpu",
+    )
