@@ -52,8 +52,9 @@ def strongest(
 
     Args:
         amount: of disagreement, (N,); rows of 0 are not chosen.
-        masks: rows with each distortion; of each the strongest row is taken, and none twice.
-            Without any, rows are taken for themselves, under an empty name.
+        masks: rows with each distortion; of each the strongest row is taken, and none twice: a row
+            stands for the first that it has and that lacks one. Without any, rows are taken for
+            themselves, under an empty name.
         most: rows at most where there are no masks.
     """
     order = np.argsort(-amount, kind="stable")

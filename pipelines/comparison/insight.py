@@ -215,12 +215,14 @@ def _disagreements(rows: Rows, margins: Mapping[str, Values], examples: int) -> 
     best = max(margins, key=lambda name: _score(rows, margins[name]))
 
     def entry(first: str, second: str | None, amount: Values) -> Disagreement:
-        found = strongest(amount, rows.distortions, examples)
+        by_distortion = shares(amount, rows.distortions)
+        often = sorted(by_distortion, key=lambda name: -by_distortion[name][0])
+        found = strongest(amount, {name: rows.distortions[name] for name in often}, examples)
         return Disagreement(
             first,
             second,
             float((amount > 0).mean()),
-            shares(amount, rows.distortions),
+            by_distortion,
             tuple(Example(row, name, float(amount[row])) for name, row in found),
         )
 

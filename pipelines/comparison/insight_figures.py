@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bapps_gen.metrics.agreement import Values
-from bapps_gen.pipelines.comparison.breakdown import GapPart, Part
+from bapps_gen.pipelines.comparison.breakdown import FEW_ROWS, GapPart, Part
 from bapps_gen.pipelines.comparison.calibration import Calibration
 from bapps_gen.pipelines.comparison.psychometric import Curve, Point
 from bapps_gen.pipelines.comparison.sensitivity import Sensitivity
@@ -149,7 +149,12 @@ def calibration_card(name: str, found: Calibration) -> Figure:
         "name": name,
         "diagonal": ((x_at(0), y_at(0)), (x_at(1), y_at(1))),
         "points": [
-            (x_at(part.predicted), y_at(part.observed.value), 1 + 4 * (part.votes / votes) ** 0.5)
+            (
+                x_at(part.predicted),
+                y_at(part.observed.value),
+                1 + 4 * (part.votes / votes) ** 0.5,
+                part.rows < FEW_ROWS,
+            )
             for part in found.bins
         ],
         "whiskers": [(x_at(part.predicted), *_ends(part.observed)) for part in found.bins],
