@@ -60,7 +60,7 @@ def load_plugin(text: str, label: str) -> Plugin:
     module, digest = load_file(path, label)
     if not hasattr(module, name):
         raise UserError(f"{label}: {path.name} defines no {name}; define it, or correct the name")
-    return Plugin(path.resolve(), name, getattr(module, name), digest)
+    return Plugin(path.absolute(), name, getattr(module, name), digest)
 
 
 def load_file(path: Path, label: str) -> tuple[ModuleType, str]:

@@ -65,7 +65,7 @@ def simulate(
     Args:
         dataset: folder or URL of a dataset, or an open one; or a study or its folder, whose
             sessions are taken, sentinels and practice included.
-        metric: in people's heads; see `list_metrics`.
+        metric: in people's heads: a name, or a text as in `score`.
         datasets: of a study: its datasets.
         judgments: of a dataset: votes on each row, each by another person; None for 2 of sets for
             training, 5 of others, 3 of pairs.
@@ -174,7 +174,7 @@ def select(
         out: folder of the selection, new or empty.
         by: "disagreement", where metrics disagree most; "uniform", uniformly over the range of the
             first metric's distances; "balanced", every distortion equally often.
-        metrics: whose distances count; two or more for "disagreement".
+        metrics: whose distances count, as in `score`; two or more for "disagreement".
         seed: of the choice among equals.
         device, dtype, weights: of LPIPS, as in `score`.
         workers: parallel worker processes; None for all cores.

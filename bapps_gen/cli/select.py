@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=names_of,
         default=("lpips-alex", "ssim"),
         metavar="A,B",
-        help="metrics whose distances count (default: lpips-alex,ssim)",
+        help="metrics whose distances count: names, or any texts that `score --metric` takes "
+        "(default: lpips-alex,ssim)",
     )
     parser.add_argument(
         "--seed",

@@ -38,7 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the datasets of the study, for their distances",
     )
     parser.add_argument(
-        "--metric", default="lpips-alex", help="metric in people's heads (default: %(default)s)"
+        "--metric",
+        default="lpips-alex",
+        help="metric in people's heads: a name, or any text that `score --metric` takes (default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--judgments",

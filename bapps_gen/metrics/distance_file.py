@@ -49,9 +49,14 @@ class DistanceFile(Metric):
         """(d0, d1) of triplets, or (d0,) of pairs, each (N,), of rows with those ids.
 
         Raises:
-            UserError: for a row that the file lacks, or a set of triplets where it has no d1.
+            UserError: for a row that the file lacks, a distance that is not finite, or a set of
+                triplets where it has no d1.
         """
-        self.check_sides(sides)
+        if len(self.columns) < sides:
+            raise UserError(
+                f"{self.label}: it has no column d1; triplets need d0, between ref and p0, and d1, "
+                "between ref and p1"
+            )
         missing = [row for row in ids if row not in self.index]
         if missing:
             raise UserError(
@@ -59,21 +64,22 @@ class DistanceFile(Metric):
                 f"{_and_others(len(missing))}; add their distances"
             )
         rows = [self.index[row] for row in ids]
-        return tuple(column[rows] for column in self.columns[:sides])
+        found = tuple(column[rows] for column in self.columns[:sides])
+        for name, values in zip(_SIDES, found, strict=False):
+            bad = np.flatnonzero(np.isnan(values) | np.isposinf(values))
+            if len(bad):
+                raise UserError(
+                    f"{self.label}: {name} of row {ids[bad[0]]} is {values[bad[0]]:g}"
+                    f"{_and_others(len(bad))}; give a finite distance"
+                )
+        return found
 
-    def check_sides(self, sides: int) -> None:
-        """Raise UserError where there is no column for each side of a set."""
-        if len(self.columns) < sides:
-            raise UserError(
-                f"{self.label}: it has no column d1; triplets need d0, between ref and p0, and d1, "
-                "between ref and p1"
-            )
-
-    def check_rows(self, ids: Sequence[str], digests: Collection[str] = ()) -> None:
-        """Raise UserError unless the file's rows are exactly those of a set.
+    def check_rows(self, ids: Sequence[str], sides: int, digests: Collection[str] = ()) -> None:
+        """Raise UserError unless the file has finite distances of exactly the rows of a set.
 
         Args:
             ids: of the set's rows.
+            sides: of each row.
             digests: with which these begin, where the file may have rows of other datasets, too.
         """
         unknown = self.index.keys() - set(ids)
@@ -85,7 +91,7 @@ class DistanceFile(Metric):
                 f"{self.label}: row {first} is not in the set{_and_others(len(unknown))}; give the "
                 "file of this set, with its ids"
             )
-        self.of_rows(ids, 1)
+        self.of_rows(ids, sides)
 
     def _refuse(self) -> NoReturn:
         raise UserError(
@@ -99,7 +105,7 @@ def describe(text: str) -> MetricSpec:
     Raises:
         UserError: for a file that is missing.
     """
-    path = Path(text).resolve()
+    path = Path(text).absolute()
     digest = _digest(path, text)
     return MetricSpec(
         path.stem,
@@ -119,8 +125,8 @@ def load(
     """The distances that a file has.
 
     Raises:
-        UserError: for a file that is damaged or lacks a column, an id that is empty or there
-            twice, or a distance that is no number.
+        UserError: for a file that is damaged or lacks a column, or an id that is empty or there
+            twice.
     """
     label = f"metric {spec.given}"
     path = Path(spec.given)
@@ -133,9 +139,7 @@ def load(
                 "; give columns id and d0, and d1 for triplets"
             )
     ids = _ids(table, label)
-    columns = tuple(
-        _distances(table, name, ids, label) for name in _SIDES if name in table.column_names
-    )
+    columns = tuple(_numbers(table, name, label) for name in _SIDES if name in table.column_names)
     index = {row: number for number, row in enumerate(ids)}
     if len(index) < len(ids):
         twice = next(row for number, row in enumerate(ids) if index[row] != number)
@@ -184,16 +188,10 @@ def _ids(table: pa.Table, label: str) -> list[str]:
     return ids
 
 
-def _distances(table: pa.Table, name: str, ids: Sequence[str], label: str) -> NDArray[np.float64]:
+def _numbers(table: pa.Table, name: str, label: str) -> NDArray[np.float64]:
+    """A column of distances; NaN where it is empty, as d1 of pairs is."""
     try:
         column = table.column(name).cast(pa.float64())
     except pa.ArrowException as error:
         raise UserError(f"{label}: {name} holds no numbers ({first_line(error)})") from None
-    values = np.asarray(column.to_numpy(), np.float64)
-    bad = np.flatnonzero(np.isnan(values) | np.isposinf(values))
-    if len(bad):
-        raise UserError(
-            f"{label}: {name} of row {ids[bad[0]]} is {values[bad[0]]:g}"
-            f"{_and_others(len(bad))}; give a finite distance"
-        )
-    return values
+    return np.asarray(column.to_numpy(), np.float64)

@@ -35,7 +35,7 @@ def describe(text: str) -> MetricSpec:
         net=given,
         smallest=net.smallest,
         given=given,
-        files=tuple(str(file.resolve()) for file in net.files),
+        files=tuple(str(file.absolute()) for file in net.files),
         settings=tuple(("file", file_digest(file)) for file in net.files[:1]),
     )
 
@@ -50,7 +50,9 @@ def load(
 
 def _absolute(net: NetText) -> str:
     """A net's text with absolute paths, so that it loads the net from any folder."""
-    given = net.given
-    for file in net.files:
-        given = given.replace(str(file), str(file.resolve()), 1)
-    return given
+    if net.path is None:
+        return net.given
+    path = net.path.absolute()
+    if net.kind == "timm":
+        return f"timm:{net.member}@{path}"
+    return f"{net.kind}:{path}:{net.member}" if net.member else f"{net.kind}:{path}"

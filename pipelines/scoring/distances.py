@@ -56,10 +56,9 @@ def check_rows(metric: DistanceFile, dataset: Scored) -> None:
 
     It may have those of other datasets, so that one file does for a collection.
     """
-    metric.check_sides(len(distance_names(dataset.info.patches)))
     ids = [row for shard in range(dataset.info.shards) for row in row_ids(dataset, shard)]
     digests = () if isinstance(dataset, Benchmark) else dataset.info.row_digests
-    metric.check_rows(ids, digests)
+    metric.check_rows(ids, len(distance_names(dataset.info.patches)), digests)
 
 
 def batch_patches(batch: pa.RecordBatch, name: str, size: int) -> Patches:

@@ -240,8 +240,7 @@ def judged_original(
     for spec in specs:
         metric = here.load(spec)
         if isinstance(metric, DistanceFile):
-            metric.check_sides(len(original.files) - 2)
-            metric.check_rows(original.stems)
+            metric.check_rows(original.stems, len(original.files) - 2)
         settings[spec.name] = metric.settings
     total = len(original.stems)
     last = len(original.files) - 1
