@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from bapps_gen.api.scoring import evaluate, list_metrics, score
     from bapps_gen.api.selection import merge, subset
     from bapps_gen.api.study import export_study, make_study, open_study, study_votes
-    from bapps_gen.api.training import train_distorters
+    from bapps_gen.api.training import make_trunk, train_distorters
     from bapps_gen.api.validation import Validation, validate
     from bapps_gen.distortions.definition import Distortion, RandomParameter, SeverityParameter
     from bapps_gen.errors import BappsGenError, ImageError, SourceError, UserError, WorkError
@@ -132,6 +132,7 @@ __all__ = [
     "make_collection",
     "make_dataset",
     "make_study",
+    "make_trunk",
     "merge",
     "open_benchmark",
     "open_collection",
@@ -168,7 +169,7 @@ _HOMES = {
     "api.scoring": "evaluate list_metrics score",
     "api.selection": "merge subset",
     "api.study": "export_study make_study open_study study_votes",
-    "api.training": "train_distorters",
+    "api.training": "make_trunk train_distorters",
     "api.validation": "Validation validate",
     "distortions.definition": "Distortion RandomParameter SeverityParameter",
     "errors": "BappsGenError ImageError SourceError UserError WorkError",

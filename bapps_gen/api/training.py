@@ -1,4 +1,4 @@
-"""Training a zoo of CNN distorters."""
+"""Training of a zoo of CNN distorters, and of trunks without labels."""
 
 from __future__ import annotations
 
@@ -125,6 +125,51 @@ def train_distorters(
         more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
         raise WorkError(f"distorter {first}{more} failed: {failures[first]}; the others are kept")
     return open_zoo(out)
+
+
+def make_trunk(
+    out: LocalPath,
+    *,
+    source: Photos = (),
+    net: str = "alex",
+    seed: int = 0,
+    progress: AnyProgress = False,
+) -> Path:
+    """Make a network's weights from photos without labels, by stacked k-means.
+
+    After Krähenbühl, Doersch, Donahue and Darrell, "Data-dependent initializations of convolutional
+    neural networks" (ICLR 2016). The file is a feature net: load_metric("trunk:FILE").
+
+    Args:
+        out: file to write, NAME.safetensors, with torchvision's names of weights.
+        source: photos: folders of images, images, Parquet files or tar shards, or their URLs; ()
+            for the color photographs that come with scikit-image.
+        net: "alex", "vgg" or "squeeze".
+        seed: of the choice of photos, crops and first centers, 0 to 2^63 - 1.
+        progress: True for a bar, or a function of (crops cut, crops in all).
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: for an unknown net, a bad seed or a file's name of another ending.
+        SourceError: for photos that are missing, or none of which can be decoded.
+
+    Example:
+        >>> import bapps_gen
+        >>> trunk = bapps_gen.make_trunk("trunk.safetensors", net="squeeze")
+        >>> bapps_gen.load_metric(f"trunk:{trunk}").settings["dtype"]
+        'float32'
+    """
+    from bapps_gen.lpips import require_torch
+    from bapps_gen.pipelines.training.trunks import TrunkOptions
+    from bapps_gen.pipelines.training.trunks import make_trunk as make
+
+    options = TrunkOptions(net=net, seed=seed)
+    require_torch("make_trunk needs")
+    photos = open_photos(source, progress)
+    with reporting(progress, "cutting crops", "crops") as report:
+        return make(photos, options, Path(out), report)
 
 
 def _thousandths(report: Progress | None) -> Callable[[ZooProgress], None] | None:

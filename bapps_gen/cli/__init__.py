@@ -40,6 +40,7 @@ COMMANDS = (
     ("score", "score", "compute and store distances of a dataset's or benchmark's rows"),
     ("evaluate", "evaluate", "compare metrics with human judgments or with severities"),
     ("train-metric", "train_metric", "train a perceptual metric on judged sets"),
+    ("make-trunk", "make_trunk", "make a network's weights from photos without labels"),
     ("convert-metric", "convert_metric", "convert a trained metric to or from the lpips package"),
     ("study", "study", "ask people: make a study of datasets, run it, collect the votes"),
     ("judge", "judge", "turn votes into the judgments of a dataset's rows"),

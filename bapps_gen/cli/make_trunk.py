@@ -1,0 +1,51 @@
+"""`bapps-gen make-trunk`: a network's weights from photos without labels."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bapps_gen.cli._options import (
+    add_options,
+    add_source,
+    open_source_with_bar,
+    progress_bar,
+    values_of,
+)
+from bapps_gen.storage.locations import local_path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from bapps_gen.pipelines.training.trunks import TrunkOptions
+
+    parser.epilog = (
+        "Stacked k-means after Krähenbühl et al. (ICLR 2016). The file is used as a feature net, "
+        "trunk:FILE: `bapps-gen score DATASET --metric trunk:FILE`."
+    )
+    add_source(parser)
+    add_options(parser, TrunkOptions, "net", "seed")
+    parser.add_argument(
+        "--out",
+        type=local_path,
+        default=Path("trunk.safetensors"),
+        metavar="FILE",
+        help="file to write, NAME.safetensors (default: %(default)s)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the weights and say how to use them."""
+    from bapps_gen.lpips import require_torch
+    from bapps_gen.pipelines.training.trunks import TrunkOptions, make_trunk
+
+    asked = TrunkOptions(**values_of(options, TrunkOptions))
+    require_torch("make-trunk needs")
+    source = open_source_with_bar(options.source, options.quiet)
+    with progress_bar(options.quiet, "cutting crops", "crops") as progress:
+        make_trunk(source, asked, options.out, progress)
+    if not options.quiet:
+        print(f"{asked.net} of {len(source)} photos is in {options.out}")
+        print(f"use it: bapps-gen score DATASET --metric trunk:{options.out}")
+    return 0

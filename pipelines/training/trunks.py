@@ -1,0 +1,102 @@
+"""Trunks from photos without labels, by stacked k-means, as files that nets load from."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bapps_gen.checks import Option, convert_options
+from bapps_gen.errors import ImageError, SourceError, UserError
+from bapps_gen.pipelines.rows.options import SEED
+from bapps_gen.seeding import SLOT_NET_CROPS, generator
+from bapps_gen.storage.atomic import whole_file
+from bapps_gen.version import __version__
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bapps_gen.execution.progress import Progress
+    from bapps_gen.pipelines.sources.source import Source
+
+logger = logging.getLogger(__name__)
+
+_ORDER = 2**62
+"""Number of the random stream that orders photos, beyond those of crops."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkOptions:
+    """How a trunk is made; see the help of each option."""
+
+    net: str = Option("text", "architecture", "alex", choices=("alex", "vgg", "squeeze")).field()
+    seed: int = SEED.field()
+
+    def __post_init__(self) -> None:
+        convert_options(self)
+
+
+def make_trunk(
+    source: Source, options: TrunkOptions, out: Path, progress: Progress | None = None
+) -> Path:
+    """Make a trunk's weights of photos and write them.
+
+    `bapps_gen.lpips.made_weights.kmeans_weights` says how. Of more photos than crops are needed, a
+    part is chosen by the seed.
+
+    Args:
+        source: the photos.
+        options: architecture and seed.
+        out: file to write, NAME.safetensors, with torchvision's names of weights.
+        progress: called with (crops cut, crops in all).
+
+    Raises:
+        UserError: for a file's name of another ending, or a folder that does not exist.
+        SourceError: where no photo can be decoded.
+    """
+    if out.suffix != ".safetensors":
+        raise UserError(f"{out} has another ending; give a name that ends in .safetensors")
+    if not out.parent.is_dir():
+        raise UserError(f"{out.parent} is no folder; create it first")
+    from safetensors.torch import save_file
+
+    from bapps_gen.lpips.made_weights import crops_digest, kmeans_weights
+
+    crops = _crops(source, options, progress)
+    weights = kmeans_weights(options.net, crops, options.seed)
+    note = {
+        "net": options.net,
+        "made by": f"bapps-gen {__version__}, stacked k-means",
+        "seed": str(options.seed),
+        "digest": crops_digest(options.net, crops, options.seed),
+    }
+    with whole_file(out) as temporary:
+        save_file(weights, temporary, metadata=note)
+    return out
+
+
+def _crops(source: Source, options: TrunkOptions, progress: Progress | None) -> NDArray[np.uint8]:
+    """CROPS crops, as many of each photo, less those of photos that cannot be decoded."""
+    import numpy as np
+
+    from bapps_gen.lpips.made_weights import CROPS, cut_crop
+
+    order = generator(options.seed, _ORDER, SLOT_NET_CROPS).permutation(len(source))[:CROPS]
+    crops: list[NDArray[np.uint8]] = []
+    problem = ""
+    for place, index in enumerate(map(int, order)):
+        numbers = range(place, CROPS, len(order))
+        try:
+            photo = source.load(index)
+        except ImageError as error:
+            problem = f"{source.entries[index].name}: {error}"
+            logger.warning("%s; its crops are left out", problem)
+            continue
+        crops += [cut_crop(photo, options.net, number, options.seed) for number in numbers]
+        if progress:
+            progress(len(crops), CROPS)
+    if not crops:
+        raise SourceError(f"no photo can be decoded, the last being {problem}; give other photos")
+    return np.stack(crops)
