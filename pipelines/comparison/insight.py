@@ -162,7 +162,7 @@ def describe(
         parts(rows.families),
         parts(rows.severities),
         {
-            name: gap_parts(*distances, judgment, resampling)
+            name: gap_parts(distances[0], distances[1], judgment, resampling)
             for name, distances in rows.distances.items()
             if not locate
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,9 +123,9 @@ def rows_of(
         },
         np.concatenate([resampling_keys(entry)[0] for entry in sets]),
         np.concatenate([_folds(entry) for entry in sets]),
-        _joined([side and distortion_masks(side) for side in sides], sizes),
-        _joined([side and family_masks(side) for side in sides], sizes),
-        _joined([side and severity_masks(side) for side in sides], sizes),
+        _joined(distortion_masks, sides, sizes),
+        _joined(family_masks, sides, sizes),
+        _joined(severity_masks, sides, sizes),
         any(entry.simulated for entry in sets),
         tuple(sides),
     )
@@ -137,15 +137,17 @@ def _folds(judged: Judged) -> NDArray[np.intp]:
     return (mixed(keys) % np.uint64(FOLDS)).astype(np.intp)
 
 
-def _joined(parts: Sequence[Mapping[str, Mask] | None], sizes: Sequence[int]) -> dict[str, Mask]:
+def _joined(
+    masks_of: Callable[[Sides], dict[str, Mask]],
+    sides: Sequence[Sides | None],
+    sizes: Sequence[int],
+) -> dict[str, Mask]:
     """Masks of several sets as masks of all their rows."""
-    names = dict.fromkeys(name for part in parts for name in part or ())
+    parts = [{} if each is None else masks_of(each) for each in sides]
+    names = dict.fromkeys(name for part in parts for name in part)
     return {
         name: np.concatenate(
-            [
-                np.zeros(size, bool) if part is None or name not in part else part[name]
-                for part, size in zip(parts, sizes, strict=True)
-            ]
+            [part.get(name, np.zeros(size, bool)) for part, size in zip(parts, sizes, strict=True)]
         )
         for name in names
     }
