@@ -125,14 +125,14 @@ def linear_key(tap: int) -> str:
 
 
 def write_trained(path: Path, trained: TrainedMetric) -> None:
-    """Write a trained metric's file, whole or not at all.
+    """Write a trained metric's file, whole or not at all; no other run writes it meanwhile.
 
     Raises:
         WorkError: when it cannot be written.
     """
     from bapps_gen.storage.tensors import write_tensors
 
-    write_tensors(path, KIND, asdict(trained.header), trained.tensors)
+    write_tensors(path, KIND, asdict(trained.header), trained.tensors, alone=True)
 
 
 def read_trained_header(path: Path) -> TrainedHeader:

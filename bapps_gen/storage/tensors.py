@@ -33,9 +33,17 @@ class VersionError(WorkError):
 
 
 def write_tensors(
-    path: Path, kind: str, header: Mapping[str, Any], tensors: Mapping[str, Tensor]
+    path: Path,
+    kind: str,
+    header: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    *,
+    alone: bool = False,
 ) -> None:
     """Write tensors under a header of JSON values.
+
+    Args:
+        alone: as of `whole_file`.
 
     Raises:
         WorkError: when the file cannot be written.
@@ -44,7 +52,7 @@ def write_tensors(
     metadata = {_KEY: json.dumps(content, sort_keys=True, allow_nan=False)}
     plain = {name: value.detach().cpu().contiguous() for name, value in sorted(tensors.items())}
     data = safetensors.torch.save(plain, metadata)
-    with whole_file(path) as temporary:
+    with whole_file(path, alone=alone) as temporary:
         temporary.write_bytes(data)
 
 

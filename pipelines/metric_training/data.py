@@ -138,6 +138,8 @@ def read_judged(folders: Sequence[Location]) -> JudgedRows:
                 f"{folder} is a URL, but a training reads its rows often; copy the dataset to a "
                 "local folder and give that"
             )
+        if not folder.is_dir():
+            raise UserError(f"{folder} is not a dataset: there is no folder of that name; correct it")
         for entry in find_judged(folder):
             if not isinstance(entry, Dataset):
                 raise UserError(

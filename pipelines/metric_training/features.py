@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bapps_gen.errors import WorkError
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
 from bapps_gen.execution.progress import Progress
-from bapps_gen.lpips.net_names import SMALLEST
+from bapps_gen.lpips.net_names import SMALLEST, parse_net
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset
 from bapps_gen.manifests.features import (
     FEATURES,
@@ -62,6 +62,7 @@ def net_metric(net: str) -> MetricSpec:
     Raises:
         UserError: for a text that names no feature net.
     """
+    parse_net(net)  # other texts may name metrics
     return metric_spec(f"uncalibrated-{net}" if net in SMALLEST else net)
 
 
