@@ -139,7 +139,7 @@ def read_judged(folders: Sequence[Location]) -> JudgedRows:
                 "local folder and give that"
             )
         if not folder.is_dir():
-            raise UserError(f"{folder} is not a dataset: there is no folder of that name; correct it")
+            raise UserError(f"{folder} is not a dataset: no folder has that name; correct it")
         for entry in find_judged(folder):
             if not isinstance(entry, Dataset):
                 raise UserError(

@@ -159,10 +159,11 @@ def train_metric(
         held = read_trained_header(out)
         same = {"train": list(held.train), "val": list(held.val)}
         _require_same(out, {**held.spec, **same}, {**spec, **data})
+        _remove_scratch(folder)  # of a run that was killed at its very end
         return finished(held, was_there=True)
     with claim(folder, TRAINING):
         _describe(folder, {**spec, **data})
-        from bapps_gen.pipelines.metric_training.run import CHECKPOINT_NAME, run_epochs
+        from bapps_gen.pipelines.metric_training.run import run_epochs
 
         engine = planned.engine()
         with progress("train", "rows") as report:
@@ -192,9 +193,16 @@ def train_metric(
 
         write(folder / LAST_NAME, trained.history[-1], trained.last)
         header = write(out, trained.best_epoch, trained.best)
-        for name in (CHECKPOINT_NAME, PATCHES_NAME):
-            (folder / name).unlink(missing_ok=True)
+        _remove_scratch(folder)
     return finished(header, was_there=False)
+
+
+def _remove_scratch(folder: Path) -> None:
+    """Remove what only a training under way needs."""
+    from bapps_gen.pipelines.metric_training.run import CHECKPOINT_NAME
+
+    for name in (CHECKPOINT_NAME, PATCHES_NAME):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _caption(

@@ -91,7 +91,7 @@ def test_sets_that_cannot_be_trained_on_are_refused_in_one_line(
         (dataset,): "no row of .* has a judgment; judge it first",
         (pairs.folder,): "holds JND pairs",
         (tmp_path / "original",): "original layout; make it a dataset",
-        (tmp_path / "none",): "is not a dataset: there is no folder of that name",
+        (tmp_path / "none",): "is not a dataset: no folder has that name",
         (judged, judged): "are the same dataset; give it once",
         (judged, large.folder): "train on sets of one size",
     }
