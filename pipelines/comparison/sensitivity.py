@@ -163,10 +163,13 @@ def measure(
             done += 1
             if progress:
                 progress(done, len(names))
-    return {
-        metric: sensitivity({name: by_name[name] for name in names})
-        for metric, by_name in found.items()
-    }
+    measured = {}
+    for metric, by_name in found.items():
+        if any((np.isnan(values) | np.isposinf(values)).any() for values in by_name.values()):
+            _leave_out(metric, "a distance is not a number or infinite")
+        else:
+            measured[metric] = sensitivity({name: by_name[name] for name in names})
+    return measured
 
 
 def _usable(
@@ -186,12 +189,16 @@ def _usable(
             continue
         try:
             check_patch_size([metric], references.shape[1])
-            here.load(metric)
+            here.load(metric).distance(references[:1], references[:1])
         except UserError as error:
-            logger.warning("%s is left out of sensitivity: %s", metric.name, error)
+            _leave_out(metric.name, str(error))
         else:
             usable.append(metric)
     return tuple(usable), options
+
+
+def _leave_out(metric: str, reason: str) -> None:
+    logger.warning("%s is left out of sensitivity: %s", metric, reason)
 
 
 def _prepare(context: _Context) -> Callable[[int], tuple[int, dict[str, Values]]]:

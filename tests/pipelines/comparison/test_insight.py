@@ -215,3 +215,18 @@ def test_a_metric_that_cannot_be_computed_here_is_left_out_of_sensitivity(tmp_pa
     found = measure(references, ["l2", str(table), "lpips-alex"], MetricOptions(), 1)
     assert list(found) == ["l2"]
     assert "lpips-alex is left out" in caplog.text
+
+
+def test_a_metric_without_numbers_is_left_out_of_sensitivity(tmp_path, caplog):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "import numpy as np\n"
+        "def odd(a, b):\n"
+        "    'Infinite for what differs.'\n"
+        "    return np.where((a == b).all((1, 2, 3)), 0.0, np.inf)\n"
+    )
+    references = np.full((2, 16, 16, 3), 90, np.uint8)
+    references[:, ::3, ::5] = 200
+    found = measure(references, ["l2", f"{plugin}:odd"], MetricOptions(), 1)
+    assert list(found) == ["l2"]
+    assert "left out of sensitivity" in caplog.text
