@@ -23,6 +23,9 @@ AnyPath = str | os.PathLike[str] | Url
 
 LocalPath = str | os.PathLike[str]
 
+Names = LocalPath | Sequence[LocalPath]
+"""One name or several; of metrics, some are paths of files."""
+
 Photos = AnyPath | Sequence[AnyPath]
 """Folders of images, images, Parquet files or tar shards; () for scikit-image's photographs."""
 
@@ -64,9 +67,10 @@ def locations(paths: Photos) -> tuple[Location, ...]:
     return tuple(map(location_of, paths))
 
 
-def names(given: str | Sequence[str]) -> tuple[str, ...]:
-    """One name or several as a tuple."""
-    return (given,) if isinstance(given, str) else tuple(given)
+def names(given: Names) -> tuple[str, ...]:
+    """One name or several as a tuple of texts."""
+    several = (given,) if isinstance(given, str | os.PathLike) else given
+    return tuple(os.fspath(name) for name in several)
 
 
 def plain(value: Any) -> Any:

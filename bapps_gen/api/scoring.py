@@ -12,6 +12,7 @@ from bapps_gen.api._arguments import (
     AnyProgress,
     AnyWorkers,
     LocalPath,
+    Names,
     local,
     names,
     reporting,
@@ -34,15 +35,15 @@ if TYPE_CHECKING:
 
 
 def list_metrics() -> tuple[MetricSpec, ...]:
-    """The metrics that there are.
+    """The metrics that come with the package; `load_metric` says how others are named.
 
     Returns:
         A record for each: `name`, `version`, what its `distance` is, and its `source`.
 
     Example:
         >>> import bapps_gen
-        >>> [metric.name for metric in bapps_gen.list_metrics() if not metric.needs_torch]
-        ['l2', 'l2-lab', 'psnr', 'psnr-lab', 'ssim', 'ms-ssim', 'fsimc']
+        >>> [metric.name for metric in bapps_gen.list_metrics()][:5]
+        ['l2', 'l2-lab', 'psnr', 'psnr-lab', 'ssim']
     """
     return METRICS
 
@@ -58,7 +59,7 @@ def open_scored(dataset: AnyDataset | Benchmark) -> Scored:
 
 def score(
     dataset: AnyDataset | Benchmark,
-    metrics: str | Sequence[str] = "lpips-alex",
+    metrics: Names = "lpips-alex",
     *,
     device: str = "auto",
     dtype: str = "auto",
@@ -128,7 +129,7 @@ _METRICS = ("l2", "ssim", "ms-ssim", "fsimc", "lpips-alex")
 @overload
 def evaluate(
     dataset: Benchmark,
-    metrics: str | Sequence[str] = _METRICS,
+    metrics: Names = _METRICS,
     *,
     device: str = "auto",
     dtype: str = "auto",
@@ -139,7 +140,7 @@ def evaluate(
 @overload
 def evaluate(
     dataset: AnyPath | Dataset | Sequence[AnyPath | Dataset],
-    metrics: str | Sequence[str] = _METRICS,
+    metrics: Names = _METRICS,
     *,
     resamples: int = 1000,
     seed: int = 0,
@@ -156,7 +157,7 @@ def evaluate(
 ) -> tuple[Evaluation, ...]: ...
 def evaluate(
     dataset: AnyPath | Dataset | Sequence[AnyPath | Dataset] | Benchmark,
-    metrics: str | Sequence[str] = _METRICS,
+    metrics: Names = _METRICS,
     *,
     resamples: int = 1000,
     seed: int = 0,

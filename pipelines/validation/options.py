@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from bapps_gen.checks import MAX_SEED, Option, check_options
+from bapps_gen.checks import MAX_SEED, Option, check_options, check_range
 from bapps_gen.errors import UserError
 from bapps_gen.pipelines.rows.options import MIN_CONTRAST
 from bapps_gen.pipelines.scoring.options import MetricOptions
@@ -217,7 +217,14 @@ def label_of(metric: str) -> str:
 
 
 def check_limited(thresholds: Thresholds, limits: Limits, metric: str) -> None:
-    """Raise UserError, before anything is computed, for a share without a limit of what counts."""
+    """Raise UserError, before anything is computed, for a limit or share that a metric has not.
+
+    LPIPS lies in 0 to 10; shares need a limit of what counts.
+    """
+    if metric == LPIPS:
+        for name in _LIMITS:
+            if (limit := getattr(limits, name)) is not None:
+                check_range(name, limit, 0.0, 10.0)
     for name, limit in _LIMITED.items():
         if getattr(thresholds, name) is not None and getattr(limits.of(metric), limit) is None:
             raise UserError(

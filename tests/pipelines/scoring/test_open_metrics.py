@@ -251,7 +251,7 @@ def test_benchmarks_are_scored_by_plugins_and_by_files(photos, mine, tmp_path):
     l2 = bapps_gen.score(bench, "l2", workers=1)["l2"]
     columns = {"id": l2.ids.tolist(), "d0": l2.d0.tolist()}
     file = write_table(tmp_path / "theirs.parquet", columns)
-    found = bapps_gen.evaluate(bench, ["l2", f"{mine}:my_l2", str(file)], workers=1)
+    found = bapps_gen.evaluate(bench, ["l2", f"{mine}:my_l2", file], workers=1)
     assert found.curves["l2"] == found.curves["my_l2"] == found.curves["theirs"]
 
 
@@ -286,6 +286,7 @@ def test_a_file_of_l2s_distances_scores_and_evaluates_like_l2(judged, tmp_path, 
     file = write_table(tmp_path / f"theirs.{ending}", {"note": ["x"] * 12, **shuffled})
     assert run_score(judged, file) == 0
     np.testing.assert_allclose(distances(judged, "theirs"), distances(judged, "l2"), rtol=1e-12)
+    assert list(bapps_gen.score(judged, file, workers=1)) == ["theirs"]
     (found,) = run_evaluate(capsys, judged, f"l2,{file}")["sets"]
     assert found["metrics"]["theirs"]["score"] == found["metrics"]["l2"]["score"]
     assert found["metrics"]["theirs"]["settings"]["file"]
