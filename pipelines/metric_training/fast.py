@@ -102,8 +102,8 @@ class FastLin:
         self._steps = 0
         self._gradient = torch.empty_like(self._flat)
         sizes = [self._width, *((rows * columns) for rows, columns in _SHAPES)]
-        self._linear, *layers = self._flat.split(sizes)
-        self._linear_gradient, *gradients = self._gradient.split(sizes)
+        self._linear, *layers = torch.split(self._flat, sizes)
+        self._linear_gradient, *gradients = torch.split(self._gradient, sizes)
         self._layers = [part.view(s) for part, s in zip(layers, _SHAPES, strict=True)]
         self._gradients = [part.view(s) for part, s in zip(gradients, _SHAPES, strict=True)]
 
@@ -147,7 +147,7 @@ class FastLin:
         self._steps = int(state["steps"])
 
     def weights(self) -> dict[str, Tensor]:
-        linear = self._linear.split(self._train.channels)
+        linear = torch.split(self._linear, list(self._train.channels))
         tensors = {linear_key(tap): part.view(1, -1, 1, 1) for tap, part in enumerate(linear)}
         for number, layer in enumerate(self._layers):
             tensors[f"ranking.layers.{number}.weight"] = layer[:, :-1]
@@ -171,7 +171,9 @@ class FastLin:
         losses = torch.nn.functional.binary_cross_entropy_with_logits(
             logits, self._judge[taken], weight=self._row_weights[taken], reduction="none"
         )
-        return np.array([part.mean().item() for part in losses.double().split(self._options.batch)])
+        return np.array(
+            [part.mean().item() for part in torch.split(losses.double(), self._options.batch)]
+        )
 
     def _batches(self, epoch: int, order: NDArray[np.intp]) -> Iterator[tuple[Tensor, Tensor]]:
         """The rows of each batch, (n,), and their means after dropout, (n, 2, channels).
@@ -188,8 +190,9 @@ class FastLin:
             self._train.gather(rows, held[: len(rows)])
             batches = []
             with torch.no_grad():  # a thread begins with gradients
-                parts = torch.from_numpy(held[: len(rows)]).split(batch)
-                for chosen, stored in zip(torch.from_numpy(rows).split(batch), parts, strict=True):
+                parts = torch.split(torch.from_numpy(held[: len(rows)]), batch)
+                numbers = torch.split(torch.from_numpy(rows), batch)
+                for chosen, stored in zip(numbers, parts, strict=True):
                     means = stored.to(torch.float32, copy=True)
                     if spread is not None:
                         spread(means, chosen)
@@ -216,16 +219,16 @@ class FastLin:
         rows = max(_SIGN_ROWS, 2 * batch)
         drawn = rng.integers(0, 2, (rows, 2, self._width), np.int8)
         signs = torch.from_numpy(drawn).float().mul_(2.0).sub_(1.0)
-        channels, noise = self._train.channels, torch.empty((batch, 2, self._width))
+        channels, noise = list(self._train.channels), torch.empty((batch, 2, self._width))
 
         def spread(means: Tensor, chosen: Tensor) -> None:
             count = len(means)
             first = int(rng.integers(0, rows - count + 1))
             part = noise[:count]
             taps = zip(
-                part.split(channels, 2),
-                means.split(channels, 2),
-                scales[chosen].split(1, 2),
+                torch.split(part, channels, 2),
+                torch.split(means, channels, 2),
+                torch.split(scales[chosen], 1, 2),
                 strict=True,
             )
             for out, values, scale in taps:

@@ -277,7 +277,7 @@ class StoredFeatures:
     def __init__(self, rows: JudgedRows, info: FeatureInfo) -> None:
         self.channels = info.channels
         self.gain = GAIN
-        self.dtype = np.float16
+        self.dtype: type[np.float16 | np.float32] = np.float16
         self._means: list[NDArray[np.float16]] = []
         self._part = np.empty(len(rows), np.intp)
         self._place = np.empty(len(rows), np.intp)

@@ -110,7 +110,7 @@ class LoopEngine:
         self.ranking = initial_ranking(options.seed)
         with self._machine():
             # Weights of convolutions in the order that images are in; values are the same.
-            self.trunk.to(device, memory_format=torch.channels_last)
+            self.trunk.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.distances.trunk = _Passes(
                 self.trunk,
                 low=precision == "bfloat16",
@@ -158,13 +158,13 @@ class LoopEngine:
     def _step(self, run: _Map, rows: NDArray[np.intp], images: Tensor) -> Tensor:
         """One batch; gives its loss."""
         cuts = range(self._part_rows, len(rows), self._part_rows)
-        parts = zip(
-            images.split(self._part_rows),
+        gradients_of = functools.partial(self._gradients, len(rows))
+        results = run(
+            gradients_of,
+            torch.split(images, self._part_rows),
             np.split(rows, cuts),
             self._noise[: 1 + len(cuts)],
-            strict=True,
         )
-        results = run(lambda part: self._gradients(*part, len(rows)), parts)
         loss, *gradients = map(_sum, zip(*results, strict=True))
         assert loss is not None
         for parameter, gradient in zip(self._parameters().values(), gradients, strict=True):
@@ -176,7 +176,7 @@ class LoopEngine:
         return loss
 
     def _gradients(
-        self, images: Tensor, rows: NDArray[np.intp], noise: torch.Generator, total: int
+        self, total: int, images: Tensor, rows: NDArray[np.intp], noise: torch.Generator
     ) -> list[Tensor | None]:
         """What some rows add to the loss of a batch of `total` rows, and to its gradients."""
         dropout = _Dropout(self.options.dropout, noise) if self.options.dropout else None
@@ -198,7 +198,7 @@ class LoopEngine:
             parts = [
                 part
                 for images in self._images(chosen)
-                for part in run(self._validated, images.split(_PART_ROWS))
+                for part in run(self._validated, torch.split(images, _PART_ROWS))
             ]
             d0, d1 = torch.cat(parts, 1).double().cpu().numpy()
         return d0, d1
@@ -351,10 +351,11 @@ class _Dropout:
 
 def _sum(values: Sequence[Tensor | None]) -> Tensor | None:
     """The sum in the order of the values; None of weights that no map depends on."""
-    first, *others = values
-    if first is None:
-        return None
-    return functools.reduce(torch.Tensor.add_, others, first)
+    total: Tensor | None = None
+    for value in values:
+        if value is not None:
+            total = value if total is None else total.add_(value)
+    return total
 
 
 def _held(value: Tensor) -> Tensor:

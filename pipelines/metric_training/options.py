@@ -157,6 +157,5 @@ class MetricTrainingOptions:
 
     def values(self) -> dict[str, Any]:
         """What weights depend on, as plain values for the spec of a training."""
-        names = ("mode", "epochs", "decay_epochs", "batch", "learning_rate", "beta1", "beta2")
-        names += ("dropout", "weight_votes", "seed")
-        return {name: getattr(self, name) for name in names}
+        steps = ("mode", "epochs", "decay_epochs", "batch", "learning_rate", "beta1", "beta2")
+        return {name: getattr(self, name) for name in (*steps, "dropout", "weight_votes", "seed")}

@@ -118,15 +118,15 @@ def test_with_dropout_both_are_alike() -> None:
 
     Each seed is trained by both from the same weights in the same order; what differs is dropout.
     """
-    seeds = range(8)
+    seeds = range(6)
     judge = judged_patches(ROWS + VAL_ROWS)[1][ROWS:]
-    plain = [loop(6, seed=seed) for seed in seeds]
-    again = [loop(6, seed=seed, dropout_seed=100) for seed in seeds]
-    quick = [fast(6, seed=seed) for seed in seeds]
+    plain = [loop(3, seed=seed) for seed in seeds]
+    again = [loop(3, seed=seed, dropout_seed=100) for seed in seeds]
+    quick = [fast(3, seed=seed) for seed in seeds]
     for name in ("linear", "ranking"):
-        assert deviation(plain, quick, name) < 1.7
+        assert deviation(plain, quick, name) < 1.8
     # Dropout of whole channels, of which the loop knows nothing, is seen to differ.
-    coarse = [fast(6, seed=seed, positions_seen=False) for seed in seeds]
+    coarse = [fast(3, seed=seed, positions_seen=False) for seed in seeds]
     assert deviation(plain, coarse, "linear") > 2.2
 
     expected, correlations = correlations_of(plain, again), correlations_of(plain, quick)
@@ -141,7 +141,7 @@ def test_with_dropout_both_are_alike() -> None:
 def deviation(ones: list[Result], others: list[Result], name: str) -> float:
     """Root mean square, over weights, of the mean difference in its standard errors.
 
-    By chance √((n − 1) / (n − 3)), as of Student's t: 1.18 for 8 seeds.
+    By chance √((n − 1) / (n − 3)), as of Student's t: 1.29 for 6 seeds.
     """
     differences = np.stack(
         [getattr(a, name) - getattr(b, name) for a, b in zip(ones, others, strict=True)]

@@ -107,7 +107,7 @@ def test_a_training_goes_on_from_its_state_as_if_it_had_not_stopped(
     assert [e.loss for e in whole.history] == [e.loss for e in resumed.history]
 
 
-def test_tune_learns_what_observers_look_at(tmp_path: Path) -> None:
+def test_a_net_of_random_weights_learns_what_observers_look_at(tmp_path: Path) -> None:
     trained = engine(400, mode="tune", epochs=6, decay_epochs=2, learning_rate=3e-3)
     before = validated(trained)
     scores = [entry.val_2afc for entry in train(tmp_path, trained).history]
