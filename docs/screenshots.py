@@ -1,6 +1,7 @@
-"""Screenshots of a study's pages for the site: `python docs/screenshots.py docs/pages/how-to`.
+"""Screenshots of pages for the site: `python docs/screenshots.py docs/pages/how-to [PAGE…]`.
 
-Needs the extras `test` and a Chromium on the PATH. Pictures are those of scikit-image.
+PAGE is "study" or "comparison", by default both. Needs the extras `test` and a Chromium on the
+PATH. Pictures are those of scikit-image.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 import bapps_gen
 
@@ -30,6 +31,10 @@ PASSWORD = "password of the screenshots"
 COLORS = 64  # of a screenshot; the pages are gray
 WAIT = 60_000  # ms
 BUTTON = "button.jspsych-btn"
+METRICS = (
+    *("l2", "ssim", "ms-ssim", "fsimc"),
+    *("random-alex:0", "random-alex:1", "kmeans-alex", "uncalibrated-alex", "lpips-alex"),
+)
 
 
 @contextmanager
@@ -51,7 +56,7 @@ def served(study: Path, port: int) -> Iterator[str]:
         server.wait()
 
 
-def save(page: Page, path: Path) -> None:
+def save(page: Page | Locator, path: Path) -> None:
     """A screenshot with few colors, which is small."""
     page.screenshot(path=path)
     with Image.open(path) as image:
@@ -119,25 +124,50 @@ def pairs(page: Page, address: str, out: Path, study: bapps_gen.Study) -> None:
     save(page, out / "study-jnd.png")
 
 
-def main() -> None:
-    out = Path(sys.argv[1]).absolute()
+def comparison(browser: Browser, out: Path) -> None:
+    """The bars of a comparison of metrics, on sets that simulated observers judged."""
+    kinds = {"traditional": {}, "cnn": {}, "superres": {"demo": True}, "deblur": {"demo": True}}
+    sets = []
+    for kind, options in kinds.items():
+        dataset = bapps_gen.make_dataset(kind, rows=400, out=f"sets/{kind}", **options)
+        bapps_gen.simulate(dataset, "lpips-alex", noise=0.1, judgments=5, out="votes.parquet")
+        bapps_gen.judge(dataset, votes="votes.parquet")
+        sets.append(dataset)
+    bapps_gen.evaluate(sets, METRICS, out="report.html", references=0, examples=0)
+    page = browser.new_page(viewport={"width": 1120, "height": 800})
+    page.goto(Path("report.html").absolute().as_uri())
+    save(page.locator("section").first, out / "comparison.png")
+
+
+def studies(browser: Browser, out: Path) -> None:
+    """Pages of studies."""
     options: dict[str, Any] = {"rows": 12, "workers": 1}
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        os.chdir(folder)
-        sets = {
-            "2afc": bapps_gen.make_dataset("traditional", out="triplets", **options),
-            "jnd": bapps_gen.make_dataset("jnd-traditional", out="pairs", **options),
-        }
+    sets = {
+        "2afc": bapps_gen.make_dataset("traditional", out="triplets", **options),
+        "jnd": bapps_gen.make_dataset("jnd-traditional", out="pairs", **options),
+    }
+    page = browser.new_page(viewport={"width": 1000, "height": 560})
+    for port, (task, act) in enumerate({"2afc": triplets, "jnd": pairs}.items(), 8711):
+        study = bapps_gen.make_study(
+            sets[task], out=f"study-{task}", trials=6, sentinels=3, identical=2, judgments=3
+        )
+        with served(study.folder, port) as address:
+            act(page, address, out, study)
+
+
+PAGES = {"study": studies, "comparison": comparison}
+
+
+def main() -> None:
+    out, *chosen = sys.argv[1:]
+    folder = Path(out).absolute()
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        os.chdir(scratch)
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        page = browser.new_page(viewport={"width": 1000, "height": 560})
-        for port, (task, act) in enumerate({"2afc": triplets, "jnd": pairs}.items(), 8711):
-            study = bapps_gen.make_study(
-                sets[task], out=f"study-{task}", trials=6, sentinels=3, identical=2, judgments=3
-            )
-            with served(study.folder, port) as address:
-                act(page, address, out, study)
+        for name in chosen or PAGES:
+            PAGES[name](browser, folder)
         browser.close()
 
 

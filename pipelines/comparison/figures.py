@@ -69,6 +69,7 @@ def bars(comparison: Comparison, task: str) -> list[Figure]:
                     for name, label in _LINES
                     if name in scores
                 ],
+                "base": place(CHANCE[task]),
                 "ticks": ticks,
                 "score": SCORES[task],
                 "simulated": comparison.simulated,
@@ -141,7 +142,7 @@ def _difference(entry: Difference, sign: int, name: str) -> Figure:
     low, high = sorted((sign * entry.low, sign * entry.high))
     value = sign * entry.value
     return {
-        "text": f"{100 * value:+.1f}".replace("-", "−"),
+        "text": f"{100 * value:+.1f}".replace("-", "−") if abs(value) >= 0.0005 else "0.0",
         "kind": ("better" if value > 0 else "worse") if entry.is_real else "",
         "title": f"{name}: {100 * value:+.2f} ({100 * low:+.2f} to {100 * high:+.2f}), "
         f"p = {entry.p:.2g}, {entry.adjusted:.2g} of all pairs together",
