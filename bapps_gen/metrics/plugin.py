@@ -11,14 +11,16 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from os import PathLike
+from pathlib import Path
 from typing import Any, cast
 
 from bapps_gen.errors import UserError
 from bapps_gen.metrics.base import Patches
 from bapps_gen.metrics.foreign import ForeignMetric, planes, tensors_on
 from bapps_gen.metrics.table import MetricSpec
-from bapps_gen.plugins import Plugin, load_plugin, reason
+from bapps_gen.plugins import Plugin, file_digest, load_plugin, reason
 
 
 def describe(text: str) -> MetricSpec:
@@ -27,6 +29,14 @@ def describe(text: str) -> MetricSpec:
     Raises:
         UserError: for anything wrong with the file or with what it declares.
     """
+    path = Path(text.rpartition(":")[0])
+    digest = file_digest(path) if path.is_file() else ""
+    return _described(text, str(path.absolute()), digest)
+
+
+@cache
+def _described(text: str, path: str, digest: str) -> MetricSpec:
+    """As `describe`; a class may take long to make, so that each file is looked at once."""
     plugin = load_plugin(text, _label(text))
     _, declared = _declared(plugin, _label(text))
     note = (inspect.getdoc(plugin.value) or "").strip().splitlines() if _has_doc(plugin) else []

@@ -291,3 +291,19 @@ def test_a_net_from_a_file_has_the_files_digest_among_its_settings(tmp_path):
     assert metric.settings["file"] == file_digest(file)
     ref, p0, _ = patches_of(0)
     assert metric.distance(ref[None], p0[None])[0] > metric.distance(ref[None], ref[None])[0] == 0
+
+
+def test_a_class_that_takes_long_to_make_is_not_made_for_every_look_at_it(tmp_path):
+    file, made = tmp_path / "slow.py", tmp_path / "made.txt"
+    file.write_text(
+        "class Slow:\n"
+        "    def __init__(self):\n"
+        f"        open({str(made)!r}, 'a').write('x')\n"
+        "    def distance(self, a, b):\n"
+        "        return [0.0] * len(a)\n"
+    )
+    specs = [metric_spec(f"{file}:Slow") for _ in range(3)]
+    assert specs[0] == specs[2]
+    assert made.read_text() == "x"
+    load_metric(f"{file}:Slow")
+    assert made.read_text() == "xx"
