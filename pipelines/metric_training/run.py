@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CHECKPOINT_KIND = "metric training"
 CHECKPOINT_NAME = "checkpoint.safetensors"
 
-_POINTS, _MOST = 200, 20
+_POINTS, _MOST = 100, 20
 """Means of the loss that are logged: in all about, and of one epoch at most. Our own choice."""
 
 SAVE_SECONDS = 2.0
