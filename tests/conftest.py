@@ -17,8 +17,11 @@ pytest_plugins = ["support.once", "support.trained_zoo"]
 
 # Before torch starts: small networks on shared cores only wait for more threads.
 os.environ["OMP_NUM_THREADS"] = "1"
-# Weights may lie on a developer's machine; tests use those that come with the package.
-os.environ.pop("BAPPS_GEN_WEIGHTS", None)
+# Weights may lie on a developer's machine; tests use those that come with the package, but for the
+# few that ask for others under this name.
+_weights = os.environ.pop("BAPPS_GEN_WEIGHTS", None)
+if _weights is not None:
+    os.environ["BAPPS_GEN_TEST_WEIGHTS"] = _weights
 os.environ["TORCH_HOME"] = "/nonexistent"
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Tests share the cores already: a command that takes all cores makes no processes of its own.
