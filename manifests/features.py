@@ -100,7 +100,7 @@ def write_features(
     """
     from safetensors.numpy import save
 
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         "means": features.means,
         "positions": features.positions,
         "rows": features.rows,

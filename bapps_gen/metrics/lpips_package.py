@@ -118,7 +118,7 @@ def _refuse_existing(out: Path) -> None:
 
 def _linear_of(held: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Linear weights by their usual names: without dropout, the package counts layers otherwise."""
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for name, value in held.items():
         match = _OTHER_LINEAR.fullmatch(name)
         if match:

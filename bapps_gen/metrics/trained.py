@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -175,8 +176,7 @@ def describe(text: str) -> MetricSpec:
         WorkError: as `read_trained`.
     """
     path = Path(text).expanduser()
-    trained = read_trained(path)
-    header = trained.header
+    header, digest = _header_and_digest(path)
     net = parse_net(header.net.given)
     return MetricSpec(
         path.stem,
@@ -188,9 +188,23 @@ def describe(text: str) -> MetricSpec:
         smallest=max(header.net.smallest, net.smallest),
         given=str(path.resolve()),
         files=(str(path.resolve()), *(str(file.resolve()) for file in net.files)),
-        settings=(("weights", trained.digest),),
+        settings=(("weights", digest),),
         mode=header.mode,
     )
+
+
+def _header_and_digest(path: Path) -> tuple[TrainedHeader, str]:
+    """What is known of a trained metric, and the digest of its weights."""
+    _require(path)
+    state = path.stat()
+    return _described(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=8)
+def _described(path: Path, changed: int, size: int) -> tuple[TrainedHeader, str]:
+    """As above, for a file in one state: a trained VGG is 58 MB, and is asked for many times."""
+    trained = read_trained(path)
+    return trained.header, trained.digest
 
 
 def load(

@@ -9,25 +9,17 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from functools import cache
-from typing import Protocol
+
+from bapps_gen.pipelines.metric_training.logs import Scalar
 
 _FILE_VERSION = b"brain.Event:2"
 _POLYNOMIAL = 0x82F63B78  # Castagnoli, reversed
 _MASK = 0xA282EAD8
 
 
-class Scalar(Protocol):
-    """One logged value."""
-
-    step: int
-    wall_time: float
-    tag: str
-    value: float
-
-
 def event_file(scalars: Iterable[Scalar]) -> bytes:
     """The content of an event file with some scalars, in their order."""
-    parts = []
+    parts: list[bytes] = []
     for scalar in scalars:
         if not parts:
             version = _double(1, scalar.wall_time) + _bytes(3, _FILE_VERSION)

@@ -44,7 +44,7 @@ ADAM_EPSILON = 1e-8
 _SHAPES = ((HIDDEN, INPUTS + 1), (HIDDEN, HIDDEN + 1), (1, HIDDEN + 1))
 """Of the ranking network's layers, each with its biases as the last column."""
 
-_CHUNK_ROWS = 1000  # gathered at once from files
+_CHUNK_ROWS = 4000  # gathered at once from files
 _SIGN_ROWS = 1000  # of the table of signs, which is drawn anew for every epoch
 
 
