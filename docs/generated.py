@@ -18,6 +18,7 @@ import pyarrow as pa
 from bapps_gen.checks import options_of
 from bapps_gen.cli import COMMANDS, build_parser, main
 from bapps_gen.cnn_distorters.spec import DistorterSpec
+from bapps_gen.lpips.net_names import NET_KINDS, SMALLEST
 from bapps_gen.manifests.benchmark import BenchmarkInfo, benchmark_schema
 from bapps_gen.manifests.collection import CollectionInfo, SetRecord
 from bapps_gen.manifests.dataset import DatasetInfo
@@ -276,6 +277,20 @@ def metric_texts_table() -> str:
     return _table(("`--metric`", "what it is", "own name"), rows)
 
 
+def feature_nets_table() -> str:
+    """Every kind of feature nets."""
+    rows = [
+        (f"`{_net_metric(kind.form)}`", _text(kind.description), _text(kind.source))
+        for kind in NET_KINDS
+    ]
+    return _table(("`--metric`", "network", "from"), rows)
+
+
+def _net_metric(form: str) -> str:
+    """The metric that has a net's features with all weights 1."""
+    return f"uncalibrated-{form}" if form in SMALLEST else form
+
+
 def demos_table() -> str:
     """Every algorithm of the demos with its source, by task and factor."""
     demos = [(f"`superres` ×{factor}", find_task("superres", factor)) for factor in (2, 3, 4)]
@@ -384,6 +399,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "demo algorithms": demos_table,
     "distorter keys": _keys_table(DistorterSpec),
     "distortions": distortions_table,
+    "feature nets": feature_nets_table,
     "judgements keys": _keys_table(JudgementsInfo),
     "metric texts": metric_texts_table,
     "metrics": metrics_table,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
@@ -12,13 +13,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from bapps_gen.errors import UserError
+from bapps_gen.errors import UserError, WorkError
 from bapps_gen.imaging.decode import read_image
 from bapps_gen.lpips.feature_net import SCALE, SHIFT
 from bapps_gen.lpips.trunks import TRUNKS, Fire, Trunk, trunk_shapes
+from bapps_gen.lpips.weights import load_trunk_weights
 from bapps_gen.seeding import SLOT_NET_CROPS, SLOT_NET_WEIGHTS, generator
+from bapps_gen.storage.atomic import whole_file
 
 KMEANS_VERSION = 1
 
@@ -181,6 +185,28 @@ def cut_crop(photo: NDArray[np.uint8], net: str, index: int, seed: int = 0) -> N
         crop = crop[:, ::-1]
     shrunk = cv2.resize(np.ascontiguousarray(crop), (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(shrunk, np.uint8)
+
+
+def builtin_kmeans(net: str) -> tuple[dict[str, Tensor], str]:
+    """k-means weights from the photographs that come with scikit-image, and their digest.
+
+    They are kept in torch's cache, beside downloaded weights, so that parallel workers have the
+    same and do not make them again.
+    """
+    crops = builtin_crops(net)
+    digest = crops_digest(net, crops)
+    path = (
+        Path(torch.hub.get_dir()) / "checkpoints" / f"bapps-gen-kmeans-{net}-{digest}.safetensors"
+    )
+    if path.is_file():
+        with contextlib.suppress(UserError):  # a damaged one is made again
+            return load_trunk_weights(net, path), digest
+    weights = kmeans_weights(net, crops)
+    with contextlib.suppress(OSError, WorkError):  # a cache that cannot be written is no cache
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as temporary:
+            save_file(weights, temporary)
+    return weights, digest
 
 
 def builtin_crops(net: str) -> NDArray[np.uint8]:

@@ -65,11 +65,10 @@ def load_net(
 
         return _trunk_net(text, text.net, gaussian_weights(text.net, text.seed))
     if text.kind == "kmeans":
-        from bapps_gen.lpips.made_weights import builtin_crops, crops_digest, kmeans_weights
+        from bapps_gen.lpips.made_weights import builtin_kmeans
 
-        crops = builtin_crops(text.net)
-        made = _trunk_net(text, text.net, kmeans_weights(text.net, crops))
-        return replace(made, digest=crops_digest(text.net, crops))
+        weights_of, digest = builtin_kmeans(text.net)
+        return replace(_trunk_net(text, text.net, weights_of), digest=digest)
     if text.kind in ("features", "timm"):
         from bapps_gen.lpips.open_nets import features_net, timm_net
 

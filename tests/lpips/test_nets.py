@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -75,6 +77,14 @@ TEXTS = [
     "features:{}/mine.py:net",
     "features:{}/mine.py:Small",
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def torch_home(tmp_path_factory):
+    """A cache of torch's of its own, in which k-means weights are kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch_home")))
+        yield
 
 
 @pytest.fixture(scope="module", params=TEXTS)
@@ -241,6 +251,22 @@ def test_kmeans_gives_every_channel_unit_variance_over_photos(kmeans):
     assert (
         smooth > 0.2 > abs(float((noise[..., 1:] * noise[..., :-1]).sum() / noise.square().sum()))
     )
+
+
+def test_kmeans_weights_are_kept_and_made_again_where_they_are_damaged(kmeans, monkeypatch):
+    (kept,) = (Path(torch.hub.get_dir()) / "checkpoints").iterdir()
+    assert kept.name == f"bapps-gen-kmeans-alex_{kmeans.digest}.safetensors"
+    before = kept.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("bapps_gen.lpips.made_weights.kmeans_weights", None)
+        again = load_net("kmeans-alex")
+    for a, b in zip(kmeans.module.parameters(), again.module.parameters(), strict=True):
+        assert torch.equal(a, b)
+    made = dict(kmeans.module.state_dict())
+    monkeypatch.setattr("bapps_gen.lpips.made_weights.kmeans_weights", lambda *_: made)
+    kept.write_bytes(before[:1000])
+    load_net("kmeans-alex")
+    assert kept.read_bytes() == before
 
 
 def test_kmeans_depends_on_photos_and_seed():
