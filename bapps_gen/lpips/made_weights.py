@@ -195,9 +195,9 @@ def builtin_kmeans(net: str) -> tuple[dict[str, Tensor], str]:
     """
     crops = builtin_crops(net)
     digest = crops_digest(net, crops)
-    path = (
-        Path(torch.hub.get_dir()) / "checkpoints" / f"bapps-gen-kmeans-{net}-{digest}.safetensors"
-    )
+    # Not with a dash: what follows one would be taken for the file's own SHA-256.
+    name = f"bapps-gen-kmeans-{net}_{digest}.safetensors"
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if path.is_file():
         with contextlib.suppress(UserError):  # a damaged one is made again
             return load_trunk_weights(net, path), digest
