@@ -22,7 +22,7 @@ from bapps_gen.pipelines.comparison.tables import (
     latex_text,
     markdown_text,
 )
-from support.datasets import one_line
+from support.datasets import make, one_line, put_values
 from support.judged import NOISE, collection, compared, judged_set
 from support.once import Once
 from support.original_layout import make_2afc, make_jnd
@@ -219,14 +219,41 @@ def test_a_benchmark_is_evaluated_by_itself_and_without_a_page(sets, tmp_path, p
         bapps_gen.evaluate(bapps_gen.open_benchmark(folder), out=tmp_path / "report.html")
 
 
-def test_a_metric_that_takes_no_patches_of_a_size_is_refused_before_any_work(
-    sets, tmp_path, capsys
+@pytest.fixture(scope="module")
+def sizes(photos: Path, once: Once) -> Path:
+    """Judged sets of patches of 16 and of 32 px."""
+
+    def build(folder: Path) -> None:
+        for size in ("16", "32"):
+            out = folder / size
+            assert make(photos, out, 12, "--patch-size", size, "--scale-range", "0.5", "1") == 0
+            put_values(out, 0, "judge", {row: row % 6 / 5 for row in range(12)})
+
+    return once("compared-sizes", build)
+
+
+def test_sets_of_several_patch_sizes_are_compared(sizes, tmp_path):
+    few = {"resamples": 20, "references": 0, "examples": 1}
+    found = bapps_gen.evaluate(sizes, ["l2", "ssim"], **few, out=tmp_path / "r.html", workers=1)
+    assert len(found) == 2
+    values = json.loads((tmp_path / "r.json").read_text())
+    assert [entry["rows"] for entry in values["sets"]] == [12, 12]
+    assert {entry["resampled"] for entry in values["sets"]} == {"rows"}
+    assert "fewer than 10 photos" in (tmp_path / "r.html").read_text()
+
+
+def test_a_metric_that_takes_no_patches_of_one_size_is_refused_before_any_work(
+    sizes, tmp_path, capsys
 ):
-    small = make_2afc(tmp_path / "2afc" / "val" / "cnn", [0.0, 1.0], (64,))
-    command = ["import", str(small), "--out", str(tmp_path / "set"), "--quiet", "--workers", "1"]
-    assert main(command) == 0
-    capsys.readouterr()
-    options = ("--patch-size", "16", "--metric", "l2,lpips-alex")
-    assert run(sets, tmp_path / "report.html", *options) == 2
-    assert "lpips-alex" in one_line(capsys)
-    assert not (tmp_path / "report.html").exists()
+    command = ["evaluate", str(sizes / "32"), str(sizes / "16"), "--metric", "l2-lab,lpips-alex"]
+    assert main([*command, "--out", str(tmp_path / "report.html"), "--workers", "1"]) == 2
+    assert "patch size for lpips-alex = 16" in one_line(capsys)
+    assert not (sizes / "32" / "scores" / "l2-lab").exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_set_that_nobody_judged_is_named(sets, dataset, tmp_path, capsys):
+    command = ["evaluate", str(dataset), "--metric", "l2", "--out", str(tmp_path / "report.html")]
+    assert main([*command, "--quiet"]) == 2
+    assert f"no row of {dataset} has a judge" in one_line(capsys)
+    assert not list(tmp_path.iterdir())
