@@ -24,7 +24,9 @@ import pytest
 
 from bapps_gen.cli import main
 from bapps_gen.errors import SourceError, WorkError
+from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.readers import TripletDataset, iter_triplets
+from bapps_gen.manifests.scores import scored_metrics
 from bapps_gen.pipelines.sources.cache import ImageCache
 from bapps_gen.pipelines.sources.source import open_source
 from support.datasets import make
@@ -249,6 +251,7 @@ def test_distances_are_stored_and_kept_beside_a_set_at_a_url(
     assert bucket.names("set/scores") == [
         f"set/scores/l2/part-{shard:05d}.parquet" for shard in range(3)
     ]
+    assert scored_metrics(open_dataset(remote_set).folder) == ("l2",)
     bucket.write("set/scores/l2/part-00001.parquet", bucket.read("set/dataset.json"))
     capsys.readouterr()
     assert main(score) == 0
