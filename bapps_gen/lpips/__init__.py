@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bapps_gen.errors import out_of_range, unknown_name
+from bapps_gen.lpips.feature_net import require_torch as require_torch
 from bapps_gen.lpips.nets import load_net
-from bapps_gen.lpips.nets import require_torch as require_torch
 
 if TYPE_CHECKING:
     from bapps_gen.lpips.metric import Lpips

@@ -26,7 +26,7 @@ def unit_features(features: Tensor, dtype: torch.dtype, *, may_overwrite: bool =
     # Norms and sums along contiguous memory; most features come channels last already.
     flat = features.permute(0, 2, 3, 1).contiguous().to(dtype)
     # vector_norm, unlike a root of a sum, has the gradient 0 at 0.
-    norm = torch.linalg.vector_norm(flat, dim=-1, keepdim=True) + EPSILON
+    norm: Tensor = torch.linalg.vector_norm(flat, dim=-1, keepdim=True) + EPSILON
     if may_overwrite and not torch.is_grad_enabled():
         # Fresh memory costs as much here as the arithmetic.
         return flat.div_(norm)
@@ -41,7 +41,7 @@ def squared_differences(
     The squared differences of the unit-normalized features of each group from those of the first.
     """
     unit = unit_features(features, dtype, may_overwrite=may_overwrite)
-    unit = unit.unflatten(0, (groups, -1))
+    unit = unit.view(groups, len(unit) // groups, *unit.shape[1:])
     if torch.is_grad_enabled():
         return (unit[1:] - unit[:1]).square()
     return unit[1:].sub_(unit[:1]).square_()
@@ -61,6 +61,9 @@ class DistanceModule(nn.Module):
         Images are floating (N, 3, H, W), RGB in [−1, 1], unchecked. Differences, norms and sums
         are in the dtype of the linear weights, whatever that of the trunk.
     """
+
+    shift: Tensor
+    scale: Tensor
 
     def __init__(self, net: FeatureNet, linear: Sequence[Tensor] | None) -> None:
         super().__init__()

@@ -223,5 +223,5 @@ def crops_digest(net: str, crops: NDArray[np.uint8], seed: int = 0) -> str:
     Not by their values, whose last bits differ between processors and numbers of threads.
     """
     digest = hashlib.sha256(f"kmeans {KMEANS_VERSION} {net} {seed} {crops.shape}".encode())
-    digest.update(np.ascontiguousarray(crops))
+    digest.update(crops.tobytes())
     return digest.hexdigest()[:16]
