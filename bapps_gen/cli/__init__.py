@@ -30,7 +30,7 @@ COMMANDS = (
     ("distorters", "distorters", "list the CNN distorters of a zoo"),
     ("train-distorters", "train_distorters", "train a zoo of CNN distorters on photos"),
     ("show", "show", "draw a contact sheet of a dataset's rows"),
-    ("info", "info", "describe a dataset or a collection"),
+    ("info", "info", "describe a dataset, a collection or a trained metric"),
     ("verify", "verify", "make rows again and compare them with what is stored"),
     ("subset", "subset", "write the rows of a dataset for which a condition holds"),
     ("merge", "merge", "write the rows of several datasets as one"),

@@ -1,4 +1,4 @@
-"""`bapps-gen info`: what a dataset holds, and what it has in common with others."""
+"""`bapps-gen info`: what a dataset or a trained metric holds, and what datasets have in common."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bapps_gen.cli._collections import left_out_lines, table_text
 from bapps_gen.cli._options import add_dataset
+from bapps_gen.errors import UserError
 from bapps_gen.storage.locations import Location, location_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    add_dataset(parser, "folder or URL of a dataset, or folder of a collection for all its sets")
+    add_dataset(
+        parser,
+        "folder or URL of a dataset, folder of a collection for all its sets, or file of a trained "
+        "metric",
+    )
     parser.add_argument(
         "--against",
         type=location_of,
@@ -37,6 +42,8 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.manifests.dataset import open_dataset
     from bapps_gen.pipelines.datasets.inspect import summarize
 
+    if options.dataset.name.endswith(".safetensors"):
+        return _metric(options)
     if is_collection(options.dataset):
         return _collection(options)
     dataset = open_dataset(options.dataset, incomplete=True)
@@ -52,6 +59,34 @@ def run(options: argparse.Namespace) -> int:
             value = ", ".join(f"{key} {item:g}" for key, item in value.items()) or "none"
         print(f"{name.replace('_', ' ').ljust(width)}  {value}")
     _print_overlaps(found)
+    return 0
+
+
+def _metric(options: argparse.Namespace) -> int:
+    """Print what a trained metric is, what it was trained on, and how well it did."""
+    from dataclasses import asdict
+
+    from bapps_gen.metrics.trained import read_trained_header
+    from bapps_gen.storage.locations import local_path
+
+    if options.against:
+        raise UserError("against is for datasets; leave it out with a trained metric")
+    header = read_trained_header(local_path(str(options.dataset)))
+    if options.json:
+        print(json.dumps(asdict(header), indent=1, ensure_ascii=False))
+        return 0
+    print(f"{header.mode} over {header.net.name} (weights {header.net.digest or 'unknown'})")
+    for name, sets in (("trained on", header.train), ("validated on", header.val)):
+        for entry in sets:
+            judged = "simulated observers" if entry["simulated"] else "people"
+            print(
+                f"{name} {entry['rows']} rows of {entry['kind']}, digest {entry['dataset']}, "
+                f"judged by {judged}"
+            )
+    if header.scores:
+        best, epochs = header.scores["val_2afc"], len(header.scores["history"])
+        print(f"2AFC {100 * best:.2f} % after epoch {header.scores['epoch']} of {epochs}")
+    print(", ".join(f"{name} {value}" for name, value in header.spec.items()))
     return 0
 
 

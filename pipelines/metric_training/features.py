@@ -147,10 +147,14 @@ def make_features(
         WorkError: when a shard is damaged, features are no numbers, or cannot be written.
     """
     total = sum(map(len, plan.rows))
+    if not any(True for _ in _missing(plan)):  # so that trainings in parallel read what is there
+        if progress:
+            progress(total, total)
+        return FeatureReport(0, total)
     with contextlib.ExitStack() as stack:
         for dataset, info in zip(plan.datasets, plan.infos, strict=True):
             stack.enter_context(claim(dataset.folder / FEATURES_FOLDER / info.net, FEATURES))
-        jobs = list(_missing(plan))
+        jobs = list(_missing(plan, warn=True))
         kept = done = total - sum(job.wanted for job in jobs)
         if progress:
             progress(done, total)
@@ -206,7 +210,7 @@ def _checked(metric: object) -> LpipsMetric:
     return metric
 
 
-def _missing(plan: FeaturePlan) -> Iterator[_Job]:
+def _missing(plan: FeaturePlan, *, warn: bool = False) -> Iterator[_Job]:
     """Shards that lack features of judged rows, with all rows that they should have."""
     each = zip(plan.datasets, plan.infos, plan.rows, strict=True)
     for number, (dataset, info, rows) in enumerate(each):
@@ -220,7 +224,7 @@ def _missing(plan: FeaturePlan) -> Iterator[_Job]:
                     continue
                 own = np.union1d(own, held.rows)
             except UnusableFeatures as fault:
-                if str(fault) not in ("missing", *warned):
+                if warn and str(fault) not in ("missing", *warned):
                     warned.add(str(fault))  # once, where a whole set was made otherwise
                     path = features_path(dataset.folder, info.net, shard)
                     logger.warning("%s is %s; made again", path, fault)

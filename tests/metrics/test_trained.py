@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 import bapps_gen
+from bapps_gen.cli import main
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.lpips.nets import load_net
 from bapps_gen.lpips.trunks import Trunk
@@ -69,6 +71,24 @@ def test_a_file_is_a_metric_of_its_name(file: Path) -> None:
     assert (spec.name, spec.net, spec.smallest) == ("mine", "alex", 31)
     settings = bapps_gen.load_metric(file).settings
     assert settings["weights"] == trained().digest
+
+
+def test_info_says_what_a_metric_was_trained_on(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = trained()
+    rows = {"kind": "traditional", "dataset": "d" * 32, "rows": 70, "simulated": True}
+    scores = {"val_2afc": 0.7123, "epoch": 3, "history": [{}] * 10}
+    header = replace(held.header, train=(rows,), val=(rows | {"rows": 8},), scores=scores)
+    write_trained(file, replace(held, header=header))
+    assert main(["info", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"lin over alex (weights {header.net.digest})\n")
+    assert f"trained on 70 rows of traditional, digest {'d' * 32}, judged by simulated" in out
+    assert "validated on 8 rows" in out
+    assert "2AFC 71.23 % after epoch 3 of 10\nepochs 5\n" in out
+    assert main(["info", "--json", str(file)]) == 0
+    assert json.loads(capsys.readouterr().out)["scores"]["epoch"] == 3
 
 
 def test_a_trained_net_is_loaded_without_that_it_came_from(tmp_path: Path) -> None:

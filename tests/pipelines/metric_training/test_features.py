@@ -24,6 +24,7 @@ from bapps_gen.pipelines.metric_training.features import (
     plan_features,
 )
 from bapps_gen.pipelines.scoring.options import MetricOptions
+from bapps_gen.storage.workspace import folder_lock
 from support.judged_sets import NET, judged_set, save_net, save_photos
 
 EXACT = MetricOptions("cpu", "float32")
@@ -135,6 +136,17 @@ def test_only_what_is_missing_is_made(judged: Path, tmp_path: Path) -> None:
     (judged / name).unlink()
     assert made(rows, net)[0] == FeatureReport(30, 40)
     assert files(judged) == before
+
+
+def test_a_run_that_needs_no_new_features_waits_for_no_other(judged: Path, tmp_path: Path) -> None:
+    rows, net = read_judged([judged]), save_net(tmp_path)
+    made(rows, net)
+    (folder,) = (judged / "features").iterdir()
+    with folder_lock(folder):
+        assert made(rows, net)[0] == FeatureReport(0, 70)
+        next(folder.glob("*.safetensors")).unlink()
+        with pytest.raises(UserError, match="is being written by another run"):
+            made(rows, net)
 
 
 def test_features_of_more_judged_rows_complete_those_that_are_there(
