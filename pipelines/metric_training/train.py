@@ -130,9 +130,9 @@ def train_metric(
         WorkError: when a shard is damaged, or a file cannot be written.
     """
     _check_out(out)
+    require_torch("train-metric needs")
     rows, val_rows = _read(train, val, options)
     row_weights = rows.vote_weights() if options.weight_votes else None
-    require_torch("training needs")
     folder = training_folder(out)
     if options.mode == "lin":
         planned = _plan_lin(rows, val_rows, row_weights, options, workers, progress)

@@ -13,7 +13,7 @@ import pytest
 from bapps_gen.cli import COMMANDS, main
 from support import without_extras
 
-NEEDS_TORCH = ("cnn", "verify-mix", "lpips", "reader")
+NEEDS_TORCH = ("cnn", "verify-mix", "train-metric", "lpips", "reader")
 NEEDS_STUDY = ("study-serve", "study-export")
 CODE = {
     "zoo": "import bapps_gen.cnn_distorters.zoo",
@@ -72,6 +72,7 @@ def commands(folder: Path, photos: Path, zoo: Path) -> dict[str, list[str]]:
         "verify-stored": f"verify {mixed} --stored-only",
         "cnn": f"cnn --n 5 --zoo {zoo} {source} --out {folder}/cnn",
         "verify-mix": f"verify {mixed}",
+        "train-metric": f"train-metric {made} --out {folder}/mine.safetensors",
     }
     alone = ("show", "info", "export", "distortions", "study", "study-votes", *NEEDS_STUDY)
     return {
