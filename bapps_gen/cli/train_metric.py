@@ -99,17 +99,18 @@ def run(options: argparse.Namespace) -> int:
         print_resume("features and the last checkpoint", training_folder(options.out))
         raise
     if not options.quiet:
-        print(_summary(trained, time.monotonic() - began))
+        print(_summary(trained, time.monotonic() - began, held_out=not options.val))
     return 0
 
 
-def _summary(trained: MetricTraining, seconds: float) -> str:
+def _summary(trained: MetricTraining, seconds: float, *, held_out: bool) -> str:
     """What was trained, and how well it agrees with people."""
     header = trained.header
-    judged = " by simulated observers" if trained.simulated else ""
+    people = "simulated observers" if trained.simulated else "people"
+    apart = " of photos held out" if held_out else ""
     lines = [
         f"{header.mode} over {header.net.name}: {trained.train_rows} rows to train on and "
-        f"{trained.val_rows} to validate on, judged{judged}",
+        f"{trained.val_rows}{apart} to validate on, judged by {people}",
         f"best 2AFC {100 * trained.val_2afc:.2f} % after epoch {trained.epoch} of "
         f"{len(trained.history)}, last {100 * trained.history[-1]['val_2afc']:.2f} %",
     ]
