@@ -162,7 +162,7 @@ def make_trunk(
         'float32'
     """
     from bapps_gen.lpips import require_torch
-    from bapps_gen.pipelines.training.trunks import TrunkOptions
+    from bapps_gen.pipelines.training.options import TrunkOptions
     from bapps_gen.pipelines.training.trunks import make_trunk as make
 
     options = TrunkOptions(net=net, seed=seed)

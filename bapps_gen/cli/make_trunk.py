@@ -17,7 +17,7 @@ from bapps_gen.storage.locations import local_path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from bapps_gen.pipelines.training.trunks import TrunkOptions
+    from bapps_gen.pipelines.training.options import TrunkOptions
 
     parser.epilog = (
         "Stacked k-means after Krähenbühl et al. (ICLR 2016). The file is used as a feature net, "
@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Make the weights and say how to use them."""
     from bapps_gen.lpips import require_torch
-    from bapps_gen.pipelines.training.trunks import TrunkOptions, make_trunk
+    from bapps_gen.pipelines.training.options import TrunkOptions
+    from bapps_gen.pipelines.training.trunks import make_trunk
 
     asked = TrunkOptions(**values_of(options, TrunkOptions))
     require_torch("make-trunk needs")

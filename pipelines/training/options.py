@@ -116,3 +116,14 @@ class TrainingOptions:
             raise UserError("--images and --epochs set the same thing; give one of them")
         if self.vgg is not None and not self.vgg.is_file():
             raise UserError(f"vgg16 weights {self.vgg} are not there; name a .safetensors or .pth")
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkOptions:
+    """How a trunk is made; see the help of each option."""
+
+    net: str = Option("text", "architecture", "alex", choices=("alex", "vgg", "squeeze")).field()
+    seed: int = SEED.field()
+
+    def __post_init__(self) -> None:
+        convert_options(self)

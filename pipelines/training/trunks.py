@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bapps_gen.checks import Option, convert_options
 from bapps_gen.errors import ImageError, SourceError, UserError
-from bapps_gen.pipelines.rows.options import SEED
+from bapps_gen.pipelines.training.options import TrunkOptions
 from bapps_gen.seeding import SLOT_NET_CROPS, generator
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.version import __version__
@@ -25,17 +23,6 @@ logger = logging.getLogger(__name__)
 
 _ORDER = 2**62
 """Number of the random stream that orders photos, beyond those of crops."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrunkOptions:
-    """How a trunk is made; see the help of each option."""
-
-    net: str = Option("text", "architecture", "alex", choices=("alex", "vgg", "squeeze")).field()
-    seed: int = SEED.field()
-
-    def __post_init__(self) -> None:
-        convert_options(self)
 
 
 def make_trunk(
