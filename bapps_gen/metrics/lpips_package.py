@@ -60,7 +60,7 @@ def export_lpips(path: Path, out: Path) -> None:
 
     tensors = {name: value for name, value in trained.tensors.items() if name.startswith("lin")}
     if trained.trunk or text.given not in SMALLEST:
-        trunk = trained_net(trained, str(path)).module.state_dict()
+        trunk = trained_net(trained, path).module.state_dict()
         names = {name: package for package, name in _trunk_names(text.net)}
         tensors |= {names[name]: value for name, value in trunk.items()}
     with whole_file(out, alone=True) as temporary:

@@ -58,18 +58,18 @@ KINDS: tuple[TextKind, ...] = (
         "pyiqa_metrics",
     ),
     TextKind(
+        "FILE.safetensors[@NET]",
+        "a metric that `train-metric` wrote, with its net where that is a Python file's",
+        "that of the file",
+        r".*\.safetensors(@.*)?",
+        "trained",
+    ),
+    TextKind(
         "FILE.py:NAME",
         "a class or function in your own Python file",
         "the class's or function's, or what it says",
         r".*\.py(:.*)?",
         "plugin",
-    ),
-    TextKind(
-        "FILE.safetensors",
-        "a metric that `train-metric` wrote",
-        "that of the file",
-        r".*\.safetensors",
-        "trained",
     ),
     TextKind(
         "FILE.csv, FILE.parquet",

@@ -2,6 +2,9 @@
 
 A safetensors file with the weights under the names that the `lpips` package 0.1.4 has, and with
 all that is known of the training in its header. Importing this module does not import torch.
+
+`FILE.safetensors@NET` names the net, too. A net from a Python file must be named in this way: no
+code is run because a file that someone shared names it.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from bapps_gen.errors import UserError
 from bapps_gen.lpips.feature_net import SCALE, SHIFT, FeatureNet, require_torch, weights_digest
-from bapps_gen.lpips.net_names import parse_net
+from bapps_gen.lpips.net_names import NetText, parse_net
 from bapps_gen.lpips.nets import load_net
 from bapps_gen.metrics.deep import LpipsMetric, check_dtype
 from bapps_gen.metrics.table import MetricSpec
@@ -168,25 +171,31 @@ def read_trained(path: Path) -> TrainedMetric:
     return TrainedMetric(header, tensors)
 
 
+def trained_path(text: str) -> tuple[Path, str]:
+    """The file that FILE.safetensors[@NET] names, and the text of its net, "" for the file's."""
+    name, _, net = text.partition(f"{SUFFIX}@")
+    return Path(name + SUFFIX if net else text).expanduser(), net
+
+
 def describe(text: str) -> MetricSpec:
     """The metric that a trained metric's file holds; its net is not loaded.
 
     Raises:
-        UserError: when the file is missing.
+        UserError: when the file is missing, or its net is one of a Python file that is not named.
         WorkError: as `read_trained`.
     """
-    path = Path(text).expanduser()
+    path, given = trained_path(text)
     header, digest = _header_and_digest(path)
-    net = parse_net(header.net.given)
+    net = _net_text(path, header.net, given)
     return MetricSpec(
         path.stem,
         1,
         f"LPIPS, {header.mode} on {header.net.name}",
         f"bapps_gen.lpips with the weights of {path.name}",
         needs_torch=True,
-        net=header.net.given,
+        net=net.given,
         smallest=max(header.net.smallest, net.smallest),
-        given=str(path.resolve()),
+        given=f"{path.resolve()}@{net.given}" if given else str(path.resolve()),
         files=(str(path.resolve()), *(str(file.resolve()) for file in net.files)),
         settings=(("weights", digest),),
         mode=header.mode,
@@ -217,8 +226,9 @@ def load(
             whose weights were trained.
     """
     check_dtype(dtype)
-    trained = read_trained(Path(spec.given))
-    net = trained_net(trained, spec.given, weights)
+    path, given = trained_path(spec.given)
+    trained = read_trained(path)
+    net = trained_net(trained, path, weights, given)
     from bapps_gen.lpips.metric import Lpips, find_device
 
     model = Lpips(net, trained.linear, device=find_device(device), dtype=dtype)
@@ -226,7 +236,7 @@ def load(
 
 
 def trained_net(
-    trained: TrainedMetric, path: str, weights: str | PathLike[str] | None = None
+    trained: TrainedMetric, path: Path, weights: str | PathLike[str] | None = None, given: str = ""
 ) -> FeatureNet:
     """The feature net of a trained metric with the weights that it had in the end.
 
@@ -235,40 +245,52 @@ def trained_net(
         path: of its file, for errors.
         weights: file of the net's weights where these were not trained, instead of one from the
             default locations.
+        given: text of the net, where it is not that which the file names.
 
     Raises:
         UserError: as `load`.
     """
     header = trained.header.net
+    text = _net_text(path, header, given)
     if not trained.trunk:
-        net = load_net(header.given, weights)
+        net = load_net(text.given, weights)
         if header.digest not in ("", net.digest):
             raise UserError(
-                f"{path} was trained over {header.given} with weights of digest {header.digest}, "
+                f"{path} was trained over {header.name} with weights of digest {header.digest}, "
                 f"but these are {net.digest}; give the weights of the training with --weights"
             )
         return net
     if weights is not None:
         raise UserError(f"weights = {weights}, but {path} has its net's weights; leave it out")
     try:
-        net = _net_with(header, trained.trunk)
+        net = _net_with(header, text, trained.trunk)
     except RuntimeError as error:
         from bapps_gen.storage.tensors import damaged
 
-        raise damaged(Path(path), "its net's weights are not those of its net") from error
+        raise damaged(path, "its net's weights are not those of its net") from error
     return replace(net, digest=weights_digest(net.module))
 
 
-def _net_with(record: NetRecord, trunk: Mapping[str, Tensor]) -> FeatureNet:
+def _net_text(path: Path, record: NetRecord, given: str) -> NetText:
+    """The text of a trained metric's net; UserError where it is code that was not named."""
+    text = parse_net(given or record.given)
+    if text.kind == "features" and not given:
+        raise UserError(
+            f"{path} was trained over a net of a Python file, which runs only where you name it; "
+            f"give {path}@features:FILE.py:{text.member}"
+        )
+    return text
+
+
+def _net_with(record: NetRecord, text: NetText, trunk: Mapping[str, Tensor]) -> FeatureNet:
     """A feature net with other weights; RuntimeError where they do not fit."""
-    architecture = parse_net(record.given).net
-    if not architecture:
-        net = load_net(record.given)
+    if not text.net:
+        net = load_net(text.given)
         net.module.load_state_dict(trunk)
         return net
     from bapps_gen.lpips.trunks import build_trunk
 
-    module = build_trunk(architecture, trunk)
+    module = build_trunk(text.net, trunk)
     size, channels = record.smallest, record.channels
     return FeatureNet(record.name, record.given, module, channels, size, SHIFT, SCALE, "", True)
 

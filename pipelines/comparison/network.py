@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from bapps_gen.metrics.agreement import Values
 from bapps_gen.metrics.table import MetricSpec
-from bapps_gen.metrics.trained import SUFFIX, read_trained
+from bapps_gen.metrics.trained import read_trained, trained_path
 
 _NEAREST = 0.001
 """Predictions are at least so far from 0 and 1, as those of psychometric functions."""
@@ -27,9 +25,9 @@ def network_predictions(spec: MetricSpec, d0: Values, d1: Values) -> Values | No
     Raises:
         UserError: when torch is not installed, or the file is damaged.
     """
-    if not spec.given.endswith(SUFFIX):
+    if not spec.mode:
         return None
-    weights = read_trained(Path(spec.given)).ranking
+    weights = read_trained(trained_path(spec.given)[0]).ranking
     if not weights:
         return None
     import torch

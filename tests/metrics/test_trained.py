@@ -221,3 +221,44 @@ def test_the_package_itself_gives_the_same_distances(file: Path, tmp_path: Path)
     with torch.no_grad():
         theirs = package(first, second).flatten().numpy()
     np.testing.assert_allclose(distances(file), theirs, rtol=1e-5)
+
+
+NET_FILE = """
+import pathlib
+import torch
+
+pathlib.Path(__file__).with_suffix(".ran").touch()
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        return [self.layer(x).relu()]
+"""
+
+
+def test_a_net_from_a_python_file_runs_only_where_it_is_named(tmp_path: Path) -> None:
+    code = tmp_path / "net.py"
+    code.write_text(NET_FILE)
+    given = f"features:{code}:Net"
+    net = load_net(given)
+    record = NetRecord(given, net.name, net.digest, net.channels, net.smallest)
+    header = TrainedHeader(record, "lin", {}, (), (), {})
+    path = tmp_path / "own.safetensors"
+    write_trained(path, TrainedMetric(header, {linear_key(0): torch.ones(1, 4, 1, 1)}))
+    code.with_suffix(".ran").unlink()
+    with pytest.raises(UserError, match=r"runs only where you name it; give .*@features:FILE.py"):
+        metric_spec(path)
+    assert not code.with_suffix(".ran").exists()
+    np.testing.assert_allclose(distances(f"{path}@{given}"), distances(given), rtol=1e-6)
+    assert metric_spec(f"{path}@{given}").name == "own"
+    moved = code.rename(tmp_path / "moved.py")
+    np.testing.assert_allclose(
+        distances(f"{path}@features:{moved}:Net"), distances(f"features:{moved}:Net"), rtol=1e-6
+    )
+    moved.write_text(NET_FILE + "\n# changed\n")
+    with pytest.raises(UserError, match="with weights of digest"):
+        distances(f"{path}@features:{moved}:Net")

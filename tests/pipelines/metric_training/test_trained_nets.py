@@ -32,7 +32,7 @@ def test_the_metric_has_the_score_that_its_training_names(
     assert bool(read_trained(out).trunk) == (mode == "tune")
     _, held = hold_out(read_judged([judged / "set"]), options.val_fraction, options.seed)
     patches = decode_patches(tmp_path / "patches.u8", held.parts, 1)
-    d0, d1 = load_metric(str(out)).triplet(*(patches[:, side] for side in range(3)))
+    d0, d1 = load_metric(f"{out}@{options.net}").triplet(*(patches[:, side] for side in range(3)))
     assert two_afc_agreement(d0, d1, held.judge).mean() == pytest.approx(trained.val_2afc, abs=0.01)
 
 
