@@ -33,6 +33,7 @@ def train_metric(
     net: str = "alex",
     mode: str = "lin",
     weights: LocalPath | None = None,
+    start: LocalPath | None = None,
     epochs: int = 5,
     decay_epochs: int = 5,
     batch: int = 50,
@@ -63,6 +64,8 @@ def train_metric(
         mode: "lin" trains linear weights over the net's features, "tune" the net as well, "scratch"
             the net from random weights.
         weights: file of the net's weights, instead of one from the default locations.
+        start: file of a metric of mode "lin" over the same net, with whose linear weights and
+            ranking network "tune" begins; None for random ones.
         epochs: with the full learning rate.
         decay_epochs: after these, over which it falls linearly.
         batch: triplets in a step.
@@ -103,6 +106,7 @@ def train_metric(
         net=net,
         mode=mode,
         weights=None if weights is None else str(weights),
+        start=None if start is None else str(start),
         epochs=epochs,
         decay_epochs=decay_epochs,
         batch=batch,

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="file to write, NAME.safetensors; logs and checkpoints go to NAME.training "
         "(default: %(default)s)",
     )
-    add_options(parser, MetricTrainingOptions, "net", "mode", "weights", "val_fraction")
+    add_options(parser, MetricTrainingOptions, "net", "mode", "weights", "start", "val_fraction")
     how = parser.add_argument_group("how")
     names = ("epochs", "decay_epochs", "batch", "learning_rate", "beta1", "beta2", "dropout")
     machine = ("seed", "device", "precision", "compile")

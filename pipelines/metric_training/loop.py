@@ -31,6 +31,7 @@ from bapps_gen.errors import WorkError, first_line
 from bapps_gen.execution.threads import one_thread
 from bapps_gen.lpips.differences import DistanceModule
 from bapps_gen.lpips.nets import FeatureNet
+from bapps_gen.metrics.trained import TrainedMetric
 from bapps_gen.pipelines.metric_training.engine import Values
 from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
 from bapps_gen.pipelines.metric_training.patches import Patches
@@ -79,6 +80,8 @@ class LoopEngine:
             weights are float32.
         compile: compile the net, at its first step.
         threads: of the CPU, where that is the device; weights do not depend on it.
+        start: a metric over the net whose linear weights and ranking network are begun with;
+            random ones where there is none.
 
     Raises:
         WorkError: when memory runs out, here or in any method.
@@ -94,6 +97,7 @@ class LoopEngine:
         *,
         compile: bool = False,
         threads: int = 1,
+        start: TrainedMetric | None = None,
     ) -> None:
         self.data, self.options, self.device, self.compiled = data, options, device, compile
         self.rows = len(data.judge)
@@ -103,11 +107,13 @@ class LoopEngine:
         parts = -(-options.batch // self._part_rows)
         self._noise = [torch.Generator(device) for _ in range(parts)]
         self._streams = Streams()
-        linear = initial_linear(net.channels, options.seed)
+        linear = start.linear if start else initial_linear(net.channels, options.seed)
         self.distances = DistanceModule(net, linear)
         self.trunk = copy.deepcopy(net.module)
         self.trunk.requires_grad_(options.mode != "lin")
         self.ranking = initial_ranking(options.seed)
+        if start:
+            self.ranking.load_state_dict(start.ranking)
         with self._machine():
             # Weights of convolutions in the order that images are in; values are the same.
             self.trunk.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

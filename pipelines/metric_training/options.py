@@ -30,6 +30,8 @@ class MetricTrainingOptions:
         mode: "lin" trains linear weights over the net's features, which stay; "tune" trains the
             net as well, from the weights that it has; "scratch" from random ones.
         weights: file of the net's weights, instead of one from the default locations.
+        start: file of a metric of mode "lin" over the same net, with whose linear weights and
+            ranking network "tune" begins; None for random ones.
         epochs: with the full learning rate.
         decay_epochs: after these, over which it falls linearly.
         batch: triplets in a step; the last of an epoch may have fewer.
@@ -66,6 +68,14 @@ class MetricTrainingOptions:
         "weights of the net, .safetensors or .pth",
         metavar="FILE",
         default_text="bundled for alex, otherwise torch's cache or download",
+        is_place=True,
+    ).field()
+    start: str | None = Option(
+        "text",
+        "metric that --mode lin trained over the same net: --mode tune begins with its linear "
+        "weights and ranking network",
+        metavar="FILE",
+        default_text="random ones",
         is_place=True,
     ).field()
     epochs: int = Option(
@@ -134,6 +144,10 @@ class MetricTrainingOptions:
 
     def __post_init__(self) -> None:
         convert_options(self)
+        if self.start is not None and self.mode != "tune":
+            raise UserError(
+                f"start = {self.start} goes with mode = tune alone; leave it out, or give that"
+            )
         if self.mode == "lin" and self.compile == "yes":
             raise UserError(
                 "compile = yes does not go with mode = lin, which runs the net once; leave it out"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from dataclasses import replace
@@ -19,6 +20,7 @@ from bapps_gen.pipelines.metric_training.patches import PATCHES_NAME, decode_pat
 
 if TYPE_CHECKING:
     from bapps_gen.lpips.feature_net import FeatureNet
+    from bapps_gen.metrics.trained import TrainedMetric
     from bapps_gen.pipelines.metric_training.loop import LoopEngine
 
 
@@ -46,6 +48,35 @@ def net_to_train(options: MetricTrainingOptions) -> FeatureNet:
         )
     made = load_net(f"random-{options.net}:{options.seed}")
     return replace(made, name=options.net, given=options.net)
+
+
+def begun_metric(net: FeatureNet, options: MetricTrainingOptions) -> TrainedMetric | None:
+    """The metric of `options.start`, where one is given.
+
+    Raises:
+        UserError: for one of another mode or over another net.
+        WorkError: when its file is damaged.
+    """
+    from bapps_gen.metrics.trained import read_trained
+
+    if options.start is None:
+        return None
+    start = read_trained(Path(options.start))
+    if start.header.mode != "lin" or start.header.net.digest != net.digest:
+        raise UserError(
+            f"start = {options.start} is of mode {start.header.mode} over "
+            f"{start.header.net.name}; give a metric of --mode lin over {net.name} as it is here"
+        )
+    return start
+
+
+def start_digest(start: TrainedMetric) -> str:
+    """32 hexadecimal digits of SHA-256 over all weights of a metric, its ranking network's too."""
+    digest = hashlib.sha256()
+    for name, value in sorted(start.tensors.items()):
+        digest.update(name.encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:32]
 
 
 def resolve_precision(options: MetricTrainingOptions) -> str:
@@ -81,6 +112,7 @@ def loop_engine(
     folder: Path,
     workers: Workers,
     progress: ProgressBars = no_progress,
+    start: TrainedMetric | None = None,
 ) -> LoopEngine:
     """The engine of `options.mode`, with patches decoded into the training's folder.
 
@@ -89,6 +121,7 @@ def loop_engine(
         rows, val_rows: to train and to validate on.
         row_weights: of the rows to train on, with mean 1; None where all count the same.
         folder: of the training, which the caller holds.
+        start: of `begun_metric`.
         workers: parallel processes that decode, and threads that train on the CPU.
 
     Raises:
@@ -112,4 +145,5 @@ def loop_engine(
         resolve_precision(options),
         compile=resolve_compile(options),
         threads=workers,
+        start=start,
     )

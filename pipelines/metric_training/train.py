@@ -291,19 +291,26 @@ def _plan_loop(
     progress: ProgressBars,
 ) -> _Plan:
     from bapps_gen.pipelines.metric_training.through_net import (
+        begun_metric,
         loop_engine,
         net_to_train,
         resolve_precision,
+        start_digest,
     )
 
     net = net_to_train(options)
     check_patch_size([replace(net_metric(options.net), smallest=net.smallest)], rows.patch_size)
-    precision = resolve_precision(options)
+    precision = {"precision": resolve_precision(options)}
+    start = begun_metric(net, options)
+    if start:
+        precision["start"] = start_digest(start)
     record = NetRecord(net.given, net.name, net.digest, net.channels, net.smallest)
     return _Plan(
         record,
-        {"precision": precision},
-        lambda: loop_engine(net, rows, val_rows, row_weights, options, folder, workers, progress),
+        precision,
+        lambda: loop_engine(
+            net, rows, val_rows, row_weights, options, folder, workers, progress, start
+        ),
     )
 
 

@@ -36,6 +36,28 @@ def test_the_metric_has_the_score_that_its_training_names(
     assert two_afc_agreement(d0, d1, held.judge).mean() == pytest.approx(trained.val_2afc, abs=0.01)
 
 
+def test_tune_goes_on_from_a_metric_of_lin(judged: Path, tmp_path: Path) -> None:
+    lin, plain, begun = (tmp_path / f"{name}.safetensors" for name in ("lin", "plain", "begun"))
+    first = short_training(judged, "lin")
+    train_metric(lin, [judged / "set"], [], first, 1)
+    tune = replace(short_training(judged, "tune"), learning_rate=1e-7)
+    train_metric(plain, [judged / "set"], [], tune, 1)
+    options = replace(tune, start=str(lin))
+    trained = train_metric(begun, [judged / "set"], [], options, 1)
+    # With next to no learning rate all weights but the net's are those of the start.
+    weights = [read_trained(path).tensors for path in (lin, begun, plain)]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=0, atol=1e-4)
+    assert not torch.allclose(weights[2]["lin0.model.1.weight"], weights[0]["lin0.model.1.weight"])
+    assert "start" in trained.header.spec
+    with pytest.raises(UserError, match="is of mode tune over"):
+        train_metric(
+            tmp_path / "x.safetensors", [judged / "set"], [], replace(tune, start=str(plain)), 1
+        )
+    with pytest.raises(UserError, match="goes with mode = tune alone"):
+        replace(first, start=str(lin))
+
+
 def test_scratch_begins_with_random_weights_that_follow_from_the_seed() -> None:
     options = MetricTrainingOptions(net="alex", mode="scratch", seed=3)
     first, again = net_to_train(options), net_to_train(options)
