@@ -34,6 +34,7 @@ _PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", 
 
 # Own choices, except for the bias, which is that of Krähenbühl et al.'s program.
 _PATCHES = 3_000
+_PATCHES_PER_FILTER = 10
 _ITERATIONS = 5
 _EXACT_DIMENSIONS = 800
 _OVERSAMPLING = 16
@@ -117,10 +118,11 @@ def _fill(conv: nn.Conv2d, x: Tensor, rng: np.random.Generator) -> None:
 
 
 def _patches(conv: nn.Conv2d, x: Tensor, rng: np.random.Generator) -> Tensor:
-    """What a convolution sees at random positions, (_PATCHES, C · k · k)."""
+    """What a convolution sees at random positions, (at least _PATCHES, C · k · k)."""
     side, stride, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
     windows = F.pad(x, (padding,) * 4).unfold(2, side, stride).unfold(3, side, stride)
-    chosen = rng.integers(0, [windows.shape[0], *windows.shape[2:4]], (_PATCHES, 3))
+    count = max(_PATCHES, _PATCHES_PER_FILTER * conv.out_channels)
+    chosen = rng.integers(0, [windows.shape[0], *windows.shape[2:4]], (count, 3))
     image, row, column = torch.from_numpy(chosen).T
     return windows[image, :, row, column].flatten(1)
 
