@@ -34,7 +34,7 @@ class Stopped(Exception):
 
 
 @pytest.mark.parametrize("mode", ["lin", "tune"])
-def test_stopped_within_an_epoch_or_after_it(
+def test_stopped_within_an_epoch(
     judged: Path, tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saving = functools.partial(epochs.run_epochs, save_seconds=0)
@@ -51,13 +51,9 @@ def test_stopped_within_an_epoch_or_after_it(
 
         yield report
 
-    def stop(entry: Any) -> None:
-        raise Stopped
-
-    for how in ({"progress": stopping}, {"on_epoch": stop}):
-        with pytest.raises(Stopped):
-            train_metric(again, *arguments, **how)
-        assert not again.exists()
+    with pytest.raises(Stopped):
+        train_metric(again, *arguments, stopping)
+    assert not again.exists()
     trained = train_metric(again, *arguments)
     assert len(trained.history) == 3
     assert made(again) == made(whole)

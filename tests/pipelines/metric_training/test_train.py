@@ -101,7 +101,14 @@ def test_a_training_interrupted_after_any_epoch_ends_with_the_same_files(
 ) -> None:
     monkeypatch.setattr(run_module.run_epochs, "__defaults__", (None, None, "", 0.0))
     options = MetricTrainingOptions(
-        "features:mine.py:net", mode, None, 2, 2, 16, 0.01, device="cpu", precision="float32"
+        "features:mine.py:net",
+        mode,
+        epochs=2,
+        decay_epochs=2,
+        batch=16,
+        learning_rate=0.01,
+        device="cpu",
+        precision="float32",
     )
     sets = [work / "train"], [work / "val"], options, 1
     train_metric(work / "whole.safetensors", *sets)
