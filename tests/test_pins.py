@@ -156,6 +156,14 @@ def slots() -> dict[str, int]:
         "simulated observer": seeding.SLOT_OBSERVER,
         "simulated session": seeding.SLOT_OBSERVER_SESSION,
         "choice of rows": seeding.SLOT_SELECT,
+        "metric training: order": seeding.SLOT_METRIC_ORDER,
+        "metric training: linear weights": seeding.SLOT_METRIC_LINEAR,
+        "metric training: ranking network": seeding.SLOT_METRIC_RANKING,
+        "metric training: dropout": seeding.SLOT_METRIC_DROPOUT,
+        "metric training: held out": seeding.SLOT_METRIC_HELD_OUT,
+        "metric training: trunk": seeding.SLOT_METRIC_TRUNK,
+        "net: weights": seeding.SLOT_NET_WEIGHTS,
+        "net: crops": seeding.SLOT_NET_CROPS,
     }
     defined = {value for name, value in vars(seeding).items() if name.startswith("SLOT_")}
     assert defined == set(numbers.values()), "a slot is missing here"

@@ -107,7 +107,7 @@ def general(value: float) -> str:
 
 def short(value: float) -> str:
     """A number with three significant digits."""
-    return f"{value:.3g}"
+    return f"{'−' if value < 0 else ''}{abs(value):.3g}"
 
 
 def position(value: float) -> str:

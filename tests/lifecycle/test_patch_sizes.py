@@ -189,7 +189,8 @@ def test_a_metric_that_takes_no_patches_so_small_is_refused(photos, tmp_path, ca
         assert main([words[0], str(folder), *words[1:], "--quiet", "--workers", "1"]) == 2
         line = one_line(capsys)
         assert "patch size for lpips-alex = 16 is not allowed: it must be at least 31 px" in line
-        assert "use l2, l2-lab, psnr, psnr-lab, ssim, ms-ssim, fsimc or lpips-vgg" in line
+        assert "use l2, l2-lab, psnr, psnr-lab, ssim, ms-ssim, fsimc, l2-lab-upstream" in line
+        assert "or uncalibrated-vgg, or a set of larger patches" in line
     small = ["l2", "l2-lab", "psnr", "psnr-lab", "ssim", "ms-ssim", "fsimc"]
     scores = bapps_gen.score(folder, small, workers=1)
     assert all(np.isfinite(scores[name].d0).all() for name in small)
