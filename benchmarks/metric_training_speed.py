@@ -79,8 +79,8 @@ class Clock:
 def judged_set(folder: Path, source: list[str], rows: int) -> Path:
     """A set with votes of simulated observers."""
     out = folder / "set"
-    bapps_gen.make_dataset("traditional", out, n=rows, source=source, seed=11)
-    bapps_gen.judge(out, bapps_gen.simulate(out, "l2", noise=0.02))
+    bapps_gen.make_dataset("traditional", rows=rows, out=out, source=source, seed=11)
+    bapps_gen.judge(out, votes=bapps_gen.simulate(out, "l2", noise=0.02))
     return out
 
 
