@@ -11,7 +11,7 @@ they are simulated.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from bapps_gen.manifests.votes import VOTES_SCHEMA, votes_table
 from bapps_gen.pipelines.judging.judge import task_of
 from bapps_gen.pipelines.judging.options import ObserverOptions
 from bapps_gen.pipelines.judging.study.plan import StudySet, plan_sessions
-from bapps_gen.pipelines.judging.study.protocol import Protocol
+from bapps_gen.pipelines.judging.study.protocol import MAX_SESSION_ROWS, Protocol
 from bapps_gen.pipelines.judging.study.study import Study
 from bapps_gen.seeding import SLOT_OBSERVER, SLOT_OBSERVER_SESSION, Streams
 
@@ -105,7 +105,8 @@ def observe_study(
         ]
         for session in sessions.values()
     )
-    return _answer(planned, feelings, study.protocol.task, study.info.digest, options)
+    task, digest = study.protocol.task, study.info.digest
+    return _answer(planned, feelings, task, digest, options, lambda each: each % options.people)
 
 
 def observe_dataset(
@@ -137,14 +138,13 @@ def observe_dataset(
             f"people = {options.people} is less than the {wanted} judgments of each row; "
             "give more people or fewer judgments"
         )
+    # Each round of judgments has people of its own, so that nobody judges a row twice.
+    group = options.people // wanted
+    trials = min(max(1, -(-dataset.info.rows // group)), MAX_SESSION_ROWS)
     protocol = Protocol(
-        task=task,
-        judgments=wanted,
-        sentinels=0,
-        identical=0,
-        practice=0,
-        trials=max(1, -(-dataset.info.rows // max(1, options.people // wanted))),
+        task=task, judgments=wanted, sentinels=0, identical=0, practice=0, trials=trials
     )
+    per_round = max(1, -(-dataset.info.rows // trials))
     sets = [StudySet(dataset.info.rows, wanted)]
     planned = (
         [
@@ -153,7 +153,15 @@ def observe_dataset(
         ]
         for number, session in enumerate(plan_sessions(sets, protocol, options.seed))
     )
-    return _answer(planned, [_feelings(dataset.info.digest, scores)], task, "", options)
+
+    def person_of(session: int) -> int:
+        if per_round <= group:
+            return session
+        number, index = divmod(session, per_round)
+        return number * group + index % group
+
+    feelings = [_feelings(dataset.info.digest, scores)]
+    return _answer(planned, feelings, task, "", options, person_of)
 
 
 _Shown = tuple[str, str, int, int, str, str]
@@ -170,15 +178,16 @@ def _answer(
     task: str,
     study: str,
     options: ObserverOptions,
+    person_of: Callable[[int], int],
 ) -> pa.Table:
-    """The votes on sessions of trials."""
+    """The votes on sessions of trials, each by the person of that number."""
     streams = Streams()
     common = options.criterion
     if common is None and task == "jnd":
         common = float(np.quantile(np.concatenate([part.d0 for part in feelings]), SAME_SHARE))
     columns: dict[str, list[Any]] = {name: [] for name in VOTES_SCHEMA.names}
     for number, session in enumerate(sessions):
-        person = _person(streams, number % options.people, options)
+        person = _person(streams, person_of(number), options)
         rng = streams.at(options.seed, number, SLOT_OBSERVER_SESSION)
         felt, lapsed, guess, pace = (
             rng.standard_normal(len(session)),

@@ -18,6 +18,9 @@ from bapps_gen.manifests.votes import ANSWERS
 from bapps_gen.pipelines.judging.options import MIN_SENTINELS
 from bapps_gen.storage.documents import read_toml
 
+MAX_SESSION_ROWS = 2000
+"""That a person judges in a session."""
+
 
 def _count(text: str, default: int | None, low: int, high: int, **more: Any) -> Option:
     return Option("integer", text, default, low, high, **more)
@@ -61,7 +64,11 @@ class Protocol:
         default_text="2 of sets for training, 5 of other sets; 3 of pairs",
     ).field()
     trials: int = _count(
-        "rows that a person judges in a session", None, 1, 2000, default_text="100; 160 pairs"
+        "rows that a person judges in a session",
+        None,
+        1,
+        MAX_SESSION_ROWS,
+        default_text="100; 160 pairs",
     ).field()
     sentinels: int = _count(
         "trials with an obvious answer in a session", None, 0, 500, default_text="15; 40 of pairs"

@@ -74,6 +74,17 @@ def test_every_vote_on_a_row_is_of_another_person_and_says_that_it_is_simulated(
     assert filter_votes(votes).left_out.keys() <= {"too fast"}
 
 
+def test_people_take_several_sessions_of_large_sets_and_judge_no_row_twice(
+    dataset, scores, monkeypatch
+):
+    monkeypatch.setattr("bapps_gen.pipelines.judging.study.observers.MAX_SESSION_ROWS", ROWS // 20)
+    votes = observe_dataset(dataset, scores, 5, ObserverOptions(people=11))
+    pairs = list(zip(votes["person"].to_pylist(), votes["row"].to_pylist(), strict=True))
+    assert len(pairs) == len(set(pairs)) == 5 * ROWS
+    assert len(set(votes["session"].to_pylist())) == 5 * 20
+    assert len(set(votes["person"].to_pylist())) == 10
+
+
 @pytest.mark.parametrize("noise", [0.05, 0.2, 0.5])
 def test_the_noise_that_people_were_made_with_is_recovered(dataset, scores, noise):
     """The agreement of two people follows from the noise by the model's own formula."""
