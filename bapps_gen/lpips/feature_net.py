@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from bapps_gen.errors import UserError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 # The lpips package's ScalingLayer: ImageNet's mean and deviation for RGB in [-1, 1].
 SHIFT = (-0.030, -0.088, -0.188)
@@ -46,14 +47,19 @@ class FeatureNet:
 
 def weights_digest(module: nn.Module) -> str:
     """16 hexadecimal digits of SHA-256 over a module's weights, in the order of their names."""
+    return tensors_digest(module.state_dict())
+
+
+def tensors_digest(tensors: Mapping[str, Tensor], digits: int = 16) -> str:
+    """Hexadecimal digits of SHA-256 over tensors and their names, in the order of these."""
     import torch
 
     digest = hashlib.sha256()
-    for name, value in sorted(module.state_dict().items()):
+    for name, value in sorted(tensors.items()):
         digest.update(name.encode())
         flat = value.detach().cpu().contiguous().flatten()
-        digest.update(flat.view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:digits]
 
 
 def require_torch(who: str) -> None:

@@ -9,7 +9,6 @@ code is run because a file that someone shared names it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -18,7 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from bapps_gen.errors import UserError
-from bapps_gen.lpips.feature_net import SCALE, SHIFT, FeatureNet, require_torch, weights_digest
+from bapps_gen.lpips.feature_net import (
+    SCALE,
+    SHIFT,
+    FeatureNet,
+    require_torch,
+    tensors_digest,
+    weights_digest,
+)
 from bapps_gen.lpips.net_names import NetText, parse_net
 from bapps_gen.lpips.nets import load_net
 from bapps_gen.metrics.deep import LpipsMetric, check_dtype
@@ -108,12 +114,13 @@ class TrainedMetric:
     @property
     def digest(self) -> str:
         """16 hexadecimal digits of SHA-256 over all that distances depend on in the file."""
-        digest = hashlib.sha256()
-        for name, value in sorted(self.tensors.items()):
-            if not name.startswith(RANKING_PREFIX):
-                digest.update(name.encode())
-                digest.update(value.contiguous().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return tensors_digest(
+            {
+                name: value
+                for name, value in self.tensors.items()
+                if not name.startswith(RANKING_PREFIX)
+            }
+        )
 
     def _below(self, prefix: str) -> dict[str, Tensor]:
         return {

@@ -105,6 +105,7 @@ def rows_of(
     ]
     votes = np.concatenate(counts)
     sides = [judged_sides(entry) for entry in sets]
+    keys = np.concatenate([resampling_keys(entry)[0] for entry in sets])
     metrics = list(sets[0].distances) if metrics is None else metrics
     return Rows(
         task,
@@ -121,20 +122,15 @@ def rows_of(
             )
             for name in metrics
         },
-        np.concatenate([resampling_keys(entry)[0] for entry in sets]),
-        np.concatenate([_folds(entry) for entry in sets]),
+        keys,
+        # By a hash of the photo, or of the row where photos are unknown or few.
+        (mixed(keys) % np.uint64(FOLDS)).astype(np.intp),
         _joined(distortion_masks, sides, sizes),
         _joined(family_masks, sides, sizes),
         _joined(severity_masks, sides, sizes),
         any(entry.simulated for entry in sets),
         tuple(sides),
     )
-
-
-def _folds(judged: Judged) -> NDArray[np.intp]:
-    """Folds by a hash of the photo, or of the row where photos are unknown or few."""
-    keys, _ = resampling_keys(judged)
-    return (mixed(keys) % np.uint64(FOLDS)).astype(np.intp)
 
 
 def _joined(

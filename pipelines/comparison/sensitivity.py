@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.distortions.registry import load_registry
 from bapps_gen.errors import UserError
-from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
+from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import pixel_hash
 from bapps_gen.metrics import MetricSpec
@@ -31,12 +31,11 @@ from bapps_gen.pipelines.scoring.options import (
     MetricOptions,
     check_metrics,
     check_patch_size,
-    resolve_dtype,
 )
 from bapps_gen.pipelines.scoring.score import (
     files_of,
     kept_threads,
-    options_here,
+    one_dtype,
     resolve_workers,
     share_threads,
 )
@@ -179,10 +178,7 @@ def _usable(
 
     Distances of rows may have been computed elsewhere, with weights that are not here.
     """
-    here = options_here(options, workers)
-    if any(metric.takes_dtype for metric in metrics):
-        dtype = resolve_dtype(here, remote=isinstance(workers, RayCluster)).dtype
-        here, options = replace(here, dtype=dtype), replace(options, dtype=dtype)
+    here, options = one_dtype(metrics, options, workers)
     usable = []
     for metric in metrics:
         if metric.by_row:

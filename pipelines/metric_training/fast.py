@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bapps_gen.execution.threads import one_thread
-from bapps_gen.metrics.trained import linear_key
+from bapps_gen.metrics.trained import RANKING_PREFIX, linear_key
 from bapps_gen.pipelines.metric_training.engine import Values
 from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
 from bapps_gen.pipelines.metric_training.ranking import (
@@ -150,8 +150,8 @@ class FastLin:
         linear = torch.split(self._linear, list(self._train.channels))
         tensors = {linear_key(tap): part.view(1, -1, 1, 1) for tap, part in enumerate(linear)}
         for number, layer in enumerate(self._layers):
-            tensors[f"ranking.layers.{number}.weight"] = layer[:, :-1]
-            tensors[f"ranking.layers.{number}.bias"] = layer[:, -1]
+            tensors[f"{RANKING_PREFIX}layers.{number}.weight"] = layer[:, :-1]
+            tensors[f"{RANKING_PREFIX}layers.{number}.bias"] = layer[:, -1]
         return {name: value.clone() for name, value in tensors.items()}
 
     def _train_epoch(

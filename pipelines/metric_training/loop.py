@@ -31,7 +31,7 @@ from bapps_gen.errors import WorkError, first_line
 from bapps_gen.execution.threads import one_thread
 from bapps_gen.lpips.differences import DistanceModule
 from bapps_gen.lpips.nets import FeatureNet
-from bapps_gen.metrics.trained import TrainedMetric
+from bapps_gen.metrics.trained import RANKING_PREFIX, TRUNK_PREFIX, TrainedMetric, linear_key
 from bapps_gen.pipelines.metric_training.engine import Values
 from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
 from bapps_gen.pipelines.metric_training.patches import Patches
@@ -305,15 +305,17 @@ class LoopEngine:
     def weights(self) -> dict[str, Tensor]:
         """See `Engine`."""
         weights = {
-            f"lin{tap}.model.1.weight": _held(weight).view(1, -1, 1, 1)
+            linear_key(tap): _held(weight).view(1, -1, 1, 1)
             for tap, weight in enumerate(self.distances.linear)
         }
         weights |= {
-            f"ranking.{name}": _held(value) for name, value in self.ranking.state_dict().items()
+            f"{RANKING_PREFIX}{name}": _held(value)
+            for name, value in self.ranking.state_dict().items()
         }
         if self.options.mode != "lin":
             weights |= {
-                f"trunk.{name}": _held(value) for name, value in self.trunk.state_dict().items()
+                f"{TRUNK_PREFIX}{name}": _held(value)
+                for name, value in self.trunk.state_dict().items()
             }
         return weights
 

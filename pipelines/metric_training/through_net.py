@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from dataclasses import replace
@@ -13,6 +12,7 @@ from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import ProgressBars, no_progress
 from bapps_gen.lpips import NETS
+from bapps_gen.lpips.feature_net import tensors_digest
 from bapps_gen.pipelines.metric_training.data import JudgedRows
 from bapps_gen.pipelines.metric_training.engine import Values
 from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
@@ -72,11 +72,7 @@ def begun_metric(net: FeatureNet, options: MetricTrainingOptions) -> TrainedMetr
 
 def start_digest(start: TrainedMetric) -> str:
     """32 hexadecimal digits of SHA-256 over all weights of a metric, its ranking network's too."""
-    digest = hashlib.sha256()
-    for name, value in sorted(start.tensors.items()):
-        digest.update(name.encode())
-        digest.update(value.contiguous().numpy().tobytes())
-    return digest.hexdigest()[:32]
+    return tensors_digest(start.tensors, 32)
 
 
 def resolve_precision(options: MetricTrainingOptions) -> str:

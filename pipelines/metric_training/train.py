@@ -29,7 +29,7 @@ from bapps_gen.pipelines.metric_training.data import (
 )
 from bapps_gen.pipelines.metric_training.features import net_metric
 from bapps_gen.pipelines.metric_training.logs import Epoch
-from bapps_gen.pipelines.metric_training.options import HELD_OUT_SHARE, MetricTrainingOptions
+from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
 from bapps_gen.pipelines.metric_training.patches import PATCHES_NAME
 from bapps_gen.pipelines.scoring.options import MetricOptions, check_patch_size
 from bapps_gen.storage.documents import read_json, write_json
@@ -229,8 +229,7 @@ def _read(
     """The judged rows to train and to validate on, with no photos in common."""
     rows = read_judged(train)
     if not val:
-        fraction = HELD_OUT_SHARE if options.val_fraction is None else options.val_fraction
-        rows, held_out = hold_out(rows, fraction, options.seed)
+        rows, held_out = hold_out(rows, options.val_fraction, options.seed)
         check_votes(rows)
         return rows, held_out
     if options.val_fraction is not None:

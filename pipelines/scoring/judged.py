@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from bapps_gen.errors import UserError
-from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
+from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset, open_dataset
 from bapps_gen.manifests.judgements import JUDGMENT_COLUMNS, judgements_info
@@ -27,12 +27,11 @@ from bapps_gen.pipelines.scoring.options import (
     MetricOptions,
     check_metrics,
     check_patch_size,
-    resolve_dtype,
 )
 from bapps_gen.pipelines.scoring.score import (
     files_of,
     kept_threads,
-    options_here,
+    one_dtype,
     resolve_workers,
     score,
     share_threads,
@@ -232,10 +231,7 @@ def judged_original(
     specs = check_metrics(metrics, options)
     check_patch_size(specs, patch_size)
     # Loaded here too, so that errors in them come before the pictures are read.
-    here = options_here(options, workers)
-    if any(spec.takes_dtype for spec in specs):
-        dtype = resolve_dtype(here, remote=isinstance(workers, RayCluster)).dtype
-        here, options = replace(here, dtype=dtype), replace(options, dtype=dtype)
+    here, options = one_dtype(specs, options, workers)
     settings = {}
     for spec in specs:
         metric = here.load(spec)

@@ -132,6 +132,20 @@ def options_here(options: MetricOptions, workers: Workers) -> MetricOptions:
     return replace(options, device="cpu") if isinstance(workers, RayCluster) else options
 
 
+def one_dtype(
+    metrics: Sequence[MetricSpec], options: MetricOptions, workers: Workers
+) -> tuple[MetricOptions, MetricOptions]:
+    """Options for this process and for the workers, with one dtype for the networks of all metrics.
+
+    For distances that are not stored, where "auto" has no others to agree with.
+    """
+    here = options_here(options, workers)
+    if not any(spec.takes_dtype for spec in metrics):
+        return here, options
+    dtype = resolve_dtype(here, remote=isinstance(workers, RayCluster)).dtype
+    return replace(here, dtype=dtype), replace(options, dtype=dtype)
+
+
 def score(
     dataset: Scored,
     metrics: Sequence[str],
