@@ -109,22 +109,39 @@ def write_judgements_info(folder: Location, info: JudgementsInfo) -> None:
     write_json(folder / JUDGEMENTS_FOLDER / JUDGEMENTS_NAME, asdict(info))
 
 
+def write_exported_info(folder: Location, dataset: Location, spec_digest: str) -> None:
+    """Copy the `judgements.json` of a dataset, where it has one, to the folder of an export."""
+    info = judgements_info(dataset, spec_digest)
+    if info is not None:
+        write_json(folder / JUDGEMENTS_NAME, asdict(info))
+
+
 def judgements_info(folder: Location, spec_digest: str) -> JudgementsInfo | None:
     """What `judgements.json` of a dataset says; None where there are no judgments.
 
     Raises:
         WorkError: when it is damaged, or of another dataset.
     """
-    path = folder / JUDGEMENTS_FOLDER / JUDGEMENTS_NAME
-    try:
-        info = read_record(path, JudgementsInfo, JUDGEMENTS_FORMAT, missing={"in_shards": False})
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    if info.spec_digest != spec_digest:
+    folder = folder / JUDGEMENTS_FOLDER
+    info = read_judgements_info(folder)
+    if info is not None and info.spec_digest != spec_digest:
         raise WorkError(
-            f"{path} is of another dataset; move {folder / JUDGEMENTS_FOLDER} to that one"
+            f"{folder / JUDGEMENTS_NAME} is of another dataset; move {folder} to that one"
         )
     return info
+
+
+def read_judgements_info(folder: Location) -> JudgementsInfo | None:
+    """What the `judgements.json` in a folder says, of whichever dataset; None where there is none.
+
+    Raises:
+        WorkError: when it is damaged.
+    """
+    path = folder / JUDGEMENTS_NAME
+    try:
+        return read_record(path, JudgementsInfo, JUDGEMENTS_FORMAT, missing={"in_shards": False})
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def shard_judgements(folder: Location, spec_digest: str, shard: int) -> pa.Table | None:

@@ -26,6 +26,11 @@ def task_of_patches(patches: Sequence[str]) -> str:
     return "jnd" if tuple(patches) == PAIR_PATCHES else "2afc"
 
 
+def row_id(digest: str, row: int) -> str:
+    """The id of a row in all copies of its dataset, whose digest this is."""
+    return f"{digest[:8]}-{row:08d}"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One distortion as applied: its name, version, physical parameters and noise seed.

@@ -16,6 +16,7 @@ from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import decode_png, encode_png
 from bapps_gen.manifests.dataset import Dataset, DatasetInfo, write_info
+from bapps_gen.manifests.judgements import write_exported_info
 from bapps_gen.manifests.listing import list_rows, listed_columns
 from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES
 from bapps_gen.manifests.shard_judgements import write_judged_shard
@@ -50,7 +51,7 @@ def export_bapps(
     The layout of the released BAPPS. A judge file holds one float32, the fraction preferring p1; a
     same file, the fraction that call the two the same. Without judgments there is no such folder.
     In jnd, p0 is the reference and p1 the distorted patch. `manifest.csv` says what was done to
-    each of them.
+    each of them, and `judgements.json` who judged them.
 
     Args:
         split: "train" or "val"; of pairs, which the layout has for validation alone, "val". By
@@ -84,6 +85,7 @@ def export_bapps(
     target = out / task / split / (name or dataset.info.kind.removeprefix("jnd-"))
     digits = max(6, len(str(dataset.info.rows - 1)))
     with whole_folder(target) as folder, list_rows(folder, patches) as list_row:
+        write_exported_info(folder, dataset.folder, dataset.info.digest)
         for part in (*parts, *((judgment,) if judged else ())):
             (folder / part).mkdir()
         columns = [*listed_columns(patches), *patches]
@@ -168,8 +170,8 @@ def export_webdataset(
     """Write one tar file a shard, `<kind>-000000.tar`, for the webdataset library.
 
     Each row has `NNNNNNNN.ref.png`, `.p0.png`, `.p1.png` (in triplets) and `.json` with all other
-    columns. `manifest.csv` lists the rows of all files. With `judged_only`, rows that nobody judged
-    are left out.
+    columns. `manifest.csv` lists the rows of all files, and `judgements.json` says who judged. With
+    `judged_only`, rows that nobody judged are left out.
 
     Raises:
         UserError: for a recipe, or when `out` exists already; or no row is judged.
@@ -182,6 +184,7 @@ def export_webdataset(
     if judged_only:
         _require_judged(dataset, judgment)
     with whole_folder(out) as folder, list_rows(folder, patches) as list_row:
+        write_exported_info(folder, dataset.folder, dataset.info.digest)
         for shard in range(dataset.info.shards):
             path = folder / f"{dataset.info.kind}-{shard:06d}.tar"
             with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:

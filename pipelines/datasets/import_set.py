@@ -12,18 +12,14 @@ from bapps_gen.execution.jobs import Workers, run_jobs
 from bapps_gen.execution.progress import Progress, ProgressBars, advance
 from bapps_gen.imaging.encode import encode_png, pixel_hash
 from bapps_gen.manifests.dataset import DatasetInfo
+from bapps_gen.manifests.judgements import judgements_info
 from bapps_gen.manifests.origin import Origin, published
-from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES, Crop, ManifestRow
+from bapps_gen.manifests.rows import PAIR_PATCHES, PATCHES, Crop, ManifestRow, row_id
 from bapps_gen.pipelines.datasets.generate import GenerateReport, RunReport, fill_shards, write_run
 from bapps_gen.pipelines.datasets.import_options import ImportOptions
-from bapps_gen.pipelines.datasets.listed_judgments import listed_judgments
-from bapps_gen.pipelines.datasets.original import (
-    TASKS,
-    OriginalSet,
-    find_sets,
-    read_judgment,
-    read_row,
-)
+from bapps_gen.pipelines.datasets.judged import bring_judgements
+from bapps_gen.pipelines.datasets.listed_judgments import judgment_of, listed_judgments
+from bapps_gen.pipelines.datasets.original import TASKS, OriginalSet, find_sets, read_row
 from bapps_gen.pipelines.datasets.runs import Run
 from bapps_gen.pipelines.rows.options import PATCH_SIZE, ROWS, resolve_shard_size
 from bapps_gen.seeding import digest_of
@@ -159,7 +155,8 @@ def import_set(
     For JND, p0 becomes the reference and p1 the distorted patch. Rows are in the order of file
     names, their source is the file's stem with the SHA-256 of the reference's file; there are no
     steps. The number of people asked is not in the layout: it is taken from the `manifest.csv` of
-    an export, or stays empty.
+    an export, or stays empty. Where an export's `judgements.json` says who judged, the judgments
+    lie beside the rows as those of `judge` do.
 
     Raises:
         UserError: naming the first file that cannot be used, or as `fill_shards`.
@@ -170,7 +167,9 @@ def import_set(
     def context(resolved: DatasetInfo) -> ImportContext:
         return ImportContext(out, resolved, original)
 
-    shared = (original.folder,)
+    def write_judgements() -> None:
+        _bring_judgements(original, out, info)
+
     return fill_shards(
         out,
         info,
@@ -178,10 +177,26 @@ def import_set(
         context,
         workers,
         progress,
-        shared=shared,
+        write_judgements,
+        shared=(original.folder,),
         check=check,
         brings_judgments=True,
     )
+
+
+def _bring_judgements(original: OriginalSet, folder: Location, info: DatasetInfo) -> None:
+    """Write the judgments of an export beside its rows, unless some are there.
+
+    Before the shards, so that simulated observers never pass for people.
+    """
+    held = original.judged_by
+    if held is None or judgements_info(folder, info.digest) is not None:
+        return
+    listed = listed_judgments(original)
+    judgments = {
+        row_id(info.digest, row): judgment_of(original, row, listed) for row in range(info.rows)
+    }
+    bring_judgements(folder, info, held, judgments, original.name)
 
 
 def prepare_import(context: ImportContext) -> Callable[[Run], RunReport]:
@@ -191,11 +206,10 @@ def prepare_import(context: ImportContext) -> Callable[[Run], RunReport]:
 
     def make_row(row: int) -> tuple[ManifestRow, tuple[bytes, ...]]:
         patches, data = read_row(original, row, info.patch_size)
-        judgment = read_judgment(original.path(len(patches), row))
-        line, paired = listed.get(original.stems[row]), original.task == "jnd"
-        count = None if line is None else line.count_of(judgment)
+        judgment, count = judgment_of(original, row, listed)
+        paired = original.task == "jnd"
         made = ManifestRow(
-            id=f"{info.digest[:8]}-{row:08d}",
+            id=row_id(info.digest, row),
             row=row,
             source_path=original.stems[row],
             source_sha256=hashlib.sha256(data).hexdigest(),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import csv
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from bapps_gen.errors import BappsGenError, WorkError
@@ -23,6 +26,9 @@ from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.url import Url
 from bapps_gen.storage.workspace import make_folder
+
+RawFile = tuple[str, bytes]
+"""Name and content of a file of votes or answers, as it came."""
 
 
 def copy_judgements(dataset: Dataset, folder: Location) -> None:
@@ -79,16 +85,95 @@ def carry_judgements(
         files=tuple(dict.fromkeys(file for held in described for file in held.files)),
         in_shards=True,
     )
-    make_folder(folder / JUDGEMENTS_FOLDER)
-    for shard in range(info.shards):
-        own = list(ids[slice(*info.shard_range(shard))])
-        fractions, counts = zip(*(judgments.get(name, (None, None)) for name in own), strict=True)
-        write_judgements(folder, written, shard, own, fractions, counts)
+    _write_shards(folder, info, written, ids, judgments)
     for source in sources:
         held = judgements_info(source.folder, source.info.digest)
         if held is not None:
             _copy_votes(source.folder, folder, held)
     write_judgements_info(folder, written)
+
+
+def bring_judgements(
+    folder: Location,
+    info: DatasetInfo,
+    held: JudgementsInfo,
+    judgments: Mapping[str, Judgment],
+    name: str,
+) -> None:
+    """Write the judgments of an exported set beside its rows as they are imported.
+
+    Args:
+        folder: of the imported dataset.
+        info: of the imported dataset.
+        held: what the export says of the judgments.
+        judgments: by id, of all rows in their order.
+        name: of the set, for the file of answers that is kept of them.
+    """
+    written = replace(
+        held,
+        spec_digest=info.digest,
+        digest=digest_of([info.digest, held.digest]),
+        rows=len(judgments),
+        files=keep_raw(folder, [answers_file(info, name, judgments)]),
+        in_shards=True,
+    )
+    _write_shards(folder, info, written, list(judgments), judgments)
+    write_judgements_info(folder, written)
+
+
+def _write_shards(
+    folder: Location,
+    info: DatasetInfo,
+    written: JudgementsInfo,
+    ids: Sequence[str],
+    judgments: Mapping[str, Judgment],
+) -> None:
+    make_folder(folder / JUDGEMENTS_FOLDER)
+    for shard in range(info.shards):
+        own = list(ids[slice(*info.shard_range(shard))])
+        fractions, counts = zip(*(judgments.get(name, (None, None)) for name in own), strict=True)
+        write_judgements(folder, written, shard, own, fractions, counts)
+
+
+def answers_file(info: DatasetInfo, name: str, judgments: Mapping[str, Judgment]) -> RawFile:
+    """Judgments by id as a CSV file of answers, which `name` and its content name."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", judgment_columns(info)[0], "count"])
+    writer.writerows([key, *judgments[key]] for key in sorted(judgments))
+    data = text.getvalue().encode()
+    return f"{name}-{sha256(data)[:8]}.csv", data
+
+
+def keep_raw(folder: Location, raw: Sequence[RawFile]) -> tuple[tuple[str, str], ...]:
+    """Keep files of votes or answers beside a dataset's judgments.
+
+    Another file of the same name that came before stays; the newer one's name gets its SHA-256.
+
+    Args:
+        folder: of the dataset.
+        raw: the files.
+
+    Returns:
+        The names of the copies, with their SHA-256.
+    """
+    kept, folder = [], folder / JUDGEMENTS_FOLDER / VOTES_FOLDER
+    make_folder(folder)
+    for name, data in raw:
+        digest = sha256(data)
+        if (folder / name).exists() and (folder / name).read_bytes() != data:
+            stem, dot, suffix = name.rpartition(".")
+            name = f"{stem}-{digest[:16]}{dot}{suffix}"
+        if not (folder / name).exists():
+            with whole_file(folder / name) as temporary:
+                temporary.write_bytes(data)
+        kept.append((name, digest))
+    return tuple(kept)
+
+
+def sha256(data: bytes) -> str:
+    """64 hexadecimal digits of the SHA-256 of a file's content."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def _copy_votes(source: Location, folder: Location, held: JudgementsInfo) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bapps_gen.manifests.listing import LISTING_NAME
-from bapps_gen.pipelines.datasets.original import OriginalSet
+from bapps_gen.manifests.shard_judgements import Judgment
+from bapps_gen.pipelines.datasets.original import OriginalSet, read_judgment
 
 _MOST_BYTES = 10**9
 _TOLERANCE = 1e-6  # of float32
@@ -47,6 +49,17 @@ def listed_judgments(original: OriginalSet) -> dict[str, ListedJudgment]:
     except (OSError, UnicodeDecodeError, csv.Error):
         return {}
     return listed
+
+
+def judgment_of(original: OriginalSet, row: int, listed: Mapping[str, ListedJudgment]) -> Judgment:
+    """A row's judgment from its file, with the number of people that an export lists.
+
+    Raises:
+        UserError: as `read_judgment`.
+    """
+    fraction = read_judgment(original.path(-1, row))
+    line = listed.get(original.stems[row])
+    return fraction, None if line is None else line.count_of(fraction)
 
 
 def _listed(line: dict[str, str], fraction: str) -> ListedJudgment | None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bapps_gen.errors import ImageError, UserError
 from bapps_gen.imaging.decode import decode_image
+from bapps_gen.manifests.judgements import JudgementsInfo, read_judgements_info
 from bapps_gen.manifests.rows import MAX_PATCH_SIZE, MIN_PATCH_SIZE
 from bapps_gen.storage.locations import open_regular
 
@@ -39,6 +40,7 @@ class OriginalSet:
         name: of the set, such as "traditional".
         stems: names of the rows' files without their endings, sorted.
         files: for each folder of the task, the file names in the order of the stems.
+        judged_by: what an export says of its judgments in `judgements.json`; None elsewhere.
     """
 
     folder: Path
@@ -47,6 +49,12 @@ class OriginalSet:
     name: str
     stems: tuple[str, ...]
     files: tuple[tuple[str, ...], ...]
+    judged_by: JudgementsInfo | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether simulated observers are known to have judged."""
+        return self.judged_by is not None and self.judged_by.simulated
 
     @property
     def label(self) -> str:
@@ -63,6 +71,7 @@ def find_sets(folder: Path) -> list[OriginalSet]:
 
     Raises:
         UserError: when there is none, or one whose files do not pair up.
+        WorkError: when the `judgements.json` of one is damaged.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; give one in the original layout")
@@ -89,6 +98,7 @@ def open_set(folder: Path) -> OriginalSet:
 
     Raises:
         UserError: naming the folder or file that is missing or has no partner.
+        WorkError: when its `judgements.json` is damaged.
     """
     task = "2afc" if (folder / "ref").is_dir() else "jnd"
     parts = TASKS[task]
@@ -115,7 +125,8 @@ def open_set(folder: Path) -> OriginalSet:
     absolute = folder.absolute()
     split = absolute.parent.name if absolute.parent.name in SPLITS else ""
     paired = tuple(tuple(held[stem] for stem in every) for held in listed)
-    return OriginalSet(folder, task, split, absolute.name, tuple(every), paired)
+    judged_by = read_judgements_info(folder)
+    return OriginalSet(folder, task, split, absolute.name, tuple(every), paired, judged_by)
 
 
 def _by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, str]:

@@ -25,7 +25,7 @@ from bapps_gen.manifests.dataset import (
     shards_on_disk,
 )
 from bapps_gen.manifests.integrity import picture_problem
-from bapps_gen.manifests.rows import PATCHES, ManifestRow
+from bapps_gen.manifests.rows import PATCHES, ManifestRow, row_id
 from bapps_gen.manifests.schema import table_rows
 from bapps_gen.pipelines.datasets.kind import RowImages, RowPlanner, RowRenderer
 from bapps_gen.pipelines.datasets.kinds import kind_of
@@ -208,7 +208,7 @@ def prepare_verify(context: VerifyContext) -> Callable[[Run], tuple[Run, VerifyR
 def _has_own_id(info: DatasetInfo, row: ManifestRow) -> bool:
     """Whether a row's id is that of its number, or of a row of the datasets it was chosen from."""
     if not isinstance(info, SelectionInfo):
-        return row.id == f"{info.digest[:8]}-{row.row:08d}"
+        return row.id == row_id(info.digest, row.row)
     origin = origin_of(row)
     return origin is not None and any(
         origin[0] == part.digest and origin[1] < part.rows for part in info.parts

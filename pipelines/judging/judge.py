@@ -15,10 +15,10 @@ from bapps_gen.manifests.judgements import JudgementsInfo
 from bapps_gen.manifests.rows import task_of_patches
 from bapps_gen.manifests.shard_judgements import Judgment
 from bapps_gen.manifests.votes import VOTES_SCHEMA, votes_table
+from bapps_gen.pipelines.datasets.judged import RawFile
 from bapps_gen.pipelines.judging.filters import filter_votes
 from bapps_gen.pipelines.judging.options import VoteFilter
 from bapps_gen.pipelines.judging.write import (
-    RawFile,
     raw_votes,
     read_raw,
     require_known,
@@ -182,6 +182,7 @@ def judge_by_fractions(
     judgments: Mapping[str, Judgment],
     raw: Sequence[RawFile],
     *,
+    simulated: bool = False,
     in_shards: bool = True,
     replaces: bool = False,
 ) -> JudgementsInfo:
@@ -190,6 +191,7 @@ def judge_by_fractions(
     Args:
         dataset: the dataset, whole.
         judgments: by id.
+        simulated: whether they come from simulated observers.
         raw, in_shards, replaces: see `write_judgments`.
 
     Raises:
@@ -204,7 +206,7 @@ def judge_by_fractions(
         left_out={},
         people=0,
         rows=len(judgments),
-        simulated=False,
+        simulated=simulated,
         files=(),
         in_shards=in_shards,
     )

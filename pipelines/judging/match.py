@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +12,8 @@ from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.encode import pixel_hash
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.judgements import JudgementsInfo
-from bapps_gen.manifests.shard_judgements import Judgment, judgment_columns
+from bapps_gen.manifests.shard_judgements import Judgment
+from bapps_gen.pipelines.datasets.judged import RawFile, answers_file
 from bapps_gen.pipelines.datasets.listed_judgments import listed_judgments
 from bapps_gen.pipelines.datasets.original import (
     OriginalSet,
@@ -24,7 +22,6 @@ from bapps_gen.pipelines.datasets.original import (
     read_row,
 )
 from bapps_gen.pipelines.judging.judge import judge_by_fractions, task_of
-from bapps_gen.pipelines.judging.write import RawFile
 
 _ROWS = 200
 Hashes = tuple[str, ...]
@@ -48,7 +45,8 @@ def judge_by_original(
     """Judge a dataset's rows by sets in the original layout, such as its own export.
 
     Rows are found by the hashes of their pixels, so that names and order of files do not matter.
-    Numbers of people come from the export's `manifest.csv`, where it has the same fraction.
+    Numbers of people come from the export's `manifest.csv`, where it has the same fraction, and
+    from its `judgements.json`, whether simulated observers judged.
 
     Args:
         dataset: whole; a recipe will do.
@@ -65,6 +63,7 @@ def judge_by_original(
     task, known = task_of(dataset), _ids_by_hashes(dataset)
     judgments: dict[str, Judgment] = {}
     raw: list[RawFile] = []
+    simulated = False
     for original in find_sets(folder):
         if original.task != task:
             raise UserError(
@@ -73,8 +72,11 @@ def judge_by_original(
             )
         found = _match(dataset, original, known, workers, progress)
         judgments |= found
-        raw.append(_as_csv(dataset, original.name, found))
-    return judge_by_fractions(dataset, judgments, raw, in_shards=in_shards, replaces=replaces)
+        simulated |= original.simulated
+        raw.append(answers_file(dataset.info, original.name, found))
+    return judge_by_fractions(
+        dataset, judgments, raw, simulated=simulated, in_shards=in_shards, replaces=replaces
+    )
 
 
 def _ids_by_hashes(dataset: Dataset) -> dict[Hashes, list[str]]:
@@ -135,13 +137,3 @@ def _prepare(
         return rows[0], read
 
     return read_rows
-
-
-def _as_csv(dataset: Dataset, name: str, judgments: Mapping[str, Judgment]) -> RawFile:
-    """Judgments as a file of answers."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", judgment_columns(dataset.info)[0], "count"])
-    writer.writerows([key, *judgments[key]] for key in sorted(judgments))
-    data = text.getvalue().encode()
-    return f"{name}-{hashlib.sha256(data).hexdigest()[:8]}.csv", data

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from bapps_gen.errors import WorkError
 from bapps_gen.manifests.dataset import Dataset, SelectionInfo, shard_path
+from bapps_gen.manifests.rows import row_id
 from bapps_gen.manifests.shard_judgements import (
     Judgment,
     held_judgments,
@@ -61,4 +62,4 @@ def _ids(dataset: Dataset, shard: int) -> Iterator[str]:
         if isinstance(info, SelectionInfo):  # its rows have ids of other datasets
             raise
         for row in range(*info.shard_range(shard)):
-            yield f"{info.digest[:8]}-{row:08d}"
+            yield row_id(info.digest, row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -22,13 +21,10 @@ from bapps_gen.manifests.judgements import (
 )
 from bapps_gen.manifests.shard_judgements import Judgment, copy_judgments, judgments_beside
 from bapps_gen.pipelines.datasets.card import write_dataset_card
+from bapps_gen.pipelines.datasets.judged import RawFile, keep_raw, sha256
 from bapps_gen.seeding import digest_of
-from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.locations import Location
-from bapps_gen.storage.workspace import claim, make_folder
-
-RawFile = tuple[str, bytes]
-"""Name and content of a file of votes or answers, as it came."""
+from bapps_gen.storage.workspace import claim
 
 
 def read_raw(files: Sequence[Location]) -> list[RawFile]:
@@ -41,11 +37,7 @@ def raw_votes(votes: pa.Table) -> RawFile:
     sink = pa.BufferOutputStream()
     pq.write_table(votes, sink, compression="zstd", write_page_checksum=True)
     data = sink.getvalue().to_pybytes()
-    return f"votes-{_sha256(data)[:8]}.parquet", data
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    return f"votes-{sha256(data)[:8]}.parquet", data
 
 
 def write_judgments(
@@ -82,8 +74,7 @@ def write_judgments(
     with claim(dataset.folder, DATASET), claim(folder, JUDGEMENTS):
         if not replaces:
             _refuse_replacing(dataset, judgments, raw)
-        make_folder(folder / VOTES_FOLDER)
-        files = _keep_raw(folder / VOTES_FOLDER, raw)
+        files = keep_raw(dataset.folder, raw)
         digest = digest_of({"filter": dict(info.filter), "files": [list(entry) for entry in files]})
         info = replace(info, files=files, digest=digest)
         for shard, ids in enumerate(shards):
@@ -127,7 +118,7 @@ def _refuse_replacing(
 ) -> None:
     """Raise UserError when rows would lose judgments of files that are not among those given."""
     held = judgements_info(dataset.folder, dataset.info.digest)
-    given = {_sha256(data) for _, data in raw}
+    given = {sha256(data) for _, data in raw}
     missing = [name for name, digest in held.files if digest not in given] if held else []
     if not missing:
         return
@@ -143,21 +134,3 @@ def _refuse_replacing(
             f"would lose that; give them too (copies are in "
             f"{dataset.folder / JUDGEMENTS_FOLDER / VOTES_FOLDER}), or --replace"
         )
-
-
-def _keep_raw(folder: Location, raw: Sequence[RawFile]) -> tuple[tuple[str, str], ...]:
-    """Copy files of votes, and return the names of the copies with their SHA-256.
-
-    Another file of the same name that came before stays; the newer one's name gets its SHA-256.
-    """
-    kept = []
-    for name, data in raw:
-        digest = _sha256(data)
-        if (folder / name).exists() and (folder / name).read_bytes() != data:
-            stem, dot, suffix = name.rpartition(".")
-            name = f"{stem}-{digest[:16]}{dot}{suffix}"
-        if not (folder / name).exists():
-            with whole_file(folder / name) as temporary:
-                temporary.write_bytes(data)
-        kept.append((name, digest))
-    return tuple(kept)

@@ -12,7 +12,7 @@ from bapps_gen.errors import ImageError
 from bapps_gen.execution.progress import advance
 from bapps_gen.imaging.encode import pixel_hash
 from bapps_gen.imaging.photo import Photo
-from bapps_gen.manifests.rows import Crop, ManifestRow, rows_within
+from bapps_gen.manifests.rows import Crop, ManifestRow, row_id, rows_within
 from bapps_gen.pipelines.rows.plan import Planner, TripletPlan
 from bapps_gen.pipelines.rows.render import (
     Image,
@@ -64,7 +64,7 @@ def finished_row(
     if hashes[-1] == hashes[-2]:  # two sides, or a pair's one and its reference
         return None
     row = ManifestRow(
-        id=f"{digest[:8]}-{plan.row:08d}",
+        id=row_id(digest, plan.row),
         row=plan.row,
         source_path=entry.name,
         source_sha256=entry.sha256,

@@ -271,6 +271,7 @@ def judged_original(
         joined,
         0,
         settings,
+        simulated=original.simulated,
         kind=original.name,
         split=original.split or None,
         index=np.arange(total),

@@ -269,6 +269,7 @@ def test_import_of_other_pictures_is_refused(judged, tmp_path, capsys):
 
 def test_a_damaged_shard_of_an_imported_set_is_made_again_with_what_it_held(judged, tmp_path):
     folder, out = exported(judged, tmp_path), tmp_path / "imported"
+    (folder / "judgements.json").unlink()  # as in sets of other programs
     words = ["import", str(folder), "--out", str(out), "--quiet"]
     assert main(words) == 0
     path = shard_file(out, 0)

@@ -7,7 +7,7 @@ import pytest
 import bapps_gen
 from bapps_gen.cli import main
 from bapps_gen.manifests.judgements import judgements_info
-from support.datasets import make, photo, save_photo
+from support.datasets import make, one_line, photo, save_photo
 
 ROWS = 8
 
@@ -65,6 +65,54 @@ def test_rows_chosen_of_it_say_it(judged, tmp_path, capsys):
     assert main([*command, "--workers", "1"]) == 0
     assert main(["evaluate", str(out), "--metric", "l2", "--workers", "1"]) == 0
     assert "by simulated observers" in capsys.readouterr().out
+
+
+def test_its_export_says_it(judged, tmp_path, capsys):
+    folder = bapps_gen.export(judged, tmp_path / "layout", format="bapps")
+    assert main(["evaluate", str(folder), "--metric", "l2", "--workers", "1"]) == 0
+    assert f"{ROWS} judged rows, by simulated observers" in capsys.readouterr().out
+    tars = bapps_gen.export(judged, tmp_path / "tars", format="webdataset")
+    assert json.loads((tars / "judgements.json").read_text())["simulated"]
+
+
+def test_what_is_imported_from_its_export_says_it(judged, tmp_path, capsys):
+    folder, out = tmp_path / "layout", tmp_path / "imported"
+    bapps_gen.export(judged, folder, format="bapps")
+    (imported,) = bapps_gen.import_original(folder, out, workers=1)
+    target = imported.folder
+    (line,) = [
+        line for line in (judged / "README.md").read_text().splitlines() if "judged |" in line
+    ]
+    assert "24 votes of" in line
+    assert line in (target / "README.md").read_text()
+    held = [(row.judge, row.judge_count) for row in bapps_gen.open_dataset(judged).rows()]
+    assert [(row.judge, row.judge_count) for row in imported.rows()] == held
+    bapps_gen.subset(imported, "row < 4", out=tmp_path / "few")
+    capsys.readouterr()
+    assert main(["evaluate", str(target), str(tmp_path / "few"), "--metric", "l2"]) == 0
+    assert capsys.readouterr().out.count("by simulated observers") == 2
+    files = {path: path.read_bytes() for path in target.rglob("*.*") if path.is_file()}
+    bapps_gen.import_original(folder, out, workers=1)
+    assert {path: path.read_bytes() for path in target.rglob("*.*") if path.is_file()} == files
+
+
+def test_a_dataset_that_its_export_judges_says_it(judged, tmp_path):
+    folder = bapps_gen.export(judged, tmp_path / "layout", format="bapps")
+    dataset = bapps_gen.subset(judged, "true", out=tmp_path / "again")
+    assert bapps_gen.judge(dataset, original=folder, replace=True, workers=1).simulated
+    (folder / "judgements.json").unlink()
+    assert not bapps_gen.judge(dataset, original=folder, replace=True, workers=1).simulated
+
+
+def test_a_damaged_description_of_an_export_is_no_reason_to_forget_it(judged, tmp_path, capsys):
+    folder = bapps_gen.export(judged, tmp_path / "layout", format="bapps")
+    (folder / "judgements.json").write_text("{}")
+    for command in (
+        ["evaluate", str(folder)],
+        ["import", str(folder), "--out", str(tmp_path / "i")],
+    ):
+        assert main(command) == 1
+        assert "judgements.json is damaged" in one_line(capsys)
 
 
 def test_judgments_by_people_do_not(judged, tmp_path, capsys):
