@@ -79,12 +79,23 @@ def bootstrap_draws(
     return np.concatenate(draws)
 
 
-def percentile_intervals(draws: NDArray[np.float64]) -> NDArray[np.float64]:
+def percentile_intervals(draws: NDArray[np.float64], units: int) -> NDArray[np.float64]:
     """Intervals of 95 % of draws (R, K): float64 (K, 2), low and high.
 
-    Draws that are NaN do not count; the interval is NaN where all are.
+    Draws that are NaN do not count; the interval is NaN where all are. Resamples of few units vary
+    less than other samples would, so fewer draws are cut off at the ends than 2.5 %: 0.9 % for 10
+    units, 1.8 % for 25 (expanded percentile intervals; Hesterberg, "What teachers should know about
+    the bootstrap", 2015).
+
+    Args:
+        draws: of the statistics.
+        units: number of different keys that were drawn.
     """
-    tail = 50.0 * (1.0 - CONFIDENCE)
+    from scipy.special import ndtr, stdtrit
+
+    free = max(units, 2) - 1
+    reach = np.sqrt(1 + 1 / free) * stdtrit(free, (1.0 + CONFIDENCE) / 2)
+    tail = 100.0 * float(ndtr(-reach))
     intervals = np.full((draws.shape[1], 2), np.nan)
     for index, values in enumerate(draws.T):
         defined = values[~np.isnan(values)]
@@ -98,4 +109,19 @@ def bootstrap_intervals(
 ) -> NDArray[np.float64]:
     """Intervals of 95 % from rows that are drawn one by one: float64 (K, 2), low and high."""
     keys = np.arange(rows, dtype=np.uint64)
-    return percentile_intervals(bootstrap_draws(statistics, keys, resamples, seed))
+    return percentile_intervals(bootstrap_draws(statistics, keys, resamples, seed), rows)
+
+
+def student_p(errors: NDArray[np.float64], units: int) -> NDArray[np.float64]:
+    """Two-sided p of values that lie so many standard errors of a bootstrap from 0.
+
+    By Student's t, for the reason that `percentile_intervals` gives.
+
+    Args:
+        errors: 0 or more.
+        units: number of different keys that were drawn.
+    """
+    from scipy.special import stdtr
+
+    free = max(units, 2) - 1
+    return np.asarray(2.0 * stdtr(free, -errors / np.sqrt(1 + 1 / free)))

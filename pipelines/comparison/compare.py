@@ -151,7 +151,7 @@ def _differences(
     metrics: Sequence[tuple[MetricSpec, Family]], of: Evaluation | Mean
 ) -> tuple[Difference, ...]:
     values = {spec.name: of.scores[spec.name].value for spec, _ in metrics}
-    return paired_differences(values, of.draws)
+    return paired_differences(values, of.draws, of.units)
 
 
 def _order(entry: Evaluation) -> tuple[int, int, str, str]:

@@ -65,8 +65,9 @@ def correlate(evaluations: Sequence[Evaluation]) -> Correlation | None:
         sides = (two_afc, jnd)
         values = [np.array([[side.scores[name].value for name in names]]) for side in sides]
         drawn = [np.stack([side.draws[name] for name in names], 1) for side in sides]
-        pearson = _estimate(_pearson(*values), _pearson(*drawn))
-        spearman = _estimate(_pearson(*map(_ranks, values)), _pearson(*map(_ranks, drawn)))
+        units = min(two_afc.units, jnd.units)
+        pearson = _estimate(_pearson(*values), _pearson(*drawn), units)
+        spearman = _estimate(_pearson(*map(_ranks, values)), _pearson(*map(_ranks, drawn)), units)
     return Correlation(
         {name: two_afc.scores[name] for name in names},
         {name: jnd.scores[name] for name in names},
@@ -77,9 +78,9 @@ def correlate(evaluations: Sequence[Evaluation]) -> Correlation | None:
     )
 
 
-def _estimate(value: Values, draws: Values) -> Estimate:
+def _estimate(value: Values, draws: Values, units: int) -> Estimate:
     """A correlation, (1,), with its interval, which noise of resamples must not keep below it."""
-    ((low, high),) = percentile_intervals(draws[:, None]).tolist()
+    ((low, high),) = percentile_intervals(draws[:, None], units).tolist()
     found = float(value[0])
     return Estimate(found, min(low, found), max(high, found))
 

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from bapps_gen.metrics.agreement import Values
-from bapps_gen.metrics.bootstrap import percentile_intervals
+from bapps_gen.metrics.bootstrap import percentile_intervals, student_p
 
 LEVEL = 0.05
 """A difference is called real where its adjusted p is below this, the usual level."""
@@ -23,11 +23,13 @@ class Difference:
         first, second: the metrics.
         value: the difference.
         low, high: its 95 % interval, by itself.
-        p: two-sided, by itself: twice the share of resamples in which the difference has the other
-            sign or none, these counted as one more than they are.
+        p: two-sided, by itself: of so many standard errors from 0.
         adjusted: p for all differences together (single-step max-T; Westfall and Young, 1993): the
             share of resamples in which any difference is as many of its standard errors from its
             center as this one is from 0.
+
+    Both allow for few photos, by Student's t: without it, one of six equally good metrics was
+    called better on 15 % of simulated sets of 10 photos, and on 10 % of those of 25.
     """
 
     first: str
@@ -45,13 +47,14 @@ class Difference:
 
 
 def paired_differences(
-    values: Mapping[str, float], draws: Mapping[str, Values]
+    values: Mapping[str, float], draws: Mapping[str, Values], units: int
 ) -> tuple[Difference, ...]:
     """The difference of each two metrics; those whose score is undefined are left out.
 
     Args:
         values: scores by metric.
         draws: scores of the same resamples by metric, (R,) each.
+        units: number of photos, or rows, that resamples draw.
     """
     names = [name for name, value in values.items() if not np.isnan(value)]
     pairs = list(combinations(range(len(names)), 2))
@@ -63,11 +66,8 @@ def paired_differences(
     one, other = np.array(pairs).T
     difference = scores[one] - scores[other]
     resampled = drawn[:, one] - drawn[:, other]
-    count = len(resampled) + 1
-    against = [(resampled <= 0).sum(0), (resampled >= 0).sum(0)]
-    p = np.minimum(1.0, 2.0 * (np.minimum(*against) + 1) / count)
-    adjusted = _adjusted(difference, resampled)
-    intervals = percentile_intervals(resampled)
+    p, adjusted = _p_values(difference, resampled, units)
+    intervals = percentile_intervals(resampled, units)
     return tuple(
         Difference(
             names[i],
@@ -82,16 +82,17 @@ def paired_differences(
     )
 
 
-def _adjusted(difference: Values, resampled: Values) -> Values:
-    """p of each difference (M,) among all, from those of resamples (R, M)."""
+def _p_values(difference: Values, resampled: Values, units: int) -> tuple[Values, Values]:
+    """p of each difference (M,), by itself and among all, from those of resamples (R, M)."""
+    from scipy.special import ndtri
+
     if not len(resampled):
-        return np.ones(len(difference))
+        return np.ones(len(difference)), np.ones(len(difference))
     error = resampled.std(0)
     known = error > 1e-12  # those of metrics that agree everywhere differ by rounding alone
-    scale = np.where(known, error, 1.0)
-    centered = np.where(known, np.abs(resampled - resampled.mean(0)) / scale, 0.0)
-    largest = np.sort(centered.max(1))
-    observed = np.where(known, np.abs(difference) / scale, 0.0)
+    scale = np.where(known, error, np.inf)
+    p = student_p(np.abs(difference) / scale, units)
+    observed = -ndtri(p / 2)  # as rare among resamples, which are normal
+    largest = np.sort((np.abs(resampled - resampled.mean(0)) / scale).max(1))
     reached = len(largest) - np.searchsorted(largest, observed, "left")
-    p = (reached + 1) / (len(largest) + 1)
-    return np.where(known, p, 1.0)
+    return p, np.where(known, (reached + 1) / (len(largest) + 1), 1.0)

@@ -38,7 +38,7 @@ class Resampling:
         """Statistics of the rows with their intervals of 95 %; None where one is undefined."""
         (values,) = statistics(np.ones((1, len(self.keys)), np.intp)).tolist()
         drawn = bootstrap_draws(statistics, self.keys, self.resamples, self.seed)
-        intervals = percentile_intervals(drawn).tolist()
+        intervals = percentile_intervals(drawn, len(np.unique(self.keys))).tolist()
         return [
             None if np.isnan(value) else Estimate(value, low, high)
             for value, (low, high) in zip(values, intervals, strict=True)

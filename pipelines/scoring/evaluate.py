@@ -76,6 +76,7 @@ class Evaluation:
         split: "train", "val" or "test", or None.
         resampled: what intervals are over: "photos" that rows were cut from, or "rows" one by one
             where the photos are unknown or too few.
+        units: how many of these there are.
         ties: share of rows on which a metric finds both patches equally far, which counts ½, by
             metric; empty for JND.
         draws: scores of the resamples by name, ceilings included, float64 (resamples,) each.
@@ -94,6 +95,7 @@ class Evaluation:
     group: str | None = None
     split: str | None = None
     resampled: str = "rows"
+    units: int = 0
     ties: Mapping[str, float] = field(default_factory=dict)
     draws: Mapping[str, Values] = field(default_factory=dict, compare=False, repr=False)
 
@@ -113,6 +115,7 @@ class Mean:
         group: "all", or "distortions" or "real" of 2AFC sets.
         sets: names of the sets.
         scores: by name, ceilings first where all sets have them.
+        units: photos or rows of the set that has the fewest.
         draws: of the resamples, by name.
     """
 
@@ -120,6 +123,7 @@ class Mean:
     group: str
     sets: tuple[str, ...]
     scores: Mapping[str, Estimate]
+    units: int
     draws: Mapping[str, Values] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -195,7 +199,8 @@ def evaluate(judged: Judged, options: EvaluationOptions | None = None) -> Evalua
     keys, resampled = resampling_keys(judged)
     drawn = bootstrap_draws(statistics, keys, options.resamples, options.seed)
     draws = dict(zip(names, drawn.T, strict=True))
-    estimates = _estimates(names, values, drawn)
+    units = len(np.unique(keys))
+    estimates = _estimates(names, values, drawn, units)
     human, unbiased = estimates.pop(HUMAN, None), estimates.pop(UNBIASED, None)
     if unbiased and np.isnan(unbiased.value):
         unbiased = None
@@ -214,6 +219,7 @@ def evaluate(judged: Judged, options: EvaluationOptions | None = None) -> Evalua
         judged.group,
         judged.split,
         resampled,
+        units,
         {
             name: float((sides[0] == sides[1]).mean())
             for name, sides in judged.distances.items()
@@ -230,10 +236,13 @@ def _pairwise(judged: Judged) -> Values:
     return np.where(judged.counts >= 2, pairwise_agreement(judged.judgment, judged.counts), np.nan)
 
 
-def _estimates(names: Sequence[str], values: Values, drawn: Values) -> dict[str, Estimate]:
+def _estimates(
+    names: Sequence[str], values: Values, drawn: Values, units: int
+) -> dict[str, Estimate]:
+    intervals = percentile_intervals(drawn, units)
     return {
         name: Estimate(float(value), float(low), float(high))
-        for name, value, (low, high) in zip(names, values, percentile_intervals(drawn), strict=True)
+        for name, value, (low, high) in zip(names, values, intervals, strict=True)
     }
 
 
@@ -296,11 +305,13 @@ def mean_of(group: str, evaluations: Sequence[Evaluation]) -> Mean:
     names = [name for name in first.scores if all(name in each.scores for each in others)]
     values = np.array([[each.scores[name].value for name in names] for each in evaluations])
     drawn = np.mean([[each.draws[name] for name in names] for each in evaluations], 0).T
+    units = min(each.units for each in evaluations)
     return Mean(
         first.task,
         group,
         tuple(entry.name for entry in evaluations),
-        _estimates(names, values.mean(0), drawn),
+        _estimates(names, values.mean(0), drawn, units),
+        units,
         dict(zip(names, drawn.T, strict=True)),
     )
 
@@ -336,6 +347,7 @@ def _set_values(entry: Evaluation) -> dict[str, Any]:
         "rows_without_judgment": entry.left_out,
         "simulated": entry.simulated,
         "resampled": entry.resampled,
+        "units": entry.units,
         "human": estimate_values(entry.human) if entry.human else None,
         "human_unbiased": estimate_values(entry.human_unbiased) if entry.human_unbiased else None,
         "metrics": metrics,

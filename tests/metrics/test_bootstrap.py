@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from bapps_gen.metrics.agreement import weighted_means
 from bapps_gen.metrics.bootstrap import bootstrap_draws, percentile_intervals
@@ -46,11 +47,22 @@ def test_the_error_of_a_mean_is_that_of_its_photos():
     assert abs(draws.std() / expected - 1) < 0.1
 
 
+@pytest.mark.parametrize("photos", [10, 25, 100])
+def test_intervals_hold_the_truth_as_often_as_they_say_however_few_photos(photos):
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(1500, photos)).repeat(4, 1)  # 1500 sets with a mean of 0
+    values += 0.5 * rng.normal(size=values.shape)
+    keys = np.arange(photos, dtype=np.uint64).repeat(4)
+    draws = bootstrap_draws(weighted_means(values), keys, 1000, 0)
+    low, high = percentile_intervals(draws, photos).T
+    assert abs(((low <= 0) & (high >= 0)).mean() - 0.95) < 0.015
+
+
 def test_what_is_no_number_does_not_count():
     values = np.array([[1.0, np.nan, 3.0], [np.nan, np.nan, np.nan]])
     statistics = weighted_means(values)
     assert statistics(np.array([[1, 5, 1], [0, 1, 2]]))[:, 0].tolist() == [2.0, 3.0]
     draws = bootstrap_draws(statistics, np.arange(3, dtype=np.uint64), 100, 0)
-    intervals = percentile_intervals(draws)
+    intervals = percentile_intervals(draws, 3)
     assert intervals[0].tolist() == [1.0, 3.0]
     assert np.isnan(intervals[1]).all()

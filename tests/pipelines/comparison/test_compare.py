@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bapps_gen.metrics import METRICS, metric_spec
-from bapps_gen.metrics.agreement import two_afc_agreement
+from bapps_gen.metrics.agreement import two_afc_agreement, weighted_means
+from bapps_gen.metrics.bootstrap import bootstrap_draws
 from bapps_gen.pipelines.comparison.compare import Comparison
 from bapps_gen.pipelines.comparison.families import FAMILIES, family_of
 from bapps_gen.pipelines.comparison.paired import paired_differences
@@ -107,8 +108,8 @@ def test_differences_turn_their_sign_with_the_metrics():
     rng = np.random.default_rng(0)
     draws = {"a": rng.normal(0.7, 0.01, 999), "b": rng.normal(0.6, 0.02, 999)}
     values = {"a": 0.7, "b": 0.6}
-    (one,) = paired_differences(values, draws)
-    (other,) = paired_differences(dict(reversed(values.items())), draws)
+    (one,) = paired_differences(values, draws, 30)
+    (other,) = paired_differences(dict(reversed(values.items())), draws, 30)
     assert (other.first, other.second) == (one.second, one.first)
     assert other.value == -one.value
     assert (other.low, other.high) == pytest.approx((-one.high, -one.low))
@@ -123,17 +124,22 @@ def test_pairs_are_surer_than_their_metrics_apart():
     assert pair.high - pair.low < min(widths)
 
 
-def test_a_difference_by_chance_is_rarely_called_real_however_many_metrics_there_are():
+@pytest.mark.parametrize("photos", [10, 25, 150])
+@pytest.mark.parametrize("metrics", [2, 8])
+def test_a_difference_by_chance_is_rarely_called_real_however_many_metrics_there_are(
+    photos, metrics
+):
     rng = np.random.default_rng(2)
+    agreement = rng.normal(size=(300, metrics, photos))  # 300 sets, on which metrics are equal
+    keys = np.arange(photos, dtype=np.uint64)
+    drawn = bootstrap_draws(weighted_means(agreement.reshape(-1, photos)), keys, 500, 0)
+    names = [f"m{k}" for k in range(metrics)]
     wrong = 0
-    for _ in range(40):
-        agreement = rng.random((8, 150))  # eight metrics of the same worth
-        counts = rng.multinomial(150, np.full(150, 1 / 150), 300)
-        names = [f"m{k}" for k in range(8)]
-        draws = dict(zip(names, agreement @ counts.T / 150, strict=True))
-        values = dict(zip(names, agreement.mean(1).tolist(), strict=True))
-        wrong += any(pair.is_real for pair in paired_differences(values, draws))
-    assert wrong <= 6  # 2 expected
+    for own, draws in zip(agreement, drawn.T.reshape(300, metrics, -1), strict=True):
+        values = dict(zip(names, own.mean(1).tolist(), strict=True))
+        pairs = paired_differences(values, dict(zip(names, draws, strict=True)), photos)
+        wrong += any(pair.is_real for pair in pairs)
+    assert wrong <= 24  # 15 expected, 23 with a chance of 1 in 40
 
 
 def test_a_metric_that_sees_as_people_do_is_really_better(comparison):
