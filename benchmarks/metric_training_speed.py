@@ -2,6 +2,7 @@
 
     python benchmarks/metric_training_speed.py --source PHOTOS --rows 4000
     python benchmarks/metric_training_speed.py --data JUDGED --precision bfloat16
+    python benchmarks/metric_training_speed.py --source PHOTOS --rows 151300 --rounds 1
 
 In one run, in turn, on the same judged triplets with the same net, precision and workers:
 
@@ -13,11 +14,7 @@ In one run, in turn, on the same judged triplets with the same net, precision an
   counted ten times.
 
 Nothing is kept from round to round. Ratios are given by the clock and of processor time: on a busy
-machine the latter say more, but epochs of fast lin use two threads at most and the rest all cores.
-
-For 151,300 rows, as many as the paper's training sets have, scores, features and the plain loop
-count as much a row as measured; one epoch of fast lin over that many rows of stored features, those
-of the set repeated, is measured and counted ten times.
+machine the latter say more, but epochs of fast lin use one core and the rest all.
 """
 
 from __future__ import annotations
@@ -30,18 +27,14 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 import bapps_gen
 from bapps_gen.execution.progress import Progress
 from bapps_gen.manifests.dataset import Dataset, open_dataset
 from bapps_gen.pipelines.metric_training.data import hold_out, read_judged
-from bapps_gen.pipelines.metric_training.fast import FastLin
-from bapps_gen.pipelines.metric_training.features import StoredFeatures, plan_features
 from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
 from bapps_gen.pipelines.metric_training.through_net import loop_engine, net_to_train
 from bapps_gen.pipelines.metric_training.train import train_metric
@@ -49,7 +42,6 @@ from bapps_gen.pipelines.scoring.options import MetricOptions
 from bapps_gen.pipelines.scoring.score import score
 
 EPOCHS = 10
-PAPER_ROWS = 151_300
 
 
 Seconds = tuple[float, float]
@@ -95,9 +87,6 @@ def measure(data: Path, options: MetricTrainingOptions, workers: int) -> dict[st
         out = Path(folder) / "fast.safetensors"
         with clock("fast lin"):
             train_metric(out, [fresh.folder], [], options, workers, clock)
-        engine, order = repeated(fresh.folder, options, metric_options)
-        with clock("large epoch"):
-            engine.train_epoch(1, order, 1e-4, lambda _: None)
     clock.seconds["10 epochs"] = clock.seconds.pop("train")
     with tempfile.TemporaryDirectory() as folder:
         rows, val_rows = hold_out(read_judged([data]), options.val_fraction, options.seed)
@@ -110,18 +99,6 @@ def measure(data: Path, options: MetricTrainingOptions, workers: int) -> dict[st
     decode, epoch = clock.seconds["decode"], clock.seconds["plain epoch"]
     clock.seconds["plain loop"] = decode[0] + EPOCHS * epoch[0], decode[1] + EPOCHS * epoch[1]
     return clock.seconds
-
-
-def repeated(
-    folder: Path, options: MetricTrainingOptions, metric_options: MetricOptions
-) -> tuple[FastLin, NDArray[np.intp]]:
-    """Fast lin over the stored features of a set, repeated to PAPER_ROWS rows; their order."""
-    rows = read_judged([folder])
-    (info,) = plan_features(rows.parts, options.net, metric_options, 1).infos
-    many = replace(rows, parts=rows.parts * -(-PAPER_ROWS // len(rows)))
-    stored = StoredFeatures(many, info), StoredFeatures(rows, info)
-    engine = FastLin(*stored, many.judge, None, options)
-    return engine, np.random.default_rng(0).permutation(len(many))[:PAPER_ROWS]
 
 
 @contextlib.contextmanager
@@ -178,21 +155,6 @@ def report(
             f"fast lin / score {ratio('fast lin', 'score'):.2f}, "
             f"its features / score {ratio('features', 'score'):.2f}, "
             f"its 10 epochs / score {ratio('10 epochs', 'score'):.2f}"
-        )
-        scale = PAPER_ROWS / rows
-        score, plain, fast = np.transpose(
-            [
-                (
-                    each["score"][index] * scale,
-                    each["plain loop"][index] * scale,
-                    each["features"][index] * scale + EPOCHS * each["large epoch"][index],
-                )
-                for each in rounds
-            ]
-        )
-        print(
-            f"  {PAPER_ROWS} rows: plain loop / fast lin {np.median(plain / fast):.1f}, "
-            f"fast lin / score {np.median(fast / score):.2f}"
         )
 
 

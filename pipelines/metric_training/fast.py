@@ -3,8 +3,8 @@
 The net stays as it is, so that all of a pair is its means of squared differences by channel, and
 its distance the product of these with the linear weights. A step is a handful of small matrix
 products, written out here: automatic differentiation would cost several times as much as the
-arithmetic. It equals a step of the net, the linear weights and the ranking network under
-`torch.optim.Adam` to rounding.
+arithmetic, and torch's own calls on arrays this small twice as much as NumPy's. It equals a step of
+the net, the linear weights and the ranking network under `torch.optim.Adam` to rounding.
 
 Dropout leaves out single positions of single channels before their mean. Over the means alone it
 is a factor for each channel of mean 1, and of the variance that it would have there:
@@ -16,7 +16,6 @@ choice, as is the table of signs that a step takes its own from at a random plac
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -46,6 +45,9 @@ _SHAPES = ((HIDDEN, INPUTS + 1), (HIDDEN, HIDDEN + 1), (1, HIDDEN + 1))
 
 _CHUNK_ROWS = 4000  # gathered at once from files
 _SIGN_ROWS = 1000  # of the table of signs, which is drawn anew for every epoch
+
+
+Values32 = NDArray[np.float32]
 
 
 class PooledRows(Protocol):
@@ -86,26 +88,32 @@ class FastLin:
         options: MetricTrainingOptions,
     ) -> None:
         self._train, self._val, self._options = train, val, options
-        self._judge = torch.from_numpy(judge.astype(np.float32))
+        self._judge = judge.astype(np.float32)
         weights = np.ones_like(judge) if row_weights is None else row_weights
-        self._row_weights = torch.from_numpy(weights.astype(np.float32))
+        self._row_weights = weights.astype(np.float32)
         self._width = sum(train.channels)
-        linear = torch.cat(initial_linear(train.channels, options.seed))
         ranking = initial_ranking(options.seed).state_dict()
         # One vector, so that Adam is one step for all; biases lie behind the weights of a layer.
         layers = [
             torch.cat([ranking[f"layers.{i}.weight"], ranking[f"layers.{i}.bias"][:, None]], 1)
             for i in range(3)
         ]
-        self._flat = torch.cat([linear, *(layer.flatten() for layer in layers)])
-        self._first, self._second = torch.zeros_like(self._flat), torch.zeros_like(self._flat)
+        parts = [
+            *initial_linear(train.channels, options.seed),
+            *(each.flatten() for each in layers),
+        ]
+        self._flat = torch.cat(parts).numpy()
+        self._first, self._second = np.zeros_like(self._flat), np.zeros_like(self._flat)
         self._steps = 0
-        self._gradient = torch.empty_like(self._flat)
-        sizes = [self._width, *((rows * columns) for rows, columns in _SHAPES)]
-        self._linear, *layers = torch.split(self._flat, sizes)
-        self._linear_gradient, *gradients = torch.split(self._gradient, sizes)
-        self._layers = [part.view(s) for part, s in zip(layers, _SHAPES, strict=True)]
-        self._gradients = [part.view(s) for part, s in zip(gradients, _SHAPES, strict=True)]
+        self._gradient, self._scratch = np.empty_like(self._flat), np.empty_like(self._flat)
+        self._linear, self._layers = self._parts(self._flat)
+        self._linear_gradient, self._gradients = self._parts(self._gradient)
+
+    def _parts(self, flat: Values32) -> tuple[Values32, list[Values32]]:
+        """Views of the linear weights and of the layers in a vector of all."""
+        sizes = [self._width, *(rows * columns for rows, columns in _SHAPES)]
+        linear, *layers = np.split(flat, np.cumsum(sizes)[:-1])
+        return linear, [part.reshape(shape) for part, shape in zip(layers, _SHAPES, strict=True)]
 
     def train_epoch(
         self,
@@ -125,34 +133,30 @@ class FastLin:
                 rows = np.arange(first, min(first + _CHUNK_ROWS, len(self._val)))
                 part = held[: len(rows)]
                 self._val.gather(rows, part)
-                found = torch.from_numpy(part).float() @ self._linear
+                found = torch.from_numpy(part).float() @ torch.from_numpy(self._linear)
                 distances[rows] = found.double().div_(self._val.gain).numpy()
         return distances[:, 0], distances[:, 1]
 
     def state(self) -> dict[str, Tensor]:
-        return {
-            "weights": self._flat.clone(),
-            "first": self._first.clone(),
-            "second": self._second.clone(),
-            "steps": torch.tensor(self._steps),
-        }
+        copies = {name: torch.from_numpy(value.copy()) for name, value in self._vectors().items()}
+        return {**copies, "steps": torch.tensor(self._steps)}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        for name, value in {
-            "weights": self._flat,
-            "first": self._first,
-            "second": self._second,
-        }.items():
-            value.copy_(state[name])
+        for name, value in self._vectors().items():
+            value[:] = state[name].numpy()
         self._steps = int(state["steps"])
 
     def weights(self) -> dict[str, Tensor]:
-        linear = torch.split(self._linear, list(self._train.channels))
+        linear = torch.split(torch.from_numpy(self._linear), list(self._train.channels))
         tensors = {linear_key(tap): part.view(1, -1, 1, 1) for tap, part in enumerate(linear)}
-        for number, layer in enumerate(self._layers):
+        for number, layer in enumerate(map(torch.from_numpy, self._layers)):
             tensors[f"{RANKING_PREFIX}layers.{number}.weight"] = layer[:, :-1]
             tensors[f"{RANKING_PREFIX}layers.{number}.bias"] = layer[:, -1]
         return {name: value.clone() for name, value in tensors.items()}
+
+    def _vectors(self) -> dict[str, Values32]:
+        """What Adam keeps of all weights, by name in a checkpoint."""
+        return {"weights": self._flat, "first": self._first, "second": self._second}
 
     def _train_epoch(
         self,
@@ -161,56 +165,44 @@ class FastLin:
         rate: float,
         advance: Callable[[int], None],
     ) -> Values:
-        logits = torch.empty(len(order))
+        logits = np.empty(len(order), np.float32)
         place = 0
         for chosen, means in self._batches(epoch, order):
-            self._step(means, chosen, rate, logits[place : place + len(chosen)])
+            logits[place : place + len(chosen)] = self._step(means, chosen, rate)
             place += len(chosen)
             advance(len(chosen))
-        taken = torch.from_numpy(order)
+        judge, weights = (
+            torch.from_numpy(each[order]) for each in (self._judge, self._row_weights)
+        )
         losses = torch.nn.functional.binary_cross_entropy_with_logits(
-            logits, self._judge[taken], weight=self._row_weights[taken], reduction="none"
+            torch.from_numpy(logits), judge, weight=weights, reduction="none"
         )
         return np.array(
             [part.mean().item() for part in torch.split(losses.double(), self._options.batch)]
         )
 
-    def _batches(self, epoch: int, order: NDArray[np.intp]) -> Iterator[tuple[Tensor, Tensor]]:
-        """The rows of each batch, (n,), and their means after dropout, (n, 2, channels).
-
-        A thread reads and prepares the next ones meanwhile: it takes about as long as the steps.
-        """
+    def _batches(
+        self, epoch: int, order: NDArray[np.intp]
+    ) -> Iterator[tuple[NDArray[np.intp], Tensor]]:
+        """The rows of each batch, (n,), and their means after dropout, (n, 2, channels)."""
         batch = self._options.batch
         chunk = max(1, _CHUNK_ROWS // batch) * batch
         held = np.empty((min(chunk, len(order)), 2, self._width), self._train.dtype)
-        rng = generator(self._options.seed, epoch, SLOT_METRIC_DROPOUT)
-        spread = self._spread(rng, batch)
-
-        def prepare(rows: NDArray[np.intp]) -> list[tuple[Tensor, Tensor]]:
-            self._train.gather(rows, held[: len(rows)])
-            batches = []
-            with torch.no_grad():  # a thread begins with gradients
-                parts = torch.split(torch.from_numpy(held[: len(rows)]), batch)
-                numbers = torch.split(torch.from_numpy(rows), batch)
-                for chosen, stored in zip(numbers, parts, strict=True):
-                    means = stored.to(torch.float32, copy=True)
-                    if spread is not None:
-                        spread(means, chosen)
-                    batches.append((chosen, means))
-            return batches
-
-        chunks = [order[first : first + chunk] for first in range(0, len(order), chunk)]
-        with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            ahead = pool.submit(prepare, chunks[0])
-            for following in [*chunks[1:], None]:
-                batches = ahead.result()
-                if following is not None:
-                    ahead = pool.submit(prepare, following)
-                yield from batches
+        spread = self._spread(generator(self._options.seed, epoch, SLOT_METRIC_DROPOUT), batch)
+        for first in range(0, len(order), chunk):
+            rows = order[first : first + chunk]
+            stored = held[: len(rows)]
+            self._train.gather(rows, stored)
+            for start in range(0, len(rows), batch):
+                chosen = rows[start : start + batch]
+                means = torch.from_numpy(stored[start : start + batch]).to(torch.float32, copy=True)
+                if spread is not None:
+                    spread(means, chosen)
+                yield chosen, means
 
     def _spread(
         self, rng: np.random.Generator, batch: int
-    ) -> Callable[[Tensor, Tensor], None] | None:
+    ) -> Callable[[Tensor, NDArray[np.intp]], None] | None:
         """What dropout does to the means of a batch, in place; None without dropout."""
         p = self._options.dropout
         if p == 0.0:
@@ -221,7 +213,7 @@ class FastLin:
         signs = torch.from_numpy(drawn).float().mul_(2.0).sub_(1.0)
         channels, noise = list(self._train.channels), torch.empty((batch, 2, self._width))
 
-        def spread(means: Tensor, chosen: Tensor) -> None:
+        def spread(means: Tensor, chosen: NDArray[np.intp]) -> None:
             count = len(means)
             first = int(rng.integers(0, rows - count + 1))
             part = noise[:count]
@@ -237,59 +229,82 @@ class FastLin:
 
         return spread
 
-    def _step(self, means: Tensor, chosen: Tensor, rate: float, logits: Tensor) -> None:
+    def _step(self, means: Tensor, chosen: NDArray[np.intp], rate: float) -> Values32:
         """One step of Adam.
 
         Args:
             means: of the rows, (n, 2, channels), times the gain.
             chosen: the rows, (n,).
             rate: learning rate.
-            logits: for the predictions before the step, (n,).
+
+        Returns:
+            Logits of the predictions before the step, (n,).
         """
         first, second, third = self._layers
         count = len(chosen)
-        flat = means.view(2 * count, -1)
-        d0, d1 = torch.mv(flat, self._linear).div_(self._train.gain).view(count, 2).unbind(1)
-        near0, near1 = d0 + EPSILON, d1 + EPSILON
-        q0, q1 = d0 / near1, d1 / near0
-        ones = torch.ones_like(d0)
-        x = torch.stack((d0, d1, d0 - d1, q0, q1, ones))
-        h1 = _leaky(torch.mm(first, x))
-        h1 = torch.cat((h1, ones[None]))
-        h2 = _leaky(torch.mm(second, h1))
-        h2 = torch.cat((h2, ones[None]))
-        torch.mv(h2.t(), third[0], out=logits)
+        flat = means.view(2 * count, -1).numpy()
+        d = _product(flat, self._linear).reshape(count, 2).T / np.float32(self._train.gain)
+        near = (d + np.float32(EPSILON))[::-1]  # (d1, d0): what each is divided by
+        x = np.ones((INPUTS + 1, count), np.float32)
+        x[:2] = d
+        np.subtract(d[0], d[1], out=x[2])
+        np.divide(d, near, out=x[3:5])
+        h1 = _hidden(first, x)
+        h2 = _hidden(second, h1)
+        logits = _product(h2.T, third[0])
         # Backward, from the gradient of the mean loss for the logits.
-        back = torch.sigmoid(logits).sub_(self._judge[chosen])
-        back.mul_(self._row_weights[chosen]).div_(count)
+        back = 1 / (1 + np.exp(-logits)) - self._judge[chosen]
+        back *= self._row_weights[chosen] / np.float32(count)
         g1, g2, g3 = self._gradients
-        torch.mv(h2, back, out=g3[0])
-        b2 = torch.outer(third[0, :HIDDEN], back).mul_(_slopes(h2[:HIDDEN]))
-        torch.mm(b2, h1.t(), out=g2)
-        b1 = torch.mm(second[:, :HIDDEN].t(), b2).mul_(_slopes(h1[:HIDDEN]))
-        torch.mm(b1, x.t(), out=g1)
-        i0, i1, i2, i3, i4 = torch.mm(first[:, :INPUTS].t(), b1)
-        by0 = i0 + i2 + i3 / near1 - i4 * q1 / near0
-        by1 = i1 - i2 + i4 / near0 - i3 * q0 / near1
-        sides = torch.stack((by0, by1), 1).view(-1).div_(self._train.gain)
-        torch.mv(flat.t(), sides, out=self._linear_gradient)
+        _product(h2, back, g3[0])
+        b2 = third[0, :HIDDEN, None] * back * _slopes(h2)
+        _product(b2, h1.T, g2)
+        b1 = _product(second[:, :HIDDEN].T, b2) * _slopes(h1)
+        _product(b1, x.T, g1)
+        by = _product(first[:, :INPUTS].T, b1)
+        by_quotients = by[3:5] / near
+        by_distances = by[:2] + by_quotients - (by_quotients * x[3:5])[::-1]
+        by_distances[0] += by[2]
+        by_distances[1] -= by[2]
+        sides = (by_distances / np.float32(self._train.gain)).T.ravel()
+        _product(flat.T, sides, self._linear_gradient)
         self._adam(rate)
+        return logits
 
     def _adam(self, rate: float) -> None:
         beta1, beta2 = self._options.beta1, self._options.beta2
         self._steps += 1
-        self._first.lerp_(self._gradient, 1.0 - beta1)
-        self._second.mul_(beta2).addcmul_(self._gradient, self._gradient, value=1.0 - beta2)
-        scale = (1.0 - beta2**self._steps) ** 0.5
-        below = self._second.sqrt().div_(scale).add_(ADAM_EPSILON)
-        self._flat.addcdiv_(self._first, below, value=-rate / (1.0 - beta1**self._steps))
-        self._linear.clamp_min_(0.0)
+        scratch = np.multiply(self._gradient, 1.0 - beta1, out=self._scratch)
+        self._first *= beta1
+        self._first += scratch
+        np.square(self._gradient, out=scratch)
+        scratch *= 1.0 - beta2
+        self._second *= beta2
+        self._second += scratch
+        np.sqrt(self._second, out=scratch)
+        scratch /= (1.0 - beta2**self._steps) ** 0.5
+        scratch += ADAM_EPSILON
+        np.divide(self._first, scratch, out=scratch)
+        scratch *= rate / (1.0 - beta1**self._steps)
+        self._flat -= scratch
+        np.maximum(self._linear, 0.0, out=self._linear)
 
 
-def _leaky(x: Tensor) -> Tensor:
-    return torch.nn.functional.leaky_relu(x, SLOPE)
+def _product(a: Values32, b: Values32, out: Values32 | None = None) -> Values32:
+    """a @ b by torch, whose sums do not depend on the number of cores (see `one_thread`)."""
+    target = None if out is None else torch.from_numpy(out)
+    found = torch.matmul(torch.from_numpy(a), torch.from_numpy(b), out=target)
+    return found.numpy()
 
 
-def _slopes(x: Tensor) -> Tensor:
-    """The slope of the leaky ReLU that gave x."""
-    return torch.where(x > 0, 1.0, SLOPE)
+def _hidden(layer: Values32, inputs: Values32) -> Values32:
+    """A layer's outputs through the leaky ReLU, with ones below them for the next one's biases."""
+    outputs = np.ones((HIDDEN + 1, inputs.shape[1]), np.float32)
+    sums = _product(layer, inputs)
+    np.maximum(sums, SLOPE * sums, out=outputs[:HIDDEN])
+    return outputs
+
+
+def _slopes(hidden: Values32) -> Values32:
+    """The slopes of the leaky ReLU that gave a layer's outputs."""
+    return np.where(hidden[:HIDDEN] > 0, np.float32(1), np.float32(SLOPE))

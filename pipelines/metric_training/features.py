@@ -233,6 +233,8 @@ def _missing(plan: FeaturePlan, *, warn: bool = False) -> Iterator[_Job]:
 
 def _prepare(context: _Context) -> Callable[[_Job], int]:
     """A function that makes the features of one shard and returns how many rows have them."""
+    import torch
+
     plan = context.plan
     share_threads([plan.metric], context.threads)
     metric = _checked(plan.options.load(plan.metric))
@@ -249,15 +251,15 @@ def _prepare(context: _Context) -> Callable[[_Job], int]:
         batches = decoded(dataset, job.shard, [plan.metric], plan.options, job.rows)
         for ids, patches in batches:
             sides = metric.model.pooled_with_positions(*patches)
-            pooled, effective = (np.stack([s.cpu().numpy() for s in side], 1) for side in sides)
-            bad = np.flatnonzero(~np.isfinite(pooled).all((1, 2)))
+            pooled, effective = (torch.stack(side, 1) for side in sides)
+            bad = torch.nonzero(~pooled.isfinite().flatten(1).all(1))
             if len(bad):
                 raise WorkError(
                     f"features of row {ids[bad[0]]} by {info.net} are not finite numbers; correct "
                     "the net, or take --precision float32"
                 )
-            means.append((pooled * GAIN).astype(np.float16))
-            positions.append(effective.astype(np.float16))
+            means.append((pooled * GAIN).half().cpu().numpy())
+            positions.append(effective.half().cpu().numpy())
         features = ShardFeatures(
             job.rows.astype(np.int64), np.concatenate(means), np.concatenate(positions)
         )

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from bapps_gen.pipelines.metric_training.engine import Engine
     from bapps_gen.pipelines.metric_training.run import Trained
 
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 """Raised with every change that gives other weights."""
 
 TRAINING_NAME = "training.json"
