@@ -83,7 +83,7 @@ class BenchmarkPlanner:
     def __init__(self, spec: BenchmarkSpec, registry: Registry) -> None:
         self.spec = spec
         for name, version in spec.versions:
-            check_version(registry.atom(name), version)
+            check_version(name, registry.atom(name).version, version)
         self.variants = tuple(
             _variant(choice, registry.members(choice), spec.severities) for choice in spec.choices
         )

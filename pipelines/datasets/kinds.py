@@ -83,7 +83,7 @@ class DistortionKind(Kind):
         self.spec(info)
         registry = dataset_registry(info, zoo)
         for name, version in info.distortions.items():
-            check_version(registry.atom(name), version)
+            check_version(name, registry.atom(name).version, version)
 
     def relocate_images(
         self,
@@ -148,11 +148,7 @@ class RealKind(Kind):
     def check_versions(self, info: DatasetInfo, zoo: Zoo | None) -> None:
         self.spec(info)
         for name, version in info.distortions.items():
-            if version != STEP_VERSION:
-                raise UserError(
-                    f"{name} is version {STEP_VERSION} here, but the dataset was made with version "
-                    f"{version}; use the bapps-gen that made it"
-                )
+            check_version(name, STEP_VERSION, version, "bapps-gen")
 
     def relocate_images(
         self,

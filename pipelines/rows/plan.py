@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bapps_gen.cnn_distorters.as_distortions import cnn_name, with_planned
-from bapps_gen.distortions.definition import MAX_PARAMETERS, Distortion, Parameter
+from bapps_gen.distortions.definition import MAX_PARAMETERS, Parameter
 from bapps_gen.distortions.lengths import Draw, scaled_draw
 from bapps_gen.distortions.registry import Registry, load_registry
 from bapps_gen.errors import UserError
@@ -107,7 +107,7 @@ class Planner(CropPlanner):
             for choice in (*spec.choices, *self._cnn.ids)
         }
         for name, version in spec.versions:
-            check_version(registry.atom(name), version)
+            check_version(name, registry.atom(name).version, version)
         self._all = _Pool(spec.choices)
         self._singles = _Pool(choice for choice in spec.choices if "+" not in choice)
         self._compositions = _Pool(choice for choice in spec.choices if "+" in choice)
@@ -190,12 +190,18 @@ class Planner(CropPlanner):
         return [low + (high - low) * number for number in uniform[:count]]
 
 
-def check_version(atom: Distortion, version: int) -> None:
-    """Raise UserError unless an atom is of the version that a dataset was made with."""
-    if atom.version != version:
+def check_version(name: str, here: int, made_with: int, what: str = "bapps-gen or plugin") -> None:
+    """Raise UserError unless a distortion is of the version that a dataset was made with.
+
+    Args:
+        name: of the distortion.
+        here, made_with: its versions.
+        what: has another version of it.
+    """
+    if here != made_with:
         raise UserError(
-            f"{atom.name} is version {atom.version} here, but the dataset was made with version "
-            f"{version}; use the bapps-gen or plugin that made it"
+            f"{name} is version {here} here, but the dataset was made with version {made_with}; "
+            f"use the {what} that made it"
         )
 
 

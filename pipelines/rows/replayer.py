@@ -98,7 +98,7 @@ class TripletReplayer:
 
     def _check(self, step: Step) -> None:
         atom = self._registry.atom(step.distortion)
-        check_version(atom, step.version)
+        check_version(step.distortion, atom.version, step.version)
         check_range("seed", step.seed, 0, MAX_SEED)
         is_network = isinstance(atom.function, ZooFunction)
         check_stored(atom, step.params, optional=is_network)

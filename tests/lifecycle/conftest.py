@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.collections import small_collection
 from support.datasets import photo, save_photo
 from support.original_layout import make_2afc, make_jnd
 from support.real_outputs import save_task
@@ -17,25 +18,6 @@ from support.subjects import ROWS, Inputs, Subject
 if TYPE_CHECKING:
     from support.once import Once
 
-COLLECTION = """
-[[set]]
-path = "2afc/train/noise"
-kind = "traditional"
-rows = 70
-families = ["noise"]
-
-[[set]]
-path = "2afc/val/jpegs"
-kind = "traditional"
-rows = 8
-atoms = ["jpeg"]
-severity = [0.5, 1.0]
-
-[[set]]
-path = "jnd/val/noise"
-kind = "jnd-traditional"
-rows = 6
-"""
 DISTORTER = """
 [[distorter]]
 id = "{}"
@@ -60,7 +42,7 @@ def inputs(photos: Path, zoo: Path, dataset: Path, photographs: Path, once: Once
 
     def write_tables(folder: Path) -> None:
         folder.mkdir()
-        (folder / "collection.toml").write_text(COLLECTION)
+        (folder / "collection.toml").write_text(small_collection(train_rows=70))
         (folder / "distorters.toml").write_text("".join(map(DISTORTER.format, ("other", "tiny"))))
 
     return Inputs(

@@ -28,6 +28,7 @@ from bapps_gen.pipelines.datasets.request import OPTIONS
 from bapps_gen.pipelines.sources.source import open_source
 from bapps_gen.seeding import named_seed
 from bapps_gen.storage import space
+from support.collections import small_collection
 from support.datasets import contents, make, one_line, photo, save_photo
 from support.real_outputs import save_task
 from support.subjects import run_until_killed
@@ -43,25 +44,7 @@ COUNTS = {  # at --scale 0.001, with outputs for superres alone
     "jnd/val/cnn": 5,
 }
 LEFT_OUT = {"2afc/val/frameinterp", "2afc/val/deblur", "2afc/val/color"}
-SMALL = """
-[[set]]
-path = "2afc/train/noise"
-kind = "traditional"
-rows = 40
-families = ["noise"]
-
-[[set]]
-path = "2afc/val/jpegs"
-kind = "traditional"
-rows = 8
-atoms = ["jpeg"]
-severity = [0.5, 1.0]
-
-[[set]]
-path = "jnd/val/noise"
-kind = "jnd-traditional"
-rows = 6
-"""
+SMALL = small_collection(train_rows=40)
 
 
 @pytest.fixture(scope="module")

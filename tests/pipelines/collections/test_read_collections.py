@@ -9,26 +9,8 @@ import numpy as np
 import pytest
 
 import bapps_gen
+from support.collections import small_collection
 from support.datasets import contents
-
-SPEC = """
-[[set]]
-path = "2afc/train/noise"
-kind = "traditional"
-rows = 12
-families = ["noise"]
-
-[[set]]
-path = "2afc/val/jpegs"
-kind = "traditional"
-rows = 8
-atoms = ["jpeg"]
-
-[[set]]
-path = "jnd/val/noise"
-kind = "jnd-traditional"
-rows = 6
-"""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +19,7 @@ def collection(photos: Path, once) -> Path:
 
     def build(folder: Path) -> None:
         spec = folder.parent / "read.toml"
-        spec.write_text(SPEC)
+        spec.write_text(small_collection(train_rows=12))
         bapps_gen.make_collection(
             out=folder, spec=spec, train=photos, val=photos, allow_shared_photos=True, workers=1
         )
