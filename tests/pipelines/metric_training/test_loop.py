@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from bapps_gen.errors import WorkError
 from bapps_gen.metrics.agreement import two_afc_agreement
 from bapps_gen.pipelines.metric_training.loop import LoopData, LoopEngine
+from bapps_gen.pipelines.metric_training.ranking import initial_linear, initial_ranking
 from bapps_gen.pipelines.metric_training.run import Trained, run_epochs
 from support.metric_training import judged_patches, small_net, training_options
 
@@ -61,6 +63,57 @@ def test_lin_leaves_the_net_as_it_is_and_tune_trains_it(tmp_path: Path) -> None:
         if name.startswith("trunk."):
             assert not torch.equal(value, before[name.removeprefix("trunk.")])
     assert min(float(tune.weights()[f"lin{tap}.model.1.weight"].min()) for tap in (0, 1)) >= 0
+
+
+def test_tune_takes_the_steps_of_a_plain_loop() -> None:
+    """Against section 3 of the paper in plain torch: one pass a side, autograd, its own Adam."""
+    patches, judge = judged_patches(50)
+    weights = np.random.default_rng(5).uniform(0.5, 1.5, 50)
+    options = training_options(mode="tune", dropout=0.0, batch=20)
+    data = LoopData(patches, judge, weights)
+    trained = LoopEngine(small_net(), data, options, CPU, threads=2)
+    net = small_net()
+    trunk, ranking = net.module.requires_grad_(True), initial_ranking(options.seed)
+    linear = [value.requires_grad_() for value in initial_linear(net.channels, options.seed)]
+    everything = [*linear, *ranking.parameters(), *trunk.parameters()]
+    adam = torch.optim.Adam(everything, betas=(options.beta1, options.beta2), fused=False)
+    shift, scale = (torch.tensor(value)[:, None, None] for value in (net.shift, net.scale))
+    images = (torch.tensor(patches).movedim(4, 2) / 127.5 - 1 - shift) / scale
+
+    def distance(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        maps = zip(trunk(one), trunk(other), linear, strict=True)
+        units = ((F.normalize(a), F.normalize(b), weight) for a, b, weight in maps)
+        return sum(((a - b) ** 2 * w[:, None, None]).sum(1).mean((1, 2)) for a, b, w in units)
+
+    for epoch, rate in ((1, 1e-2), (2, 5e-3)):
+        order, expected = np.random.default_rng(epoch).permutation(50), []
+        for rows in np.split(order, [20, 40]):
+            ref, p0, p1 = images[rows].unbind(1)
+            d0, d1 = distance(ref, p0), distance(ref, p1)
+            x = torch.stack([d0, d1, d0 - d1, d0 / (d1 + 0.1), d1 / (d0 + 0.1)], 1)
+            for layer in ranking.layers[:2]:
+                x = F.leaky_relu(layer(x), 0.2)
+            predicted = torch.sigmoid(ranking.layers[2](x)[:, 0])
+            targets, counted = (torch.tensor(v[rows]).float() for v in (judge, weights))
+            loss = F.binary_cross_entropy(predicted, targets, weight=counted)
+            adam.zero_grad()
+            adam.param_groups[0]["lr"] = rate
+            loss.backward()
+            adam.step()
+            for weight in linear:
+                weight.data.clamp_(min=0)
+            expected.append(loss.item())
+        losses = trained.train_epoch(epoch, order, rate, lambda _: None)
+        np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    for name, value in trunk.state_dict().items():
+        torch.testing.assert_close(trained.weights()[f"trunk.{name}"], value, rtol=0, atol=1e-5)
+    for tap, weight in enumerate(linear):
+        torch.testing.assert_close(
+            trained.weights()[f"lin{tap}.model.1.weight"].flatten(),
+            weight.detach(),
+            rtol=0,
+            atol=1e-5,
+        )
 
 
 @pytest.mark.parametrize("mode", ["lin", "tune"])
