@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.metrics.agreement import Values
+from bapps_gen.metrics.bootstrap import Keys
 from bapps_gen.pipelines.comparison.psychometric import Curve, fit_curve, vote_share
 from bapps_gen.pipelines.comparison.resampling import Resampling
 from bapps_gen.pipelines.scoring.evaluate import Estimate
@@ -47,8 +48,8 @@ class Calibration:
     Args:
         bins: the reliability curve, by rising prediction; parts without rows are left out.
         error: expected calibration error: mean over votes of |observed − predicted| of the bins.
-        error_by_chance: the same on average where votes come as predicted, which few votes keep
-            above 0; None where numbers of votes are unknown.
+        error_by_chance: the same on average where predictions are right on average, which few
+            photos keep above 0: votes on a row, and rows of a photo, are alike.
         brier: mean over votes of (vote − prediction)²; ¼ for predictions of ½.
         brier_floor: the least that predictions of each row's probability can have, from rows of
             two votes or more: k(n − k) / (n(n − 1)) of k among n, without bias; None without any.
@@ -59,7 +60,7 @@ class Calibration:
 
     bins: tuple[ReliabilityBin, ...]
     error: float
-    error_by_chance: float | None
+    error_by_chance: float
     brier: float
     brier_floor: float | None
     log_loss: float
@@ -120,12 +121,13 @@ def calibration(
         mean = float(predicted[mine] @ votes[mine] / count)
         observed = vote_share(chosen[mine], votes[mine], resampling.of(mine))
         curve.append(ReliabilityBin(mean, observed, rows, count))
+    error, by_chance = _errors(share * (chosen - predicted), part, resampling.keys)
     brier = share @ (chosen * (1 - predicted) ** 2 + (1 - chosen) * predicted**2)
     loss = -share @ (chosen * np.log(predicted) + (1 - chosen) * np.log1p(-predicted))
     return Calibration(
         tuple(curve),
-        _error(predicted, chosen, share, part),
-        _error_by_chance(predicted, votes, part) if counted else None,
+        error,
+        by_chance,
         float(brier),
         _brier_floor(chosen, votes) if counted else None,
         float(loss),
@@ -133,14 +135,19 @@ def calibration(
     )
 
 
-def _error(predicted: Values, chosen: Values, share: Values, part: NDArray[np.intp]) -> float:
-    return float(np.abs(np.bincount(part, share * (chosen - predicted))).sum())
+def _errors(excess: Values, part: NDArray[np.intp], keys: Keys) -> tuple[float, float]:
+    """The calibration error, and its mean by chance, each bin's sum over photos taken for normal.
 
-
-def _error_by_chance(predicted: Values, votes: Values, part: NDArray[np.intp]) -> float:
-    """The mean error of votes that come as predicted, each bin's taken for normal."""
-    variances = np.bincount(part, votes * predicted * (1 - predicted))
-    return float(np.sqrt(2 / np.pi) * np.sqrt(variances).sum() / votes.sum())
+    Args:
+        excess: share of all votes times what predictions lack, (N,).
+        part: bin of each row, (N,).
+        keys: of the photos, (N,).
+    """
+    distinct, photo = np.unique(keys, return_inverse=True)
+    sums = np.zeros((len(distinct), part.max() + 1))
+    np.add.at(sums, (photo, part), excess)
+    by_chance = np.sqrt(2 / np.pi) * np.sqrt((sums**2).sum(0)).sum()
+    return float(np.abs(sums.sum(0)).sum()), float(by_chance)
 
 
 def _brier_floor(chosen: Values, votes: Values) -> float | None:

@@ -32,6 +32,20 @@ def test_the_metric_that_made_the_votes_is_calibrated():
     )
 
 
+def test_the_error_by_chance_is_that_of_calibrated_predictions_however_alike_votes_are():
+    rng = np.random.default_rng(3)
+    photos = np.repeat(np.arange(20, dtype=np.uint64), 15)
+    found = []
+    for _ in range(100):
+        predicted = rng.beta(1.5, 1.5, 300).clip(0.001, 0.999)
+        whims = np.where(rng.random(300) < 0.4, rng.random(20)[photos.astype(int)], rng.random(300))
+        chosen = (whims < predicted).astype(float)  # all five votes on a row are the same
+        five = np.full(300, 5.0)
+        found.append(calibrated(predicted, chosen, five, counted=True, keys=photos))
+    errors = np.mean([(each.error, each.error_by_chance) for each in found], 0)
+    assert errors[1] == pytest.approx(errors[0], rel=0.12)
+
+
 def test_predictions_that_are_too_sure_are_not_calibrated():
     sure = np.where(MADE.probability(X) > 0.5, 0.999, 0.001)
     held = calibrated(cross_fitted(X, CHOSEN, VOTES, FOLDS), CHOSEN, VOTES, counted=True)
@@ -81,7 +95,6 @@ def test_floors_are_those_of_the_votes():
     assert split.brier_floor == pytest.approx(0.5)  # 1 of 2: k(n − k) / (n(n − 1))
     unknown = calibrated(np.full(1, 0.5), np.full(1, 0.5), np.ones(1), counted=False)
     assert unknown.brier_floor is None
-    assert unknown.error_by_chance is None
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
