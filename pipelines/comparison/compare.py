@@ -136,7 +136,7 @@ def compare(
     families = [(spec, family_of(spec)) for spec in specs]
     order = {family.name: index for index, family in reversed(list(enumerate(FAMILIES)))}
     families.sort(key=lambda entry: order[entry[1].name])
-    ranked = sorted(evaluations, key=_order)
+    ranked = sorted(evaluations, key=set_order)
     titles = dict(zip((entry.name for entry in ranked), _titles(ranked), strict=True))
     columns = []
     for task in SCORES:
@@ -154,7 +154,8 @@ def _differences(
     return paired_differences(values, of.draws, of.units)
 
 
-def _order(entry: Evaluation) -> tuple[int, int, str, str]:
+def set_order(entry: Evaluation) -> tuple[int, int, str, str]:
+    """Sorts sets as figures and tables show them: triplets first, kinds in the paper's order."""
     kinds = list(SET_TITLES)
     place = kinds.index(entry.kind) if entry.kind in kinds else len(kinds)
     return list(SCORES).index(entry.task), place, entry.kind, entry.name

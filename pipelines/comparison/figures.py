@@ -11,7 +11,7 @@ import numpy as np
 from bapps_gen.pipelines.comparison.compare import SCORES, Column, Comparison
 from bapps_gen.pipelines.comparison.correlation import Correlation
 from bapps_gen.pipelines.comparison.paired import Difference
-from bapps_gen.pipelines.comparison.tables import percent_text
+from bapps_gen.pipelines.comparison.tables import best_score, percent_text
 from bapps_gen.pipelines.scoring.evaluate import HUMAN, UNBIASED, Estimate, Evaluation
 from bapps_gen.pipelines.validation.figures import Figure
 
@@ -25,7 +25,6 @@ _LINES = ((HUMAN, "human"), (UNBIASED, "human, unbiased"))
 def bars(comparison: Comparison, task: str) -> list[Figure]:
     """Figure 4: of each column of a task a panel of bars, all on one scale."""
     columns = comparison.task_columns(task)
-    names = comparison.names
     low, high = _range([column.scores for column in columns], CHANCE[task])
 
     def place(value: float) -> float:
@@ -50,7 +49,7 @@ def bars(comparison: Comparison, task: str) -> list[Figure]:
                     **_bar(scores[spec.name], place, CHANCE[task]),
                 }
             )
-        best = max((scores[name].value for name in names), key=_or_least, default=np.nan)
+        best = best_score(column, comparison.names)
         for row in rows:
             row["is_best"] = scores[row["name"]].value == best
         panels.append(
@@ -76,10 +75,6 @@ def bars(comparison: Comparison, task: str) -> list[Figure]:
             }
         )
     return panels
-
-
-def _or_least(value: float) -> float:
-    return -1.0 if np.isnan(value) else value
 
 
 def _rows_of(column: Column, comparison: Comparison) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,7 @@ from bapps_gen.pipelines.comparison.correlation import PAPER
 from bapps_gen.pipelines.comparison.figures import bars, matrix, scatter
 from bapps_gen.pipelines.comparison.paired import LEVEL
 from bapps_gen.pipelines.comparison.sections import Section
-from bapps_gen.pipelines.comparison.tables import (
-    best_scores,
-    percent_text,
-    shows_intervals,
-    table_rows,
-    tasks_of,
-)
+from bapps_gen.pipelines.comparison.tables import percent_text, table_rows, tasks_of
 from bapps_gen.pipelines.scoring.evaluate import HUMAN, MIN_PHOTOS, UNBIASED, Estimate
 from bapps_gen.pipelines.validation.html import render
 from bapps_gen.version import __version__
@@ -26,15 +20,8 @@ from bapps_gen.version import __version__
 _MANY_TIES = 0.01
 
 
-def comparison_page(
-    comparison: Comparison, sections: Sequence[tuple[Section, Mapping[str, Any]]] = ()
-) -> str:
-    """The page of a comparison.
-
-    Args:
-        comparison: to show.
-        sections: further sections, with what they show.
-    """
+def comparison_page(comparison: Comparison, sections: Sequence[Section] = ()) -> str:
+    """The page of a comparison with further sections."""
     found = comparison.correlation
     return render(
         "comparison.html.j2",
@@ -49,7 +36,6 @@ def comparison_page(
         paper=PAPER,
         notes=_notes(comparison),
         sections=sections,
-        styles=dict.fromkeys(section.style for section, _ in sections if section.style),
     )
 
 
@@ -94,30 +80,10 @@ def _task(comparison: Comparison, task: str) -> dict[str, Any]:
         "score": SCORES[task],
         "means": means or panels,
         "sets": [panel for panel in panels if not panel["is_mean"]] if means else [],
-        "table": _table(comparison, task),
+        "titles": [column.title for column in columns],
+        "families": list(table_rows(comparison, task)),
         "matrices": [each for each in matrices if each],
         "level": LEVEL,
-    }
-
-
-def _table(comparison: Comparison, task: str) -> dict[str, Any]:
-    columns = comparison.task_columns(task)
-    intervals, best = shows_intervals(columns), best_scores(comparison, task)
-
-    def cells(scores: Sequence[Estimate | None], ranked: bool) -> list[tuple[str, str, bool]]:
-        """The score, its interval, and whether it is the best."""
-        found = []
-        for score, interval, top in zip(scores, intervals, best, strict=True):
-            value, _, rest = percent_text(score, interval).partition(" ")
-            found.append((value, rest, ranked and score is not None and score.value == top))
-        return found
-
-    return {
-        "head": [column.title for column in columns],
-        "families": [
-            (title, [(name, cells(scores, bool(title))) for name, scores in rows])
-            for title, rows in table_rows(comparison, task)
-        ],
     }
 
 

@@ -10,11 +10,10 @@ from typing import Any
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import ProgressBars, no_progress
-from bapps_gen.pipelines.comparison.compare import Comparison, compare
-from bapps_gen.pipelines.comparison.compared import Compared, Result
+from bapps_gen.pipelines.comparison.compare import Comparison, compare, set_order
 from bapps_gen.pipelines.comparison.options import SectionOptions
 from bapps_gen.pipelines.comparison.page import comparison_page
-from bapps_gen.pipelines.comparison.sections import SECTIONS, Section
+from bapps_gen.pipelines.comparison.sections import SECTIONS, Compared, Section
 from bapps_gen.pipelines.comparison.tables import csv_text, latex_text, markdown_text
 from bapps_gen.pipelines.scoring.evaluate import Evaluation, evaluate, judged_sets
 from bapps_gen.pipelines.scoring.judged import Judged
@@ -33,17 +32,12 @@ class ComparisonReport:
     """Metrics compared, with what the page's further sections found."""
 
     comparison: Comparison
-    sections: tuple[tuple[Section, Result], ...]
+    sections: tuple[Section, ...]
 
     def values(self) -> dict[str, Any]:
         """All numbers as plain values for JSON."""
-        found = {section.name: result.values() for section, result in self.sections}
-        return {**self.comparison.values(), **found}
-
-    def page(self) -> str:
-        """The page as HTML."""
-        shown = [(section, result.view()) for section, result in self.sections]
-        return comparison_page(self.comparison, shown)
+        further = {section.name: section.values for section in self.sections}
+        return {**self.comparison.values(), **further}
 
 
 def evaluate_sets(
@@ -109,12 +103,11 @@ def compare_sets(
     """
     shown = shown or SectionOptions()
     comparison = compare(check_metrics(options.metrics, metric), evaluations, options)
-    ordered = [spec for spec, _ in comparison.metrics]
-    context = Compared(judged, ordered, comparison, metric, shown, workers, progress)
-    found = ((section, section.make(context)) for section in SECTIONS)
-    return ComparisonReport(
-        comparison, tuple((section, result) for section, result in found if result is not None)
-    )
+    pairs = sorted(zip(evaluations, judged, strict=True), key=lambda pair: set_order(pair[0]))
+    ordered = [each for _, each in pairs]
+    context = Compared(ordered, comparison, metric, shown, workers, progress)
+    sections = (make(context) for make in SECTIONS)
+    return ComparisonReport(comparison, tuple(filter(None, sections)))
 
 
 def check_report(path: Path) -> None:
@@ -151,7 +144,7 @@ def write_report(report: ComparisonReport, path: Path) -> list[Path]:
     comparison = report.comparison
     json, csv, markdown, latex = _beside(path)
     texts = {
-        path: report.page(),
+        path: comparison_page(comparison, report.sections),
         csv: csv_text(comparison),
         markdown: markdown_text(comparison),
         latex: latex_text(comparison),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -82,46 +83,65 @@ def _described(column: Column, comparison: Comparison) -> dict[str, object]:
     }
 
 
-def table_rows(
-    comparison: Comparison, task: str
-) -> Iterator[tuple[str, list[tuple[str, list[Estimate | None]]]]]:
+class Cell(NamedTuple):
+    """A score in a table, in percent: its text, and whether it is the best of its column."""
+
+    full: str
+    best: bool
+
+    @property
+    def value(self) -> str:
+        """The text without the interval."""
+        return self.full.partition(" ")[0]
+
+    @property
+    def interval(self) -> str:
+        """The interval in parentheses; "" for none."""
+        return self.full.partition(" ")[2]
+
+
+Row = tuple[str, list[Cell]]
+
+
+def table_rows(comparison: Comparison, task: str) -> Iterator[tuple[str, list[Row]]]:
     """The table of a task: title of a family, and for each of its metrics the scores by column.
 
     The ceilings come first, of 2AFC, under an empty title.
     """
     columns = comparison.task_columns(task)
+    best = [best_score(column, comparison.names) for column in columns]
+    few = len(columns) <= _FEW_COLUMNS
 
-    def scores(name: str) -> list[Estimate | None]:
-        return [column.scores.get(name) for column in columns]
+    def cells(name: str) -> list[Cell]:
+        row = []
+        for column, top in zip(columns, best, strict=True):
+            score = column.scores.get(name)
+            is_best = name not in CEILINGS and score is not None and score.value == top
+            row.append(Cell(percent_text(score, few or column.is_mean), is_best))
+        return row
 
-    ceilings = [(title, scores(name)) for name, title in CEILINGS.items()]
-    ceilings = [entry for entry in ceilings if any(entry[1])]
+    ceilings = [
+        (title, cells(name))
+        for name, title in CEILINGS.items()
+        if any(name in column.scores for column in columns)
+    ]
     if ceilings:
         yield "", ceilings
-    titles = dict.fromkeys(family.title for _, family in comparison.metrics)
-    for title in titles:
-        held = [spec.name for spec, family in comparison.metrics if family.title == title]
-        yield title, [(name, scores(name)) for name in held]
+    for family, title in comparison.families:
+        held = [spec.name for spec, each in comparison.metrics if each.name == family]
+        yield title, [(name, cells(name)) for name in held]
 
 
-def best_scores(comparison: Comparison, task: str) -> list[float]:
-    """The best score of a metric in each column; NaN where none has one."""
-    found = []
-    for column in comparison.task_columns(task):
-        values = [column.scores[name].value for name in comparison.names]
-        found.append(max((value for value in values if not np.isnan(value)), default=np.nan))
-    return found
+def best_score(column: Column, names: Sequence[str]) -> float:
+    """The best score of a metric; NaN where none has one."""
+    values = [column.scores[name].value for name in names]
+    return max((value for value in values if not np.isnan(value)), default=np.nan)
 
 
-def shows_intervals(columns: Sequence[Column]) -> list[bool]:
-    """Which columns of a table have room for intervals."""
-    return [column.is_mean or len(columns) <= _FEW_COLUMNS for column in columns]
-
-
-def percent_text(estimate: Estimate | None, interval: bool, dash: str = "–") -> str:
+def percent_text(estimate: Estimate | None, interval: bool) -> str:
     """A score in percent, such as "68.9" or "68.9 (67.8–70.1)"; a dash for none."""
     if estimate is None or np.isnan(estimate.value):
-        return dash
+        return "–"
     text = f"{100 * estimate.value:.1f}"
     if not interval or np.isnan(estimate.low):
         return text
@@ -133,7 +153,6 @@ def markdown_text(comparison: Comparison) -> str:
     parts = []
     for task in tasks_of(comparison):
         columns = comparison.task_columns(task)
-        intervals, best = shows_intervals(columns), best_scores(comparison, task)
         lines = [
             _markdown_row([f"{SCORES[task]}, %", *(_markdown(column.title) for column in columns)]),
             "|---|" + "---:|" * len(columns),
@@ -141,14 +160,9 @@ def markdown_text(comparison: Comparison) -> str:
         for title, rows in table_rows(comparison, task):
             if title:
                 lines.append(_markdown_row([f"*{_markdown(title)}*", *[""] * len(columns)]))
-            for name, scores in rows:
-                cells = [
-                    f"**{text}**" if title and score and score.value == top else text
-                    for score, top, text in zip(
-                        scores, best, map(percent_text, scores, intervals), strict=True
-                    )
-                ]
-                lines.append(_markdown_row([_markdown(name), *cells]))
+            for name, cells in rows:
+                shown = [f"**{cell.full}**" if cell.best else cell.full for cell in cells]
+                lines.append(_markdown_row([_markdown(name), *shown]))
         parts.append("\n".join(lines))
     parts.append(_caption(comparison, comparison.sets))
     return "\n\n".join(parts) + "\n"
@@ -187,7 +201,6 @@ def latex_text(comparison: Comparison) -> str:
     parts = [r"% \usepackage{booktabs}"]
     for task in tasks_of(comparison):
         columns = comparison.task_columns(task)
-        intervals, best = shows_intervals(columns), best_scores(comparison, task)
         head = " & ".join(latex(title) for title in ("", *(column.title for column in columns)))
         sets = [entry for entry in comparison.sets if entry.task == task]
         lines = [
@@ -204,16 +217,12 @@ def latex_text(comparison: Comparison) -> str:
             if title:
                 span = rf"\multicolumn{{{len(columns) + 1}}}{{l}}"
                 lines.append(rf"{span}{{\emph{{{latex(title)}}}}} \\")
-            for name, scores in rows:
-                texts = [
-                    latex(percent_text(score, interval))
-                    for score, interval in zip(scores, intervals, strict=True)
+            for name, cells in rows:
+                shown = [
+                    rf"\textbf{{{latex(cell.full)}}}" if cell.best else latex(cell.full)
+                    for cell in cells
                 ]
-                cells = [
-                    rf"\textbf{{{text}}}" if title and score and score.value == top else text
-                    for score, top, text in zip(scores, best, texts, strict=True)
-                ]
-                lines.append(rf"{' & '.join([latex(name), *cells])} \\")
+                lines.append(rf"{' & '.join([latex(name), *shown])} \\")
         lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
@@ -222,7 +231,3 @@ def latex_text(comparison: Comparison) -> str:
 def latex(text: str) -> str:
     """A text with the characters that LaTeX reads as commands escaped."""
     return "".join(_LATEX.get(character, character) for character in text)
-
-
-TABLES: Mapping[str, str] = {".csv": "CSV", ".md": "Markdown", ".tex": "LaTeX"}
-"""Endings of the tables' files."""
