@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -25,6 +25,7 @@ from bapps_gen.seeding import SLOT_NET_CROPS, SLOT_NET_WEIGHTS, generator
 from bapps_gen.storage.atomic import whole_file
 
 KMEANS_VERSION = 1
+"""Raised with every change of weights, which are made again only then."""
 
 CROPS = 160
 """Crops that k-means weights are made from."""
@@ -66,8 +67,10 @@ def kmeans_weights(net: str, crops: NDArray[np.uint8], seed: int = 0) -> dict[st
     neural networks" (ICLR 2016): patches of a layer's input are whitened by PCA, with as many
     components as there are filters, and scaled to norm 1; the centers of k-means on them are the
     filters. Weights and biases then give each channel unit variance and the mean of _BIAS over the
-    patches. The paper's last step, which rescales whole layers, is left out: it multiplies all
-    features of a layer, which normalization removes.
+    patches. So does the authors' program (github.com/philkr/magic_init), but for its mini-batches
+    in k-means and its random projections, which stand for the patches. The paper's last step, which
+    rescales whole layers, is left out: it multiplies all features of a layer, which normalization
+    removes.
 
     Args:
         net: "alex", "vgg" or "squeeze".
@@ -195,15 +198,15 @@ def builtin_kmeans(net: str) -> tuple[dict[str, Tensor], str]:
     They are kept in torch's cache, beside downloaded weights, so that parallel workers have the
     same and do not make them again.
     """
-    crops = builtin_crops(net)
-    digest = crops_digest(net, crops)
+    # Of the photos' files, since cutting crops takes more than a second.
+    digest = kmeans_digest(net, 0, [path.read_bytes() for path in _builtin_photos()])
     # Not with a dash: what follows one would be taken for the file's own SHA-256.
     name = f"bapps-gen-kmeans-{net}_{digest}.safetensors"
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if path.is_file():
         with contextlib.suppress(UserError):  # a damaged one is made again
             return load_trunk_weights(net, path), digest
-    weights = kmeans_weights(net, crops)
+    weights = kmeans_weights(net, builtin_crops(net))
     with contextlib.suppress(OSError, WorkError):  # a cache that cannot be written is no cache
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as temporary:
@@ -213,17 +216,27 @@ def builtin_kmeans(net: str) -> tuple[dict[str, Tensor], str]:
 
 def builtin_crops(net: str) -> NDArray[np.uint8]:
     """`cut_crops` of the color photographs that come with scikit-image."""
+    return cut_crops([read_image(path) for path in _builtin_photos()], net)
+
+
+def _builtin_photos() -> list[Path]:
     import skimage
 
-    folder = Path(skimage.__file__).parent / "data"
-    return cut_crops([read_image(folder / name) for name in _PHOTOS], net)
+    return [Path(skimage.__file__).parent / "data" / name for name in _PHOTOS]
 
 
-def crops_digest(net: str, crops: NDArray[np.uint8], seed: int = 0) -> str:
+def kmeans_digest(net: str, seed: int, sources: Iterable[bytes]) -> str:
     """Names k-means weights by what they are made from: 16 hexadecimal digits of SHA-256.
 
     Not by their values, whose last bits differ between processors and numbers of threads.
+
+    Args:
+        net, seed: as `kmeans_weights` takes them.
+        sources: photos or crops.
     """
-    digest = hashlib.sha256(f"kmeans {KMEANS_VERSION} {net} {seed} {crops.shape}".encode())
-    digest.update(crops.tobytes())
+    digest = hashlib.sha256(
+        f"kmeans {KMEANS_VERSION} {net} {seed} {CROPS} {CROP_SIDES[net]}".encode()
+    )
+    for source in sources:
+        digest.update(source)
     return digest.hexdigest()[:16]

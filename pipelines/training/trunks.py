@@ -49,7 +49,7 @@ def make_trunk(
         raise UserError(f"{out.parent} is no folder; create it first")
     from safetensors.torch import save_file
 
-    from bapps_gen.lpips.made_weights import crops_digest, kmeans_weights
+    from bapps_gen.lpips.made_weights import kmeans_digest, kmeans_weights
 
     crops = _crops(source, options, progress)
     weights = kmeans_weights(options.net, crops, options.seed)
@@ -57,7 +57,7 @@ def make_trunk(
         "net": options.net,
         "made by": f"bapps-gen {__version__}, stacked k-means",
         "seed": str(options.seed),
-        "digest": crops_digest(options.net, crops, options.seed),
+        "digest": kmeans_digest(options.net, options.seed, [crops.tobytes()]),
     }
     with whole_file(out) as temporary:
         save_file(weights, temporary, metadata=note)
