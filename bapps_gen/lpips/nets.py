@@ -17,6 +17,9 @@ from bapps_gen.lpips.net_names import NET_KINDS, SMALLEST, NetText, is_net, pars
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from bapps_gen.lpips.alexnet_forms import AlexNetForm
+    from bapps_gen.lpips.trunks import Trunk
+
 __all__ = [
     "NET_KINDS",
     "SCALE",
@@ -26,7 +29,7 @@ __all__ = [
     "is_net",
     "load_net",
     "parse_net",
-    "weights_digest",
+    "trunk_net",
 ]
 
 
@@ -54,21 +57,21 @@ def load_net(
     if text.kind in SMALLEST:
         from bapps_gen.lpips.weights import load_trunk_weights
 
-        return _trunk_net(text, text.net, load_trunk_weights(text.net, weights, progress=progress))
+        return trunk_net(text, text.net, load_trunk_weights(text.net, weights, progress=progress))
     if text.kind == "trunk":
         from bapps_gen.lpips.weights import load_trunk_file
 
         assert text.path is not None
-        return _trunk_net(text, *load_trunk_file(text.path))
+        return trunk_net(text, *load_trunk_file(text.path))
     if text.kind == "random":
         from bapps_gen.lpips.made_weights import gaussian_weights
 
-        return _trunk_net(text, text.net, gaussian_weights(text.net, text.seed))
+        return trunk_net(text, text.net, gaussian_weights(text.net, text.seed))
     if text.kind == "kmeans":
         from bapps_gen.lpips.made_weights import builtin_kmeans
 
         weights_of, digest = builtin_kmeans(text.net)
-        return replace(_trunk_net(text, text.net, weights_of), digest=digest)
+        return replace(trunk_net(text, text.net, weights_of), digest=digest)
     if text.kind in ("features", "timm"):
         from bapps_gen.lpips.open_nets import features_net, timm_net
 
@@ -76,34 +79,41 @@ def load_net(
     from bapps_gen.lpips.alexnet_forms import FORMS, load_alexnet
 
     assert text.path is not None
-    module = load_alexnet(text.kind, text.path)
+    form = FORMS[text.kind]
+    return _own_net(text, load_alexnet(text.kind, text.path), form.shift, form.scale)
+
+
+def trunk_net(text: NetText, net: str, weights: Mapping[str, Tensor]) -> FeatureNet:
+    """The feature net of a trunk with some weights.
+
+    Args:
+        text: what names it.
+        net: "alex", "vgg" or "squeeze".
+        weights: by torchvision's names, float32.
+
+    Raises:
+        RuntimeError: for weights of another network.
+    """
+    from bapps_gen.lpips.trunks import build_trunk
+
+    return _own_net(text, build_trunk(net, weights), SHIFT, SCALE)
+
+
+def _own_net(
+    text: NetText,
+    module: Trunk | AlexNetForm,
+    shift: tuple[float, float, float],
+    scale: tuple[float, float, float],
+) -> FeatureNet:
+    digest = weights_digest(module)
     return FeatureNet(
         text.name,
         text.given,
         module,
         module.channels,
         module.smallest,
-        FORMS[text.kind].shift,
-        FORMS[text.kind].scale,
-        weights_digest(module),
-        has_own_maps=True,
-    )
-
-
-def _trunk_net(text: NetText, net: str, weights: Mapping[str, Tensor]) -> FeatureNet:
-    """The feature net of one of this package's own trunks with some weights."""
-    from bapps_gen.lpips.trunks import TRUNKS, build_trunk
-
-    spec = TRUNKS[net]
-    module = build_trunk(net, weights)
-    return FeatureNet(
-        text.name,
-        text.given,
-        module,
-        spec.channels,
-        spec.smallest,
-        SHIFT,
-        SCALE,
-        weights_digest(module),
+        shift,
+        scale,
+        digest,
         has_own_maps=True,
     )

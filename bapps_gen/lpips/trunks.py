@@ -49,6 +49,8 @@ class Trunk(nn.Module):
     def __init__(self, spec: TrunkSpec) -> None:
         super().__init__()
         self.spec = spec
+        self.channels = spec.channels
+        self.smallest = spec.smallest
         self.features = nn.Sequential(*spec.layers())
 
     def forward(self, x: Tensor) -> list[Tensor]:

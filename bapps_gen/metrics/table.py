@@ -143,10 +143,11 @@ def load_builtin(
 ) -> Metric:
     """A metric of the table; see `load_metric`."""
     if spec.net is not None:
-        from bapps_gen.metrics.deep import load_lpips_metric, load_net_metric
+        from bapps_gen.lpips.nets import load_net
+        from bapps_gen.metrics.deep import load_lpips_metric, metric_over
 
         if spec.name.startswith("uncalibrated-"):
-            return load_net_metric(spec.net, device, dtype, weights)
+            return metric_over(load_net(spec.net, weights), device, dtype)
         version = "0.0" if spec.name.startswith("lpips-v0.0-") else "0.1"
         return load_lpips_metric(spec.net, device, dtype, weights, version)
     return _builders()[spec.name]()

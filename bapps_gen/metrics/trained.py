@@ -17,17 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from bapps_gen.errors import UserError
-from bapps_gen.lpips.feature_net import (
-    SCALE,
-    SHIFT,
-    FeatureNet,
-    require_torch,
-    tensors_digest,
-    weights_digest,
-)
+from bapps_gen.lpips.feature_net import FeatureNet, require_torch, tensors_digest, weights_digest
 from bapps_gen.lpips.net_names import NetText, parse_net
-from bapps_gen.lpips.nets import load_net
-from bapps_gen.metrics.deep import LpipsMetric, check_dtype
+from bapps_gen.lpips.nets import load_net, trunk_net
+from bapps_gen.metrics.deep import LpipsMetric, metric_over
 from bapps_gen.metrics.table import MetricSpec
 from bapps_gen.storage.records import Count, OneOf, Within, parse_record
 
@@ -232,14 +225,10 @@ def load(
         UserError: where the net has other weights than in training, or `weights` is given for one
             whose weights were trained.
     """
-    check_dtype(dtype)
     path, given = trained_path(spec.given)
     trained = read_trained(path)
     net = trained_net(trained, path, weights, given)
-    from bapps_gen.lpips.metric import Lpips, find_device
-
-    model = Lpips(net, trained.linear, device=find_device(device), dtype=dtype)
-    return LpipsMetric(model, dtype, net.digest, {"weights": trained.digest})
+    return metric_over(net, device, dtype, trained.linear, {"weights": trained.digest})
 
 
 def trained_net(
@@ -270,7 +259,10 @@ def trained_net(
     if weights is not None:
         raise UserError(f"weights = {weights}, but {path} has its net's weights; leave it out")
     try:
-        net = _net_with(header, text, trained.trunk)
+        if text.net:
+            return trunk_net(text, text.net, trained.trunk)
+        net = load_net(text.given)
+        net.module.load_state_dict(trained.trunk)
     except RuntimeError as error:
         from bapps_gen.storage.tensors import damaged
 
@@ -287,19 +279,6 @@ def _net_text(path: Path, record: NetRecord, given: str) -> NetText:
             f"give {path}@features:FILE.py:{text.member}"
         )
     return text
-
-
-def _net_with(record: NetRecord, text: NetText, trunk: Mapping[str, Tensor]) -> FeatureNet:
-    """A feature net with other weights; RuntimeError where they do not fit."""
-    if not text.net:
-        net = load_net(text.given)
-        net.module.load_state_dict(trunk)
-        return net
-    from bapps_gen.lpips.trunks import build_trunk
-
-    module = build_trunk(text.net, trunk)
-    size, channels = record.smallest, record.channels
-    return FeatureNet(record.name, record.given, module, channels, size, SHIFT, SCALE, "", True)
 
 
 def linear_fault(tensors: Mapping[str, Tensor], channels: Sequence[int]) -> str | None:

@@ -10,7 +10,8 @@ from os import PathLike
 
 from bapps_gen.errors import UserError
 from bapps_gen.lpips.net_names import NetText, parse_net
-from bapps_gen.metrics.deep import LpipsMetric, load_net_metric
+from bapps_gen.lpips.nets import load_net
+from bapps_gen.metrics.deep import LpipsMetric, metric_over
 from bapps_gen.metrics.table import MetricSpec
 from bapps_gen.plugins import file_digest
 
@@ -45,7 +46,7 @@ def load(
 ) -> LpipsMetric:
     """The metric that `describe` described, with its network."""
     assert spec.net is not None
-    return load_net_metric(spec.net, device, dtype, weights, extra=dict(spec.settings))
+    return metric_over(load_net(spec.net, weights), device, dtype, extra=dict(spec.settings))
 
 
 def _absolute(net: NetText) -> str:

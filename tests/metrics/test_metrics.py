@@ -12,6 +12,7 @@ from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bapps_gen.errors import UserError
+from bapps_gen.lpips.nets import load_net
 from bapps_gen.metrics import METRICS, load_metric, metric_spec
 from bapps_gen.metrics.structural import SCALE_WEIGHTS, scale_count, scale_weights
 from support.metric_pictures import pairs
@@ -230,9 +231,8 @@ def test_lpips_is_that_of_the_lpips_package_here(patches):
     assert metric.settings["dtype"] == "float32"
 
 
-def test_bfloat16_lpips_is_near_and_says_so(patches):
-    metric = load_metric("lpips-alex", dtype="bfloat16")
-    exact = load_metric("lpips-alex").distance(*patches)
-    np.testing.assert_allclose(metric.distance(*patches), exact, atol=5e-3)
-    assert metric.settings["dtype"] == "bfloat16"
-    assert metric.settings != load_metric("lpips-alex").settings
+def test_bfloat16_lpips_is_near_and_says_so_with_the_digest_of_its_weights(patches):
+    metric, exact = (load_metric("lpips-alex", dtype=dtype) for dtype in ("bfloat16", "float32"))
+    np.testing.assert_allclose(metric.distance(*patches), exact.distance(*patches), atol=5e-3)
+    assert exact.settings == {"dtype": "float32", "trunk": load_net("alex").digest}
+    assert metric.settings == {**exact.settings, "dtype": "bfloat16"}
