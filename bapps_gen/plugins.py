@@ -59,7 +59,9 @@ def load_plugin(text: str, label: str) -> Plugin:
     path = Path(file)
     module, digest = load_file(path, label)
     if not hasattr(module, name):
-        raise UserError(f"{label}: {path.name} defines no {name}; define it, or correct the name")
+        raise UserError(
+            f"{label}: {path.name} does not define '{name}'; define it, or correct the name"
+        )
     return Plugin(path.absolute(), name, getattr(module, name), digest)
 
 

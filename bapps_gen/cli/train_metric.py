@@ -107,10 +107,10 @@ def _summary(trained: MetricTraining, seconds: float, *, held_out: bool) -> str:
     """What was trained, and how well it agrees with people."""
     header = trained.header
     people = "simulated observers" if trained.simulated else "people"
-    apart = " of photos held out" if held_out else ""
+    apart = " of held-out photos" if held_out else ""
     lines = [
-        f"{header.mode} over {header.net.name}: {trained.train_rows} rows to train on and "
-        f"{trained.val_rows}{apart} to validate on, judged by {people}",
+        f"{header.mode} over {header.net.name}: trained on {trained.train_rows} rows, validated on "
+        f"{trained.val_rows}{apart}, judged by {people}",
         f"best 2AFC {100 * trained.val_2afc:.2f} % after epoch {trained.epoch} of "
         f"{len(trained.history)}, last {100 * trained.history[-1]['val_2afc']:.2f} %",
     ]

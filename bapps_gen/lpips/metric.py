@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bapps_gen.errors import UserError, WorkError, first_line
+from bapps_gen.errors import UserError, WorkError, first_line, out_of_range
 from bapps_gen.lpips.differences import squared_differences, unit_features
 from bapps_gen.lpips.feature_net import FeatureNet
 from bapps_gen.lpips.inputs import Images, as_batches
@@ -306,6 +306,10 @@ def find_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
+    except RuntimeError as error:
+        allowed = "auto, cpu, cuda, cuda:1 or mps"
+        raise out_of_range("device", name, allowed, "take cpu, or auto") from error
+    try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import urllib.request
+import warnings
 import zipfile
 from functools import cache
 from os import PathLike
@@ -202,14 +203,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         else:
             # Mapping leaves a classifier of several hundred megabytes unread; torch's older
             # format, in which torchvision's VGG is published, cannot be mapped.
-            tensors = torch.load(
-                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-            )
+            with warnings.catch_warnings(action="ignore"):  # what torch cannot read is an error
+                tensors = torch.load(
+                    path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+                )
     except Exception as error:  # a damaged file raises almost anything in either library
-        reason = one_line(error)[:120]
+        reason = one_line(error)
+        # That text of torch is advice to programmers, of many lines.
+        why = "" if reason.startswith("Weights only load failed") else f" ({reason[:120]})"
         raise UserError(
-            f"weights file {path} cannot be read: it is damaged or not a plain state dict"
-            f" ({reason}); replace it"
+            f"weights file {path} cannot be read: it is damaged or not a plain state dict{why}; "
+            "replace it"
         ) from error
     if not isinstance(tensors, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in tensors.items()

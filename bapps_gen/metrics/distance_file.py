@@ -60,8 +60,7 @@ class DistanceFile(Metric):
         missing = [row for row in ids if row not in self.index]
         if missing:
             raise UserError(
-                f"{self.label}: it lacks row {missing[0]}"
-                f"{_and_others(len(missing))}; add their distances"
+                f"{self.label}: it lacks {_rows(missing[0], len(missing))}; add their distances"
             )
         rows = [self.index[row] for row in ids]
         found = tuple(column[rows] for column in self.columns[:sides])
@@ -69,8 +68,8 @@ class DistanceFile(Metric):
             bad = np.flatnonzero(np.isnan(values) | np.isposinf(values))
             if len(bad):
                 raise UserError(
-                    f"{self.label}: {name} of row {ids[bad[0]]} is {values[bad[0]]:g}"
-                    f"{_and_others(len(bad))}; give a finite distance"
+                    f"{self.label}: {name} = {values[bad[0]]:g} of {_rows(ids[bad[0]], len(bad))} "
+                    "is not finite; give finite distances"
                 )
         return found
 
@@ -88,7 +87,7 @@ class DistanceFile(Metric):
         if unknown:
             first = min(unknown, key=self.index.__getitem__)
             raise UserError(
-                f"{self.label}: row {first} is not in the set{_and_others(len(unknown))}; give the "
+                f"{self.label}: it has {_rows(first, len(unknown))}, which the set lacks; give the "
                 "file of this set, with its ids"
             )
         self.of_rows(ids, sides)
@@ -152,8 +151,10 @@ def _is_of_others(row: str, digests: Collection[str]) -> bool:
     return bool(_ROW_ID.fullmatch(row)) and not any(each.startswith(row[:8]) for each in digests)
 
 
-def _and_others(count: int) -> str:
-    return f" and {count - 1} others" if count > 1 else ""
+def _rows(first: str, count: int) -> str:
+    """The first of some rows, and how many others there are."""
+    others = count - 1
+    return f"row {first}" + (f" and {others} other{'s' * (others > 1)}" if others else "")
 
 
 def _digest(path: Path, given: str) -> str:
@@ -172,12 +173,14 @@ def _read(path: Path, label: str) -> pa.Table:
             from pyarrow import csv
 
             types = {"id": pa.string(), "d0": pa.float64(), "d1": pa.float64()}
-            return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=types))
+            table = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=types))
+            table.column_names  # noqa: B018 - decoded here, where what is no text is an error
+            return table
         from pyarrow import parquet
 
         names = parquet.read_schema(path).names
         return parquet.read_table(path, columns=[n for n in names if n in ("id", *_SIDES)] or names)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise UserError(f"{label}: it cannot be read ({first_line(error)}); correct it") from None
 
 

@@ -8,6 +8,7 @@ files that the original program's training writes (`latest_net_.pth`).
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -63,8 +64,10 @@ def export_lpips(path: Path, out: Path) -> None:
         trunk = trained_net(trained, path).module.state_dict()
         names = {name: package for package, name in _trunk_names(text.net)}
         tensors |= {names[name]: value for name, value in trunk.items()}
+    content = io.BytesIO()  # torch reports files that it cannot write in errors of its own
+    torch.save({name: value.clone() for name, value in tensors.items()}, content)
     with whole_file(out, alone=True) as temporary:
-        torch.save({name: value.clone() for name, value in tensors.items()}, temporary)
+        temporary.write_bytes(content.getvalue())
 
 
 def import_lpips(path: Path, net: str, out: Path) -> TrainedMetric:

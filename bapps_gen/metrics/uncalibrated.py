@@ -25,7 +25,7 @@ def describe(text: str) -> MetricSpec:
     net = parse_net(text)
     for file in net.files:
         if not file.is_file():
-            raise UserError(f"metric {text}: {file} is no file; correct the path")
+            raise UserError(f"feature net {text}: {file} is no file; correct the path")
     given = _absolute(net)
     return MetricSpec(
         net.name,

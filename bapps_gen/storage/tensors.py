@@ -100,7 +100,10 @@ def _checked_header(path: Path, kind: str, metadata: Mapping[str, str] | None) -
         header = parse_json((metadata or {})[_KEY])
         actual, version = header.pop("kind"), header.pop("format_version")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise damaged(path, f"it has no header of a {kind}") from error
+        raise WorkError(
+            f"{path} has no header of a {kind}: it is another file, or damaged; give the right "
+            "file, or copy it again"
+        ) from error
     if actual != kind:
         raise WorkError(f"{path} is a {shown(actual)}, not a {kind}; give the right file")
     if version != FORMAT_VERSION:

@@ -114,6 +114,8 @@ def find_judged(folder: Location) -> list[Dataset | OriginalSet]:
         return [*datasets]
     if isinstance(folder, Url):
         raise UserError(f"{folder} holds no dataset; give the URL that --out named")
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder; give that of a dataset, or one that holds some")
     return [*find_sets(folder)]
 
 

@@ -123,7 +123,7 @@ class TrunkOptions:
     """How a trunk is made; see the help of each option."""
 
     net: str = Option("text", "architecture", "alex", choices=("alex", "vgg", "squeeze")).field()
-    seed: int = SEED.field()
+    seed: int = replace(SEED, help="of the choice of photos, crops and first centers").field()
 
     def __post_init__(self) -> None:
         convert_options(self)

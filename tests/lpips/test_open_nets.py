@@ -125,7 +125,7 @@ def test_maps_that_a_net_keeps_or_repeats_are_not_written_into(tmp_path):
         ("def Net():\n    raise ValueError('no weights')", ("line 5: ValueError: no weights",)),
         ("raise OSError('broken')", ("line 4: OSError: broken",)),
         ("def Net(:", ("line 4: ",)),
-        ("other = 1", ("defines no Net",)),
+        ("other = 1", ("does not define 'Net'",)),
         (
             module("return x"),
             ("it returned a tensor of float32 of shape (2, 3, 64, 64); return a",),

@@ -118,7 +118,7 @@ def test_a_changed_file_takes_effect_at_once(mine, patches):
         ("three", "three is of type int, which compares nothing"),
         ("l2", "name = 'l2' is that of l2, which comes with the package"),
         ("lpips_alex", "name = 'lpips_alex' is that of lpips-alex"),
-        ("four", "faults.py defines no four"),
+        ("four", "faults.py does not define 'four'"),
     ],
 )
 def test_what_is_wrong_with_a_plugin_is_one_line_that_names_it(tmp_path, name, said):
@@ -158,6 +158,10 @@ def test_a_torch_module_has_to_declare_its_range(tmp_path):
 def test_a_device_that_is_not_there_is_one_line(mine):
     with pytest.raises(UserError, match=r"^device 'cuda:99' cannot be used: [^\n]*$"):
         load_metric(f"{mine}:Called", device="cuda:99")
+    with pytest.raises(
+        UserError, match=r"^device = tpu is not allowed: it must be auto, cpu, cuda"
+    ):
+        load_metric(f"{mine}:Called", device="tpu")
 
 
 def test_weights_are_for_networks(mine):

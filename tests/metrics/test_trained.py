@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -207,6 +208,25 @@ def test_conversions_that_cannot_be_made_are_one_line(file: Path, tmp_path: Path
         with pytest.raises(UserError, match=message) as caught:
             bapps_gen.convert_metric(source, target, net=net)
         assert "\n" not in str(caught.value)
+
+
+def test_files_of_the_package_that_cannot_be_written_or_read_are_one_line(
+    file: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    (tmp_path / "taken").write_text("a file where a folder should be")
+    with pytest.raises(WorkError, match=r"^cannot write [^\n]*a\.pth: Not a directory; [^\n]*$"):
+        bapps_gen.convert_metric(file, tmp_path / "taken" / "a.pth")
+    junk = tmp_path / "junk.pth"
+    junk.write_bytes(pickle.dumps(print))
+    with pytest.raises(UserError, match=r"damaged or not a plain state dict; replace it$"):
+        bapps_gen.convert_metric(junk, tmp_path / "a.safetensors", net="alex")
+    assert not recwarn.list
+    assert not (tmp_path / "a.safetensors").exists()
+
+
+def test_exports_of_a_metric_have_the_same_bytes(file: Path, tmp_path: Path) -> None:
+    one, two = (bapps_gen.convert_metric(file, tmp_path / name) for name in ("1.pth", "2.pth"))
+    assert one.read_bytes() == two.read_bytes()
 
 
 def test_the_package_itself_gives_the_same_distances(file: Path, tmp_path: Path) -> None:

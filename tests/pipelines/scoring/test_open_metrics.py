@@ -156,7 +156,7 @@ def test_what_a_plugin_does_wrong_is_one_line_and_leaves_nothing(copied, tmp_pat
         "raises": "line 23: ZeroDivisionError",
         "unknown": r"unknown of row \w+-\d{8} is not a number; correct the metric",
         "endless": r"endless of row \w+-\d{8} is infinite",
-        "nowhere": "defines no nowhere",
+        "nowhere": "does not define 'nowhere'",
     }
     for workers in (1, 2):
         for name, pattern in said.items():
@@ -356,7 +356,7 @@ FAULTS = {
     ),
     "unknown": (
         lambda c: {"id": [*c["id"], "someone"], "d0": [*c["d0"], 0.0], "d1": [*c["d1"], 0.0]},
-        "row someone is not in the set",
+        "it has row someone, which the set lacks",
     ),
     "beyond the end": (
         lambda c: {
@@ -364,16 +364,16 @@ FAULTS = {
             "d0": [*c["d0"], 0.0],
             "d1": [*c["d1"], 0.0],
         },
-        r"row \w+-00000099 is not in the set",
+        r"it has row \w+-00000099, which the set lacks",
     ),
     "not a number": (
         lambda c: {**c, "d1": [float("nan"), *c["d1"][1:]]},
-        r"d1 of row \w+-00000000 is nan; give a finite distance",
+        r"d1 = nan of row \w+-00000000 is not finite; give finite distances",
     ),
-    "empty": (lambda c: {**c, "d0": [None, *c["d0"][1:]]}, r"d0 of row \w+-00000000 is nan"),
+    "empty": (lambda c: {**c, "d0": [None, *c["d0"][1:]]}, r"d0 = nan of row \w+-00000000 is"),
     "infinite": (
         lambda c: {**c, "d0": [float("inf"), *c["d0"][1:]]},
-        r"d0 of row \w+-00000000 is inf",
+        r"d0 = inf of row \w+-00000000 is not finite",
     ),
     "no d1": (lambda c: {n: c[n] for n in ("id", "d0")}, "no column d1; triplets need d0"),
     "no id": (lambda c: {n: c[n] for n in ("d0", "d1")}, r"no column id \(but d0, d1\)"),
@@ -397,9 +397,10 @@ def test_what_is_wrong_with_a_file_of_distances_is_one_line(
     assert not (judged / "scores" / "theirs").exists()
 
 
+@pytest.mark.parametrize("content", [b"PAR1,\x00\xff\n1,2,3\n", b"id,\xff\n1,2\n"])
 @pytest.mark.parametrize("name", ["theirs.parquet", "theirs.csv"])
-def test_a_damaged_file_of_distances_is_one_line(judged, tmp_path, capsys, name):
-    (tmp_path / name).write_bytes(b"PAR1,\x00\xff\n1,2,3\n")
+def test_a_damaged_file_of_distances_is_one_line(judged, tmp_path, capsys, name, content):
+    (tmp_path / name).write_bytes(content)
     assert run_score(judged, tmp_path / name) == 2
     assert name in one_line(capsys)
 
