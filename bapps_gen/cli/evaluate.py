@@ -117,7 +117,7 @@ def print_table(entry: Evaluation) -> None:
 def _print_scores(task: str, scores: Mapping[str, Estimate]) -> None:
     named = {name.replace("human_", "human, "): score for name, score in scores.items()}
     width = max(map(len, named))
-    print(f"  {'metric'.ljust(width)}    {_TITLES[task]}     95 % interval")
+    print(f"  {'metric'.ljust(width)}  {_TITLES[task]:>6}    95 % interval")
     for name, estimate in named.items():
         print(
             f"  {name.ljust(width)}  {100 * estimate.value:6.2f} %  "

@@ -18,7 +18,7 @@ from bapps_gen.pipelines.comparison.insight_figures import (
     psychometric_card,
     sensitivity_card,
 )
-from bapps_gen.pipelines.comparison.psychometric import JND
+from bapps_gen.pipelines.comparison.psychometric import JND, LAPSES
 from bapps_gen.pipelines.comparison.rows import Rows
 from bapps_gen.pipelines.comparison.sensitivity import SEVERITIES, Sensitivity
 from bapps_gen.pipelines.scoring.sides import row_pictures
@@ -70,6 +70,7 @@ def insight_view(
             }
             for name, entry in insight.psychometric.items()
         ],
+        "most_lapses": LAPSES[1],
         "by_set": _by_set(insight.psychometric, titles or {}),
         "calibration": [
             calibration_card(name, entry) for name, entry in _calibrations(insight).items()

@@ -32,6 +32,7 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    **{character: f"{{{character}}}" for character in "[]*"},  # options of the line end before
     "–": "--",
     "−": "$-$",
 }

@@ -89,6 +89,7 @@ def test_latex_is_escaped_and_balanced():
     assert latex("a_b & 50 % #1 {x} $y$ \\z ~^") == (
         r"a\_b \& 50 \% \#1 \{x\} \$y\$ \textbackslash{}z \textasciitilde{}\textasciicircum{}"
     )
+    assert latex("[0.1] *") == "{[}0.1{]} {*}"  # after \\\\, LaTeX takes [ and * for its options
     text = latex_text(compared([replace(judged_set(), kind="my_set & co", name="x")]))
     assert r"my\_set \& co" in text
     assert text.count("{") == text.count("}")
