@@ -34,9 +34,9 @@ import numpy as np
 import bapps_gen
 from bapps_gen.execution.progress import Progress
 from bapps_gen.manifests.dataset import Dataset, open_dataset
-from bapps_gen.pipelines.metric_training.data import hold_out, read_judged
+from bapps_gen.pipelines.metric_training.data import read_rows
 from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
-from bapps_gen.pipelines.metric_training.through_net import loop_engine, net_to_train
+from bapps_gen.pipelines.metric_training.through_net import plan_loop
 from bapps_gen.pipelines.metric_training.train import train_metric
 from bapps_gen.pipelines.scoring.options import MetricOptions
 from bapps_gen.pipelines.scoring.score import score
@@ -89,10 +89,9 @@ def measure(data: Path, options: MetricTrainingOptions, workers: int) -> dict[st
             train_metric(out, [fresh.folder], [], options, workers, clock)
     clock.seconds["10 epochs"] = clock.seconds.pop("train")
     with tempfile.TemporaryDirectory() as folder:
-        rows, val_rows = hold_out(read_judged([data]), options.val_fraction, options.seed)
-        net = net_to_train(options)
-        engine = loop_engine(net, rows, val_rows, None, options, Path(folder), workers, clock)
-        order = np.random.default_rng(0).permutation(len(rows))
+        rows = read_rows([data], [], options)
+        engine = plan_loop(rows, options, Path(folder), workers, clock).engine()
+        order = np.random.default_rng(0).permutation(len(rows.train))
         with clock("plain epoch"):
             engine.train_epoch(1, order, 1e-4, lambda _: None)
             engine.validate()

@@ -78,14 +78,17 @@ def _metric(options: argparse.Namespace) -> int:
     print(f"{header.mode} over {header.net.name} (weights {header.net.digest or 'unknown'})")
     for name, sets in (("trained on", header.train), ("validated on", header.val)):
         for entry in sets:
-            judged = "simulated observers" if entry["simulated"] else "people"
+            judged = "simulated observers" if entry.simulated else "people"
             print(
-                f"{name} {entry['rows']} rows of {entry['kind']}, digest {entry['dataset']}, "
-                f"judged by {judged}"
+                f"{name} {entry.rows} rows of {entry.kind}, digest {entry.dataset}, judged by "
+                f"{judged}"
             )
     if header.scores:
-        best, epochs = header.scores["val_2afc"], len(header.scores["history"])
-        print(f"2AFC {100 * best:.2f} % after epoch {header.scores['epoch']} of {epochs}")
+        scores = header.scores
+        print(
+            f"2AFC {100 * scores.val_2afc:.2f} % after epoch {scores.epoch} of "
+            f"{len(scores.history)}"
+        )
     print(", ".join(f"{name} {value}" for name, value in header.spec.items()))
     return 0
 

@@ -22,8 +22,8 @@ from bapps_gen.metrics.trained import (
     NetRecord,
     TrainedHeader,
     TrainedMetric,
-    linear_fault,
     linear_key,
+    linear_mismatch,
     read_trained,
     trained_net,
     write_trained,
@@ -99,16 +99,16 @@ def import_lpips(path: Path, net: str, out: Path) -> TrainedMetric:
     held = read_weights(path)
     tensors = _linear_of(held)
     channels = TRUNKS[net].channels
-    fault = linear_fault(tensors, channels) or _trunk_fault(held, net)
-    if fault is not None:
-        raise UserError(f"{path} is no state dict of LPIPS with {net}: it {fault}; check --net")
+    mismatch = linear_mismatch(tensors, channels) or _trunk_mismatch(held, net)
+    if mismatch is not None:
+        raise UserError(f"{path} is no state dict of LPIPS with {net}: it {mismatch}; check --net")
     if _has_trunk(held):
         for package, name in _trunk_names(net):
             tensors[TRUNK_PREFIX + name] = held[package].float().clone()
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     # Which weights the net had in training is not known.
     record = NetRecord(net, net, "", channels, SMALLEST[net])
-    header = TrainedHeader(record, "imported", {"sha256": sha256}, (), (), {})
+    header = TrainedHeader(record, "imported", {"sha256": sha256})
     trained = TrainedMetric(header, tensors)
     write_trained(out, trained)
     return trained
@@ -133,7 +133,7 @@ def _has_trunk(held: Mapping[str, Tensor]) -> bool:
     return any(name.startswith("net.") for name in held)
 
 
-def _trunk_fault(held: Mapping[str, Tensor], net: str) -> str | None:
+def _trunk_mismatch(held: Mapping[str, Tensor], net: str) -> str | None:
     """What is wrong with a trunk's weights, completing "it …"; None where nothing is, or none are
     there."""
     if not _has_trunk(held):

@@ -55,23 +55,64 @@ class NetRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """The rows of one dataset that a metric was trained or validated on.
+
+    Args:
+        kind: of the dataset.
+        dataset: its digest.
+        judgments: 32 hexadecimal digits of SHA-256 over numbers, judgments and votes of the rows.
+        rows: how many.
+        split: of the dataset's photos: "train", "val" or "test", or None where it has no split.
+        simulated: whether any judgment came from simulated observers.
+    """
+
+    kind: str
+    dataset: str
+    judgments: str
+    rows: Count
+    split: str | None
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingScores:
+    """How well a metric did in training.
+
+    Args:
+        epoch: that the weights are of, from 1.
+        val_2afc: 2AFC score after it on the rows of the validation, 0 to 1.
+        history: of every epoch: its number, steps so far, learning rate, loss and 2AFC score.
+    """
+
+    epoch: Count
+    val_2afc: float
+    history: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TrainedHeader:
     """What the header of a trained metric's file holds beside kind and version.
 
     Args:
         net: its feature net.
         mode: "lin", "tune" or "scratch"; "imported" where another program trained it.
-        spec: all that the weights depend on, as plain values; its digest names the training.
-        train, val: for each dataset its kind, digest, digest of its judgments, and rows.
-        scores: of the epoch that the weights are of, and of all epochs.
+        spec: all else that the weights depend on, as plain values.
+        train, val: the rows.
+        scores: None where another program trained it.
     """
 
     net: NetRecord
     mode: Annotated[str, OneOf(MODES)]
     spec: Mapping[str, Any]
-    train: tuple[Mapping[str, Any], ...]
-    val: tuple[Mapping[str, Any], ...]
-    scores: Mapping[str, Any]
+    train: tuple[TrainingSet, ...] = ()
+    val: tuple[TrainingSet, ...] = ()
+    scores: TrainingScores | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether simulated observers judged any of the rows."""
+        return any(part.simulated for part in (*self.train, *self.val))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +206,9 @@ def read_trained(path: Path) -> TrainedMetric:
 
     values, tensors = read_tensors(path, KIND)
     header = _parse(path, values)
-    fault = linear_fault(tensors, header.net.channels)
-    if fault is not None:
-        raise damaged(path, f"it {fault}")
+    mismatch = linear_mismatch(tensors, header.net.channels)
+    if mismatch is not None:
+        raise damaged(path, f"it {mismatch}")
     return TrainedMetric(header, tensors)
 
 
@@ -281,7 +322,7 @@ def _net_text(path: Path, record: NetRecord, given: str) -> NetText:
     return text
 
 
-def linear_fault(tensors: Mapping[str, Tensor], channels: Sequence[int]) -> str | None:
+def linear_mismatch(tensors: Mapping[str, Tensor], channels: Sequence[int]) -> str | None:
     """What is wrong with linear weights, completing "it …"; None where nothing is."""
     for tap, count in enumerate(channels):
         name = linear_key(tap)
@@ -307,6 +348,9 @@ def _parse(path: Path, values: Any) -> TrainedHeader:
     from bapps_gen.storage.tensors import damaged
 
     try:
-        return parse_record(TrainedHeader, values)
+        header = parse_record(TrainedHeader, values)
     except UserError as error:
         raise damaged(path, f"its header is not a trained metric's ({error})") from error
+    if header.scores is None and header.mode != "imported":
+        raise damaged(path, "its header has no scores")
+    return header

@@ -1,11 +1,10 @@
-"""Judged rows of several datasets, with the photos of training and validation kept apart."""
+"""Judged rows of datasets, with the photos of training and validation kept apart."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +14,8 @@ from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.manifests.judgements import JUDGMENT_COLUMNS, judgements_info
 from bapps_gen.manifests.rows import PAIR_PATCHES
-from bapps_gen.pipelines.metric_training.options import HELD_OUT_SHARE
+from bapps_gen.metrics.trained import TrainingSet
+from bapps_gen.pipelines.metric_training.options import HELD_OUT_SHARE, MetricTrainingOptions
 from bapps_gen.pipelines.scoring.judged import find_judged
 from bapps_gen.seeding import SLOT_METRIC_HELD_OUT, generator
 from bapps_gen.storage.locations import Location
@@ -55,8 +55,8 @@ class JudgedPart:
             photos=self.photos[chosen],
         )
 
-    def description(self) -> dict[str, Any]:
-        """What a trained metric's file says of these rows; digests name rows and judgments."""
+    def description(self) -> TrainingSet:
+        """What a trained metric's file says of these rows."""
         digest = hashlib.sha256()
         for values in (
             self.rows.astype("<i8"),
@@ -65,14 +65,14 @@ class JudgedPart:
         ):
             digest.update(np.ascontiguousarray(values).tobytes())
         info = self.dataset.info
-        return {
-            "kind": info.kind,
-            "dataset": info.digest,
-            "judgments": digest.hexdigest()[:32],
-            "rows": len(self.rows),
-            "split": info.split,
-            "simulated": self.simulated,
-        }
+        return TrainingSet(
+            info.kind,
+            info.digest,
+            digest.hexdigest()[:32],
+            len(self.rows),
+            info.split,
+            self.simulated,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +100,6 @@ class JudgedRows:
         """Height and width of the patches in px."""
         return self.parts[0].dataset.info.patch_size
 
-    @property
-    def simulated(self) -> bool:
-        """Whether any judgment came from simulated observers."""
-        return any(part.simulated for part in self.parts)
-
     def vote_weights(self) -> Values:
         """Votes of each row over their mean, (N,).
 
@@ -120,6 +115,56 @@ class JudgedRows:
                 )
         counts = self.counts
         return np.asarray(counts / counts.mean())
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRows:
+    """The rows of a training.
+
+    Args:
+        train: to train on.
+        val: to validate on, of other photos.
+        weights: of each row of `train` in the loss, (N,), with mean 1; None where all are 1.
+    """
+
+    train: JudgedRows
+    val: JudgedRows
+    weights: Values | None
+
+    @property
+    def parts(self) -> list[JudgedPart]:
+        """Those of `train`, then of `val`."""
+        return [*self.train.parts, *self.val.parts]
+
+
+def read_rows(
+    train: Sequence[Location], val: Sequence[Location], options: MetricTrainingOptions
+) -> TrainingRows:
+    """The judged rows of datasets to train and to validate on.
+
+    Args:
+        train, val: datasets, or folders that contain several; where `val` names none, rows of some
+            photos are held out.
+        options: of the training.
+
+    Raises:
+        UserError: as `read_judged`; for sets that have photos in common or were given the wrong
+            way round, judgments that are all the same, or unknown numbers of votes.
+        WorkError: when a shard or its judgments are damaged.
+    """
+    if val and options.val_fraction is not None:
+        raise UserError(
+            f"val-fraction = {options.val_fraction:g} is for trainings without --val; leave one "
+            "of them out"
+        )
+    rows = read_judged(train)
+    if val:
+        val_rows = read_judged(val)
+        check_apart(rows, val_rows)
+    else:
+        rows, val_rows = hold_out(rows, options.val_fraction, options.seed)
+    check_votes(rows)
+    return TrainingRows(rows, val_rows, rows.vote_weights() if options.weight_votes else None)
 
 
 def read_judged(folders: Sequence[Location]) -> JudgedRows:
@@ -203,9 +248,14 @@ def check_votes(rows: JudgedRows) -> None:
 def check_apart(train: JudgedRows, val: JudgedRows) -> None:
     """Raise UserError where sets for training and for validation have photos in common.
 
-    Also where the two were given the wrong way round: a set recorded as "val" or "test" to train
-    on, and one recorded as "train" to validate on.
+    Also where their patches differ in size, or the two were given the wrong way round: a set
+    recorded as "val" or "test" to train on, and one recorded as "train" to validate on.
     """
+    if val.patch_size != train.patch_size:
+        raise UserError(
+            f"the sets to train on have patches of {train.patch_size} px and those to validate on "
+            f"of {val.patch_size} px; give sets of one size"
+        )
     for mine in train.parts:
         for other in val.parts:
             shared = len(np.intersect1d(mine.photos, other.photos))

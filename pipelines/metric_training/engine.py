@@ -4,10 +4,13 @@ the net."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bapps_gen.metrics.trained import NetRecord
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,3 +67,19 @@ class Engine(Protocol):
         on; for tune and scratch also "trunk.…", by the names in the net's state dict.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is trained, before the costly part of it begins.
+
+    Args:
+        net: the feature net.
+        settings: what the weights depend on besides the net, the options and the rows: the
+            precision that "auto" stands for, and the metric that is begun with.
+        engine: makes the engine; features or decoded patches first, where they are missing.
+    """
+
+    net: NetRecord
+    settings: Mapping[str, str]
+    engine: Callable[[], Engine]

@@ -47,11 +47,6 @@ class Trained:
     best: Mapping[str, Tensor]
     last: Mapping[str, Tensor]
 
-    @property
-    def best_epoch(self) -> Epoch:
-        """The epoch of the highest 2AFC score, the first of several."""
-        return best_of(self.history)
-
 
 @dataclass(frozen=True, slots=True)
 class _Header:

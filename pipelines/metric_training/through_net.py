@@ -1,4 +1,4 @@
-"""What training through the net is made of: the net, its device, and patches to read."""
+"""What training through the net needs: the net, its device, and patches to read."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from bapps_gen.execution.jobs import Workers
 from bapps_gen.execution.progress import ProgressBars, no_progress
 from bapps_gen.lpips import NETS
 from bapps_gen.lpips.feature_net import tensors_digest
-from bapps_gen.pipelines.metric_training.data import JudgedRows
-from bapps_gen.pipelines.metric_training.engine import Values
+from bapps_gen.metrics.trained import NetRecord, TrainedMetric, read_trained
+from bapps_gen.pipelines.metric_training.data import TrainingRows
+from bapps_gen.pipelines.metric_training.engine import Engine, Plan
+from bapps_gen.pipelines.metric_training.features import net_metric
 from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
 from bapps_gen.pipelines.metric_training.patches import PATCHES_NAME, decode_patches
+from bapps_gen.pipelines.scoring.options import check_patch_size
 
 if TYPE_CHECKING:
     from bapps_gen.lpips.feature_net import FeatureNet
-    from bapps_gen.metrics.trained import TrainedMetric
-    from bapps_gen.pipelines.metric_training.loop import LoopEngine
 
 
 def net_to_train(options: MetricTrainingOptions) -> FeatureNet:
@@ -57,8 +58,6 @@ def begun_metric(net: FeatureNet, options: MetricTrainingOptions) -> TrainedMetr
         UserError: for one of another mode or over another net.
         WorkError: when its file is damaged.
     """
-    from bapps_gen.metrics.trained import read_trained
-
     if options.start is None:
         return None
     start = read_trained(Path(options.start))
@@ -68,11 +67,6 @@ def begun_metric(net: FeatureNet, options: MetricTrainingOptions) -> TrainedMetr
             f"{start.header.net.name}; give a metric of --mode lin over {net.name} as it is here"
         )
     return start
-
-
-def start_digest(start: TrainedMetric) -> str:
-    """32 hexadecimal digits of SHA-256 over all weights of a metric, its ranking network's too."""
-    return tensors_digest(start.tensors, 32)
 
 
 def resolve_precision(options: MetricTrainingOptions) -> str:
@@ -99,47 +93,55 @@ def resolve_compile(options: MetricTrainingOptions) -> bool:
     return find_device(options.device).type == "cuda" and has_compiler
 
 
-def loop_engine(
-    net: FeatureNet,
-    rows: JudgedRows,
-    val_rows: JudgedRows,
-    row_weights: Values | None,
+def plan_loop(
+    rows: TrainingRows,
     options: MetricTrainingOptions,
     folder: Path,
     workers: Workers,
     progress: ProgressBars = no_progress,
-    start: TrainedMetric | None = None,
-) -> LoopEngine:
-    """The engine of `options.mode`, with patches decoded into the training's folder.
+) -> Plan:
+    """A training through the net, on patches that are decoded into the training's folder.
 
     Args:
-        net: of `net_to_train`.
-        rows, val_rows: to train and to validate on.
-        row_weights: of the rows to train on, with mean 1; None where all count the same.
-        folder: of the training, which the caller holds.
-        start: of `begun_metric`.
+        rows: to train and to validate on.
+        options: of the training.
+        folder: of the training, which the caller holds when the engine is made.
         workers: parallel processes that decode, and threads that train on the CPU.
+        progress: opens a bar for the patches.
 
     Raises:
-        UserError: for a device that this machine does not have, or a Ray cluster.
+        UserError: for a net, a start or a device that cannot be used, patches too small for the
+            net, or a Ray cluster. Making the engine:
         WorkError: when a shard is damaged, or the disk or memory is too small.
     """
     from bapps_gen.lpips.metric import find_device
-    from bapps_gen.pipelines.metric_training.loop import LoopData, LoopEngine
 
     if not isinstance(workers, int):
         raise UserError(f"mode = {options.mode} trains on one machine; leave out --engine ray")
-    with progress("decode", "rows") as report:
-        patches = decode_patches(
-            folder / PATCHES_NAME, [*rows.parts, *val_rows.parts], workers, report
-        )
-    return LoopEngine(
-        net,
-        LoopData(patches, rows.judge, row_weights),
-        options,
-        find_device(options.device),
-        resolve_precision(options),
-        compile=resolve_compile(options),
-        threads=workers,
-        start=start,
+    net, device = net_to_train(options), find_device(options.device)
+    check_patch_size(
+        [replace(net_metric(options.net), smallest=net.smallest)], rows.train.patch_size
     )
+    precision, start = resolve_precision(options), begun_metric(net, options)
+    settings = {"precision": precision}
+    if start:
+        settings["start"] = tensors_digest(start.tensors, 32)
+
+    def engine() -> Engine:
+        from bapps_gen.pipelines.metric_training.loop import LoopData, LoopEngine
+
+        with progress("decode", "rows") as report:
+            patches = decode_patches(folder / PATCHES_NAME, rows.parts, workers, report)
+        return LoopEngine(
+            net,
+            LoopData(patches, rows.train.judge, rows.weights),
+            options,
+            device,
+            precision,
+            compile=resolve_compile(options),
+            threads=workers,
+            start=start,
+        )
+
+    record = NetRecord(net.given, net.name, net.digest, net.channels, net.smallest)
+    return Plan(record, settings, engine)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,30 +17,23 @@ from bapps_gen.metrics.trained import (
     NetRecord,
     TrainedHeader,
     TrainedMetric,
+    TrainingScores,
     read_trained_header,
     write_trained,
 )
-from bapps_gen.pipelines.metric_training.data import (
-    JudgedRows,
-    check_apart,
-    check_votes,
-    hold_out,
-    read_judged,
-)
-from bapps_gen.pipelines.metric_training.features import net_metric
-from bapps_gen.pipelines.metric_training.logs import Epoch
+from bapps_gen.pipelines.metric_training.data import TrainingRows, read_rows
+from bapps_gen.pipelines.metric_training.engine import Engine, Plan
+from bapps_gen.pipelines.metric_training.logs import Epoch, best_of
 from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
 from bapps_gen.pipelines.metric_training.patches import PATCHES_NAME
-from bapps_gen.pipelines.scoring.options import MetricOptions, check_patch_size
+from bapps_gen.pipelines.metric_training.through_net import plan_loop
+from bapps_gen.pipelines.scoring.options import MetricOptions
 from bapps_gen.storage.documents import read_json, write_json
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.workspace import Layout, claim
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from bapps_gen.pipelines.metric_training.engine import Engine
-    from bapps_gen.pipelines.metric_training.run import Trained
 
 TRAINING_VERSION = 2
 """Raised with every change that gives other weights."""
@@ -56,44 +49,53 @@ class MetricTraining:
 
     Args:
         path: its file, with the weights of the best epoch.
-        folder: of the weights of the last epoch, logs and curves.
         header: what the file says: net, mode, spec, data, scores.
-        train_rows, val_rows: that were judged.
-        simulated: whether simulated observers judged any.
         was_there: whether the file had been written before.
     """
 
     path: Path
-    folder: Path
     header: TrainedHeader
-    train_rows: int
-    val_rows: int
-    simulated: bool
     was_there: bool
+
+    @property
+    def folder(self) -> Path:
+        """Of the weights of the last epoch, logs and curves."""
+        return training_folder(self.path)
+
+    @property
+    def train_rows(self) -> int:
+        """Judged rows that were trained on."""
+        return sum(part.rows for part in self.header.train)
+
+    @property
+    def val_rows(self) -> int:
+        """Judged rows of the validation."""
+        return sum(part.rows for part in self.header.val)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether simulated observers judged any."""
+        return self.header.simulated
 
     @property
     def epoch(self) -> int:
         """The epoch that the weights are of."""
-        return int(self.header.scores["epoch"])
+        return self._scores.epoch
 
     @property
     def val_2afc(self) -> float:
         """2AFC score of that epoch on the rows of the validation, 0 to 1."""
-        return float(self.header.scores["val_2afc"])
+        return self._scores.val_2afc
 
     @property
     def history(self) -> tuple[Mapping[str, Any], ...]:
         """For every epoch its number, steps, learning rate, loss and 2AFC score."""
-        return tuple(self.header.scores["history"])
+        return self._scores.history
 
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What is to be trained: a net, judged rows, and how an engine for them is made."""
-
-    net: NetRecord
-    precision: Mapping[str, str]
-    engine: Callable[[], Engine]
+    @property
+    def _scores(self) -> TrainingScores:
+        assert self.header.scores is not None  # of every metric that was trained here
+        return self.header.scores
 
 
 def training_folder(out: Path) -> Path:
@@ -131,70 +133,60 @@ def train_metric(
     """
     _check_out(out)
     require_torch("train-metric needs")
-    rows, val_rows = _read(train, val, options)
-    row_weights = rows.vote_weights() if options.weight_votes else None
+    rows = read_rows(train, val, options)
     folder = training_folder(out)
     if options.mode == "lin":
-        planned = _plan_lin(rows, val_rows, row_weights, options, workers, progress)
+        plan = _plan_lin(rows, options, workers, progress)
     else:
-        planned = _plan_loop(rows, val_rows, row_weights, options, folder, workers, progress)
+        plan = plan_loop(rows, options, folder, workers, progress)
     spec = {
         "version": TRAINING_VERSION,
-        "net": planned.net.name,
-        "net_digest": planned.net.digest,
-        **planned.precision,
+        "net": plan.net.name,
+        "net_digest": plan.net.digest,
+        **plan.settings,
         **options.values(),
     }
-    data = {
-        "train": [part.description() for part in rows.parts],
-        "val": [part.description() for part in val_rows.parts],
-    }
-
-    def finished(header: TrainedHeader, was_there: bool) -> MetricTraining:
-        simulated = rows.simulated or val_rows.simulated
-        sizes = len(rows), len(val_rows)
-        return MetricTraining(out, folder, header, *sizes, simulated, was_there)
-
+    sets = (tuple(part.description() for part in side.parts) for side in (rows.train, rows.val))
+    header = TrainedHeader(plan.net, options.mode, spec, *sets)
     if out.exists():
         held = read_trained_header(out)
-        same = {"train": list(held.train), "val": list(held.val)}
-        _require_same(out, {**held.spec, **same}, {**spec, **data})
+        Layout("trained metric", None).require_same(out, _request(held), _request(header))
         _remove_scratch(folder)  # of a run that was killed at its very end
-        return finished(held, was_there=True)
+        return MetricTraining(out, held, was_there=True)
     with claim(folder, TRAINING):
-        _describe(folder, {**spec, **data})
+        _describe(folder, _request(header))
         from bapps_gen.pipelines.metric_training.run import run_epochs
 
-        engine = planned.engine()
+        engine = plan.engine()
         with progress("train", "rows") as report:
             trained = run_epochs(
                 folder,
                 engine,
-                {**spec, **data},
+                _request(header),
                 options,
-                len(rows),
-                val_rows.judge,
+                len(rows.train),
+                rows.val.judge,
                 report,
                 on_epoch,
-                _caption(planned.net, rows, val_rows, options),
+                _caption(header),
             )
 
         def write(path: Path, epoch: Epoch, tensors: Mapping[str, Tensor]) -> TrainedHeader:
-            header = TrainedHeader(
-                planned.net,
-                options.mode,
-                spec,
-                tuple(data["train"]),
-                tuple(data["val"]),
-                _scores(epoch, trained),
-            )
-            write_trained(path, TrainedMetric(header, tensors))
-            return header
+            scored = replace(header, scores=_scores(epoch, trained.history))
+            write_trained(path, TrainedMetric(scored, tensors))
+            return scored
 
         write(folder / LAST_NAME, trained.history[-1], trained.last)
-        header = write(out, trained.best_epoch, trained.best)
+        scored = write(out, best_of(trained.history), trained.best)
         _remove_scratch(folder)
-    return finished(header, was_there=False)
+    return MetricTraining(out, scored, was_there=False)
+
+
+def _request(header: TrainedHeader) -> dict[str, Any]:
+    """All that the weights depend on, as plain values."""
+    sets = {"train": header.train, "val": header.val}
+    parts = {name: [asdict(part) for part in side] for name, side in sets.items()}
+    return {**header.spec, **parts}
 
 
 def _remove_scratch(folder: Path) -> None:
@@ -205,13 +197,12 @@ def _remove_scratch(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _caption(
-    net: NetRecord, rows: JudgedRows, val_rows: JudgedRows, options: MetricTrainingOptions
-) -> str:
-    people = "simulated observers" if rows.simulated or val_rows.simulated else "people"
+def _caption(header: TrainedHeader) -> str:
+    train, val = (sum(part.rows for part in side) for side in (header.train, header.val))
+    people = "simulated observers" if header.simulated else "people"
     return (
-        f"{options.mode} over {net.name}: trained on {len(rows):,} rows, validated on "
-        f"{len(val_rows):,}, judged by {people}"
+        f"{header.mode} over {header.net.name}: trained on {train:,} rows, validated on {val:,}, "
+        f"judged by {people}"
     )
 
 
@@ -223,39 +214,10 @@ def _check_out(out: Path) -> None:
     check_name(out.stem, str(out))
 
 
-def _read(
-    train: Sequence[Location], val: Sequence[Location], options: MetricTrainingOptions
-) -> tuple[JudgedRows, JudgedRows]:
-    """The judged rows to train and to validate on, with no photos in common."""
-    rows = read_judged(train)
-    if not val:
-        rows, held_out = hold_out(rows, options.val_fraction, options.seed)
-        check_votes(rows)
-        return rows, held_out
-    if options.val_fraction is not None:
-        raise UserError(
-            f"val-fraction = {options.val_fraction:g} is for trainings without --val; leave one "
-            "of them out"
-        )
-    val_rows = read_judged(val)
-    check_apart(rows, val_rows)
-    if val_rows.patch_size != rows.patch_size:
-        raise UserError(
-            f"the sets to train on have patches of {rows.patch_size} px and those to validate on "
-            f"of {val_rows.patch_size} px; give sets of one size"
-        )
-    check_votes(rows)
-    return rows, val_rows
-
-
 def _plan_lin(
-    rows: JudgedRows,
-    val_rows: JudgedRows,
-    row_weights: Any,
-    options: MetricTrainingOptions,
-    workers: Workers,
-    progress: ProgressBars,
-) -> _Plan:
+    rows: TrainingRows, options: MetricTrainingOptions, workers: Workers, progress: ProgressBars
+) -> Plan:
+    """A training over stored features, which are made first where they are missing."""
     from bapps_gen.pipelines.metric_training.features import (
         StoredFeatures,
         make_features,
@@ -263,8 +225,7 @@ def _plan_lin(
     )
 
     metric_options = MetricOptions(options.device, options.precision, options.weights)
-    parts = [*rows.parts, *val_rows.parts]
-    plan = plan_features(parts, options.net, metric_options, workers)
+    plan = plan_features(rows.parts, options.net, metric_options, workers)
     info = plan.infos[0]
 
     def engine() -> Engine:
@@ -272,45 +233,12 @@ def _plan_lin(
 
         with progress("features", "rows") as report:
             make_features(plan, workers, report)
-        stored = StoredFeatures(rows, info), StoredFeatures(val_rows, info)
-        return FastLin(*stored, rows.judge, row_weights, options)
+        train, val = (StoredFeatures(side, info) for side in (rows.train, rows.val))
+        return FastLin(train, val, rows.train.judge, rows.weights, options)
 
     given = plan.metric.net or options.net
     net = NetRecord(given, info.net, info.settings["trunk"], info.channels, plan.smallest)
-    return _Plan(net, {"precision": info.settings["dtype"]}, engine)
-
-
-def _plan_loop(
-    rows: JudgedRows,
-    val_rows: JudgedRows,
-    row_weights: Any,
-    options: MetricTrainingOptions,
-    folder: Path,
-    workers: Workers,
-    progress: ProgressBars,
-) -> _Plan:
-    from bapps_gen.pipelines.metric_training.through_net import (
-        begun_metric,
-        loop_engine,
-        net_to_train,
-        resolve_precision,
-        start_digest,
-    )
-
-    net = net_to_train(options)
-    check_patch_size([replace(net_metric(options.net), smallest=net.smallest)], rows.patch_size)
-    precision = {"precision": resolve_precision(options)}
-    start = begun_metric(net, options)
-    if start:
-        precision["start"] = start_digest(start)
-    record = NetRecord(net.given, net.name, net.digest, net.channels, net.smallest)
-    return _Plan(
-        record,
-        precision,
-        lambda: loop_engine(
-            net, rows, val_rows, row_weights, options, folder, workers, progress, start
-        ),
-    )
+    return Plan(net, {"precision": info.settings["dtype"]}, engine)
 
 
 def _describe(folder: Path, wanted: Mapping[str, Any]) -> None:
@@ -324,14 +252,7 @@ def _describe(folder: Path, wanted: Mapping[str, Any]) -> None:
     TRAINING.require_same(folder, held if isinstance(held, dict) else {}, wanted)
 
 
-def _require_same(path: Path, held: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    Layout("trained metric", None).require_same(path, held, wanted)
-
-
-def _scores(epoch: Epoch, trained: Trained) -> dict[str, Any]:
+def _scores(epoch: Epoch, history: Sequence[Epoch]) -> TrainingScores:
     names = ("epoch", "steps", "rate", "loss", "val_2afc")
-    return {
-        "epoch": epoch.epoch,
-        "val_2afc": epoch.val_2afc,
-        "history": [{name: getattr(each, name) for name in names} for each in trained.history],
-    }
+    entries = tuple({name: getattr(each, name) for name in names} for each in history)
+    return TrainingScores(epoch.epoch, epoch.val_2afc, entries)

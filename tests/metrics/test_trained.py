@@ -22,6 +22,8 @@ from bapps_gen.metrics.trained import (
     NetRecord,
     TrainedHeader,
     TrainedMetric,
+    TrainingScores,
+    TrainingSet,
     linear_key,
     read_trained,
     write_trained,
@@ -34,7 +36,7 @@ def trained(mode: str = "lin", digest: str | None = None) -> TrainedMetric:
     """LPIPS v0.1 over AlexNet as if it had been trained here."""
     net = load_net("alex")
     record = NetRecord("alex", "alex", net.digest if digest is None else digest, net.channels, 31)
-    header = TrainedHeader(record, mode, {"epochs": 5}, (), (), {"val_2afc": 0.7})
+    header = TrainedHeader(record, mode, {"epochs": 5}, scores=TrainingScores(3, 0.7, ()))
     tensors = {
         linear_key(tap): weight.view(1, -1, 1, 1)
         for tap, weight in enumerate(load_linear("alex", "0.1"))
@@ -78,9 +80,9 @@ def test_info_says_what_a_metric_was_trained_on(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     held = trained()
-    rows = {"kind": "traditional", "dataset": "d" * 32, "rows": 70, "simulated": True}
-    scores = {"val_2afc": 0.7123, "epoch": 3, "history": [{}] * 10}
-    header = replace(held.header, train=(rows,), val=(rows | {"rows": 8},), scores=scores)
+    rows = TrainingSet("traditional", "d" * 32, "e" * 32, 70, None, simulated=True)
+    scores = TrainingScores(3, 0.7123, ({},) * 10)
+    header = replace(held.header, train=(rows,), val=(replace(rows, rows=8),), scores=scores)
     write_trained(file, replace(held, header=header))
     assert main(["info", str(file)]) == 0
     out = capsys.readouterr().out
@@ -266,7 +268,7 @@ def test_a_net_from_a_python_file_runs_only_where_it_is_named(tmp_path: Path) ->
     given = f"features:{code}:Net"
     net = load_net(given)
     record = NetRecord(given, net.name, net.digest, net.channels, net.smallest)
-    header = TrainedHeader(record, "lin", {}, (), (), {})
+    header = replace(trained().header, net=record)
     path = tmp_path / "own.safetensors"
     write_trained(path, TrainedMetric(header, {linear_key(0): torch.ones(1, 4, 1, 1)}))
     code.with_suffix(".ran").unlink()

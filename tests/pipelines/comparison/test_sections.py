@@ -13,7 +13,13 @@ import bapps_gen
 from bapps_gen.cli import main
 from bapps_gen.distortions.atoms import ATOMS
 from bapps_gen.metrics import metric_spec
-from bapps_gen.metrics.trained import NetRecord, TrainedHeader, TrainedMetric, write_trained
+from bapps_gen.metrics.trained import (
+    NetRecord,
+    TrainedHeader,
+    TrainedMetric,
+    TrainingScores,
+    write_trained,
+)
 from bapps_gen.pipelines.comparison.network import network_predictions
 from support.datasets import one_line
 
@@ -41,7 +47,8 @@ def trained(path: Path, ranking: bool = True) -> Path:
     if ranking:
         weights = initial_ranking(0).state_dict()
         tensors |= {f"ranking.{name}": value.clone() for name, value in weights.items()}
-    write_trained(path, TrainedMetric(TrainedHeader(net, "lin", {}, (), (), {}), tensors))
+    header = TrainedHeader(net, "lin", {}, scores=TrainingScores(1, 0.7, ()))
+    write_trained(path, TrainedMetric(header, tensors))
     return path
 
 

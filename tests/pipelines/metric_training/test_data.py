@@ -39,7 +39,7 @@ def test_rows_have_their_judgments_votes_and_photos(judged: Path) -> None:
     rows = read_judged([judged])
     held = list(bapps_gen.open_dataset(judged).rows())
     assert len(rows) == 40
-    assert rows.simulated
+    assert all(part.simulated for part in rows.parts)
     assert rows.patch_size == 64
     np.testing.assert_allclose(rows.judge, [row.judge for row in held], rtol=1e-6)
     assert rows.counts.tolist() == [3.0] * 40
@@ -74,8 +74,8 @@ def test_the_description_of_rows_changes_with_their_judgments(judged: Path) -> N
     (part,) = rows.parts
     other = replace(part, judge=1.0 - part.judge).description()
     assert part.description() == read_judged([judged]).parts[0].description()
-    assert part.description()["judgments"] != other["judgments"]
-    assert part.description()["dataset"] == other["dataset"]
+    assert part.description().judgments != other.judgments
+    assert part.description().dataset == other.dataset
 
 
 def test_sets_that_cannot_be_trained_on_are_refused_in_one_line(

@@ -260,16 +260,18 @@ def test_the_file_holds_the_best_epoch_and_the_folder_the_last(whole: Any) -> No
         read_trained(path)
         for path in (Path("whole.safetensors"), Path("whole.training/last.safetensors"))
     )
-    history = best.header.scores["history"]
+    assert best.header.scores is not None
+    assert last.header.scores is not None
+    history = best.header.scores.history
     scores = [entry["val_2afc"] for entry in history]
-    assert best.header.scores["val_2afc"] == max(scores)
-    assert best.header.scores["epoch"] == 1 + scores.index(max(scores))
-    assert last.header.scores["epoch"] == 4
+    assert best.header.scores.val_2afc == max(scores)
+    assert best.header.scores.epoch == 1 + scores.index(max(scores))
+    assert last.header.scores.epoch == 4
     assert all((value >= 0).all() for value in [*best.linear, *last.linear])
     assert best.header.mode == "lin"
     assert best.header.spec["batch"] == 16
-    assert [part["rows"] for part in best.header.train] == [80]
-    assert [part["simulated"] for part in best.header.val] == [True]
+    assert [part.rows for part in best.header.train] == [80]
+    assert [part.simulated for part in best.header.val] == [True]
     assert set(best.ranking) >= {"layers.0.weight", "layers.2.bias"}
 
 
