@@ -13,6 +13,13 @@ Everything that a command does can be done from Python in the same words:
 
     bapps_gen.score(train, "lpips-alex")
 
+Judged datasets train metrics and compare them; LPIPS is a loss as well:
+
+    bapps_gen.train_metric(train, "mine.safetensors", net="alex")
+    bapps_gen.evaluate("val", ["ssim", "lpips-alex", "mine.safetensors"], out="report.html")
+    metric = bapps_gen.load_metric("mine.safetensors")
+    loss = bapps_gen.load_lpips("vgg").distance(output, target, value_range=(0, 1)).mean()
+
 Arrays are uint8 RGB, (H, W, 3) or (N, H, W, 3). Datasets are taken as folders, URLs or open
 datasets. `workers` is a number of parallel processes, None for all cores, or a `RayCluster`.
 `progress` is True for a bar on stderr, or a function of (done, total). Mistakes raise `UserError`

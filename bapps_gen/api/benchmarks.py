@@ -129,7 +129,7 @@ def make_benchmark(
         plugins: Python files with distortions of your own, or names of installed entry points.
         workers: parallel worker processes, None for all cores, or a `RayCluster`.
         progress: True for a bar, or a function of (pictures done, pictures in all).
-        check: how closely files that are there are looked at; see `make_dataset`.
+        check: how closely existing files are checked; see `make_dataset`.
 
     Returns:
         The benchmark, open; its folder has `pairs.csv` for IQA toolboxes, too.

@@ -131,7 +131,7 @@ def make_collection(
             than 128 px.
         workers: parallel worker processes, None for all cores, or a `RayCluster`.
         progress: True for a bar, or a function of (rows done, rows in all), over all sets.
-        check: how closely files that are there are looked at; see `make_dataset`.
+        check: how closely existing files are checked; see `make_dataset`.
 
     Returns:
         The collection, open.

@@ -99,7 +99,7 @@ def make_dataset(
         workers: parallel worker processes, 1 for this process alone, None for all cores, or a
             `RayCluster`.
         progress: True for a bar, or a function of (rows done, rows in all).
-        check: how closely files that are there are looked at before they are kept: "footers" (or
+        check: how closely existing files are checked before they are kept: "footers" (or
             sizes) alone, "pages" for checksums of all that they hold, or "full", which also decodes
             every picture and compares its hash; None for "pages", at a URL "footers".
         options: all kinds have `seed` (0), `shard_size` in rows (1000, fewer of patches larger
@@ -224,7 +224,7 @@ def replay(
             versions of the libraries.
         workers: parallel worker processes, None for all cores, or a `RayCluster`.
         progress: True for a bar, or a function of (rows done, rows in all).
-        check: how closely files that are there are looked at; see `make_dataset`.
+        check: how closely existing files are checked; see `make_dataset`.
 
     Returns:
         The dataset or collection, open.

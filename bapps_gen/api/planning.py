@@ -58,7 +58,7 @@ def simulate(
     progress: AnyProgress = False,
     **observers: Any,
 ) -> pa.Table:
-    """Answer a dataset's rows, or a study, as people with a metric in their head would.
+    """Let simulated observers, who judge by a metric, answer a dataset's rows or a study.
 
     Every vote says that it is simulated, and so does all that is made of them. Distances that a
     dataset lacks are computed and kept beside it.
@@ -66,7 +66,7 @@ def simulate(
     Args:
         dataset: folder or URL of a dataset, or an open one; or a study or its folder, whose
             sessions are taken, sentinels and practice included.
-        metric: in people's heads: a name, or a text as in `score`.
+        metric: by which they judge: a name, or a text as in `score`.
         datasets: of a study: its datasets.
         judgments: of a dataset: votes on each row, each by another person; None for 2 of sets for
             training, 5 of others, 3 of pairs.

@@ -78,8 +78,8 @@ def score(
         device: for metrics that compute with torch: "cpu", "cuda", "mps", or "auto" for the first
             there is of cuda, mps, cpu.
         dtype: for LPIPS: "float32"; "bfloat16", which errs by 0.1 to 0.2 %; or "auto", that of
-            distances that are there, otherwise bfloat16 where the processor or GPU has it in
-            hardware and float32 elsewhere.
+            stored distances if there are any, otherwise bfloat16 where the processor or GPU has it
+            in hardware and float32 elsewhere.
         weights: file of the network's weights, for the one LPIPS metric named.
         workers: parallel worker processes; None for all cores.
         progress: True for a bar, or a function of (rows done, rows in all).

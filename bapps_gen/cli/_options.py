@@ -197,9 +197,9 @@ def add_check(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--check",
         choices=("footers", "pages", "full"),
-        help="how closely files that are there are looked at before they are kept: their footers "
-        "or sizes alone; also checksums of all that they hold; also every picture, decoded and "
-        "compared with its hash (default: pages, at a URL footers)",
+        help="how closely existing files are checked before they are kept: their footers or sizes "
+        "alone; pages: also the checksums of all that they hold; full: also every picture, decoded "
+        "and compared with its hash (default: pages, at a URL footers)",
     )
 
 

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--net",
         metavar="NET",
-        help="of a state dict: alex, vgg or squeeze; a trained metric says it itself",
+        help="net of a state dict: alex, vgg or squeeze; a trained metric names its own",
     )
     parser.add_argument("--quiet", action="store_true", help="no summary")
 

@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=local_path,
         metavar="FILE.html",
-        help="report to write, also over one that is there: a page with figures, and beside it the "
-        "numbers as JSON and tables as CSV, Markdown and LaTeX (default: none)",
+        help="report to write or replace: a page with figures, and beside it the numbers as JSON "
+        "and the tables as CSV, Markdown and LaTeX (default: none)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_options(parser, EvaluationOptions, "resamples", "seed", "bilinear", "patch_size")

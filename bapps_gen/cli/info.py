@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="OTHER",
-        help="other datasets or collections: count references, sides, photos and places in photos "
-        "that each set has in common with each of theirs; a collection against itself compares "
+        help="other datasets or collections: count the references, sides, photos and crops "
+        "of photos that each set shares with each of theirs; a collection against itself compares "
         "its sets with each other",
     )
     parser.add_argument("--json", action="store_true", help="as JSON")

@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metric",
         default="lpips-alex",
-        help="metric in people's heads: a name, or any text that `score --metric` takes (default: "
-        "%(default)s)",
+        help="metric by which they judge: a name, or any text that `score --metric` takes "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--judgments",

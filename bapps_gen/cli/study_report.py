@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=local_path,
         default=Path("report.html"),
         metavar="FILE",
-        help="report to write, also over one that is there (default: %(default)s)",
+        help="report to write or replace (default: %(default)s)",
     )
     parser.add_argument("--json", type=local_path, metavar="FILE", help="numbers to write as JSON")
     names = [entry.name for entry, _ in options_of(VoteFilter)]

@@ -45,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="DATASET",
-        help="judged datasets to validate on, of other photos (default: hold some photos out of "
-        "those to train on)",
+        help="judged datasets of other photos to validate on (default: hold out some photos of the "
+        "training sets)",
     )
     parser.add_argument(
         "--out",

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=local_path,
         metavar="FILE",
-        help="report to write, also over one that is there (default: report.html, or report-2.html "
+        help="report to write or replace (default: report.html, or report-2.html "
         "and so on where there is one)",
     )
     parser.add_argument("--json", type=local_path, metavar="FILE", help="numbers to write as JSON")

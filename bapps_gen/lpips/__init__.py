@@ -43,7 +43,10 @@ def load_lpips(
     compile: bool = False,
     progress: bool = False,
 ) -> Lpips:
-    """An LPIPS metric that is ready for use; its own weights get no gradients.
+    """LPIPS, as a metric and as a loss: images that require gradients get them.
+
+    The network's own weights get none. With other networks, and with weights that
+    `bapps_gen.train_metric` learned, `bapps_gen.load_metric(...).model` is the same.
 
     Args:
         net: the trunk: "alex" (bundled), "vgg" or "squeeze" (looked for as `load_trunk` describes).
@@ -64,7 +67,9 @@ def load_lpips(
 
     Returns:
         The metric: `distance(a, b)` and `triplet(ref, p0, p1)` take uint8 images of shape
-        (N, H, W, 3) or (H, W, 3), as arrays or tensors, and give a tensor of shape (N,).
+        (N, H, W, 3) or (H, W, 3), as arrays or tensors, or float images (N, 3, H, W) in the range
+        that `value_range=(low, high)` declares, and give a tensor of shape (N,). `spatial=True`
+        gives maps, (N, H, W).
 
     Raises:
         UserError: for an unknown name, or weights that are missing, damaged or of another network.
@@ -77,6 +82,12 @@ def load_lpips(
         >>> lpips = bapps_gen.load_lpips("alex")
         >>> lpips.distance(ref, blurred).shape, float(lpips.distance(ref, ref)[0])
         (torch.Size([1]), 0.0)
+        >>> import torch  # as a loss
+        >>> output = torch.rand(1, 3, 64, 64).requires_grad_()
+        >>> target = torch.rand(1, 3, 64, 64)
+        >>> lpips.distance(output, target, value_range=(0, 1)).mean().backward()
+        >>> output.grad.shape
+        torch.Size([1, 3, 64, 64])
     """
     _check_net(net)
     if version not in VERSIONS:

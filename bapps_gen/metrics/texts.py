@@ -120,7 +120,9 @@ def load_metric(
 
     Returns:
         The metric: `distance(ref, dist)` and `triplet(ref, p0, p1)` take uint8 patches of shape
-        (N, H, W, 3) and give float64 distances of shape (N,); larger is more different.
+        (N, H, W, 3) and give float64 distances of shape (N,); larger is more different. With a
+        network (LPIPS, feature nets, trained metrics) its `model` is what `load_lpips` returns: it
+        takes tensors, and carries gradients to them.
 
     Raises:
         UserError: for an unknown name, a missing device, torch or another package missing, or

@@ -52,7 +52,8 @@ class MetricTrainingOptions:
 
     net: str = Option(
         "text",
-        "feature net: alex, vgg, squeeze, or another text that names one",
+        "feature net: alex, vgg or squeeze, or another, such as random-NET, features:FILE.py:NAME "
+        "or timm:NAME",
         default="alex",
         metavar="NET",
     ).field()
@@ -67,7 +68,7 @@ class MetricTrainingOptions:
         "text",
         "weights of the net, .safetensors or .pth",
         metavar="FILE",
-        default_text="bundled for alex, otherwise torch's cache or download",
+        default_text="bundled for alex, otherwise BAPPS_GEN_WEIGHTS, torch's cache or a download",
         is_place=True,
     ).field()
     start: str | None = Option(
@@ -129,15 +130,16 @@ class MetricTrainingOptions:
     device: str = MetricOptions.__dataclass_fields__["device"].metadata["option"].field()
     precision: str = Option(
         "text",
-        "of the net: float32; bfloat16; or auto: for lin that of features that are there, "
-        "otherwise bfloat16 where the processor or GPU has it in hardware and float32 elsewhere",
+        "of the net: float32; bfloat16; or auto: for lin, that of stored features if there are "
+        "any, otherwise bfloat16 where the processor or GPU has it in hardware and float32 "
+        "elsewhere",
         default="auto",
         choices=("auto", "float32", "bfloat16"),
     ).field()
     compile: str = Option(
         "text",
-        "compile the passes of a net that is trained: yes, no, or auto: on a GPU, where there is a "
-        "compiler for C",
+        "with tune and scratch, compile the net: yes, no, or auto: on a GPU, if a C compiler is "
+        "installed",
         default="auto",
         choices=("auto", "yes", "no"),
     ).field()

@@ -42,9 +42,9 @@ class MetricOptions:
     device: str = Option("text", "auto, cpu, cuda or mps", default="auto", metavar="NAME").field()
     dtype: str = Option(
         "text",
-        "float32; bfloat16, with errors of 0.1 to 0.2 %; or auto: that of distances that are "
-        "there, otherwise bfloat16 where the processor or GPU has it in hardware and float32 "
-        "elsewhere",
+        "float32; bfloat16, with errors of 0.1 to 0.2 %; or auto: that of stored distances if "
+        "there are any, otherwise bfloat16 where the processor or GPU has it in hardware and "
+        "float32 elsewhere",
         default="auto",
         metavar="NAME",
     ).field()
@@ -52,7 +52,7 @@ class MetricOptions:
         "text",
         "weights of the network, .safetensors or .pth",
         metavar="FILE",
-        default_text="bundled for lpips-alex, otherwise torch's cache or download",
+        default_text="bundled for alex, otherwise BAPPS_GEN_WEIGHTS, torch's cache or a download",
     ).field()
 
     def load(self, spec: MetricSpec) -> Metric:
