@@ -7,7 +7,7 @@ channels, their squared differences weighted by channel, averaged over space and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +37,7 @@ class Lpips:
     shape (N,); (N, taps) with `per_layer`, which sum to the distance; (N, H, W) with `spatial`,
     whose maps are each tap's map enlarged bilinearly; (N, taps, H, W) with both. They carry
     gradients when an image requires them and gradients are enabled, and are finite everywhere,
-    equal images included.
+    equal images included. `torch.autocast` around a call has no effect on it.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Lpips:
         Raises:
             UserError: as `pooled`.
         """
-        named = {"ref": ref} | {f"p{place}": other for place, other in enumerate(others)}
+        named = {"ref": ref} | {f"p{index}": other for index, other in enumerate(others)}
         images, span = as_batches(named, value_range, self._smallest)
         means: list[Tensor] = []
         positions: list[Tensor] = []
@@ -165,13 +165,15 @@ class Lpips:
         gain, offset = self._scaling(span, width)
         step = self._chunk(height * width)
         results = []
-        with torch.no_grad(), _exact_float32(self.device):
+        with torch.no_grad(), _own_precision(self.device):
             for start in range(0, max(count, 1), step):
                 part = batch[start : start + step].to(self.device)
                 x = self._scaled(part, gain, offset).to(self.dtype)
                 taps = []
                 for features, weight in zip(self.trunk(x), self._linear, strict=True):
-                    unit = self._unit(features)
+                    unit = unit_features(
+                        features, self._result_dtype, may_overwrite=self.net.has_own_maps
+                    )
                     # The mean over positions and the weights, which are not negative, as roots.
                     unit.mul_((weight / (unit.shape[1] * unit.shape[2])).sqrt())
                     taps.append(unit.flatten(1))
@@ -240,9 +242,9 @@ class Lpips:
         return max(1, (CHUNK_PIXELS if self.device.type == "cpu" else GPU_CHUNK_PIXELS) // pixels)
 
     def _pass(self, x: Tensor, passes: Passes, groups: int) -> list[Tensor]:
-        """`_maps` or `_means` in exact float32, with failures of the machine in one line."""
+        """`_maps` or `_means` in the dtypes declared, with failures of the machine in one line."""
         try:
-            with _exact_float32(self.device):
+            with _own_precision(self.device):
                 return passes(x, groups)
         except torch.OutOfMemoryError as error:
             raise WorkError(
@@ -273,9 +275,6 @@ class Lpips:
             yield squared_differences(
                 features, groups, self._result_dtype, may_overwrite=self.net.has_own_maps
             )
-
-    def _unit(self, features: Tensor) -> Tensor:
-        return unit_features(features, self._result_dtype, may_overwrite=self.net.has_own_maps)
 
     @staticmethod
     def _reduce(maps: Tensor, height: int, width: int, spatial: bool) -> Tensor:
@@ -329,14 +328,16 @@ def native_bfloat16(device: torch.device) -> bool:
     return bool(supported and supported())
 
 
-def _exact_float32(device: torch.device) -> AbstractContextManager[None]:
-    """No TF32, the default of convolutions on NVIDIA GPUs: it would cost three decimal places."""
-    if device.type != "cuda":
-        return nullcontext()
+@contextmanager
+def _own_precision(device: torch.device) -> Iterator[None]:
+    """Neither a caller's autocast nor TF32, the default of convolutions on NVIDIA GPUs, which would
+    cost three decimal places."""
     cudnn = torch.backends.cudnn
-    return cudnn.flags(
+    exact = cudnn.flags(
         enabled=cudnn.enabled,
         benchmark=cudnn.benchmark,
         deterministic=cudnn.deterministic,
         allow_tf32=False,
     )
+    with torch.autocast(device.type, enabled=False), exact:
+        yield

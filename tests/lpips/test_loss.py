@@ -12,6 +12,7 @@ from bapps_gen.lpips import load_lpips
 from bapps_gen.lpips.differences import squared_differences, unit_features
 from bapps_gen.lpips.feature_net import FeatureNet
 from bapps_gen.lpips.metric import Lpips
+from bapps_gen.lpips.nets import load_net
 
 
 class Tiny(nn.Module):
@@ -39,6 +40,36 @@ def tiny(dtype="float32", offset=-50.0):
     return Lpips(record, None, device=torch.device("cpu"), dtype=dtype)
 
 
+FEATURES = """
+import torch
+from torch import nn
+
+class Edges(nn.Module):
+    \"\"\"Differences from smoother images, 0 where these are of one color; and a map of 0.\"\"\"
+
+    def forward(self, x):
+        maps = []
+        for _ in range(2):
+            smooth = nn.functional.avg_pool2d(x, 3, stride=1)
+            maps.append(x[..., 1:-1, 1:-1] - smooth)
+            x = smooth[..., ::2, ::2]
+        return [*maps, torch.zeros_like(x)]
+"""
+
+
+@pytest.fixture(scope="module")
+def edges(tmp_path_factory):
+    """A function from a dtype to LPIPS over a net in a user's file."""
+    path = tmp_path_factory.mktemp("net") / "mine.py"
+    path.write_text(FEATURES)
+
+    def load(dtype):
+        net = load_net(f"features:{path}:Edges")
+        return Lpips(net, None, device=torch.device("cpu"), dtype=dtype)
+
+    return load
+
+
 def images(seed, side, count=1):
     values = np.random.default_rng(seed).uniform(0.05, 0.95, (count, 3, side, side))
     return torch.from_numpy(values)
@@ -58,14 +89,22 @@ FORMS = [{}, {"spatial": True}, {"per_layer": True}, {"spatial": True, "per_laye
 
 
 @pytest.mark.parametrize("options", FORMS)
-def test_gradients_of_a_tiny_net_pass_a_numerical_check_in_every_element(options):
-    model = tiny("float64")
+@pytest.mark.parametrize("which", ["tiny", "features"])
+def test_gradients_pass_a_numerical_check_in_every_element(which, options, edges):
+    model = tiny("float64") if which == "tiny" else edges("float64")
     a, b = images(1, 11).requires_grad_(), images(2, 11).requires_grad_()
 
     def loss(a, b):
         return model.distance(a, b, value_range=(0, 1), **options)
 
     assert torch.autograd.gradcheck(loss, (a, b))
+    equal = a.detach().clone().requires_grad_()
+    assert torch.autograd.gradcheck(loss, (a, equal), fast_mode=True)
+
+
+def test_gradients_of_triplets_pass_a_numerical_check_in_every_element():
+    model = tiny("float64")
+    a, b = images(1, 11).requires_grad_(), images(2, 11).requires_grad_()
     assert torch.autograd.gradcheck(lambda a, b: model.triplet(a, b, b, value_range=(0, 1)), (a, b))
 
 
@@ -107,8 +146,8 @@ CASES = {
 @pytest.mark.parametrize("case", list(CASES))
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("spatial", [False, True])
-def test_gradients_are_finite_where_others_give_nan(case, dtype, spatial):
-    for model in (load_lpips("alex", dtype=dtype), tiny(dtype)):
+def test_gradients_are_finite_where_others_give_nan(case, dtype, spatial, edges):
+    for model in (load_lpips("alex", dtype=dtype), tiny(dtype), edges(dtype)):
         a, b = (image.float().requires_grad_() for image in CASES[case]())
         distance = model.distance(a, b, value_range=(0, 1), spatial=spatial)
         assert distance.isfinite().all()
@@ -173,21 +212,52 @@ def test_the_mean_of_a_spatial_map_pulls_like_the_distance(alex):
     assert torch.cosine_similarity(*gradients, dim=0) > 0.97
 
 
-def test_an_optimized_image_comes_close(alex):
-    target = images(14, 48).float()
-    image = torch.full_like(target, 0.5).requires_grad_()
-    optimizer = torch.optim.Adam([image], 0.05)
+def descend(model, start, target, rate, steps):
+    """The losses of an image that is optimized towards another."""
+    image = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([image], rate)
     losses = []
-    for _ in range(30):
+    for _ in range(steps):
         optimizer.zero_grad()
-        loss = alex.distance(image, target, value_range=(0, 1)).sum()
+        loss = model.distance(image, target, value_range=(0, 1)).sum()
         loss.backward()
         optimizer.step()
         with torch.no_grad():
             image.clamp_(0, 1)
         losses.append(float(loss.detach()))
-    assert losses[-1] < 0.3 * losses[0]
     assert image.isfinite().all()
+    return losses
+
+
+def test_an_optimized_image_comes_close(alex):
+    target = images(14, 48).float()
+    losses = descend(alex, torch.full_like(target, 0.5), target, rate=0.05, steps=30)
+    assert losses[-1] < 0.3 * losses[0]
+
+
+@pytest.mark.parametrize(("which", "share"), [("alex", 0.1), ("features", 0.5)])
+def test_a_noisy_photo_is_restored(which, share, alex, edges, triplets):
+    photo = torch.from_numpy(triplets[0][:1]).permute(0, 3, 1, 2) / 255
+    noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
+    model = alex if which == "alex" else edges("float32")
+    losses = descend(model, (photo + 0.1 * noise).clamp(0, 1), photo, rate=0.01, steps=40)
+    assert losses[-1] < share * losses[0]
+    assert losses[-1] < losses[20] < losses[10] < losses[0]
+
+
+@pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])
+def test_autocast_has_no_effect(alex, low):
+    a, b = (images(seed, 48).float() for seed in (17, 18))
+    results = []
+    for enabled in (False, True):
+        given = a.clone().requires_grad_()
+        with torch.autocast("cpu", low, enabled=enabled):
+            distance = alex.distance(given, b, value_range=(0, 1))
+            distance.sum().backward()
+            results.append((distance.detach(), given.grad, alex.embed(b, value_range=(0, 1))))
+    for plain, cast in zip(*results, strict=True):
+        assert cast.dtype == torch.float32
+        assert torch.equal(plain, cast)
 
 
 def test_an_image_that_leaves_its_range_is_told_with_its_range(alex):
