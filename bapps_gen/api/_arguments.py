@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from bapps_gen.checks import check_range
+from bapps_gen.checks import check_range, options_of, or_list
+from bapps_gen.errors import unknown_name
 from bapps_gen.execution.jobs import RayCluster, available_cores
 from bapps_gen.execution.progress import Progress
 from bapps_gen.storage.locations import Location, location_of
@@ -17,6 +18,8 @@ from bapps_gen.storage.url import Url
 
 if TYPE_CHECKING:
     from bapps_gen.pipelines.sources.source import Source
+
+Record = TypeVar("Record")
 
 AnyPath = str | os.PathLike[str] | Url
 """A local path or a URL such as "s3://bucket/set"."""
@@ -60,17 +63,26 @@ def resolve_workers(workers: AnyWorkers) -> int | RayCluster:
     return workers
 
 
+def several(given: Any) -> tuple[Any, ...]:
+    """One text, path, URL or open dataset, or several of them, as a tuple."""
+    is_one = isinstance(given, str | os.PathLike | Url) or hasattr(given, "folder")
+    return (given,) if is_one else tuple(given)
+
+
 def locations(paths: Photos) -> tuple[Location, ...]:
     """One path or several as a tuple."""
-    if isinstance(paths, str | os.PathLike | Url):
-        return (location_of(paths),)
-    return tuple(map(location_of, paths))
+    return tuple(map(location_of, several(paths)))
+
+
+def folders(datasets: Any) -> list[Location]:
+    """The folders of one dataset or several, open or named."""
+    each = several(datasets)
+    return [entry.folder if hasattr(entry, "folder") else location_of(entry) for entry in each]
 
 
 def names(given: Names) -> tuple[str, ...]:
     """One name or several as a tuple of texts."""
-    several = (given,) if isinstance(given, str | os.PathLike) else given
-    return tuple(os.fspath(name) for name in several)
+    return tuple(map(os.fspath, several(given)))
 
 
 def plain(value: Any) -> Any:
@@ -86,25 +98,50 @@ def plain(value: Any) -> Any:
     return value
 
 
+def resolve_options(record: type[Record], arguments: Mapping[str, Any], **more: Any) -> Record:
+    """A record of options from the arguments of a public function that are named as they are.
+
+    Args:
+        record: a dataclass whose fields are `Option`s.
+        arguments: by name, as `locals()` gives them; those that are no options are passed over.
+        more: fields of the record that are no options.
+
+    Raises:
+        UserError: as the record does.
+    """
+    given = dict(more)
+    for entry, option in options_of(record):
+        if entry.name in arguments:
+            value = arguments[entry.name]
+            given[entry.name] = plain(several(value) if option.type == "names" else value)
+    return record(**given)
+
+
+def require_known(given: Mapping[str, Any], record: type[Any], what: str) -> None:
+    """Raise UserError unless all names are fields of a record; `what` they are, for the error."""
+    known = list(record.__dataclass_fields__)
+    for name in given:
+        if name not in known:
+            raise unknown_name(what, name, known, f"use {or_list(known)}")
+
+
 def local(path: LocalPath | None) -> Path | None:
     """A local path, or None."""
     return None if path is None else Path(path)
 
 
-def open_photos(
-    source: Photos,
-    progress: AnyProgress = False,
-    *,
-    split: str | None = None,
-    val_fraction: float = 0.1,
-) -> Source:
-    """Open photos, with a bar while they are hashed where progress is True."""
+def open_photos(source: Photos, progress: AnyProgress = False, **split: Any) -> Source:
+    """Open photos, with a bar while they are hashed where progress is True.
+
+    Args:
+        source: the photos.
+        progress: True for a bar.
+        split: values of `SplitOptions`.
+    """
     from bapps_gen.pipelines.sources.source import open_source
 
     with stage(progress, "reading the source", "images") as hashed:
-        return open_source(
-            locations(source), split=split, val_fraction=val_fraction, progress=hashed
-        )
+        return open_source(locations(source), progress=hashed, **split)
 
 
 def check_writable(folder: Location) -> None:

@@ -12,11 +12,9 @@ from bapps_gen.api._arguments import (
     AnyWorkers,
     LocalPath,
     Photos,
-    local,
-    names,
     open_photos,
-    plain,
     reporting,
+    resolve_options,
     resolve_workers,
 )
 from bapps_gen.manifests import benchmark_reader as stored
@@ -151,24 +149,7 @@ def make_benchmark(
     from bapps_gen.pipelines.benchmarks.make import make_benchmark as make_pictures
     from bapps_gen.pipelines.benchmarks.request import BenchmarkRequest
 
-    request = BenchmarkRequest(
-        seed=seed,
-        levels=levels,
-        severities=plain(severities),
-        max_side=max_side,
-        patches=patches,
-        patch_size=patch_size,
-        fixed_px=fixed_px,
-        crop_share=crop_share,
-        scale_range=scale_range,
-        min_contrast=min_contrast,
-        families=names(families),
-        atoms=names(atoms),
-        compositions=names(compositions),
-        distorters=names(distorters),
-        zoo=local(zoo),
-        plugins=plain(plugins),
-    )
+    request = resolve_options(BenchmarkRequest, locals())
     processes, folder = resolve_workers(workers), Path(out)
     plan = request.resolve(partial(open_photos, source, progress))
     with reporting(progress, "benchmark", "pictures") as report:

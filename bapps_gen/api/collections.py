@@ -12,12 +12,11 @@ from bapps_gen.api._arguments import (
     AnyWorkers,
     LocalPath,
     Photos,
-    local,
-    locations,
     names,
     open_photos,
     plain,
     reporting,
+    resolve_options,
     resolve_workers,
 )
 from bapps_gen.api.datasets import Dataset, open_dataset
@@ -154,20 +153,8 @@ def make_collection(
     from bapps_gen.pipelines.collections.plan import plan_collection
     from bapps_gen.pipelines.collections.request import CollectionRequest
 
-    request = CollectionRequest(
-        preset=preset,
-        spec=local(spec),
-        scale=scale,
-        seed=seed,
-        train=_paths(train),
-        val=_paths(val),
-        source=_paths(source),
-        val_fraction=val_fraction,
-        real={name: plain(options) for name, options in (real or {}).items()},
-        zoo=local(zoo),
-        patch_size=patch_size,
-        shard_size=shard_size,
-    )
+    sets = {name: plain(options) for name, options in (real or {}).items()}
+    request = resolve_options(CollectionRequest, locals(), real=sets)
     processes, described = resolve_workers(workers), request.resolve()
     plan = plan_collection(
         described,
@@ -186,7 +173,3 @@ def make_collection(
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise WorkError(f"{path}{more} is not finished: {problems[path]}")
     return open_collection(out)
-
-
-def _paths(photos: Photos) -> tuple[str, ...]:
-    return tuple(plain(path) for path in locations(photos))

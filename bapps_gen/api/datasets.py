@@ -17,6 +17,7 @@ from bapps_gen.api._arguments import (
     LocalPath,
     check_writable,
     reporting,
+    resolve_options,
     resolve_workers,
     stage,
 )
@@ -377,7 +378,7 @@ def import_original(
         Path(folder),
         target,
         processes,
-        ImportOptions(shard_size, patch_size),
+        resolve_options(ImportOptions, locals()),
         hashing=partial(stage, progress),
         importing=partial(reporting, progress),
     )

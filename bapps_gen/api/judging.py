@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +13,13 @@ from bapps_gen.api._arguments import (
     AnyProgress,
     AnyWorkers,
     LocalPath,
+    locations,
     reporting,
+    require_known,
     resolve_workers,
 )
 from bapps_gen.api.datasets import AnyDataset, open_dataset
 from bapps_gen.errors import UserError
-from bapps_gen.storage.locations import Location, location_of
-from bapps_gen.storage.url import Url
 
 if TYPE_CHECKING:
     from bapps_gen.manifests.answers import Answers
@@ -88,10 +87,7 @@ def judge(
     from bapps_gen.pipelines.judging.options import VoteFilter
 
     opened = open_dataset(dataset)
-    unknown = sorted(set(filters) - set(VoteFilter.__dataclass_fields__))
-    if unknown:
-        known = ", ".join(VoteFilter.__dataclass_fields__)
-        raise UserError(f"there is no filter '{unknown[0]}'; filters are {known}")
+    require_known(filters, VoteFilter, "filter of votes")
     chosen = VoteFilter(**filters)
     options: dict[str, Any] = {"in_shards": in_shards, "replaces": replace}
     if original is not None:
@@ -101,12 +97,12 @@ def judge(
     if isinstance(answers, Mapping):
         held = _answers_of(answers, opened.info.unit)
         return judge_by_answers(opened, held, chosen, **options)
-    files = _files(answers)
+    files = locations(answers)
     if files:
         return judge_by_answers(opened, read_answers(files), chosen, files, **options)
     if isinstance(votes, pa.Table):
         return judge_dataset(opened, votes_table(votes, "votes"), chosen, **options)
-    files = _files(votes)
+    files = locations(votes)
     if not files:
         raise UserError("neither votes nor answers are given; give one of them")
     return judge_dataset(opened, read_votes(files), chosen, files, **options)
@@ -139,7 +135,7 @@ def read_votes(files: AnyPath | Sequence[AnyPath]) -> pa.Table:
     """
     from bapps_gen.manifests.votes import read_votes as read
 
-    return read(_files(files))
+    return read(locations(files))
 
 
 def write_answers_template(dataset: AnyDataset, path: LocalPath) -> int:
@@ -169,11 +165,6 @@ def write_answers_template(dataset: AnyDataset, path: LocalPath) -> int:
     from bapps_gen.pipelines.judging.template import write_template
 
     return write_template(open_any(dataset, incomplete=True), Path(path))
-
-
-def _files(files: AnyPath | Sequence[AnyPath]) -> list[Location]:
-    several = [files] if isinstance(files, str | os.PathLike | Url) else files
-    return [location_of(file) for file in several]
 
 
 def _answers_of(answers: Mapping[str, float | tuple[float, int]], unit: str) -> Answers:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
@@ -31,8 +30,7 @@ from bapps_gen.manifests.collection import find_collection
 from bapps_gen.storage.locations import local_path, location_of
 
 if TYPE_CHECKING:
-    from bapps_gen.manifests import dataset as stored
-    from bapps_gen.pipelines.datasets.kind import RowImages
+    from bapps_gen.pipelines.datasets.again import Whereabouts
     from bapps_gen.pipelines.datasets.verify import VerifyReport
 
 
@@ -242,26 +240,20 @@ def replay(
         >>> (again[3].p1 == train[3].p1).all()
         np.True_
     """
-    from bapps_gen.pipelines.datasets.replay import check_recipe
-    from bapps_gen.pipelines.datasets.replay import replay as replay_rows
-    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, with_plugins
+    from bapps_gen.pipelines.datasets.again import replay_dataset
 
     processes, folder = resolve_workers(workers), location_of(out)
     check_writable(folder)
+    where = _whereabouts(source, outputs, zoo, plugins, progress)
     if isinstance(recipe, StoredCollection):
         from bapps_gen.pipelines.collections.convert import replay_collection
 
-        if outputs:
-            raise UserError("outputs are for one set of a collection; replay that one")
         with reporting(progress, "replay", "rows") as report:
             replay_collection(
                 recipe,
                 local_path(str(folder)),
-                [str(plain(path)) for path in locations(source)],
-                cache(lambda paths: open_photos(paths, progress)),
+                where,
                 processes,
-                zoo=local(zoo),
-                plugins=plain(plugins),
                 allow_different=allow_different,
                 progress=report,
                 check=check,
@@ -269,22 +261,15 @@ def replay(
         return open_collection(folder)
     if find_collection(recipe) is not None:
         raise UserError(f"{recipe} is a collection; give open_collection('{recipe}')")
-    opened = open_dataset(recipe)
-    opened = replace(opened, info=with_plugins(opened.info, plain(plugins)))
-    distorters = open_dataset_zoo(opened.info, local(zoo))
-    check_recipe(opened, distorters)
-    images = _open_images(opened, source, outputs, progress)
-    with reporting(progress, "replay", opened.info.unit) as report:
-        replay_rows(
-            opened,
-            folder,
-            images,
-            processes,
-            allow_different=allow_different,
-            progress=report,
-            zoo=distorters,
-            check=check,
-        )
+    replay_dataset(
+        open_dataset(recipe),
+        folder,
+        where,
+        processes,
+        partial(reporting, progress),
+        allow_different=allow_different,
+        check=check,
+    )
     return open_dataset(folder)
 
 
@@ -334,47 +319,33 @@ def verify(
         (6, 0, ())
     """
     from bapps_gen.pipelines.benchmarks.verify import verify_benchmark
-    from bapps_gen.pipelines.datasets.kinds import kind_of
-    from bapps_gen.pipelines.datasets.verify import verify as verify_rows
-    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, roots_of, with_plugins
+    from bapps_gen.pipelines.datasets.again import verify_dataset
 
-    processes = resolve_workers(workers)
+    processes, bars = resolve_workers(workers), partial(reporting, progress)
+    where = _whereabouts(source, outputs, zoo, plugins, progress)
+    given: dict[str, Any] = {"tolerance": tolerance, "stored_only": stored_only}
     benchmark = find_benchmark(dataset)
     if benchmark is not None:
-        if outputs:
-            raise UserError("outputs are for sets from real algorithms; leave them out")
-        benchmark = replace(benchmark, info=with_plugins(benchmark.info, plain(plugins)))
-        distorters = photos = None
-        if not stored_only:
-            distorters = open_dataset_zoo(benchmark.info, local(zoo))
-            photos = open_photos(locations(source) or roots_of(benchmark.info), progress)
-        with reporting(progress, "verify", "pictures") as report:
-            return verify_benchmark(
-                benchmark, photos, processes, report, zoo=distorters, tolerance=tolerance
-            )
+        return verify_benchmark(benchmark, where, processes, bars, **given)
     assert not isinstance(dataset, Benchmark)
     opened = open_dataset(dataset, incomplete=True)
-    opened = replace(opened, info=with_plugins(opened.info, plain(plugins)))
-    images = distorters = None
-    if kind_of(opened.info).is_reproducible and not stored_only:
-        distorters = open_dataset_zoo(opened.info, local(zoo))
-        images = _open_images(opened, source, outputs, progress)
-    with reporting(progress, "verify", "rows") as report:
-        return verify_rows(opened, images, processes, report, zoo=distorters, tolerance=tolerance)
+    return verify_dataset(opened, where, processes, bars, **given)
 
 
-def _open_images(
-    dataset: stored.Dataset,
+def _whereabouts(
     source: Photos,
     outputs: Mapping[str, AnyPath] | None,
+    zoo: LocalPath | None,
+    plugins: Sequence[LocalPath],
     progress: AnyProgress,
-) -> RowImages:
-    """What a dataset was made from: where it is now as given, or where the dataset says it was."""
-    from bapps_gen.pipelines.datasets.kinds import kind_of
+) -> Whereabouts:
+    """Where things are now, from the arguments of `replay` and `verify`."""
+    from bapps_gen.pipelines.datasets.again import Whereabouts
 
-    return kind_of(dataset.info).relocate_images(
-        dataset,
-        [str(plain(path)) for path in locations(source)],
+    return Whereabouts(
+        cache(lambda paths: open_photos(paths, progress)),
+        plain(locations(source)),
         plain(outputs or {}),
-        lambda paths: open_photos(paths, progress),
+        local(zoo),
+        plain(plugins),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,14 +11,14 @@ from bapps_gen.api._arguments import (
     AnyProgress,
     AnyWorkers,
     LocalPath,
+    folders,
     local,
     reporting,
+    resolve_options,
     resolve_workers,
 )
 from bapps_gen.errors import UserError
-from bapps_gen.manifests.dataset import AnyDataset, Dataset
-from bapps_gen.storage.locations import Location, location_of
-from bapps_gen.storage.url import Url
+from bapps_gen.manifests.dataset import AnyDataset
 
 if TYPE_CHECKING:
     from bapps_gen.pipelines.metric_training.train import MetricTraining
@@ -102,29 +101,11 @@ def train_metric(
     from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
     from bapps_gen.pipelines.metric_training.train import train_metric as train
 
-    options = MetricTrainingOptions(
-        net=net,
-        mode=mode,
-        weights=None if weights is None else str(weights),
-        start=None if start is None else str(start),
-        epochs=epochs,
-        decay_epochs=decay_epochs,
-        batch=batch,
-        learning_rate=learning_rate,
-        beta1=beta1,
-        beta2=beta2,
-        dropout=dropout,
-        weight_votes=weight_votes,
-        val_fraction=val_fraction,
-        seed=seed,
-        device=device,
-        precision=precision,
-        compile=compile,
-    )
+    options = resolve_options(MetricTrainingOptions, locals())
     return train(
         Path(out),
-        _folders(datasets),
-        _folders(val),
+        folders(datasets),
+        folders(val),
         options,
         resolve_workers(workers),
         partial(reporting, progress),
@@ -177,9 +158,3 @@ def convert_metric(metric: LocalPath, out: LocalPath, *, net: str | None = None)
             f"cannot convert {given} to {made}: one must end in .safetensors and the other in .pth"
         )
     return made
-
-
-def _folders(datasets: AnyDataset | Sequence[AnyDataset]) -> list[Location]:
-    """The folders of one dataset or several."""
-    each = [datasets] if isinstance(datasets, str | os.PathLike | Url | Dataset) else list(datasets)
-    return [entry.folder if isinstance(entry, Dataset) else location_of(entry) for entry in each]

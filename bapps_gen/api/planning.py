@@ -18,15 +18,16 @@ from bapps_gen.api._arguments import (
     locations,
     names,
     reporting,
+    require_known,
     resolve_workers,
+    several,
 )
 from bapps_gen.api.datasets import AnyDataset, Dataset, open_dataset
 from bapps_gen.api.scoring import metric_options, score_and_read
 from bapps_gen.api.validation import Validation, check_parent
-from bapps_gen.errors import UserError, unknown_name
+from bapps_gen.errors import UserError
 from bapps_gen.manifests import dataset as stored
 from bapps_gen.storage.locations import Location, location_of
-from bapps_gen.storage.url import Url
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,7 +99,7 @@ def simulate(
     from bapps_gen.manifests.votes import write_votes
     from bapps_gen.pipelines.judging.options import ObserverOptions
 
-    _require_known(observers, ObserverOptions, "option of observers")
+    require_known(observers, ObserverOptions, "option of observers")
     if isinstance(dataset, str | os.PathLike):
         dataset = location_of(dataset)
     votes = observed_votes(
@@ -277,7 +278,7 @@ def study_report(
     """
     from bapps_gen.pipelines.judging.options import VoteFilter
 
-    _require_known(filters, VoteFilter, "filter of votes")
+    require_known(filters, VoteFilter, "filter of votes")
     path = local(out)
     if path is not None:
         check_parent(path)
@@ -341,13 +342,4 @@ def _scores(
 
 
 def _opened(datasets: Several) -> list[stored.Dataset]:
-    if isinstance(datasets, str | os.PathLike | Url | stored.Dataset):
-        datasets = [datasets]
-    return [stored.open_dataset(dataset) for dataset in datasets]
-
-
-def _require_known(given: Mapping[str, Any], record: type[Any], what: str) -> None:
-    known = list(record.__dataclass_fields__)
-    for name in given:
-        if name not in known:
-            raise unknown_name(what, name, known, f"there are {', '.join(known)}")
+    return [stored.open_dataset(dataset) for dataset in several(datasets)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from os import PathLike
 from typing import TYPE_CHECKING, overload
 
 from bapps_gen.api._arguments import (
@@ -13,9 +12,11 @@ from bapps_gen.api._arguments import (
     AnyWorkers,
     LocalPath,
     Names,
+    folders,
     local,
     names,
     reporting,
+    resolve_options,
     resolve_workers,
 )
 from bapps_gen.errors import UserError
@@ -23,8 +24,6 @@ from bapps_gen.manifests.benchmark_reader import Benchmark, find_benchmark, is_b
 from bapps_gen.manifests.dataset import AnyDataset, Dataset, open_dataset
 from bapps_gen.manifests.scores import Scored, Scores, read_scores
 from bapps_gen.metrics.table import METRICS, MetricSpec
-from bapps_gen.storage.locations import location_of
-from bapps_gen.storage.url import Url
 
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
@@ -231,8 +230,8 @@ def evaluate(
     from bapps_gen.pipelines.comparison.report import evaluate_sets
     from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
-    options = EvaluationOptions(names(metrics), resamples, seed, bilinear, patch_size)
-    shown = SectionOptions(examples, references)
+    options = resolve_options(EvaluationOptions, locals())
+    shown = resolve_options(SectionOptions, locals())
     if isinstance(dataset, Benchmark):
         if out is not None:
             raise UserError(f"out = {out} is for judged sets; leave it out with a benchmark")
@@ -246,13 +245,12 @@ def evaluate(
                 resolve_workers(workers),
                 report,
             )
-    given = [dataset] if isinstance(dataset, str | PathLike | Url | Dataset) else dataset
-    folders = [each.folder if isinstance(each, Dataset) else location_of(each) for each in given]
-    for folder in folders:
+    sets = folders(dataset)
+    for folder in sets:
         if is_benchmark(folder):
             raise UserError(f"{folder} is a benchmark; give open_benchmark('{folder}')")
     return evaluate_sets(
-        folders,
+        sets,
         options,
         metric_options(device, dtype, weights),
         resolve_workers(workers),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from bapps_gen.api._arguments import LocalPath, local
+from bapps_gen.api._arguments import LocalPath, local, several
 from bapps_gen.api.datasets import AnyDataset, open_dataset
 from bapps_gen.manifests.collection import Collection, is_collection, open_collection
 from bapps_gen.pipelines.judging.study.protocol import Protocol, protocol_of
@@ -169,10 +169,9 @@ def _opened(study: LocalPath | Study) -> Study:
 
 def _open_all(given: Any) -> tuple[list[Dataset], bool]:
     """The datasets of all that is given, and whether no collection is among them."""
-    several = isinstance(given, Sequence) and not isinstance(given, str)
     datasets: list[Dataset] = []
     are_sets = True
-    for one in given if several else [given]:
+    for one in several(given):
         if isinstance(one, str | os.PathLike | Url) and is_collection(location_of(one)):
             one = open_collection(location_of(one))
         if isinstance(one, Collection):

@@ -11,10 +11,10 @@ from bapps_gen.api._arguments import (
     AnyWorkers,
     LocalPath,
     Photos,
-    local,
     names,
     open_photos,
     reporting,
+    resolve_options,
     resolve_workers,
     stage,
 )
@@ -56,7 +56,7 @@ def train_distorters(
         only: ids, and ranges of ids such as "010-020"; all where none is given.
         specs: TOML file with distorters of your own, each a [[distorter]] table; None for the 96
             of this package.
-        preset: "quick" (about a minute a distorter and core), "standard" (200,000 crops a
+        preset: "quick" (about 20 seconds a distorter and core), "standard" (200,000 crops a
             distorter) or "paper" (1.3 million).
         images: crops that each distorter sees, 16 or more, in place of the preset's number.
         epochs: the same in passes over the photos, one crop a photo.
@@ -95,16 +95,7 @@ def train_distorters(
     from bapps_gen.pipelines.training.options import TrainingOptions
     from bapps_gen.pipelines.training.plan import plan_zoo
 
-    options = TrainingOptions(
-        preset=preset,
-        images=images,
-        epochs=epochs,
-        seed=seed,
-        device=device,
-        precision=precision,
-        gpus_per_distorter=gpus_per_distorter,
-        vgg=local(vgg),
-    )
+    options = resolve_options(TrainingOptions, locals())
     known = read_specs(Path(specs)) if specs is not None else shipped_specs()
     chosen = choose_specs(known, names(only))
     where, options = resolve_devices(resolve_workers(workers), options)
@@ -165,7 +156,7 @@ def make_trunk(
     from bapps_gen.pipelines.training.options import TrunkOptions
     from bapps_gen.pipelines.training.trunks import make_trunk as make
 
-    options = TrunkOptions(net=net, seed=seed)
+    options = resolve_options(TrunkOptions, locals())
     require_torch("make_trunk needs")
     photos = open_photos(source, progress)
     with reporting(progress, "cutting crops", "crops") as report:

@@ -13,20 +13,23 @@ from bapps_gen.cli._options import (
     add_options,
     add_out,
     add_source,
+    image_opener,
     open_source_with_bar,
-    print_resume,
     progress_bar,
+    resumable,
     values_of,
     workers_of,
 )
 from bapps_gen.errors import UserError
 from bapps_gen.pipelines.datasets.inputs import DatasetPlan, Inputs, demo_folder_of
 from bapps_gen.pipelines.datasets.request import Request
+from bapps_gen.pipelines.sources.options import SplitOptions
 from bapps_gen.storage.locations import Location
 
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
     from bapps_gen.manifests.dataset import DatasetInfo
+    from bapps_gen.pipelines.datasets.again import Whereabouts
     from bapps_gen.pipelines.datasets.generate import GenerateReport
 
 CROPS = ("patch_size", "scale_range", "min_contrast", "rows_per_image")
@@ -46,18 +49,7 @@ def add_photos(parser: argparse.ArgumentParser) -> None:
     photos = parser.add_argument_group("photos")
     add_source(photos)
     add_options(photos, Request, "crop_share", *CROPS)
-    photos.add_argument(
-        "--split",
-        choices=("train", "val"),
-        help="use only this part of the photos, divided by their content",
-    )
-    photos.add_argument(
-        "--val-fraction",
-        type=float,
-        default=0.1,
-        metavar="F",
-        help="share of photos in val (default: %(default)s)",
-    )
+    add_options(photos, SplitOptions, "split", "val_fraction")
 
 
 def add_distortions(parser: argparse.ArgumentParser, title: str, *more: str) -> None:
@@ -74,6 +66,35 @@ def add_distorters(
 ) -> None:
     """Add the choice of CNN distorters in a group."""
     add_options(parser.add_argument_group(title), Request, "zoo", "distorters")
+
+
+def add_whereabouts(parser: argparse.ArgumentParser) -> None:
+    """Add --source, --outputs and --zoo of commands that make a dataset again."""
+    add_source(parser, "where sources.local.json says they were")
+    add_options(
+        parser,
+        Request,
+        *("outputs", "zoo"),
+        outputs={
+            "help": "where the outputs of an algorithm are now, in a set from real algorithms",
+            "default_text": "where sources.local.json says they were",
+        },
+        zoo={"default_text": "where sources.local.json says it was, if there are CNN distorters"},
+    )
+
+
+def whereabouts(options: argparse.Namespace) -> Whereabouts:
+    """What `add_whereabouts` and `add_plugins` declared."""
+    from bapps_gen.pipelines.datasets.again import Whereabouts
+
+    given = values_of(options, Request)
+    return Whereabouts(
+        image_opener(options.quiet),
+        options.source,
+        dict(given.get("outputs", ())),
+        given.get("zoo"),
+        options.plugins,
+    )
 
 
 def make_dataset(kind: str, options: argparse.Namespace) -> int:
@@ -93,12 +114,11 @@ def make_dataset(kind: str, options: argparse.Namespace) -> int:
     check_writable(options.out)
     plan = _resolve(request, options, workers)
     began = time.monotonic()
-    try:
-        with progress_bar(options.quiet, plan.info.kind, plan.info.unit) as progress:
-            report = generate(options.out, plan, workers, progress, options.check)
-    except KeyboardInterrupt:
-        print_resume("whole shards", options.out)
-        raise
+    with (
+        resumable("whole shards", options.out),
+        progress_bar(options.quiet, plan.info.kind, plan.info.unit) as progress,
+    ):
+        report = generate(options.out, plan, workers, progress, options.check)
     if not options.quiet:
         print(summary(report, options.out, plan.info, time.monotonic() - began))
     return 0
@@ -106,17 +126,14 @@ def make_dataset(kind: str, options: argparse.Namespace) -> int:
 
 def _resolve(request: Request, options: argparse.Namespace, workers: Workers) -> DatasetPlan:
     """What will be made, photos read; a demo is made for that."""
-    split = {name: getattr(options, name) for name in ("split", "val_fraction") if name in options}
+    split = values_of(options, SplitOptions)
     photos = partial(open_source_with_bar, options.source, options.quiet, **split)
     bars = partial(progress_bar, options.quiet)
     if not request.demo:
         return request.resolve(Inputs(photos, progress=bars, split=split.get("split")))
     folder = demo_folder_of(options.out)
-    try:
+    with resumable("pictures", folder):
         plan = request.resolve(Inputs(photos, folder, workers, bars, split.get("split")))
-    except KeyboardInterrupt:
-        print_resume("pictures", folder)
-        raise
     if not options.quiet:
         print(f"bapps-gen: ground truth and outputs are in {folder}", file=sys.stderr)
     return plan

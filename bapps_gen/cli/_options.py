@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import MISSING, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bapps_gen.checks import Option, flag_of, options_of
 from bapps_gen.errors import UserError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
     from bapps_gen.execution.progress import Progress
     from bapps_gen.pipelines.sources.source import Source
+
+Record = TypeVar("Record")
 
 
 def add_options(
@@ -36,12 +38,12 @@ def add_options(
     Args:
         group: where to declare them.
         record: the dataclass.
-        names: of the fields, in the order of the help.
+        names: of the fields, in the order of the help; none for all.
         changes: by field, attributes of `Option` that differ in this command, such as
             `rows={"help": "number of pairs"}`.
     """
     fields = {entry.name: (entry, option) for entry, option in options_of(record)}
-    for name in names:
+    for name in names or fields:
         entry, option = fields[name]
         required = entry.default is MISSING
         default = option.default if entry.default is None else entry.default
@@ -108,6 +110,15 @@ def values_of(options: argparse.Namespace, record: type[Any]) -> dict[str, Any]:
             value = tuple(table_of(flag_of(entry, option), value).items())
         values[entry.name] = tuple(value) if isinstance(value, list) else value
     return values
+
+
+def record_of(options: argparse.Namespace, record: type[Record]) -> Record:
+    """A dataclass from the parsed options that `add_options` declared.
+
+    Raises:
+        UserError: as `values_of`, and as the dataclass does.
+    """
+    return record(**values_of(options, record))
 
 
 def add_source(
@@ -292,28 +303,34 @@ def progress_bar(quiet: bool, what: str, unit: str) -> AbstractContextManager[Pr
     return bar(what, unit, terminal_only=True)
 
 
-def print_resume(what: str, folder: Location | None = None) -> None:
-    """Say how an interrupted run is taken up again, and what of it is kept."""
-    where = "" if folder is None else f" in {folder}"
-    print(
-        f"bapps-gen: {what} are kept{where}; run the same command again to resume", file=sys.stderr
-    )
+@contextmanager
+def resumable(what: str, folder: Location | None = None) -> Iterator[None]:
+    """Say how a run is taken up again that is interrupted, and what of it is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        where = "" if folder is None else f" in {folder}"
+        print(
+            f"bapps-gen: {what} are kept{where}; run the same command again to resume",
+            file=sys.stderr,
+        )
+        raise
 
 
-def open_source_with_bar(
-    roots: list[str],
-    quiet: bool,
-    *,
-    split: str | None = None,
-    val_fraction: float = 0.1,
-) -> Source:
-    """Open a source, with a bar while its images are hashed and a line where it is built in."""
+def open_source_with_bar(roots: list[str], quiet: bool, **split: Any) -> Source:
+    """Open a source, with a bar while its images are hashed and a line where it is built in.
+
+    Args:
+        roots: folders, images, Parquet files or tar shards.
+        quiet: whether neither bar nor line is printed.
+        split: values of `SplitOptions`.
+    """
     from bapps_gen.pipelines.sources.source import BUILTIN_NOTE, open_source
 
     if not (roots or quiet):
         print(f"bapps-gen: {BUILTIN_NOTE}", file=sys.stderr)
     with progress_bar(quiet, "reading the source", "images") as progress:
-        return open_source(roots, split=split, val_fraction=val_fraction, progress=progress)
+        return open_source(roots, progress=progress, **split)
 
 
 def image_opener(quiet: bool) -> Callable[[tuple[str, ...]], Source]:

@@ -15,9 +15,9 @@ from bapps_gen.cli._options import (
     add_source,
     add_workers,
     open_source_with_bar,
-    print_resume,
     progress_bar,
-    values_of,
+    record_of,
+    resumable,
     workers_of,
 )
 from bapps_gen.pipelines.benchmarks.request import BenchmarkRequest
@@ -64,18 +64,17 @@ def run(options: argparse.Namespace) -> int:
     """Make the benchmark, or what is missing of it."""
     from bapps_gen.pipelines.benchmarks.make import estimate, make_benchmark
 
-    request = BenchmarkRequest(**values_of(options, BenchmarkRequest))
+    request = record_of(options, BenchmarkRequest)
     workers = workers_of(options)
     plan = request.resolve(partial(open_source_with_bar, options.source, options.quiet))
     if not options.quiet:
         print(_estimate(estimate(plan), options.out), flush=True)
     began = time.monotonic()
-    try:
-        with progress_bar(options.quiet, "benchmark", "pictures") as progress:
-            report = make_benchmark(options.out, plan, workers, progress, options.check)
-    except KeyboardInterrupt:
-        print_resume("whole images", options.out)
-        raise
+    with (
+        resumable("whole images", options.out),
+        progress_bar(options.quiet, "benchmark", "pictures") as progress,
+    ):
+        report = make_benchmark(options.out, plan, workers, progress, options.check)
     if not options.quiet:
         print(_summary(report, options.out, time.monotonic() - began))
     return 0

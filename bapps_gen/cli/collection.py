@@ -18,8 +18,8 @@ from bapps_gen.cli._options import (
     add_workers,
     names_of,
     open_source_with_bar,
-    print_resume,
     progress_bar,
+    resumable,
     values_of,
     workers_of,
 )
@@ -121,20 +121,19 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         print(_plan_line(plan), flush=True)
     began = time.monotonic()
-    try:
-        with progress_bar(options.quiet, spec.name, "rows") as progress:
-            report = make_collection(
-                plan,
-                workers,
-                progress,
-                None if options.quiet else _tell_demo,
-                None if options.quiet else _tell_set,
-                _command(options),
-                options.check,
-            )
-    except KeyboardInterrupt:
-        print_resume("whole shards", options.out)
-        raise
+    with (
+        resumable("whole shards", options.out),
+        progress_bar(options.quiet, spec.name, "rows") as progress,
+    ):
+        report = make_collection(
+            plan,
+            workers,
+            progress,
+            None if options.quiet else _tell_demo,
+            None if options.quiet else _tell_set,
+            _command(options),
+            options.check,
+        )
     _tell_problems("error", report.problems, "not finished")
     if report.card.name != "README.md":
         print(

@@ -13,9 +13,9 @@ from bapps_gen.cli._options import (
     add_options,
     add_workers,
     names_of,
-    print_resume,
     progress_bar,
-    values_of,
+    record_of,
+    resumable,
     workers_of,
 )
 from bapps_gen.cli.score import add_metric_options, metric_options
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_options(parser, EvaluationOptions, "resamples", "seed", "bilinear", "patch_size")
-    add_options(parser, SectionOptions, "examples", "references")
+    add_options(parser, SectionOptions)
     add_metric_options(parser)
     add_workers(parser)
 
@@ -78,9 +78,9 @@ def run(options: argparse.Namespace) -> int:
             raise UserError(f"{folder} is a benchmark; evaluate it by itself")
         if benchmark is not None:
             return _evaluate_benchmark(benchmark, options, workers)
-    asked = EvaluationOptions(**values_of(options, EvaluationOptions))
-    shown = SectionOptions(**values_of(options, SectionOptions))
-    try:
+    asked = record_of(options, EvaluationOptions)
+    shown = record_of(options, SectionOptions)
+    with resumable("finished distances"):
         evaluations = evaluate_sets(
             options.sets,
             asked,
@@ -91,9 +91,6 @@ def run(options: argparse.Namespace) -> int:
             shown=shown,
             on_set=(lambda entry: None) if options.json else print_table,
         )
-    except KeyboardInterrupt:
-        print_resume("finished distances")
-        raise
     if options.json:
         print(json.dumps(as_values(evaluations, asked), indent=1, ensure_ascii=False))
         return 0
@@ -133,15 +130,12 @@ def _evaluate_benchmark(benchmark: Benchmark, options: argparse.Namespace, worke
     for name in ("out", "resamples", "seed", "bilinear", "examples", "references"):
         if getattr(options, name) is not None:
             raise UserError(f"{name} is for judged sets; leave it out with a benchmark")
-    metrics = EvaluationOptions(**values_of(options, EvaluationOptions)).metrics
-    try:
-        with progress_bar(options.quiet, "score", "pictures") as progress:
-            found = evaluate_benchmark(
-                benchmark, metrics, metric_options(options), workers, progress
-            )
-    except KeyboardInterrupt:
-        print_resume("finished distances")
-        raise
+    metrics = record_of(options, EvaluationOptions).metrics
+    with (
+        resumable("finished distances"),
+        progress_bar(options.quiet, "score", "pictures") as progress,
+    ):
+        found = evaluate_benchmark(benchmark, metrics, metric_options(options), workers, progress)
     if options.json:
         print(json.dumps(found.values(), indent=1, ensure_ascii=False))
     else:

@@ -9,9 +9,9 @@ from bapps_gen.cli._options import (
     add_check,
     add_options,
     add_workers,
-    print_resume,
     progress_bar,
-    values_of,
+    record_of,
+    resumable,
     workers_of,
 )
 from bapps_gen.storage.locations import local_path, location_of
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="dataset that was exported to FOLDER, to judge its rows by the judgments there: rows "
         "are found by the hashes of their pixels, and keep ids, steps and severities",
     )
-    add_options(parser, ImportOptions, "shard_size", "patch_size")
+    add_options(parser, ImportOptions)
     add_check(parser)
     add_workers(parser)
 
@@ -54,10 +54,10 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.pipelines.datasets.import_options import ImportOptions
     from bapps_gen.pipelines.datasets.import_set import import_sets
 
-    asked = ImportOptions(**values_of(options, ImportOptions))
+    asked = record_of(options, ImportOptions)
     workers, bars = workers_of(options), partial(progress_bar, options.quiet)
     check_writable(options.out)
-    try:
+    with resumable("whole shards", options.out):
         for original, out, report in import_sets(
             options.folder,
             options.out,
@@ -70,9 +70,6 @@ def run(options: argparse.Namespace) -> int:
             if not options.quiet:
                 kept = f", {report.kept} of them kept from before" if report.kept else ""
                 print(f"{len(original.stems)} rows of {original.label} in {out}{kept}")
-    except KeyboardInterrupt:
-        print_resume("whole shards", options.out)
-        raise
     return 0
 
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from bapps_gen.checks import options_of
     from bapps_gen.pipelines.judging.options import VoteFilter
 
     parser.epilog = (
@@ -58,8 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="give up judgments by earlier files that are not given now",
     )
-    names = [entry.name for entry, _ in options_of(VoteFilter)]
-    add_options(parser.add_argument_group("which votes count"), VoteFilter, *names)
+    add_options(parser.add_argument_group("which votes count"), VoteFilter)
 
 
 def run(options: argparse.Namespace) -> int:

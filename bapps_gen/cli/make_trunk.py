@@ -10,7 +10,7 @@ from bapps_gen.cli._options import (
     add_source,
     open_source_with_bar,
     progress_bar,
-    values_of,
+    record_of,
 )
 from bapps_gen.storage.locations import local_path
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "trunk:FILE: `bapps-gen score DATASET --metric trunk:FILE`."
     )
     add_source(parser)
-    add_options(parser, TrunkOptions, "net", "seed")
+    add_options(parser, TrunkOptions)
     parser.add_argument(
         "--out",
         type=local_path,
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.pipelines.training.options import TrunkOptions
     from bapps_gen.pipelines.training.trunks import make_trunk
 
-    asked = TrunkOptions(**values_of(options, TrunkOptions))
+    asked = record_of(options, TrunkOptions)
     require_torch("make-trunk needs")
     source = open_source_with_bar(options.source, options.quiet)
     with progress_bar(options.quiet, "cutting crops", "crops") as progress:

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from bapps_gen.cli._make import summary
+from bapps_gen.cli._make import add_whereabouts, summary, whereabouts
 from bapps_gen.cli._options import (
     add_check,
-    add_options,
     add_out,
     add_plugins,
-    add_source,
     add_workers,
-    image_opener,
-    print_resume,
     progress_bar,
-    values_of,
+    resumable,
     workers_of,
 )
-from bapps_gen.errors import UserError
-from bapps_gen.pipelines.datasets.request import Request
 from bapps_gen.storage.locations import local_path, location_of
 
 if TYPE_CHECKING:
@@ -38,17 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RECIPE",
         help="folder or URL of a recipe or dataset, or folder of a collection of them",
     )
-    add_source(parser, "where sources.local.json says they were")
-    add_options(
-        parser,
-        Request,
-        *("outputs", "zoo"),
-        outputs={
-            "help": "where the outputs of an algorithm are now, in a set from real algorithms",
-            "default_text": "where sources.local.json says they were",
-        },
-        zoo={"default_text": "where sources.local.json says it was, if there are CNN distorters"},
-    )
+    add_whereabouts(parser)
     add_out(parser)
     add_check(parser)
     add_plugins(parser)
@@ -65,39 +49,25 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.api._arguments import check_writable
     from bapps_gen.manifests.collection import find_collection
     from bapps_gen.manifests.dataset import open_dataset
-    from bapps_gen.pipelines.datasets.kinds import kind_of
-    from bapps_gen.pipelines.datasets.replay import check_recipe, replay
-    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, with_plugins
+    from bapps_gen.pipelines.datasets.again import replay_dataset
 
-    workers, outputs = workers_of(options), dict(values_of(options, Request).get("outputs", ()))
+    workers = workers_of(options)
     check_writable(options.out)
     collection = find_collection(options.recipe)
     if collection is not None:
-        if outputs:
-            raise UserError("--outputs is for one set of a collection; name its folder")
         return _replay_collection(collection, options, workers)
     recipe = open_dataset(options.recipe)
-    recipe = replace(recipe, info=with_plugins(recipe.info, options.plugins))
-    zoo = open_dataset_zoo(recipe.info, options.zoo)
-    check_recipe(recipe, zoo)
-    opener = image_opener(options.quiet)
-    source = kind_of(recipe.info).relocate_images(recipe, options.source, outputs, opener)
     began = time.monotonic()
-    try:
-        with progress_bar(options.quiet, "replay", recipe.info.unit) as progress:
-            report = replay(
-                recipe,
-                options.out,
-                source,
-                workers,
-                allow_different=options.allow_different,
-                progress=progress,
-                zoo=zoo,
-                check=options.check,
-            )
-    except KeyboardInterrupt:
-        print_resume("whole shards", options.out)
-        raise
+    with resumable("whole shards", options.out):
+        report = replay_dataset(
+            recipe,
+            options.out,
+            whereabouts(options),
+            workers,
+            partial(progress_bar, options.quiet),
+            allow_different=options.allow_different,
+            check=options.check,
+        )
     if not options.quiet:
         print(summary(report, options.out, recipe.info, time.monotonic() - began))
     return 0
@@ -107,23 +77,16 @@ def _replay_collection(recipes: Collection, options: argparse.Namespace, workers
     from bapps_gen.pipelines.collections.convert import replay_collection
 
     out = local_path(str(options.out))
-    try:
-        with progress_bar(options.quiet, "replay", "rows") as progress:
-            made = replay_collection(
-                recipes,
-                out,
-                options.source,
-                image_opener(options.quiet),
-                workers,
-                zoo=options.zoo,
-                plugins=options.plugins,
-                allow_different=options.allow_different,
-                progress=progress,
-                check=options.check,
-            )
-    except KeyboardInterrupt:
-        print_resume("whole shards", out)
-        raise
+    with resumable("whole shards", out), progress_bar(options.quiet, "replay", "rows") as progress:
+        made = replay_collection(
+            recipes,
+            out,
+            whereabouts(options),
+            workers,
+            allow_different=options.allow_different,
+            progress=progress,
+            check=options.check,
+        )
     if not options.quiet:
         print(f"{len(made.datasets())} sets in {out}")
     return 0

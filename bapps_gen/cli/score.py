@@ -11,9 +11,9 @@ from bapps_gen.cli._options import (
     add_dataset,
     add_options,
     add_workers,
-    print_resume,
     progress_bar,
-    values_of,
+    record_of,
+    resumable,
     workers_of,
 )
 
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         "folder or URL of a dataset, folder of a collection for all its sets, or of a benchmark",
     )
-    add_options(parser, ScoreOptions, "metrics")
+    add_options(parser, ScoreOptions)
     add_metric_options(parser)
     add_workers(parser)
 
@@ -45,9 +45,6 @@ def add_metric_options(parser: argparse.ArgumentParser) -> None:
     add_options(
         parser.add_argument_group("metrics with a network"),
         MetricOptions,
-        "device",
-        "dtype",
-        "weights",
     )
 
 
@@ -55,7 +52,7 @@ def metric_options(options: argparse.Namespace) -> MetricOptions:
     """What `add_metric_options` declared."""
     from bapps_gen.pipelines.scoring.options import MetricOptions
 
-    return MetricOptions(**values_of(options, MetricOptions))
+    return record_of(options, MetricOptions)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -63,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.pipelines.scoring.options import ScoreOptions
 
     workers = workers_of(options)
-    metrics = ScoreOptions(**values_of(options, ScoreOptions)).metrics
+    metrics = record_of(options, ScoreOptions).metrics
     return over_sets(options.dataset, lambda folder: _score(folder, metrics, options, workers))
 
 
@@ -75,12 +72,8 @@ def _score(
 
     dataset = open_scored(folder)
     began = time.monotonic()
-    try:
-        with progress_bar(options.quiet, "score", "rows") as progress:
-            report = score(dataset, metrics, metric_options(options), workers, progress)
-    except KeyboardInterrupt:
-        print_resume("finished distances")
-        raise
+    with resumable("finished distances"), progress_bar(options.quiet, "score", "rows") as progress:
+        report = score(dataset, metrics, metric_options(options), workers, progress)
     if not options.quiet:
         seconds = time.monotonic() - began
         print(f"{dataset.info.rows} rows of {folder} have distances by {', '.join(report.metrics)}")

@@ -10,7 +10,7 @@ from bapps_gen.cli._options import (
     add_options,
     add_workers,
     progress_bar,
-    values_of,
+    record_of,
     workers_of,
 )
 from bapps_gen.cli.score import add_metric_options, metric_options
@@ -19,7 +19,6 @@ from bapps_gen.storage.locations import local_path, location_of
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from bapps_gen.checks import options_of
     from bapps_gen.pipelines.judging.options import ObserverOptions
 
     parser.epilog = "Every vote says that it is simulated, and so does all that is made of them."
@@ -57,8 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="file to write, Parquet or CSV by its ending (default: %(default)s)",
     )
-    names = [entry.name for entry, _ in options_of(ObserverOptions)]
-    add_options(parser.add_argument_group("observers"), ObserverOptions, *names)
+    add_options(parser.add_argument_group("observers"), ObserverOptions)
     add_metric_options(parser)
     add_workers(parser)
 
@@ -75,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
         [open_dataset(folder) for folder in options.datasets],
         options.metric,
         options.judgments,
-        ObserverOptions(**values_of(options, ObserverOptions)),
+        record_of(options, ObserverOptions),
         metric_options(options),
         workers_of(options),
         partial(progress_bar, options.quiet),

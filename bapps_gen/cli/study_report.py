@@ -13,7 +13,6 @@ from bapps_gen.storage.locations import local_path, location_of
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from bapps_gen.checks import options_of
     from bapps_gen.pipelines.judging.options import VoteFilter
     from bapps_gen.pipelines.validation.options import WIDTH
 
@@ -51,8 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="report to write or replace (default: %(default)s)",
     )
     parser.add_argument("--json", type=local_path, metavar="FILE", help="numbers to write as JSON")
-    names = [entry.name for entry, _ in options_of(VoteFilter)]
-    add_options(parser.add_argument_group("which votes count"), VoteFilter, *names)
+    add_options(parser.add_argument_group("which votes count"), VoteFilter)
 
 
 def run(options: argparse.Namespace) -> int:

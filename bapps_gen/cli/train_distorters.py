@@ -17,9 +17,9 @@ from bapps_gen.cli._options import (
     add_workers,
     names_of,
     open_source_with_bar,
-    print_resume,
     progress_bar,
-    values_of,
+    record_of,
+    resumable,
     workers_of,
 )
 from bapps_gen.storage.locations import local_path
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.pipelines.training.options import TrainingOptions
     from bapps_gen.pipelines.training.plan import plan_zoo
 
-    training = TrainingOptions(**values_of(options, TrainingOptions))
+    training = record_of(options, TrainingOptions)
     workers, training = resolve_workers(workers_of(options), training)
     known = read_specs(options.specs) if options.specs else shipped_specs()
     specs = choose_specs(known, options.only)
@@ -81,23 +81,20 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         print(_introduction(plan, workers))
     began = time.monotonic()
-    try:
-        with (
-            progress_bar(options.quiet, "cutting crops", "crops") as crops_progress,
-            zoo_bar() as bar,
-        ):
-            report = train_zoo(
-                options.out,
-                plan,
-                source,
-                workers,
-                on_report=print_failure if options.quiet else bar.report,
-                progress=None if options.quiet else bar.progress,
-                crops_progress=crops_progress,
-            )
-    except KeyboardInterrupt:
-        print_resume("finished distorters and checkpoints", options.out)
-        raise
+    with (
+        resumable("finished distorters and checkpoints", options.out),
+        progress_bar(options.quiet, "cutting crops", "crops") as crops_progress,
+        zoo_bar() as bar,
+    ):
+        report = train_zoo(
+            options.out,
+            plan,
+            source,
+            workers,
+            on_report=print_failure if options.quiet else bar.report,
+            progress=None if options.quiet else bar.progress,
+            crops_progress=crops_progress,
+        )
     if not options.quiet:
         print(_summary(report, options.out, time.monotonic() - began))
     failed = [item.id for item in report.reports if item.failure is not None]

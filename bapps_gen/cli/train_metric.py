@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from bapps_gen.cli._options import (
     add_options,
     add_workers,
-    print_resume,
     progress_bar,
-    values_of,
+    record_of,
+    resumable,
     workers_of,
 )
 from bapps_gen.storage.locations import local_path, location_of
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
     from bapps_gen.pipelines.metric_training.train import train_metric, training_folder
 
-    asked = MetricTrainingOptions(**values_of(options, MetricTrainingOptions))
+    asked = record_of(options, MetricTrainingOptions)
     workers = workers_of(options)
     every = max(1, asked.total_epochs // _LINES)
     began = time.monotonic()
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
             )
             sys.stdout.flush()
 
-    try:
+    with resumable("features and the last checkpoint", training_folder(options.out)):
         trained = train_metric(
             options.out,
             options.datasets,
@@ -95,9 +95,6 @@ def run(options: argparse.Namespace) -> int:
             partial(progress_bar, options.quiet),
             None if options.quiet else print_epoch,
         )
-    except KeyboardInterrupt:
-        print_resume("features and the last checkpoint", training_folder(options.out))
-        raise
     if not options.quiet:
         print(_summary(trained, time.monotonic() - began, held_out=not options.val))
     return 0

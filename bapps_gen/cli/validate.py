@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
@@ -13,8 +14,9 @@ from bapps_gen.cli._options import (
     add_options,
     add_workers,
     image_opener,
-    print_resume,
     progress_bar,
+    record_of,
+    resumable,
     values_of,
     workers_of,
 )
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from bapps_gen.checks import options_of
     from bapps_gen.pipelines.validation.options import Limits, Thresholds, ValidationOptions
 
     add_dataset(
@@ -59,8 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("what counts", Limits),
         ("thresholds; exit code 1 where one is missed", Thresholds),
     ):
-        names = [entry.name for entry, _ in options_of(record)]
-        add_options(parser.add_argument_group(title), record, *names)
+        add_options(parser.add_argument_group(title), record)
     add_metric_options(parser)
     add_zoo_arguments(parser)
     add_workers(parser)
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
         for line in (*report.measured(), *in_common):
             print(f"{name}: {line}")
 
-    try:
+    with nullcontext() if is_zoo else resumable("finished distances"):
         report = run_validation(
             opened,
             requested,
@@ -106,10 +106,6 @@ def run(options: argparse.Namespace) -> int:
             sheet=options.sheet,
             on_report=print_set,
         )
-    except KeyboardInterrupt:
-        if not is_zoo:
-            print_resume("finished distances")
-        raise
     if options.json is not None:
         write_json(options.json, report.values())
     if isinstance(opened, Collection) and not options.quiet:
@@ -137,8 +133,8 @@ def _dataset_options(options: argparse.Namespace) -> ValidationOptions:
 
     return ValidationOptions(
         **values_of(options, ValidationOptions),
-        limits=Limits(**values_of(options, Limits)),
-        thresholds=Thresholds(**values_of(options, Thresholds)),
+        limits=record_of(options, Limits),
+        thresholds=record_of(options, Thresholds),
         metric_options=metric_options(options),
     )
 
@@ -146,7 +142,7 @@ def _dataset_options(options: argparse.Namespace) -> ValidationOptions:
 def _zoo_options(options: argparse.Namespace) -> ZooOptions:
     from bapps_gen.pipelines.validation.options import ZooOptions
 
-    return ZooOptions(**values_of(options, ZooOptions))
+    return record_of(options, ZooOptions)
 
 
 def _open_zoo(options: argparse.Namespace) -> Zoo:

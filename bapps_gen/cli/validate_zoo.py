@@ -40,7 +40,7 @@ def add_zoo_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="picture of all distorters to write: .png, or .webp, which is smaller",
     )
-    add_options(group, ZooOptions, "patches", "seed")
+    add_options(group, ZooOptions)
     add_source(group, "the photographs that come with scikit-image")
 
 

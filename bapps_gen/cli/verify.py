@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bapps_gen.cli._collections import over_sets
-from bapps_gen.cli._options import (
-    add_dataset,
-    add_options,
-    add_plugins,
-    add_source,
-    add_workers,
-    image_opener,
-    progress_bar,
-    values_of,
-    workers_of,
-)
+from bapps_gen.cli._make import add_whereabouts, whereabouts
+from bapps_gen.cli._options import add_dataset, add_plugins, add_workers, progress_bar, workers_of
 from bapps_gen.errors import UserError
-from bapps_gen.pipelines.datasets.request import Request
 
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
-    from bapps_gen.pipelines.datasets.kind import Opener
+    from bapps_gen.pipelines.datasets.again import Whereabouts
     from bapps_gen.pipelines.datasets.verify import VerifyReport
     from bapps_gen.storage.locations import Location
 
@@ -36,17 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         "folder or URL of a dataset, folder of a collection for all its sets, or of a benchmark",
     )
-    add_source(parser, "where sources.local.json says they were")
-    add_options(
-        parser,
-        Request,
-        *("outputs", "zoo"),
-        outputs={
-            "help": "where the outputs of an algorithm are now, in a set from real algorithms",
-            "default_text": "where sources.local.json says they were",
-        },
-        zoo={"default_text": "where sources.local.json says it was, if there are CNN distorters"},
-    )
+    add_whereabouts(parser)
     parser.add_argument(
         "--tolerance",
         type=int,
@@ -71,65 +52,54 @@ def run(options: argparse.Namespace) -> int:
     from bapps_gen.manifests.collection import is_collection
 
     workers = workers_of(options)
+    where = whereabouts(options)
     if is_benchmark(options.dataset):
-        return _verify_benchmark(options, workers)
-    if options.outputs and is_collection(options.dataset):
-        raise UserError("--outputs is for one set of a collection; name its folder")
-    opener = image_opener(options.quiet)
-    return over_sets(options.dataset, lambda folder: _verify(folder, options, workers, opener))
+        return _verify_benchmark(where, options, workers)
+    if is_collection(options.dataset):
+        if where.outputs:
+            raise UserError("--outputs is for one set of a collection; name its folder")
+        where = replace(where, of_collection=True)
+    return over_sets(options.dataset, lambda folder: _verify(folder, where, options, workers))
 
 
 def _verify(
-    folder: Location,
-    options: argparse.Namespace,
-    workers: Workers,
-    opener: Opener,
+    folder: Location, where: Whereabouts, options: argparse.Namespace, workers: Workers
 ) -> int:
     from bapps_gen.manifests.dataset import open_dataset
+    from bapps_gen.pipelines.datasets.again import verify_dataset
     from bapps_gen.pipelines.datasets.kinds import kind_of
-    from bapps_gen.pipelines.datasets.verify import verify
-    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, with_plugins
 
-    outputs = dict(values_of(options, Request).get("outputs", ()))
     dataset = open_dataset(folder, incomplete=True)
-    one = folder == options.dataset
-    info = with_plugins(dataset.info, options.plugins, is_collection=not one)
-    dataset = replace(dataset, info=info)
-    kind = kind_of(info)
-    # The photos of a collection are no ground truth of its sets from real algorithms.
-    photos = options.source if one or not kind.has_outputs else []
-    source = zoo = None
-    if not (kind.is_reproducible or options.quiet):
+    is_reproducible = kind_of(dataset.info).is_reproducible
+    if not (is_reproducible or options.quiet):
         print(f"{folder} was imported: its pictures are checked, but cannot be made again")
-    if kind.is_reproducible and not options.stored_only:
-        # Of a collection, a zoo is for its sets with CNN distorters.
-        is_for_it = one or kind.has_distorters
-        zoo = open_dataset_zoo(dataset.info, options.zoo if is_for_it else None)
-        source = kind.relocate_images(dataset, photos, outputs, opener)
-    with progress_bar(options.quiet, "verify", "rows") as progress:
-        report = verify(dataset, source, workers, progress, zoo=zoo, tolerance=options.tolerance)
-    return _print_report(folder, report, options, again=source is not None)
+    report = verify_dataset(
+        dataset,
+        where,
+        workers,
+        partial(progress_bar, options.quiet),
+        tolerance=options.tolerance,
+        stored_only=options.stored_only,
+    )
+    again = is_reproducible and not options.stored_only
+    return _print_report(folder, report, options, again=again)
 
 
-def _verify_benchmark(options: argparse.Namespace, workers: Workers) -> int:
+def _verify_benchmark(where: Whereabouts, options: argparse.Namespace, workers: Workers) -> int:
     from bapps_gen.manifests.benchmark_reader import open_benchmark
     from bapps_gen.pipelines.benchmarks.verify import verify_benchmark
-    from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, roots_of, with_plugins
     from bapps_gen.storage.locations import local_path
 
-    if options.outputs:
-        raise UserError("--outputs is for sets from real algorithms; leave it out")
     benchmark = open_benchmark(local_path(str(options.dataset)))
-    benchmark = replace(benchmark, info=with_plugins(benchmark.info, options.plugins))
-    zoo = source = None
-    if not options.stored_only:
-        zoo = open_dataset_zoo(benchmark.info, options.zoo)
-        source = image_opener(options.quiet)(tuple(options.source) or roots_of(benchmark.info))
-    with progress_bar(options.quiet, "verify", "pictures") as progress:
-        report = verify_benchmark(
-            benchmark, source, workers, progress, zoo=zoo, tolerance=options.tolerance
-        )
-    return _print_report(benchmark.folder, report, options, again=source is not None)
+    report = verify_benchmark(
+        benchmark,
+        where,
+        workers,
+        partial(progress_bar, options.quiet),
+        tolerance=options.tolerance,
+        stored_only=options.stored_only,
+    )
+    return _print_report(benchmark.folder, report, options, again=not options.stored_only)
 
 
 def _print_report(

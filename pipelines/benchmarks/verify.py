@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from bapps_gen.checks import check_range
-from bapps_gen.cnn_distorters.zoo import Zoo
 from bapps_gen.errors import ImageError, UserError, WorkError
 from bapps_gen.execution.jobs import Workers, run_jobs
-from bapps_gen.execution.progress import Progress
+from bapps_gen.execution.progress import ProgressBars, no_progress
 from bapps_gen.imaging.encode import encode_png, pixel_hash
 from bapps_gen.manifests.benchmark import (
     BENCHMARK_NAME,
@@ -24,16 +24,18 @@ from bapps_gen.manifests.benchmark_reader import Benchmark
 from bapps_gen.pipelines.benchmarks.images import BenchmarkContext, image_rows
 from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner
 from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec, benchmark_spec_from_values
+from bapps_gen.pipelines.datasets.again import Whereabouts
 from bapps_gen.pipelines.datasets.verify import PROBLEMS_A_SHARD, VerifyReport
 from bapps_gen.pipelines.datasets.zoo import (
     dataset_registry,
+    open_dataset_zoo,
     plugins_of,
     recipe_files,
+    roots_of,
     worker_registry,
 )
 from bapps_gen.pipelines.rows.render import Image
 from bapps_gen.pipelines.sources.relocate import relocate_images
-from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.seeding import Streams
 
 _ID = "path"
@@ -64,12 +66,12 @@ def stored_spec(benchmark: Benchmark) -> BenchmarkSpec:
 
 def verify_benchmark(
     benchmark: Benchmark,
-    source: Source | None,
+    where: Whereabouts,
     workers: Workers,
-    progress: Progress | None = None,
+    progress: ProgressBars = no_progress,
     *,
-    zoo: Zoo | None = None,
     tolerance: int = 0,
+    stored_only: bool = False,
 ) -> VerifyReport:
     """Compare a benchmark with what its spec and photos give.
 
@@ -78,18 +80,22 @@ def verify_benchmark(
 
     Args:
         benchmark: open.
-        source: photos, among which its own are found by their content; None checks files alone.
+        where: things are now that it was made from; photos are found by their content.
         workers: worker processes, or a Ray cluster.
-        progress: called with distorted pictures done, and in all.
-        zoo: of `open_dataset_zoo`, of a benchmark with CNN distorters.
+        progress: opens the bar of the distorted pictures.
         tolerance: greatest difference allowed between a picture and the one made again, in levels
             of 255. 0 asks for equal bytes.
+        stored_only: check files alone.
 
     Raises:
-        UserError: when the tolerance is not from 0 to 255, or a distortion is of another version.
+        UserError: when the tolerance is not from 0 to 255, a distortion is of another version, or
+            something is given that benchmarks do not have.
         WorkError: when the manifest is damaged, or photos are missing.
     """
     check_range("tolerance", tolerance, 0, 255, whole=True)
+    if where.outputs:
+        raise UserError("outputs are for sets from real algorithms; leave them out")
+    benchmark = where.with_plugins(benchmark)
     benchmark.require_whole()
     info, spec = benchmark.info, stored_spec(benchmark)
     columns = benchmark.table(0, info.rows, ["source_path", "source_sha256", "reference"])
@@ -104,24 +110,25 @@ def verify_benchmark(
             f"{benchmark.folder / MANIFEST_NAME} is damaged: it has {info.rows} rows of "
             f"{len(images)} images; make the benchmark again"
         )
-    made = None
-    if source is not None:
+    made: BenchmarkContext | None = None
+    read: tuple[str | Path, ...] = ()
+    if not stored_only:
+        zoo = open_dataset_zoo(info, where.zoo)
         # Versions are compared before photos are read.
         BenchmarkPlanner(spec, dataset_registry(info, zoo))
+        source = where.opener(tuple(where.source) or roots_of(info))
+        read = (*source.roots, *recipe_files(plugins_of(info), zoo))
         found = relocate_images(tuple(images.items()), source)
         made = BenchmarkContext(benchmark.folder, spec, info, found, tuple(names.values()), zoo)
     context = VerifyBenchmarkContext(benchmark, per_image, made, tolerance)
-    shared = (
-        benchmark.folder / BENCHMARK_NAME,
-        *(source.roots if source is not None else ()),
-        *recipe_files(() if source is None else plugins_of(info), zoo),
-    )
+    shared = (benchmark.folder / BENCHMARK_NAME, *read)
     report, done = _Problems(), 0
-    for found_here in run_jobs(_prepare_verify, context, range(len(images)), workers, shared):
-        report.add(found_here)
-        done += per_image
-        if progress:
-            progress(done, info.rows)
+    with progress("verify", "pictures") as advance:
+        for found_here in run_jobs(_prepare_verify, context, range(len(images)), workers, shared):
+            report.add(found_here)
+            done += per_image
+            if advance:
+                advance(done, info.rows)
     return report.result(info.rows)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from bapps_gen.manifests.collection import (
 )
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.pipelines.collections.card import write_collection_card
+from bapps_gen.pipelines.datasets.again import Whereabouts
 from bapps_gen.pipelines.datasets.export import (
     check_upscale,
     export_bapps,
@@ -28,11 +29,8 @@ from bapps_gen.pipelines.datasets.export import (
     export_webdataset,
     layout_split,
 )
-from bapps_gen.pipelines.datasets.kind import Opener
-from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.replay import check_recipe, replay
 from bapps_gen.pipelines.datasets.sheet import pick_rows, read_sheet_rows
-from bapps_gen.pipelines.datasets.zoo import open_dataset_zoo, with_plugins
 from bapps_gen.storage.documents import read_json, write_json
 from bapps_gen.storage.workspace import (
     LOCK_NAME,
@@ -139,12 +137,9 @@ def _export_set(
 def replay_collection(
     recipes: Collection,
     out: Path,
-    photos: Sequence[str],
-    opener: Opener,
+    where: Whereabouts,
     workers: Workers,
     *,
-    zoo: Path | None = None,
-    plugins: Sequence[str] = (),
     allow_different: bool = False,
     progress: Progress | None = None,
     check: str | None = None,
@@ -154,12 +149,9 @@ def replay_collection(
     Args:
         recipes: exported as recipes, or any collection.
         out: folder of the new collection.
-        photos: where they are now; where the recipes say they were if empty. Ground truth and
-            outputs of real algorithms are taken from there in any case.
-        opener: opens them.
+        where: photos, zoo and plugins are now; sets take of them what they need. Ground truth and
+            outputs of real algorithms are taken from where the recipes say they were.
         workers: worker processes, or a Ray cluster.
-        zoo: folder of the CNN distorters; None for where the recipes say it was.
-        plugins: files with distortions that were used.
         allow_different: see `replay`.
         progress: called with rows done and rows in all, over all sets.
         check: see `fill_shards`.
@@ -168,18 +160,13 @@ def replay_collection(
         UserError, WorkError: as `replay`; nothing is written when a distortion is missing or of
             another version. Also when the folder holds another collection.
     """
-    sets = [
-        (
-            record,
-            replace(recipe, info=with_plugins(recipe.info, plugins, is_collection=True)),
-        )
-        for record, recipe in recipes.whole_datasets()
-    ]
-    zoos = []
-    for _, recipe in sets:
-        given = zoo if kind_of(recipe.info).has_distorters else None
-        zoos.append(open_dataset_zoo(recipe.info, given))
-        check_recipe(recipe, zoos[-1])
+    if where.outputs:
+        raise UserError("outputs are for one set of a collection; name its folder")
+    where = replace(where, of_collection=True)
+    sets = [(record, where.with_plugins(recipe)) for record, recipe in recipes.whole_datasets()]
+    zoos = [where.open_zoo(recipe) for _, recipe in sets]
+    for (_, recipe), zoo in zip(sets, zoos, strict=True):
+        check_recipe(recipe, zoo)
     if is_collection(out):
         held = open_collection(out).info.digest
         COLLECTION.require_same(out, {"digest": held}, {"digest": recipes.info.digest})
@@ -187,17 +174,15 @@ def replay_collection(
     total, done = sum(recipe.info.rows for _, recipe in sets), 0
     with claim(out, COLLECTION):
         write_collection(out, made.refreshed().info)
-        for (record, recipe), distorters in zip(sets, zoos, strict=True):
-            kind = kind_of(recipe.info)
-            roots = () if kind.has_outputs else photos
+        for (record, recipe), zoo in zip(sets, zoos, strict=True):
             replay(
                 recipe,
                 out / record.path,
-                kind.relocate_images(recipe, roots, {}, opener),
+                where.find_images(recipe),
                 workers,
                 allow_different=allow_different,
                 progress=part_of(progress, done, total),
-                zoo=distorters,
+                zoo=zoo,
                 check=check,
             )
             done += recipe.info.rows

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bapps_gen.checks import Option, convert_options
 from bapps_gen.errors import UserError
 from bapps_gen.pipelines.rows.options import PATCH_SIZE, SEED, SHARD_SIZE, ZOO
+from bapps_gen.pipelines.sources.options import VAL_FRACTION
 
 if TYPE_CHECKING:
     from bapps_gen.pipelines.collections.spec import CollectionSpec
@@ -63,7 +64,7 @@ class CollectionRequest:
         "photos of the val sets: folder, image, Parquet file or tar shard"
     )
     source: tuple[str, ...] = _photos("photos of both, divided by their content")
-    val_fraction: float = Option("number", "share of --source in val", 0.1, metavar="F").field()
+    val_fraction: float = replace(VAL_FRACTION, help="share of --source in val").field()
     real: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     zoo: Path | None = ZOO.field()  # noqa: RUF009 (makes a field)
     patch_size: int | None = PATCH_SIZE.field(None)

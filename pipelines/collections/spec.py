@@ -15,7 +15,8 @@ from bapps_gen.manifests.dataset import SPLITS as COLLECTION_SPLITS
 from bapps_gen.pipelines.datasets.kinds import KINDS
 from bapps_gen.pipelines.datasets.request import OPTIONS, Request
 from bapps_gen.pipelines.rows.options import ROWS, SEED
-from bapps_gen.pipelines.sources.source import SPLITS, VAL_FRACTION, check_split
+from bapps_gen.pipelines.sources.options import SPLIT, SPLITS, VAL_FRACTION
+from bapps_gen.pipelines.sources.source import check_split
 from bapps_gen.seeding import digest_of, named_seed
 
 TASKS = ("2afc", "jnd")
@@ -34,8 +35,8 @@ class SourceEntry:
     """
 
     paths: tuple[str, ...]
-    split: str | None = Option("text", "part of them").field()
-    val_fraction: float = Option("number", "share in val", VAL_FRACTION).field()
+    split: str | None = SPLIT.field()
+    val_fraction: float = VAL_FRACTION.field()
 
     def __post_init__(self) -> None:
         if not self.paths:

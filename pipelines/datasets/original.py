@@ -19,12 +19,12 @@ from bapps_gen.errors import ImageError, UserError
 from bapps_gen.imaging.decode import decode_image
 from bapps_gen.manifests.judgements import JudgementsInfo, read_judgements_info
 from bapps_gen.manifests.rows import MAX_PATCH_SIZE, MIN_PATCH_SIZE
+from bapps_gen.pipelines.sources.options import SPLITS
 from bapps_gen.storage.locations import open_regular
 
 TASKS = {"2afc": ("ref", "p0", "p1", "judge"), "jnd": ("p0", "p1", "same")}
 """The folders of a set by task: pictures, the first of which is the reference, and judgments."""
 
-SPLITS = ("train", "val")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 _DEPTH = 4  # folders between the layout's root and a set, one more than released
 

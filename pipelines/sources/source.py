@@ -21,13 +21,13 @@ from bapps_gen.errors import (
     UserError,
     WorkError,
     out_of_range,
-    unknown_name,
 )
 from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.decode import decode_image
 from bapps_gen.imaging.raw import INSTALL, RAW_SUFFIXES
 from bapps_gen.pipelines.sources.fingerprint import Container, Files, ImageListing, Tar, read_file
 from bapps_gen.pipelines.sources.listing import root_labels
+from bapps_gen.pipelines.sources.options import SPLIT, VAL_FRACTION
 from bapps_gen.pipelines.sources.parquet import ParquetIndex, RowReader
 from bapps_gen.pipelines.sources.tar import read_part
 from bapps_gen.storage.locations import location_of
@@ -42,8 +42,6 @@ BUILTIN_NOTE = (
     "real work give thousands of your own photos (the paper used MIT-Adobe FiveK): "
     "--source PHOTOS (folder, Parquet or tar)"
 )
-SPLITS = ("train", "val")
-VAL_FRACTION = 0.1
 """Share of contents in val, where nothing else is asked for (own choice)."""
 FEW_IMAGES = 20
 """With fewer in a split, rows of one image are a large part of all (own choice)."""
@@ -200,7 +198,7 @@ def open_source(
     roots: Sequence[str | os.PathLike[str] | Url],
     *,
     split: str | None = None,
-    val_fraction: float = VAL_FRACTION,
+    val_fraction: float = VAL_FRACTION.default,
     progress: Progress | None = None,
 ) -> Source:
     """List and fingerprint the images at some paths.
@@ -253,8 +251,8 @@ def _check_raw(source: Source) -> None:
 
 def check_split(split: str | None, val_fraction: float) -> None:
     """Raise UserError unless images can be divided so."""
-    if split is not None and split not in SPLITS:
-        raise unknown_name("split", split, SPLITS, f"splits are {', '.join(SPLITS)}")
+    if split is not None:
+        SPLIT.check("split", split)
     if not 0.0 < val_fraction < 1.0:
         raise out_of_range("val-fraction", val_fraction, "between 0 and 1", "0.1 is usual")
 

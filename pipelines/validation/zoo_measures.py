@@ -158,20 +158,18 @@ def measure_zoo(
     Raises:
         WorkError: when a distorter's file is missing or damaged.
     """
-    context = _Context(zoo, tuple(ids), patches)
+    context = _Context(zoo, tuple(ids), patches, frozenset(shown))
     jobs = [
         tuple(range(start, min(start + _JOB_PATCHES, len(patches))))
         for start in range(0, len(patches), _JOB_PATCHES)
     ]
-    parts: dict[int, _Part] = {}
+    parts: dict[int, ZooMeasures] = {}
     outputs: dict[int, NDArray[np.uint8]] = {}
-    wanted = frozenset(shown)
     done = 0
-    for indices, part, rendered in run_jobs(
-        _prepare, context, jobs, workers, recipe_files((), zoo)
-    ):
+    for indices, part in run_jobs(_prepare, context, jobs, workers, recipe_files((), zoo)):
         parts[indices[0]] = part
-        outputs |= {p: rendered[:, k] for k, p in enumerate(indices) if p in wanted}
+        kept = (index for index in indices if index in context.shown)
+        outputs |= dict(zip(kept, part.shown.swapaxes(0, 1), strict=True))
         done += len(indices)
         if progress:
             progress(done, len(patches))
@@ -200,22 +198,10 @@ class _Context:
     zoo: Zoo
     ids: tuple[str, ...]
     patches: NDArray[np.uint8]
+    shown: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    lpips: Values
-    squared: Values
-    absolute: Values
-    clipped: Values
-    flatness: Values
-    sameness: Values
-    color_sums: Values
-    pairs: Values
-    products: Values
-
-
-_Work = tuple[tuple[int, ...], _Part, NDArray[np.uint8]]
+_Work = tuple[tuple[int, ...], ZooMeasures]
 
 
 def _prepare(context: _Context) -> Callable[[tuple[int, ...]], _Work]:
@@ -251,7 +237,8 @@ def _prepare(context: _Context) -> Callable[[tuple[int, ...]], _Work]:
                 both = np.concatenate([patch[None], mine])
                 clipped.append(((both == 0) | (both == 255)).mean((1, 2, 3)))
                 flatness.append(mine.std((1, 2)).mean(1))
-        part = _Part(
+        return indices, ZooMeasures(
+            ids=context.ids,
             lpips=np.stack(lpips),
             squared=np.stack(squared),
             absolute=np.stack(absolute),
@@ -261,7 +248,7 @@ def _prepare(context: _Context) -> Callable[[tuple[int, ...]], _Work]:
             color_sums=np.stack([sum_shifts(patches, output) for output in outputs]),
             pairs=np.stack(pairs),
             products=np.sum(products, 0),
+            shown=outputs[:, [index in context.shown for index in indices]],
         )
-        return indices, part, outputs
 
     return measure

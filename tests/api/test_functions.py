@@ -132,7 +132,7 @@ def test_a_program_needs_no_guard_to_use_several_workers(photos, tmp_path):
         ("traditional", {"severity": (0.5, 2.5)}, "severity"),
         ("traditional", {"severity": 0.5}, "severity"),
         ("traditional", {"workers": 0}, "workers = 0 is not allowed"),
-        ("traditional", {"split": "test"}, "splits are train, val"),
+        ("traditional", {"split": "test"}, "use one of train, val"),
         ("superres", {}, "reference"),
     ],
 )

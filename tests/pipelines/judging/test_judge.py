@@ -155,7 +155,7 @@ def test_answers_on_the_other_task_or_on_nothing_are_refused(dataset, tmp_path):
     assert not (dataset.folder / "judgements").exists()
     with pytest.raises(UserError, match=r"neither votes nor answers"):
         bapps_gen.judge(dataset)
-    with pytest.raises(UserError, match=r"there is no filter 'min_rt'"):
+    with pytest.raises(UserError, match=r"unknown filter of votes 'min_rt'"):
         bapps_gen.judge(dataset, answers={ids[0]: 1.0}, min_rt=3)
     with pytest.raises(UserError, match=r"the judgment of .* = 2 is not allowed"):
         bapps_gen.judge(dataset, answers={ids[0]: 2})
