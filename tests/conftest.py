@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.datasets import make, photo, save_photo
 
@@ -26,6 +27,12 @@ os.environ["TORCH_HOME"] = "/nonexistent"
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Tests share the cores already: a command that takes all cores makes no processes of its own.
     os.sched_getaffinity = lambda process: {0}
+
+# The same examples in every run, however busy the machine is; `--hypothesis-profile others` draws
+# others.
+settings.register_profile("others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("others"), derandomize=True)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ every_atom = pytest.mark.parametrize("atom", ATOMS, ids=lambda atom: atom.name)
 @pytest.mark.parametrize(
     "atom", [atom for atom in ATOMS if atom.has_identity], ids=lambda atom: atom.name
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(image=IMAGES, uniforms=UNIFORMS, seed=SEEDS)
 def test_severity_0_returns_the_image_exactly(
     atom: Distortion, image: Patch, uniforms: list[float], seed: int
@@ -44,9 +44,7 @@ def test_severity_0_returns_the_image_exactly(
 
 
 @every_atom
-@settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(uniforms=UNIFORMS, seed=SEEDS)
 def test_more_severity_never_changes_less(
     atom: Distortion, photos: list[Patch], uniforms: list[float], seed: int
@@ -67,7 +65,7 @@ def test_more_severity_never_changes_less(
 
 
 @every_atom
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(severity=st.floats(0, MAX_SEVERITY), uniforms=UNIFORMS)
 def test_drawn_values_are_always_allowed(
     atom: Distortion, severity: float, uniforms: list[float]
@@ -91,7 +89,7 @@ def test_the_mild_end_is_at_severity_a_fifth_and_the_strong_end_at_1(atom: Disto
 
 
 @every_atom
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(uniforms=UNIFORMS, severities=st.tuples(*[st.floats(0, MAX_SEVERITY)] * 2))
 def test_parameters_only_leave_the_identity_as_severity_rises_to_2(
     atom: Distortion, uniforms: list[float], severities: tuple[float, float]

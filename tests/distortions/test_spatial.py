@@ -31,7 +31,7 @@ def origins(out: Patch, slope: int = 3) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("atom", SPATIAL, ids=lambda atom: atom.name)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     color=st.tuples(LEVEL, LEVEL, LEVEL),
     uniforms=st.lists(st.floats(0, 1, exclude_max=True), min_size=6, max_size=6),

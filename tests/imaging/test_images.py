@@ -309,7 +309,7 @@ EVERY = {**LOSSLESS, **LOSSY, **{f"16-bit-{kind}": data for kind, data in DEEP_F
 
 
 @pytest.mark.parametrize("kind", EVERY)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(share=st.floats(0, 1, exclude_max=True))
 @example(share=0.0)
 @example(share=0.5)
@@ -329,7 +329,7 @@ def test_a_file_that_lacks_its_last_bytes_is_never_an_image(kind: str, missing: 
         decode_image(EVERY[kind][:-missing])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(place=st.integers(8, len(LOSSLESS["png"]) - 1), bit=st.integers(0, 7))
 def test_one_wrong_bit_in_a_png_is_noticed(place: int, bit: int) -> None:
     data = bytearray(LOSSLESS["png"])
@@ -338,7 +338,7 @@ def test_one_wrong_bit_in_a_png_is_noticed(place: int, bit: int) -> None:
         decode_image(bytes(data))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_damage_of_any_sort_gives_pixels_or_an_image_error(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["jpeg", "webp", "bmp", "tiff", "16-bit-tiff"]))

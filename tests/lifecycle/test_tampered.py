@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bapps_gen.cli import main
@@ -225,12 +225,7 @@ def check(originals: Path, seed: int) -> tuple[str, int]:
     return command.split()[0], code
 
 
-_SETTINGS = settings(
-    deadline=None, database=None, suppress_health_check=list(HealthCheck), derandomize=True
-)
-
-
-@settings(_SETTINGS, max_examples=100)
+@settings(max_examples=100)
 @given(seed=st.integers(0, 2**32))
 def test_a_tampered_description_ends_in_one_line(originals: Path, seed: int) -> None:
     check(originals, seed)
@@ -238,7 +233,7 @@ def test_a_tampered_description_ends_in_one_line(originals: Path, seed: int) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(40))
-@settings(_SETTINGS, max_examples=250)
+@settings(max_examples=250)
 @given(data=st.data())
 def test_ten_thousand_tampered_descriptions_end_in_one_line(
     part: int, originals: Path, data: st.DataObject

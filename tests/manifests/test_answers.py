@@ -94,7 +94,7 @@ judgments = st.dictionaries(
 
 
 @given(judgments, st.sampled_from(",;\t"))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_was_written_is_read(tmp_path_factory, held, separator):
     text = io.StringIO()
     writer = csv.writer(text, delimiter=separator)

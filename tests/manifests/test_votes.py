@@ -40,7 +40,7 @@ def votes(draw):
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
 def test_votes_are_read_as_they_were_written(tmp_path, ending):
     @given(st.lists(votes(), min_size=1, max_size=8))
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     def check(changes):
         written = votes_of(*(vote(**change) for change in changes))
         path = tmp_path / f"votes.{ending}"

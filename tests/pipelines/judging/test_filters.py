@@ -79,7 +79,7 @@ changes = st.fixed_dictionaries(
 
 
 @given(st.lists(changes, min_size=1, max_size=20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_vote_counts_or_has_one_reason(rows):
     votes = votes_of(*(vote(**row) for row in rows))
     result = filter_votes(votes)
@@ -90,7 +90,7 @@ def test_every_vote_counts_or_has_one_reason(rows):
 
 
 @given(st.lists(changes, min_size=1, max_size=20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_looser_filter_keeps_at_least_as_many(rows):
     votes = votes_of(*(vote(**row) for row in rows))
     loose = filter_votes(votes, VoteFilter(min_sentinels=0, min_rt_ms=0, mistimed=True))
@@ -113,7 +113,7 @@ def test_a_condition_of_ones_own_leaves_votes_out():
 
 
 @given(st.lists(changes, min_size=1, max_size=20), st.sampled_from("st"))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_condition_keeps_what_it_says_of_what_counts(rows, session):
     votes = votes_of(*(vote(**row) for row in rows))
     kept = filter_votes(votes, VoteFilter(where=f"session = '{session}'")).kept

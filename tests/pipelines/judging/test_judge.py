@@ -94,7 +94,7 @@ def test_votes_on_nothing_here_are_refused(dataset):
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["p0", "p1"])), min_size=1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_judgment_is_the_share_of_votes_for_p1(answers):
     votes = votes_of(*(vote(id=f"r{row}", answer=answer) for row, answer in answers))
     for name, tally in tallies(votes, "2afc").items():
@@ -197,7 +197,7 @@ def test_pairs_are_judged_by_who_says_same(tmp_path):
 
 
 @given(st.data())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_template_brings_back_what_it_says(dataset_once, data):
     ids = [row["id"] for row in contents(dataset_once.folder)]
     shares = st.integers(0, 4).map(lambda votes: (votes / 4, 4))

@@ -38,7 +38,7 @@ SMOOTH = cv2.GaussianBlur(photo(2, 533, 611), (0, 0), 3)
 
 
 @given(st.integers(500, 533), st.integers(500, 611), st.integers(1, 8), unit, unit, unit)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_reduced_jpeg_gives_the_crops_of_the_whole_one(height, width, turn, size, left, top):
     data = jpeg(SMOOTH[:height, :width], turn)
     whole, reduced = decode_photo(data), decode_photo(data, step_of)
@@ -135,7 +135,7 @@ def test_recipes_of_reduced_photos_are_replayed(large, tmp_path):
 
 
 @given(st.integers(1, 100), st.sampled_from([16, 17, 64]), st.integers(0, 2**32 - 1))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_patch_pixels_are_means_of_squares_rounded_once(factor, size, seed):
     factor = min(factor, 1600 // size)
     whole = np.random.default_rng(seed).integers(0, 256, (size * factor + 3, size * factor + 5, 3))

@@ -32,7 +32,7 @@ def judged_in(session):
 
 
 @given(sizes, protocols, st.integers(0, 2**63 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_row_has_its_judgments_and_no_session_has_one_twice(sets, protocol, seed):
     sessions = list(plan_sessions(sets, protocol, seed))
     judged = Counter(key for session in sessions for key in judged_in(session))
@@ -74,7 +74,7 @@ def test_2afc_sessions_have_15_sentinels_of_large_against_small_noise():
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_sides_are_shown_left_and_right_at_random(seed):
     sessions = plan_sessions([StudySet(400, 1)], Protocol(task="2afc", trials=400), seed)
     sides = Counter(trial.left for session in sessions for trial in session)
