@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,15 +25,27 @@ _weights = os.environ.pop("BAPPS_GEN_WEIGHTS", None)
 if _weights is not None:
     os.environ["BAPPS_GEN_TEST_WEIGHTS"] = _weights
 os.environ["TORCH_HOME"] = "/nonexistent"
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # Tests share the cores already: a command that takes all cores makes no processes of its own.
-    os.sched_getaffinity = lambda process: {0}
 
 # The same examples in every run, however busy the machine is; `--hypothesis-profile others` draws
 # others.
 settings.register_profile("others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", settings.get_profile("others"), derandomize=True)
 settings.load_profile("same")
+
+
+def pytest_configure() -> None:
+    """Let commands that take all cores take one, whatever the machine has.
+
+    Tests share the cores already. Later than this module's import, since `-n auto` counts them.
+    """
+    os.sched_getaffinity = lambda process: {0}
+
+
+@pytest.fixture(autouse=True)
+def _same_weights() -> None:
+    """Untrained networks do not depend on the tests that ran before in the same process."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(scope="session")

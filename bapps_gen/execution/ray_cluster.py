@@ -22,7 +22,7 @@ from bapps_gen.version import __version__
 LOCAL = "local"
 
 _CONNECT_SECONDS = 5.0
-_STATUS_SECONDS = 30.0
+_STATUS_SECONDS = 60.0
 _PROBE_SECONDS = 120.0
 _LOCAL_STORE_BYTES = 256_000_000  # for one context and small results; more spills to the disk
 

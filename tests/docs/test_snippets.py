@@ -165,7 +165,7 @@ def run_line(line: str, block: Block) -> None:
     if words[0] == "bapps-gen" and not SHELL.search(" ".join(bare)):
         assert main(smaller(words[1:])) == 0, f"{line} in {block}"
         return
-    done = subprocess.run(["bash", "-euc", line], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["bash", "-euc", line], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, f"{line} in {block}\n{done.stderr}"
 
 

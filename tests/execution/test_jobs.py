@@ -73,7 +73,7 @@ def test_a_worker_that_is_starting_leaves_ctrl_c_to_its_parent(starting, tmp_pat
     running, worker = starting
     os.kill(worker, signal.SIGINT)
     (tmp_path / "go on").touch()
-    out, err = running.communicate(timeout=30)
+    out, err = running.communicate(timeout=300)
     assert (running.returncode, err) == (0, "")
     assert out == "['1', '2', '3']\n"
 
@@ -81,7 +81,7 @@ def test_a_worker_that_is_starting_leaves_ctrl_c_to_its_parent(starting, tmp_pat
 def test_ctrl_c_while_workers_start_ends_them_without_a_word(starting):
     running, _ = starting
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does, to every process
-    _, err = running.communicate(timeout=30)
+    _, err = running.communicate(timeout=300)
     assert (running.returncode, err) == (130, "")
 
 

@@ -201,7 +201,7 @@ def check(originals: Path, seed: int) -> tuple[str, int]:
         os.chdir(out)
         try:
             with (
-                _limited(120),
+                _limited(300),
                 contextlib.redirect_stdout(stdout),
                 contextlib.redirect_stderr(stderr),
             ):

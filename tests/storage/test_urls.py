@@ -488,9 +488,9 @@ def test_an_upload_cut_off_leaves_no_shard_and_a_rerun_completes(
     try:
         out = ("--out", f"{ROOT}/{name}", "--workers", str(workers))
         process = start("traditional", *large, *out)
-        assert server.stopped.wait(60)
+        assert server.stopped.wait(300)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     finally:
         server.open_gate()
     assert process.returncode == code
@@ -508,10 +508,10 @@ def test_a_server_that_goes_away_is_reported_and_a_rerun_completes(server, bucke
     server.close_gate(passing=1)
     try:
         process = start(*making(photos, f"{ROOT}/gone"))
-        assert server.stopped.wait(60)
+        assert server.stopped.wait(300)
         server.stop()
         server.open_gate()
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     finally:
         server.open_gate()
         server.start()

@@ -53,7 +53,7 @@ def seen_in(path: Path, looked: str, values: str, width: int, *, tall: int = 200
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     seen: dict = json.loads(re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.S)[1])
     assert seen["errors"] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-WAIT = 30_000  # ms
+WAIT = 120_000  # ms
 ANYTHING = "button.side, button.choice, button.jspsych-btn, .code"
 
 

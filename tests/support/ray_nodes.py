@@ -23,7 +23,7 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 """For nodes and whatever connects to them: nobody else does, and nothing goes to a home folder."""
-_START_SECONDS = 120
+_START_SECONDS = 300
 
 
 class Node:
@@ -81,7 +81,7 @@ class Node:
     def stop(self) -> None:
         self.process.terminate()
         try:
-            self.process.wait(20)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.kill()
             self.process.kill()

@@ -31,7 +31,7 @@ class _Gated(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         if self._left <= 0:
-            self._gate.wait(120)
+            self._gate.wait(600)
         data = self._body.read(min(len(buffer), 1 << 14))
         self._left -= len(data)
         buffer[: len(data)] = data
