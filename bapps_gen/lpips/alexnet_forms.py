@@ -24,10 +24,9 @@ from bapps_gen.lpips.weights import read_weights
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a publication's weights do not say of its network.
+    """What a publication's weights do not say of its network; FORMS has the sources.
 
     Attributes:
-        source: where that is from.
         shift, scale: RGB in [-1, 1] is given to the first layer as (RGB − shift) / scale.
         has_bgr: whether the first layer's inputs are B, G, R.
         has_lab: whether they are CIELAB.
@@ -36,7 +35,6 @@ class Form:
             is no batch normalization.
     """
 
-    source: str
     shift: tuple[float, float, float]
     scale: tuple[float, float, float]
     has_bgr: bool = False
@@ -48,34 +46,26 @@ class Form:
 _CAFFE_MEAN = (123.0, 117.0, 104.0)  # of R, G, B, 0 to 255
 
 FORMS: Mapping[str, Form] = {
+    # train_val_cfn_jps.prototxt of github.com/MehdiNoroozi/JigsawPuzzleSolver, but for the first
+    # layer's stride: 2 there, for tiles; 4 where others run these weights on whole images, as
+    # models/self_supervised.py of github.com/ruthcfong/pytorch_models does.
     "puzzle": Form(
-        "train_val_cfn_jps.prototxt of github.com/MehdiNoroozi/JigsawPuzzleSolver; the first "
-        "layer's stride is 4, as in the paper's transfer, not 2, as in its training",
         shift=tuple(mean / 127.5 - 1.0 for mean in _CAFFE_MEAN),  # type: ignore[arg-type]
         scale=(1 / 127.5,) * 3,
         has_bgr=True,
         has_lrn=True,
     ),
-    "bigan": Form(
-        "caffemodels/alexnet_train_nolrn_lrelu.prototxt of github.com/jeffdonahue/bigan",
-        shift=(0.0, 0.0, 0.0),
-        scale=(1.0, 1.0, 1.0),
-        has_bgr=True,
-        slope=0.2,
-    ),
-    "split-brain": Form(
-        "splitbrainauto/models/deploy_lab.prototxt of github.com/richzhang/colorization",
-        shift=(0.0, 0.0, 0.0),
-        scale=(1.0, 1.0, 1.0),
-        has_lab=True,
-    ),
-    "video": Form(
-        "image_transform_layer.py and motionseg/ of github.com/pathak22/unsupervised-video; the "
-        "place of the response normalization is that of Caffe's reference network",
-        shift=SHIFT,
-        scale=SCALE,
-        has_lrn=True,
-    ),
+    # caffemodels/alexnet_train_nolrn_lrelu.prototxt of github.com/jeffdonahue/bigan, whose
+    # export_params.py turns R, G, B into B, G, R.
+    "bigan": Form(shift=(0.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0), has_bgr=True, slope=0.2),
+    # splitbrainauto/models/deploy_lab.prototxt of github.com/richzhang/colorization.
+    "split-brain": Form(shift=(0.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0), has_lab=True),
+    # image_transform_layer.py of github.com/pathak22/unsupervised-video, and
+    # motionseg/DeepMaskAlexNet.lua, where five convolutions, five rectifiers, three poolings and
+    # two other modules come before the linear layers; five others with batch normalization. That
+    # the two are response normalizations after poolings, as in Caffe's reference network, is an
+    # assumption.
+    "video": Form(shift=SHIFT, scale=SCALE, has_lrn=True),
 }
 
 # The five convolutions in files: Caffe's names, those of the puzzle's training network, and
@@ -242,16 +232,16 @@ def _norm(
     head, _, last = convolution.rpartition(".")
     if last.isdecimal():  # torch's next layer
         norms, gains = ([f"{head}.{int(last) + 1}"],) * 2
-    found = next((name for name in norms if f"{name}.running_mean" in tensors), None)
-    if found is None:
+    norm = next((name for name in norms if f"{name}.running_mean" in tensors), None)
+    if norm is None:
         return None
-    mean, variance = (tensors.get(f"{found}.running_{kind}") for kind in ("mean", "var"))
+    mean, variance = (tensors.get(f"{norm}.running_{kind}") for kind in ("mean", "var"))
     size = len(tensors[f"{convolution}.weight"])
     scaled = next((name for name in gains if f"{name}.weight" in tensors), "")
     gain = tensors.get(f"{scaled}.weight", torch.ones(size))
     offset = tensors.get(f"{scaled}.bias", torch.zeros(size))
     if variance is None or any(len(value) != size for value in (mean, variance, gain, offset)):  # type: ignore[arg-type]
-        raise _other(path, f"has {found} of other sizes than {convolution}")
+        raise _other(path, f"has {norm} of other sizes than {convolution}")
     assert mean is not None
     gain = gain.float() / (variance.float() + NORM_EPSILON).sqrt()
     return gain, offset.float() - mean.float() * gain
