@@ -162,26 +162,21 @@ def set_order(entry: Evaluation) -> tuple[int, int, str, str]:
 
 
 def _titles(evaluations: Sequence[Evaluation]) -> list[str]:
-    """Short titles, each of one set of its task alone."""
-    tried = [
-        [SET_TITLES.get(entry.kind, entry.kind) for entry in evaluations],
-        [
-            ", ".join(filter(None, (SET_TITLES.get(entry.kind, entry.kind), entry.split)))
-            for entry in evaluations
-        ],
-        [entry.name for entry in evaluations],
-    ]
-    counted = [
-        Counter((entry.task, title) for entry, title in zip(evaluations, titles, strict=True))
-        for titles in tried
-    ]
+    """Of each set the shortest title that no other set of its task has."""
+
+    def tried(entry: Evaluation) -> list[str]:
+        kind = SET_TITLES.get(entry.kind, entry.kind)
+        return [kind, ", ".join(filter(None, (kind, entry.split))), entry.name]
+
+    counts = Counter(
+        (entry.task, *title) for entry in evaluations for title in enumerate(tried(entry))
+    )
     return [
         next(
-            titles[index]
-            for titles, count in zip(tried, counted, strict=True)
-            if titles is tried[-1] or count[entry.task, titles[index]] == 1
-        )
-        for index, entry in enumerate(evaluations)
+            (title for title in enumerate(tried(entry)) if counts[entry.task, *title] == 1),
+            (2, entry.name),
+        )[1]
+        for entry in evaluations
     ]
 
 

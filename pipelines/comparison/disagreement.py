@@ -1,8 +1,8 @@
 """Rows where two metrics disagree most, and rows where a metric disagrees with people.
 
 What a metric says of a triplet is d0 − d1. So that metrics of different units compare, it is
-replaced by its rank among the rows with its sign: ±1 where the metric is as sure of one patch as of
-any, 0 where both are equally far.
+replaced by its rank among the rows with its sign: ±1 where the metric is the surest of one patch,
+0 only where both are equally far.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.metrics.agreement import Values
-from bapps_gen.pipelines.judging.select import signed_ranks
 
 
 def between_metrics(first: Values, second: Values) -> Values:
@@ -24,7 +23,7 @@ def between_metrics(first: Values, second: Values) -> Values:
     Args:
         first, second: d0 − d1 of each row by the metrics, (N,).
     """
-    one, other = signed_ranks(first), signed_ranks(second)
+    one, other = _signed_ranks(first), _signed_ranks(second)
     return np.where(one * other < 0, np.abs(one - other) / 2, 0.0)
 
 
@@ -40,7 +39,7 @@ def with_people(margin: Values, judgment: Values, votes: Values) -> Values:
         judgment: fraction of votes for p1.
         votes: number of votes, 1 where unknown.
     """
-    ranks = signed_ranks(margin)
+    ranks = _signed_ranks(margin)
     lean = 2 * (judgment * votes + 0.5) / (votes + 1) - 1
     return np.where(ranks * lean < 0, np.abs(ranks * lean), 0.0)
 
@@ -80,3 +79,10 @@ def shares(amount: Values, masks: Mapping[str, NDArray[np.bool_]]) -> dict[str, 
         for name, mask in masks.items()
         if mask.any()
     }
+
+
+def _signed_ranks(values: Values) -> Values:
+    """Ranks of absolute values among all, from 1/N to 1, with their signs; 0 of 0."""
+    from scipy.stats import rankdata
+
+    return np.asarray(np.sign(values) * rankdata(np.abs(values)) / len(values))

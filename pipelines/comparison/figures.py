@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -13,26 +13,23 @@ from bapps_gen.pipelines.comparison.correlation import Correlation
 from bapps_gen.pipelines.comparison.paired import Difference
 from bapps_gen.pipelines.comparison.tables import best_score, percent_text
 from bapps_gen.pipelines.scoring.evaluate import HUMAN, UNBIASED, Estimate, Evaluation
-from bapps_gen.pipelines.validation.figures import Figure
+from bapps_gen.pipelines.validation.figures import Figure, ticks
 
 CHANCE = {"2afc": 0.5, "jnd": 0.0}
 """Where bars begin: what guessing scores of 2AFC; of mAP that differs between sets."""
 
-_STEP = 0.1
+_STEPS = (0.05, 0.1, 0.2, 0.5)
+"""Between labels, of which there are at most seven."""
+
 _LINES = ((HUMAN, "human"), (UNBIASED, "human, unbiased"))
 
 
 def bars(comparison: Comparison, task: str) -> list[Figure]:
     """Figure 4: of each column of a task a panel of bars, all on one scale."""
     columns = comparison.task_columns(task)
-    low, high = _range([column.scores for column in columns], CHANCE[task])
-
-    def place(value: float) -> float:
-        return 100.0 * (value - low) / (high - low)
-
-    step = _STEP if high - low < 0.65 else 2 * _STEP
-    steps = range(math.floor((high - low) / step + 1e-9) + 1)
-    ticks = [(100 * (low + step * k), place(low + step * k)) for k in steps]
+    base = CHANCE[task]
+    shown = [entry for column in columns for entry in column.scores.values()]
+    place, labels = _scale(shown, base, base + 0.2)
     panels = []
     for column in columns:
         scores = column.scores
@@ -46,7 +43,7 @@ def bars(comparison: Comparison, task: str) -> list[Figure]:
                     "heading": heading,
                     "text": percent_text(scores[spec.name], False),
                     "title": percent_text(scores[spec.name], True),
-                    **_bar(scores[spec.name], place, CHANCE[task]),
+                    **_bar(scores[spec.name], place, base),
                 }
             )
         best = best_score(column, comparison.names)
@@ -68,8 +65,8 @@ def bars(comparison: Comparison, task: str) -> list[Figure]:
                     for name, label in _LINES
                     if name in scores
                 ],
-                "base": place(CHANCE[task]),
-                "ticks": ticks,
+                "base": place(base),
+                "ticks": labels,
                 "score": SCORES[task],
                 "simulated": comparison.simulated,
             }
@@ -83,18 +80,26 @@ def _rows_of(column: Column, comparison: Comparison) -> str:
     return f"mean of {len(column.of.sets)} sets"
 
 
-def _range(scores: Sequence[Mapping[str, Estimate]], base: float) -> tuple[float, float]:
-    """Round ends of a scale with the base and all scores with their intervals."""
-    ends = [
-        end
-        for column in scores
-        for entry in column.values()
-        for end in (entry.low, entry.high, entry.value)
-        if not np.isnan(end)
-    ]
-    low = math.floor(min([base, *ends]) / _STEP + 1e-9) * _STEP
-    high = math.ceil(max([base + 2 * _STEP, *ends]) / _STEP - 1e-9) * _STEP
-    return low, high
+def _scale(
+    scores: Iterable[Estimate], *also: float
+) -> tuple[Callable[[float], float], list[tuple[float, float]]]:
+    """The position of a value, and labels as (percent, position), with room for some values.
+
+    Args:
+        scores: that are shown, with their intervals.
+        also: other values.
+    """
+    values = [end for entry in scores for end in (entry.low, entry.value, entry.high)]
+    values = [value for value in (*values, *also) if not np.isnan(value)]
+    least, most = min(values), max(values)
+    step = next(step for step in _STEPS if most - least < 6 * step)
+    low = step * math.floor(least / step + 1e-9)
+    high = max(step * math.ceil(most / step - 1e-9), low + step)
+
+    def place(value: float) -> float:
+        return 100.0 * (value - low) / (high - low)
+
+    return place, [(100 * value, position) for value, position in ticks(step, high, low)]
 
 
 def _bar(estimate: Estimate, place: Any, base: float) -> Figure:
@@ -147,15 +152,9 @@ def _difference(entry: Difference, sign: int, name: str) -> Figure:
 def scatter(comparison: Comparison, found: Correlation) -> Figure:
     """Figure 5: a numbered point for each metric, 2AFC to the right and mAP upward."""
     families = {spec.name: family.name for spec, family in comparison.metrics}
-    low_x, high_x = _span(found.two_afc)
-    low_y, high_y = _span(found.jnd)
-
-    def x_at(value: float) -> float:
-        return 100.0 * (value - low_x) / (high_x - low_x)
-
-    def y_at(value: float) -> float:
-        return 100.0 * (value - low_y) / (high_y - low_y)
-
+    (x_at, x_ticks), (y_at, y_ticks) = (
+        _scale(scores.values()) for scores in (found.two_afc, found.jnd)
+    )
     points = []
     for number, name in enumerate((n for n in comparison.names if n in found.two_afc), 1):
         x, y = found.two_afc[name], found.jnd[name]
@@ -174,26 +173,7 @@ def scatter(comparison: Comparison, found: Correlation) -> Figure:
         )
     return {
         "points": points,
-        "x_ticks": _ticks(low_x, high_x),
-        "y_ticks": _ticks(low_y, high_y),
+        "x_ticks": x_ticks,
+        "y_ticks": y_ticks,
         "simulated": comparison.simulated,
     }
-
-
-def _span(scores: Mapping[str, Estimate]) -> tuple[float, float]:
-    """Round ends of a scale with all intervals."""
-    lows = [entry.low for entry in scores.values() if not np.isnan(entry.low)]
-    highs = [entry.high for entry in scores.values() if not np.isnan(entry.high)]
-    lows += [entry.value for entry in scores.values()]
-    highs += [entry.value for entry in scores.values()]
-    low = math.floor(min(lows) / 0.05 - 1e-9) * 0.05
-    high = math.ceil(max(highs) / 0.05 + 1e-9) * 0.05
-    return low, max(high, low + 0.05)
-
-
-def _ticks(low: float, high: float) -> list[tuple[float, float]]:
-    """(percent, position) of at most seven round labels."""
-    step = next(step for step in (0.05, 0.1, 0.2, 0.5) if (high - low) / step < 7)
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
-    return [(100 * step * k, 100 * (step * k - low) / (high - low)) for k in range(first, last + 1)]

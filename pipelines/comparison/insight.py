@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bapps_gen.metrics.agreement import Values, two_afc_agreement
+from bapps_gen.metrics.agreement import Values, jnd_map, two_afc_agreement
 from bapps_gen.pipelines.comparison.breakdown import GapPart, Part, gap_parts, parts_of
 from bapps_gen.pipelines.comparison.calibration import (
     Calibration,
@@ -212,7 +212,7 @@ def _opposed(margins: Mapping[str, Values]) -> dict[tuple[str, str], float]:
 
 
 def _disagreements(rows: Rows, margins: Mapping[str, Values], examples: int) -> list[Disagreement]:
-    best = max(margins, key=lambda name: _score(rows, margins[name]))
+    best = max(margins, key=lambda name: _score(rows, name))
 
     def entry(first: str, second: str | None, amount: Values) -> Disagreement:
         by_distortion = shares(amount, rows.distortions)
@@ -239,6 +239,9 @@ def _disagreements(rows: Rows, margins: Mapping[str, Values], examples: int) -> 
     ]
 
 
-def _score(rows: Rows, margin: Values) -> float:
-    """Agreement of choices with votes; of pairs, too, from the threshold on."""
-    return float(two_afc_agreement(margin, 0 * margin, rows.chosen).mean())
+def _score(rows: Rows, metric: str) -> float:
+    """2AFC of all rows, or mAP; 0 where that is undefined."""
+    distances = rows.distances[metric]
+    if rows.task == "2afc":
+        return float(two_afc_agreement(*distances, rows.judgment).mean())
+    return float(np.nan_to_num(jnd_map(*distances, rows.judgment)))

@@ -112,6 +112,15 @@ def test_examples_are_rows_on_which_preferences_are_opposite(triplets):
             assert example.distortion in named
 
 
+def test_shares_of_disagreement_are_those_of_opposite_preferences(triplets, pairs):
+    for found in (triplets, pairs):
+        between = [entry for entry in found.disagreements if entry.second is not None]
+        assert {entry.first for entry in between} == {"ssim"}  # the metric that made the votes
+        opposed = {frozenset(pair): share for pair, share in found.opposed.items()}
+        for entry in between:
+            assert entry.share == opposed[frozenset((entry.first, entry.second))]
+
+
 def test_the_order_of_sets_and_rows_plays_no_part():
     one = synthetic(photos=np.repeat(np.arange(20, dtype=np.uint64), 3))
     order = np.random.default_rng(1).permutation(60)

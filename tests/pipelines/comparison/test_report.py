@@ -67,6 +67,28 @@ def test_the_csv_file_reads_back_to_the_numbers_of_the_json_file():
     assert {row["family"] for row in rows} == {"people", "low-level", "lpips-lin"}
 
 
+def test_the_page_and_the_tables_have_the_numbers_of_the_csv_file():
+    comparison = compared(collection())
+    rows = csv.DictReader(io.StringIO(csv_text(comparison)))
+    known: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        score = f"{100 * float(row['value']):.1f}"
+        known.setdefault((row["task"], row["metric"]), []).append(score)
+    page = comparison_page(comparison)
+    for name in NOISE:
+        texts = {
+            "md": re.findall(rf"^\| {name} \| (.*)$", markdown_text(comparison), re.M),
+            "tex": re.findall(rf"^{name} & (.*)$", latex_text(comparison), re.M),
+            "html": re.findall(rf"<tr><td>{name}</td>(<td>.*)</tr>", page)[:2],
+        }
+        for lines in texts.values():
+            numbers = [
+                re.findall(r"\d+\.\d", re.sub(r"\([^)]*\)", "", line))[: len(known[task, name])]
+                for task, line in zip(("2afc", "jnd"), lines, strict=True)
+            ]
+            assert numbers == [known[task, name] for task in ("2afc", "jnd")]
+
+
 def test_undefined_scores_are_dashes_in_tables_and_empty_in_csv():
     judged = judged_set(task="jnd")
     comparison = compared([replace(judged, judgment=np.zeros(120))])
