@@ -16,7 +16,8 @@ import pytest
 
 from bapps_gen.storage.workspace import folder_lock
 from support.datasets import one_line
-from support.subjects import SUBJECTS, Inputs, Subject, over, run_until_killed, visible
+from support.killing import run_until_killed
+from support.subjects import SUBJECTS, Inputs, Subject, over, visible
 
 FORKING = [subject for subject in SUBJECTS if subject.forks]
 # For the other kinds with CNN distorters, and for pairs, "mix" stands in the quick suite.

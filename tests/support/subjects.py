@@ -5,10 +5,6 @@ Kinds of datasets are those of the package's own table, so that one that is adde
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,40 +243,3 @@ def over(subjects: Iterable[Subject], quick: Iterable[str] | None = None) -> Any
             for name, subject in ((subject.name, subject) for subject in subjects)
         ],
     )
-
-
-def run_until_killed(words: list[str], renames: int, *, before: bool) -> int | None:
-    """Run a command in a copy of this process that is killed as a file gets its name.
-
-    Args:
-        words: of the command line.
-        renames: which of the files, from 1.
-        before: whether that is just before it is renamed, else just after.
-
-    Returns:
-        The exit code; None where the process was killed.
-    """
-    child = os.fork()
-    if child == 0:
-        code = 70
-        try:
-            rename, left = os.replace, renames
-
-            def replace(*paths: Any, **options: Any) -> None:
-                nonlocal left
-                left -= 1
-                if before and left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                rename(*paths, **options)
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            os.replace = replace
-            code = main(words)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    return None if os.WIFSIGNALED(status) else os.waitstatus_to_exitcode(status)

@@ -30,8 +30,8 @@ from bapps_gen.seeding import named_seed
 from bapps_gen.storage import space
 from support.collections import small_collection
 from support.datasets import contents, make, one_line, photo, save_photo
+from support.killing import run_until_killed
 from support.real_outputs import save_task
-from support.subjects import run_until_killed
 
 COUNTS = {  # at --scale 0.001, with outputs for superres alone
     "2afc/train/traditional": 57,

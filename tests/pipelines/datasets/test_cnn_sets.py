@@ -17,7 +17,7 @@ import pytest
 from bapps_gen.cli import main
 from bapps_gen.cnn_distorters import rendering
 from bapps_gen.cnn_distorters import zoo as zoo_module
-from bapps_gen.cnn_distorters.as_distortions import distorter_versions, with_zoo
+from bapps_gen.cnn_distorters.as_distortions import with_zoo
 from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.zoo import distorter_path, open_zoo
 from bapps_gen.distortions.registry import load_registry
@@ -35,7 +35,7 @@ from bapps_gen.pipelines.datasets.zoo import recipe_files
 from bapps_gen.pipelines.rows.options import CROP_SHARE
 from bapps_gen.pipelines.rows.plan import Planner, planning_registry
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, resolve_crop
-from bapps_gen.pipelines.rows.spec import TripletSpec, atom_versions, spec_from_values
+from bapps_gen.pipelines.rows.spec import TripletSpec, spec_from_values
 from bapps_gen.seeding import Streams, generator, seed_of
 from support.datasets import (
     contents,
@@ -47,7 +47,7 @@ from support.datasets import (
     values_of,
     verify,
 )
-from support.plans import plan_row
+from support.plans import check_pure, evenness, plan_row, spec_of
 from support.zoos import IDS, SMALL, SPECS, write_zoo
 
 REGISTRY = load_registry()
@@ -84,17 +84,8 @@ def copy(sets: dict[str, Path], tmp_path: Path) -> Path:
 # The plan
 
 
-def spec_of(choices: tuple[str, ...] = (), distorters: int = 96, **values: object) -> TripletSpec:
-    ids = tuple(f"{number:03d}" for number in range(distorters))
-    versions = (*atom_versions(REGISTRY, choices), *distorter_versions(ids))
-    fixed = {"seed": 0, "images": 7, "source_digest": "x", "choices": choices}
-    fixed |= {"crop_share": CROP_SHARE.default}
-    pinned = tuple((name, f"digest of {name}") for name in ids)
-    return TripletSpec(**{**fixed, "versions": versions, "distorters": pinned, **values})
-
-
-CNN = spec_of()
-MIX = spec_of(REGISTRY.ids, sequences=0.5)
+CNN = spec_of(distorters=96)
+MIX = spec_of(REGISTRY.ids, 96, sequences=0.5)
 
 
 def sides_of(spec: TripletSpec, rows: int) -> list[tuple[str, str]]:
@@ -110,21 +101,9 @@ def is_sequence(side: str) -> bool:
     return side.startswith("cnn:") and "+" in side
 
 
-def evenness(counts: Counter, kinds: int) -> float:
-    """χ² over its expectation under even draws, in standard deviations."""
-    assert len(counts) == kinds
-    mean = counts.total() / kinds
-    chi = sum((count - mean) ** 2 / mean for count in counts.values())
-    return (chi - (kinds - 1)) / (2 * (kinds - 1)) ** 0.5
-
-
 @pytest.mark.parametrize("spec", [CNN, MIX], ids=["cnn", "mix"])
 def test_a_plan_is_a_pure_function_that_needs_no_zoo(spec):
-    planner = Planner(spec, planning_registry(spec))
-    for row in (5, 0, 123_456, 7):
-        planner.row(row + 1)
-        assert planner.row(row) == plan_row(spec, row)
-    assert plan_row(spec, 0).sides != plan_row(replace(spec, seed=1), 0).sides
+    check_pure(spec)
 
 
 def test_a_cnn_row_has_two_different_distorters_drawn_evenly():

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bapps_gen.cli import main
-from bapps_gen.cnn_distorters.as_distortions import STRENGTH, distorter_versions, with_zoo
+from bapps_gen.cnn_distorters.as_distortions import STRENGTH, with_zoo
 from bapps_gen.cnn_distorters.zoo import open_zoo
 from bapps_gen.distortions.registry import load_registry
 from bapps_gen.distortions.steps import parse_step
@@ -31,19 +32,18 @@ from bapps_gen.pipelines.collections.toml import preset_spec, read_collection, w
 from bapps_gen.pipelines.datasets.inputs import Inputs
 from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.request import Request
-from bapps_gen.pipelines.rows.options import CROP_SHARE, NEAR_SEVERITY, SEVERITY
+from bapps_gen.pipelines.rows.options import NEAR_SEVERITY, SEVERITY
 from bapps_gen.pipelines.rows.plan import LEAST_SHARE, Planner, planning_registry
 from bapps_gen.pipelines.rows.render import apply_many, apply_steps, resolve_crop
 from bapps_gen.pipelines.rows.spec import (
     TripletSpec,
-    atom_versions,
     choose_distortions,
     spec_from_values,
 )
 from bapps_gen.pipelines.sources.source import open_source
 from bapps_gen.seeding import Streams
 from support.datasets import contents, one_line, photo, put_values, save_photo, shard_file, verify
-from support.plans import plan_row
+from support.plans import check_pure, evenness, plan_row, spec_of
 from support.zoos import IDS
 
 FAMILIES = ("traditional", "cnn")
@@ -105,17 +105,9 @@ def copy(family: str, sets: dict[str, Path], tmp_path: Path) -> Path:
 # The plan
 
 
-def spec_of(choices: tuple[str, ...] = (), distorters: int = 0, **values: object) -> TripletSpec:
-    ids = tuple(f"{number:03d}" for number in range(distorters))
-    versions = (*atom_versions(REGISTRY, choices), *distorter_versions(ids))
-    fixed = {"seed": 0, "images": 7, "source_digest": "x", "choices": choices, "is_jnd": True}
-    fixed |= {"crop_share": CROP_SHARE.default}
-    pinned = tuple((name, f"digest of {name}") for name in ids)
-    return TripletSpec(**{**fixed, "versions": versions, "distorters": pinned, **values})
-
-
-TRADITIONAL = spec_of(REGISTRY.ids)
-CNN = spec_of(distorters=96)
+pairs_of = partial(spec_of, is_jnd=True)
+TRADITIONAL = pairs_of(REGISTRY.ids)
+CNN = pairs_of(distorters=96)
 NEAR = {"near_threshold": True, "severity": NEAR_SEVERITY}
 NEAR_TRADITIONAL, NEAR_CNN = replace(TRADITIONAL, **NEAR), replace(CNN, **NEAR)
 SPECS = pytest.mark.parametrize(
@@ -136,20 +128,13 @@ def plans(spec: TripletSpec, rows: int) -> list[tuple[Step, ...]]:
 
 @SPECS
 def test_a_pairs_plan_is_a_pure_function_that_needs_no_zoo(spec):
-    planner = Planner(spec, planning_registry(spec))
-    for row in (5, 0, 123_456, 7):
-        planner.row(row + 1)
-        assert planner.row(row) == plan_row(spec, row)
-    assert plan_row(spec, 0).sides != plan_row(replace(spec, seed=1), 0).sides
+    check_pure(spec)
 
 
 def test_distortions_and_distorters_are_drawn_evenly():
     for spec, kinds in ((TRADITIONAL, 328), (CNN, 96)):
         counts = Counter(map(distortion_id, plans(spec, 12_000)))
-        assert len(counts) == kinds
-        mean = 12_000 / kinds
-        chi = sum((count - mean) ** 2 / mean for count in counts.values())
-        assert abs(chi - (kinds - 1)) < 5 * (2 * (kinds - 1)) ** 0.5
+        assert abs(evenness(counts, kinds)) < 5
     singles = sum(len(steps) == 1 for steps in plans(replace(TRADITIONAL, singles=0.5), 3000))
     assert 0.45 < singles / 3000 < 0.55
 
@@ -205,7 +190,7 @@ def test_parameters_follow_from_the_severities():
             else:
                 names = [part.name for part in REGISTRY.atom(step.distortion).parameters]
                 assert [name for name, _ in step.params] == names
-    (blur,) = plans(spec_of(("gaussian_blur",), severity=(0.2, 0.2)), 1)[0]
+    (blur,) = plans(pairs_of(("gaussian_blur",), severity=(0.2, 0.2)), 1)[0]
     assert dict(blur.params)["sigma"] == pytest.approx(0.6)  # the mild end, at 0.2
 
 
@@ -231,13 +216,13 @@ def test_the_digest_tells_pairs_from_triplets_and_a_triplets_spec_does_not_name_
 )
 def test_a_bad_spec_is_refused_in_one_line(values, words):
     with pytest.raises(UserError) as caught:
-        spec_of(**values)
+        pairs_of(**values)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_one_distorter_is_enough_for_pairs():
-    assert {distortion_id(side) for side in plans(spec_of(distorters=1), 20)} == {"cnn:000"}
+    assert {distortion_id(side) for side in plans(pairs_of(distorters=1), 20)} == {"cnn:000"}
 
 
 def test_a_request_has_the_severities_of_its_kind(photos, zoo):

@@ -23,7 +23,7 @@ from bapps_gen.pipelines.rows.spec import (
     spec_from_values,
 )
 from bapps_gen.seeding import MAX_SEED
-from support.plans import plan_row
+from support.plans import evenness, plan_row
 
 REGISTRY = load_registry()
 
@@ -91,9 +91,7 @@ def test_all_328_are_drawn_evenly():
     planner = Planner(SPEC, REGISTRY)
     rows = 16_400  # 100 sides expected of each
     counts = Counter(distortion_id(side) for row in range(rows) for side in planner.row(row).sides)
-    assert len(counts) == 328
-    chi_squared = sum((count - 100) ** 2 / 100 for count in counts.values())
-    assert chi_squared < 327 + 5 * (2 * 327) ** 0.5
+    assert evenness(counts, 328) < 5
 
 
 def test_the_share_of_singles_is_as_asked():
