@@ -231,7 +231,7 @@ def evaluate(
     from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
     options = resolve_options(EvaluationOptions, locals())
-    shown = resolve_options(SectionOptions, locals())
+    section_options = resolve_options(SectionOptions, locals())
     if isinstance(dataset, Benchmark):
         if out is not None:
             raise UserError(f"out = {out} is for judged sets; leave it out with a benchmark")
@@ -256,7 +256,7 @@ def evaluate(
         resolve_workers(workers),
         partial(reporting, progress),
         out=local(out),
-        shown=shown,
+        section_options=section_options,
     )
 
 

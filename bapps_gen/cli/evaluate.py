@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
         if benchmark is not None:
             return _evaluate_benchmark(benchmark, options, workers)
     asked = record_of(options, EvaluationOptions)
-    shown = record_of(options, SectionOptions)
+    section_options = record_of(options, SectionOptions)
     with resumable("finished distances"):
         evaluations = evaluate_sets(
             options.sets,
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
             workers,
             partial(progress_bar, options.quiet),
             out=options.out,
-            shown=shown,
+            section_options=section_options,
             on_set=(lambda entry: None) if options.json else print_table,
         )
     if options.json:
@@ -135,20 +135,20 @@ def _evaluate_benchmark(benchmark: Benchmark, options: argparse.Namespace, worke
         resumable("finished distances"),
         progress_bar(options.quiet, "score", "pictures") as progress,
     ):
-        found = evaluate_benchmark(benchmark, metrics, metric_options(options), workers, progress)
+        result = evaluate_benchmark(benchmark, metrics, metric_options(options), workers, progress)
     if options.json:
-        print(json.dumps(found.values(), indent=1, ensure_ascii=False))
+        print(json.dumps(result.values(), indent=1, ensure_ascii=False))
     else:
-        print_curves(found)
+        print_curves(result)
     return 0
 
 
-def print_curves(found: SeverityEvaluation) -> None:
+def print_curves(result: SeverityEvaluation) -> None:
     """A benchmark's severity curves and correlations, a table for each metric."""
-    left_out = f"; {found.left_out} without severity left out" if found.left_out else ""
-    print(f"\n{found.name}: {found.pictures} distorted pictures{left_out}")
-    for metric, curves in found.curves.items():
-        means = [found.mean(metric, name) for name in ("srcc", "plcc", "krcc")]
+    left_out = f"; {result.left_out} without severity left out" if result.left_out else ""
+    print(f"\n{result.name}: {result.pictures} distorted pictures{left_out}")
+    for metric, curves in result.curves.items():
+        means = [result.mean(metric, name) for name in ("srcc", "plcc", "krcc")]
         rows = [_curve_row(curve) for curve in curves]
         rows.append(["mean", *map(_correlation, means), "", "", ""])
         head = (metric, "SRCC", "PLCC", "KRCC", "rising", "pictures", "median by severity")

@@ -35,8 +35,8 @@ def _poisson_table() -> NDArray[np.uint8]:
     chances = [exp(-1.0)]
     while len(chances) < 12:
         chances.append(chances[-1] / len(chances))
-    places = (np.arange(2**_TABLE_BITS) + 0.5) / 2**_TABLE_BITS
-    return np.asarray(np.searchsorted(np.cumsum(chances), places), np.uint8)
+    points = (np.arange(2**_TABLE_BITS) + 0.5) / 2**_TABLE_BITS
+    return np.asarray(np.searchsorted(np.cumsum(chances), points), np.uint8)
 
 
 _POISSON = _poisson_table()
@@ -74,8 +74,8 @@ def bootstrap_draws(
     block = max(1, _BLOCK // max(1, len(keys)))
     draws = []
     for first in range(0, resamples, block):
-        places = mixed(spread ^ starts[first : first + block, None]) >> shift
-        draws.append(statistics(_POISSON[places][:, rows].astype(np.intp)))
+        points = mixed(spread ^ starts[first : first + block, None]) >> shift
+        draws.append(statistics(_POISSON[points][:, rows].astype(np.intp)))
     return np.concatenate(draws)
 
 

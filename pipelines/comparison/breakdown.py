@@ -154,16 +154,16 @@ def _part(
     few = len(rows) < FEW_ROWS
     if task == "jnd":
         own = [d0[rows] for (d0,) in distances.values()]
-        found = resampling.of(rows).estimates(weighted_maps(own, mine))
-        return Part(name, len(rows), few, None, dict(zip(metrics, found, strict=True)), {})
+        estimates = resampling.of(rows).estimates(weighted_maps(own, mine))
+        return Part(name, len(rows), few, None, dict(zip(metrics, estimates, strict=True)), {})
     human = human_agreement(mine)
     agreement = [two_afc_agreement(d0[rows], d1[rows], mine) for d0, d1 in distances.values()]
     values = np.stack([human, *agreement, *(human - each for each in agreement)])
-    ceiling, *found = resampling.of(rows).estimates(weighted_means(values))
-    scores = dict(zip(metrics, found, strict=False))
+    ceiling, *estimates = resampling.of(rows).estimates(weighted_means(values))
+    scores = dict(zip(metrics, estimates, strict=False))
     shortfall = {
         metric: estimate
-        for metric, estimate in zip(metrics, found[len(metrics) :], strict=True)
+        for metric, estimate in zip(metrics, estimates[len(metrics) :], strict=True)
         if estimate is not None
     }
     return Part(name, len(rows), few, ceiling, scores, shortfall)

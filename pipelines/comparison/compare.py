@@ -141,9 +141,9 @@ def compare(
     columns = []
     for task in SCORES:
         means = [mean for mean in means_over_sets(ranked) if mean.task == task]
-        held: list[tuple[str, Evaluation | Mean]] = [(MEAN_TITLES[m.group], m) for m in means]
-        held += [(titles[entry.name], entry) for entry in ranked if entry.task == task]
-        columns += [Column(task, title, of, _differences(families, of)) for title, of in held]
+        entries: list[tuple[str, Evaluation | Mean]] = [(MEAN_TITLES[m.group], m) for m in means]
+        entries += [(titles[entry.name], entry) for entry in ranked if entry.task == task]
+        columns += [Column(task, title, of, _differences(families, of)) for title, of in entries]
     return Comparison(tuple(families), tuple(ranked), tuple(columns), correlate(ranked), options)
 
 
@@ -164,16 +164,16 @@ def set_order(entry: Evaluation) -> tuple[int, int, str, str]:
 def _titles(evaluations: Sequence[Evaluation]) -> list[str]:
     """Of each set the shortest title that no other set of its task has."""
 
-    def tried(entry: Evaluation) -> list[str]:
+    def candidates(entry: Evaluation) -> list[str]:
         kind = SET_TITLES.get(entry.kind, entry.kind)
         return [kind, ", ".join(filter(None, (kind, entry.split))), entry.name]
 
     counts = Counter(
-        (entry.task, *title) for entry in evaluations for title in enumerate(tried(entry))
+        (entry.task, *title) for entry in evaluations for title in enumerate(candidates(entry))
     )
     return [
         next(
-            (title for title in enumerate(tried(entry)) if counts[entry.task, *title] == 1),
+            (title for title in enumerate(candidates(entry)) if counts[entry.task, *title] == 1),
             (2, entry.name),
         )[1]
         for entry in evaluations

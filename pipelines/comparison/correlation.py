@@ -81,8 +81,8 @@ def correlate(evaluations: Sequence[Evaluation]) -> Correlation | None:
 def _estimate(value: Values, draws: Values, units: int) -> Estimate:
     """A correlation, (1,), with its interval, which noise of resamples must not keep below it."""
     ((low, high),) = percentile_intervals(draws[:, None], units).tolist()
-    found = float(value[0])
-    return Estimate(found, min(low, found), max(high, found))
+    estimate = float(value[0])
+    return Estimate(estimate, min(low, estimate), max(high, estimate))
 
 
 def _pearson(one: Values, other: Values) -> Values:

@@ -60,16 +60,16 @@ def strongest(
     order = order[amount[order] > 0]
     if not masks:
         return [("", int(row)) for row in order[:most]]
-    left = dict(masks)
-    found = []
+    remaining = dict(masks)
+    chosen = []
     for row in order.tolist():
-        name = next((name for name, mask in left.items() if mask[row]), None)
+        name = next((name for name, mask in remaining.items() if mask[row]), None)
         if name is not None:
-            del left[name]
-            found.append((name, row))
-        if not left:
+            del remaining[name]
+            chosen.append((name, row))
+        if not remaining:
             break
-    return found
+    return chosen
 
 
 def shares(amount: Values, masks: Mapping[str, NDArray[np.bool_]]) -> dict[str, tuple[float, int]]:

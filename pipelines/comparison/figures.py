@@ -28,8 +28,8 @@ def bars(comparison: Comparison, task: str) -> list[Figure]:
     """Figure 4: of each column of a task a panel of bars, all on one scale."""
     columns = comparison.task_columns(task)
     base = CHANCE[task]
-    shown = [entry for column in columns for entry in column.scores.values()]
-    place, labels = _scale(shown, base, base + 0.2)
+    estimates = [entry for column in columns for entry in column.scores.values()]
+    position_of, labels = _scale(estimates, base, base + 0.2)
     panels = []
     for column in columns:
         scores = column.scores
@@ -43,7 +43,7 @@ def bars(comparison: Comparison, task: str) -> list[Figure]:
                     "heading": heading,
                     "text": percent_text(scores[spec.name], False),
                     "title": percent_text(scores[spec.name], True),
-                    **_bar(scores[spec.name], place, base),
+                    **_bar(scores[spec.name], position_of, base),
                 }
             )
         best = best_score(column, comparison.names)
@@ -60,12 +60,12 @@ def bars(comparison: Comparison, task: str) -> list[Figure]:
                         "name": name,
                         "label": f"{label} {percent_text(scores[name], False)}",
                         "title": percent_text(scores[name], True),
-                        "left": place(scores[name].value),
+                        "left": position_of(scores[name].value),
                     }
                     for name, label in _LINES
                     if name in scores
                 ],
-                "base": place(base),
+                "base": position_of(base),
                 "ticks": labels,
                 "score": SCORES[task],
                 "simulated": comparison.simulated,
@@ -96,45 +96,45 @@ def _scale(
     low = step * math.floor(least / step + 1e-9)
     high = max(step * math.ceil(most / step - 1e-9), low + step)
 
-    def place(value: float) -> float:
+    def position_of(value: float) -> float:
         return 100.0 * (value - low) / (high - low)
 
-    return place, [(100 * value, position) for value, position in ticks(step, high, low)]
+    return position_of, [(100 * value, percent) for value, percent in ticks(step, high, low)]
 
 
-def _bar(estimate: Estimate, place: Any, base: float) -> Figure:
+def _bar(estimate: Estimate, position_of: Any, base: float) -> Figure:
     """A bar as (left, width) and its error bar; None where the score is undefined."""
     if np.isnan(estimate.value):
         return {"bar": None, "error": None}
-    ends = sorted((place(base), place(estimate.value)))
+    ends = sorted((position_of(base), position_of(estimate.value)))
     error = None
     if not np.isnan(estimate.low):
-        left, right = place(estimate.low), place(estimate.high)
+        left, right = position_of(estimate.low), position_of(estimate.high)
         error = (left, right - left)
     return {"bar": (ends[0], ends[1] - ends[0]), "error": error}
 
 
 def matrix(column: Column) -> Figure | None:
     """The differences of each two metrics, the best metric first; None of fewer than two."""
-    found = {(entry.first, entry.second): entry for entry in column.differences}
-    if not found:
+    result = {(entry.first, entry.second): entry for entry in column.differences}
+    if not result:
         return None
     scores = column.scores
-    names = sorted({name for pair in found for name in pair}, key=lambda n: -scores[n].value)
+    names = sorted({name for pair in result for name in pair}, key=lambda n: -scores[n].value)
 
     def cell(row: str, other: str) -> Figure | None:
         if row == other:
             return None
-        sign = 1 if (row, other) in found else -1
-        entry = found[(row, other) if sign > 0 else (other, row)]
+        sign = 1 if (row, other) in result else -1
+        entry = result[(row, other) if sign > 0 else (other, row)]
         return _difference(entry, sign, f"{row} less {other}")
 
     return {
         "title": column.title,
         "names": names,
         "rows": [(name, [cell(name, other) for other in names]) for name in names],
-        "real": sum(entry.is_real for entry in found.values()),
-        "pairs": len(found),
+        "real": sum(entry.is_real for entry in result.values()),
+        "pairs": len(result),
     }
 
 
@@ -149,15 +149,15 @@ def _difference(entry: Difference, sign: int, name: str) -> Figure:
     }
 
 
-def scatter(comparison: Comparison, found: Correlation) -> Figure:
+def scatter(comparison: Comparison, result: Correlation) -> Figure:
     """Figure 5: a numbered point for each metric, 2AFC to the right and mAP upward."""
     families = {spec.name: family.name for spec, family in comparison.metrics}
     (x_at, x_ticks), (y_at, y_ticks) = (
-        _scale(scores.values()) for scores in (found.two_afc, found.jnd)
+        _scale(scores.values()) for scores in (result.two_afc, result.jnd)
     )
     points = []
-    for number, name in enumerate((n for n in comparison.names if n in found.two_afc), 1):
-        x, y = found.two_afc[name], found.jnd[name]
+    for number, name in enumerate((n for n in comparison.names if n in result.two_afc), 1):
+        x, y = result.two_afc[name], result.jnd[name]
         points.append(
             {
                 "number": number,

@@ -217,13 +217,16 @@ def _disagreements(rows: Rows, margins: Mapping[str, Values], examples: int) -> 
     def entry(first: str, second: str | None, amount: Values) -> Disagreement:
         by_distortion = shares(amount, rows.distortions)
         often = sorted(by_distortion, key=lambda name: -by_distortion[name][0])
-        found = strongest(amount, {name: rows.distortions[name] for name in often}, examples)
+        masks = {name: rows.distortions[name] for name in often}
         return Disagreement(
             first,
             second,
             float((amount > 0).mean()),
             by_distortion,
-            tuple(Example(row, name, float(amount[row])) for name, row in found),
+            tuple(
+                Example(row, name, float(amount[row]))
+                for name, row in strongest(amount, masks, examples)
+            ),
         )
 
     return [
@@ -240,8 +243,12 @@ def _disagreements(rows: Rows, margins: Mapping[str, Values], examples: int) -> 
 
 
 def _score(rows: Rows, metric: str) -> float:
-    """2AFC of all rows, or mAP; 0 where that is undefined."""
-    distances = rows.distances[metric]
-    if rows.task == "2afc":
-        return float(two_afc_agreement(*distances, rows.judgment).mean())
-    return float(np.nan_to_num(jnd_map(*distances, rows.judgment)))
+    """The mean over sets of 2AFC or mAP; an undefined one counts as 0."""
+    scores = []
+    for part in range(len(rows.sets)):
+        mine = rows.part == part
+        d0, *others = (side[mine] for side in rows.distances[metric])
+        judgment = rows.judgment[mine]
+        agreement = [two_afc_agreement(d0, d1, judgment).mean() for d1 in others]
+        scores += agreement or [jnd_map(d0, judgment)]
+    return float(np.nan_to_num(scores).mean())

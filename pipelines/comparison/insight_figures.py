@@ -90,21 +90,19 @@ def _cell(part: Part, metric: str) -> Figure | None:
 def gap_card(name: str, parts: Sequence[GapPart]) -> Figure:
     """Agreement and ceiling by |d0 − d1|, in parts of equal width."""
     width = 1 / len(parts)
-    places = [x_at(width * (index + 0.5)) for index in range(len(parts))]
+    xs = [x_at(width * (index + 0.5)) for index in range(len(parts))]
 
     def height(value: float) -> float:
         return y_at(2 * value - 1)  # from ½ at the bottom to 1
 
     return {
         "name": name,
-        "points": [
-            (x, height(part.agreement.value)) for x, part in zip(places, parts, strict=True)
-        ],
+        "points": [(x, height(part.agreement.value)) for x, part in zip(xs, parts, strict=True)],
         "whiskers": [
             (x, height(part.agreement.low), height(part.agreement.high))
-            for x, part in zip(places, parts, strict=True)
+            for x, part in zip(xs, parts, strict=True)
         ],
-        "human": [(x, height(part.human.value)) for x, part in zip(places, parts, strict=True)],
+        "human": [(x, height(part.human.value)) for x, part in zip(xs, parts, strict=True)],
         "low": parts[0].low,
         "high": parts[-1].high,
     }
@@ -120,7 +118,7 @@ def psychometric_card(
     if not high > low:
         low, high = low - 1, high + 1
 
-    def place(value: float) -> float:
+    def x_of(value: float) -> float:
         return x_at((value - low) / (high - low))
 
     drawn = [point for point in points if low <= point.x <= high]
@@ -128,23 +126,23 @@ def psychometric_card(
     line: Line = []
     if curve is not None:
         heights = curve.probability(axis).tolist()
-        line = [(place(at), y_at(p)) for at, p in zip(axis.tolist(), heights, strict=True)]
+        line = [(x_of(at), y_at(p)) for at, p in zip(axis.tolist(), heights, strict=True)]
     middle = 0.0 if not locate else curve.location if curve is not None else None
     return {
         "name": name,
         "line": line,
-        "points": [(place(point.x), y_at(point.observed.value)) for point in drawn],
-        "whiskers": [(place(point.x), *_ends(point.observed)) for point in drawn],
-        "middle": place(middle) if middle is not None and low <= middle <= high else None,
+        "points": [(x_of(point.x), y_at(point.observed.value)) for point in drawn],
+        "whiskers": [(x_of(point.x), *_ends(point.observed)) for point in drawn],
+        "middle": x_of(middle) if middle is not None and low <= middle <= high else None,
         "half": y_at(0.5),
         "low": low,
         "high": high,
     }
 
 
-def calibration_card(name: str, found: Calibration) -> Figure:
+def calibration_card(name: str, result: Calibration) -> Figure:
     """The reliability curve beside the diagonal; the area of a point is its share of votes."""
-    votes = sum(part.votes for part in found.bins)
+    votes = sum(part.votes for part in result.bins)
     return {
         "name": name,
         "diagonal": ((x_at(0), y_at(0)), (x_at(1), y_at(1))),
@@ -155,19 +153,22 @@ def calibration_card(name: str, found: Calibration) -> Figure:
                 1 + 4 * (part.votes / votes) ** 0.5,
                 part.rows < FEW_ROWS,
             )
-            for part in found.bins
+            for part in result.bins
         ],
-        "whiskers": [(x_at(part.predicted), *_ends(part.observed)) for part in found.bins],
-        "error": found.error,
+        "whiskers": [(x_at(part.predicted), *_ends(part.observed)) for part in result.bins],
+        "error": result.error,
     }
 
 
-def sensitivity_card(name: str, found: Sensitivity) -> Figure:
+def sensitivity_card(name: str, result: Sensitivity) -> Figure:
     """Median distances of all distortions by severity, on one scale, and each for itself."""
-    severities = found.curves[0].severities
+    severities = result.curves[0].severities
     last = severities[-1]
     known = [
-        value for curve in found.curves for value in (*curve.low, *curve.high) if np.isfinite(value)
+        value
+        for curve in result.curves
+        for value in (*curve.low, *curve.high)
+        if np.isfinite(value)
     ]
     low = min(0.0, *known) if known else 0.0
     high = max(known, default=0.0)
@@ -190,25 +191,25 @@ def sensitivity_card(name: str, found: Sensitivity) -> Figure:
                 "points": line(curve.median),
                 "band": line(curve.low) + line(curve.high)[::-1],
                 "srcc": curve.srcc,
-                "rising": found.rising_steps[curve.distortion],
+                "rising": result.rising_steps[curve.distortion],
             }
-            for curve in found.curves
+            for curve in result.curves
         ],
-        "common": y_at((found.common - low) / scale) if np.isfinite(found.common) else None,
+        "common": y_at((result.common - low) / scale) if np.isfinite(result.common) else None,
     }
 
 
-def needed_table(found: Mapping[str, Sensitivity]) -> Figure:
+def needed_table(result: Mapping[str, Sensitivity]) -> Figure:
     """Severity that each distortion needs for the common distance, by metric, as a heat map."""
-    names = list(next(iter(found.values())).needed)
+    names = list(next(iter(result.values())).needed)
     return {
-        "metrics": list(found),
+        "metrics": list(result),
         "rows": [
             {
                 "name": name,
                 "cells": [
                     {"value": entry.needed[name], "share": 100 * (entry.needed[name] or 1.0)}
-                    for entry in found.values()
+                    for entry in result.values()
                 ],
             }
             for name in names

@@ -32,13 +32,13 @@ _TASKS = {"2afc": "triplets", "jnd": "JND pairs"}
 
 
 def insight_view(
-    insight: Insight, shown: int, titles: Mapping[str, str] | None = None
+    insight: Insight, limit: int, titles: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """What the template shows of one task.
 
     Args:
         insight: of the task.
-        shown: rows of each sheet at most; 0 for no sheets.
+        limit: rows of each sheet at most; 0 for no sheets.
         titles: of sets by name; None for the names themselves.
 
     Raises:
@@ -77,14 +77,14 @@ def insight_view(
         ],
         "scores": _calibrations(insight),
         "opposed": opposed_table(insight.opposed, metrics) if len(metrics) > 1 else None,
-        "sheets": _sheets(insight, shown),
+        "sheets": _sheets(insight, limit),
         "people": "simulated observers" if rows.simulated else "people",
     }
 
 
 def _calibrations(insight: Insight) -> dict[str, Calibration]:
     """Of psychometric functions, then of ranking networks."""
-    networks = {f"{name}, its network": found for name, found in insight.networks.items()}
+    networks = {f"{name}, its network": result for name, result in insight.networks.items()}
     return {**insight.calibration, **networks}
 
 
@@ -96,26 +96,26 @@ def _worst(parts: Sequence[Part], metric: str) -> list[Part]:
     return [part for part in worst_first(parts, metric) if not part.few][:_WORST]
 
 
-def _by_set(found: Mapping[str, Psychometric], titles: Mapping[str, str]) -> dict[str, Any] | None:
+def _by_set(result: Mapping[str, Psychometric], titles: Mapping[str, str]) -> dict[str, Any] | None:
     """The JND of each metric by set; None for one set."""
-    names = list(next(iter(found.values())).sets)
+    names = list(next(iter(result.values())).sets)
     if not names:
         return None
     return {
-        "metrics": list(found),
+        "metrics": list(result),
         "rows": [
-            (titles.get(name, name), [entry.sets[name] for entry in found.values()])
+            (titles.get(name, name), [entry.sets[name] for entry in result.values()])
             for name in names
         ],
     }
 
 
-def _sheets(insight: Insight, shown: int) -> list[dict[str, Any]]:
+def _sheets(insight: Insight, limit: int) -> list[dict[str, Any]]:
     """Sheets of disagreements that have rows with pictures."""
-    if not shown:
+    if not limit:
         return []
     rows = insight.rows
-    chosen = [(entry, _with_pictures(rows, entry, shown)) for entry in insight.disagreements]
+    chosen = [(entry, _with_pictures(rows, entry, limit)) for entry in insight.disagreements]
     pictures = _pictures(rows, {example.row for _, examples in chosen for example in examples})
     return [
         {
@@ -141,26 +141,26 @@ def _is_few(insight: Insight, distortion: str) -> bool:
     return any(part.few for part in insight.distortions if part.name == distortion)
 
 
-def _with_pictures(rows: Rows, entry: Disagreement, shown: int) -> tuple[Example, ...]:
+def _with_pictures(rows: Rows, entry: Disagreement, limit: int) -> tuple[Example, ...]:
     known = (
         example
         for example in entry.examples
         if rows.sets[rows.part[example.row]].source is not None
     )
-    return tuple(known)[:shown]
+    return tuple(known)[:limit]
 
 
 def _pictures(rows: Rows, wanted: set[int]) -> dict[int, tuple[bytes, ...]]:
     """PNG files of some rows, each set read once."""
-    found = {}
+    result = {}
     for index, entry in enumerate(rows.sets):
         own = sorted(row for row in wanted if rows.part[row] == index)
         if not own:
             continue
-        read = row_pictures(entry, [int(rows.place[row]) for row in own])
+        read = row_pictures(entry, [int(rows.index[row]) for row in own])
         for row, patches in zip(own, read, strict=True):
-            found[row] = tuple(reduced(encode_png(patch)) for patch in patches)
-    return found
+            result[row] = tuple(reduced(encode_png(patch)) for patch in patches)
+    return result
 
 
 def _row(
@@ -191,18 +191,18 @@ def _row(
     }
 
 
-def sensitivity_view(found: Mapping[str, Sensitivity]) -> dict[str, Any]:
+def sensitivity_view(result: Mapping[str, Sensitivity]) -> dict[str, Any]:
     """What the template shows of severities, of one metric or more."""
     level = SEVERITIES.index(0.4)
     return {
-        "references": next(iter(found.values())).references,
+        "references": next(iter(result.values())).references,
         "severities": SEVERITIES,
-        "cards": [sensitivity_card(name, entry) for name, entry in found.items()],
+        "cards": [sensitivity_card(name, entry) for name, entry in result.items()],
         "families": dict.fromkeys(FAMILIES.values()),
-        "needed": needed_table(found),
+        "needed": needed_table(result),
         "table": [
             (name, entry.monotone, entry.srcc, entry.levels[level].spread, entry.common)
-            for name, entry in found.items()
+            for name, entry in result.items()
         ],
         "level": SEVERITIES[level],
     }

@@ -22,17 +22,17 @@ _MANY_TIES = 0.01
 
 def comparison_page(comparison: Comparison, sections: Sequence[Section] = ()) -> str:
     """The page of a comparison with further sections."""
-    found = comparison.correlation
+    result = comparison.correlation
     return render(
         "comparison.html.j2",
         comparison=comparison,
         facts=_facts(comparison),
         tiles=_tiles(comparison),
         tasks=[_task(comparison, task) for task in tasks_of(comparison)],
-        correlation=found,
-        scatter=scatter(comparison, found) if found and found.pearson else None,
-        pearson=_signed(found.pearson) if found else "",
-        spearman=_signed(found.spearman) if found else "",
+        correlation=result,
+        scatter=scatter(comparison, result) if result and result.pearson else None,
+        pearson=_signed(result.pearson) if result else "",
+        spearman=_signed(result.spearman) if result else "",
         paper=PAPER,
         notes=_notes(comparison),
         sections=sections,
@@ -64,9 +64,9 @@ def _tiles(comparison: Comparison) -> list[tuple[str, str]]:
             comparison.names, key=lambda name: np.nan_to_num(first.scores[name].value, nan=-1)
         )
         tiles.append((_percent(first.scores[best]), f"{best}, the best: {where}"))
-    found = comparison.correlation
-    if found and found.pearson:
-        tiles.append((_signed(found.pearson).split(" ")[0], "correlation of 2AFC and mAP"))
+    result = comparison.correlation
+    if result and result.pearson:
+        tiles.append((_signed(result.pearson).split(" ")[0], "correlation of 2AFC and mAP"))
     return tiles
 
 

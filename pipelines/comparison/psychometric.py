@@ -145,9 +145,9 @@ def fit_curve(
     center = float(np.median(x)) if locate else 0.0
     distance = np.abs(x - center)
     unit = float(np.median(distance[distance > 0]))
-    place = _separating(x, chosen, locate)
-    if place is not None:
-        return Curve(place, unit / STEEPEST, LAPSES[0], separated=True)
+    location = _separating(x, chosen, locate)
+    if location is not None:
+        return Curve(location, unit / STEEPEST, LAPSES[0], separated=True)
     x, chosen, votes = _grouped(x, chosen, votes)
     scaled = (x - center) / unit
     share = votes / votes.sum()
@@ -159,30 +159,30 @@ def fit_curve(
     starts = [(rise, 0.05) for rise in (0.3, 1.5, 8.0)]
     if start is not None:
         starts = [(min(unit / start.scale, STEEPEST), start.lapse)]
-    places = [0.0] if start is None else [(start.location - center) / unit]
+    locations = [0.0] if start is None else [(start.location - center) / unit]
     bounds = [(0.0, STEEPEST), LAPSES]
     if locate:
         bounds.append((float(scaled.min()), float(scaled.max())))
         if start is None:
-            places = np.quantile(scaled, (0.2, 0.5, 0.8)).tolist()
-    tried = [
+            locations = np.quantile(scaled, (0.2, 0.5, 0.8)).tolist()
+    fits = [
         minimize(
             loss,
-            np.array([*first, place] if locate else first),
+            np.array([*first, location] if locate else first),
             jac=True,
             method="SLSQP",  # L-BFGS-B gave the same in ten times the time
             options={"ftol": 1e-12, "maxiter": 200},
             bounds=bounds,
         )
         for first in starts
-        for place in places
+        for location in locations
     ]
-    best = min(tried, key=lambda entry: float(entry.fun)).x
+    best = min(fits, key=lambda entry: float(entry.fun)).x
     rise, lapse = float(best[0]), float(best[1])
     if rise < 1e-6:
         return None
-    place = float(best[2]) if locate else 0.0
-    return Curve(center + unit * place, unit / rise, lapse)
+    location = float(best[2]) if locate else 0.0
+    return Curve(center + unit * location, unit / rise, lapse)
 
 
 def _grouped(x: Values, chosen: Values, votes: Values) -> tuple[Values, Values, Values]:
@@ -217,14 +217,14 @@ def _loss(
     from scipy.special import ndtr
 
     rise, lapse = params[0], params[1]
-    place = params[2] if locate else 0.0
-    z = rise * (x - place)
+    location = params[2] if locate else 0.0
+    z = rise * (x - location)
     normal = ndtr(z)
     p = lapse / 2 + (1 - lapse) * normal
     value = -(share * (chosen * np.log(p) + (1 - chosen) * np.log1p(-p))).sum()
     by_p = -share * (chosen / p - (1 - chosen) / (1 - p))
     by_z = by_p * (1 - lapse) * np.exp(-z * z / 2) / np.sqrt(2 * np.pi)
-    gradient = [(by_z * (x - place)).sum(), (by_p * (0.5 - normal)).sum()]
+    gradient = [(by_z * (x - location)).sum(), (by_p * (0.5 - normal)).sum()]
     if locate:
         gradient.append(-rise * by_z.sum())
     return float(value), np.array(gradient)
@@ -245,8 +245,8 @@ def scale_interval(
         fits = [fit_curve(x, chosen, votes * each, locate=locate, start=curve) for each in drawn]
         return np.array([[np.nan if fitted is None else fitted.scale] for fitted in fits])
 
-    (found,) = resampling.estimates(scales)
-    return (curve.scale, curve.scale) if found is None else (found.low, found.high)
+    (estimate,) = resampling.estimates(scales)
+    return (curve.scale, curve.scale) if estimate is None else (estimate.low, estimate.high)
 
 
 def points(
@@ -288,6 +288,6 @@ def vote_share(chosen: Values, votes: Values, resampling: Resampling) -> Estimat
         with np.errstate(invalid="ignore"):
             return np.asarray(counted / whole)[:, None]
 
-    (found,) = resampling.estimates(share)
-    assert found is not None  # of one row or more
-    return found
+    (estimate,) = resampling.estimates(share)
+    assert estimate is not None  # of one row or more
+    return estimate

@@ -48,7 +48,7 @@ def evaluate_sets(
     progress: ProgressBars = no_progress,
     *,
     out: Path | None = None,
-    shown: SectionOptions | None = None,
+    section_options: SectionOptions | None = None,
     on_set: Callable[[Evaluation], object] = lambda entry: None,
 ) -> tuple[Evaluation, ...]:
     """Evaluate metrics on the judged sets in some folders, and write a report where one is wanted.
@@ -60,7 +60,7 @@ def evaluate_sets(
         workers: worker processes, or a Ray cluster.
         progress: opens a progress bar.
         out: page to write; see `write_report`.
-        shown: what further sections of the page show.
+        section_options: of the page's further sections.
         on_set: called with what was found of each set, when it is there.
 
     Raises:
@@ -76,7 +76,9 @@ def evaluate_sets(
         if out is not None:
             kept.append(judged)
     if out is not None:
-        report = compare_sets(kept, evaluations, options, metric, workers, progress, shown)
+        report = compare_sets(
+            kept, evaluations, options, metric, workers, progress, section_options
+        )
         write_report(report, out)
     return tuple(evaluations)
 
@@ -88,7 +90,7 @@ def compare_sets(
     metric: MetricOptions,
     workers: Workers,
     progress: ProgressBars = no_progress,
-    shown: SectionOptions | None = None,
+    section_options: SectionOptions | None = None,
 ) -> ComparisonReport:
     """Compare metrics on sets that were evaluated, with all sections of the page.
 
@@ -99,13 +101,13 @@ def compare_sets(
         metric: how metrics are computed.
         workers: worker processes, or a Ray cluster.
         progress: opens a progress bar.
-        shown: what further sections show.
+        section_options: of the page's further sections.
     """
-    shown = shown or SectionOptions()
+    section_options = section_options or SectionOptions()
     comparison = compare(check_metrics(options.metrics, metric), evaluations, options)
     pairs = sorted(zip(evaluations, judged, strict=True), key=lambda pair: set_order(pair[0]))
     ordered = [each for _, each in pairs]
-    context = Compared(ordered, comparison, metric, shown, workers, progress)
+    context = Compared(ordered, comparison, metric, section_options, workers, progress)
     sections = (make(context) for make in SECTIONS)
     return ComparisonReport(comparison, tuple(filter(None, sections)))
 
@@ -123,14 +125,14 @@ def check_report(path: Path) -> None:
     environment()
     if path.exists():
         return
-    for other in _beside(path):
+    for other in _companions(path):
         if other.exists():
             raise UserError(
                 f"{other} is there, and would be written beside {path.name}; give another name"
             )
 
 
-def _beside(path: Path) -> list[Path]:
+def _companions(path: Path) -> list[Path]:
     return [path.with_suffix(suffix) for suffix in _BESIDE]
 
 
@@ -142,7 +144,7 @@ def write_report(report: ComparisonReport, path: Path) -> list[Path]:
         WorkError: when a file cannot be written.
     """
     comparison = report.comparison
-    json, csv, markdown, latex = _beside(path)
+    json, csv, markdown, latex = _companions(path)
     texts = {
         path: comparison_page(comparison, report.sections),
         csv: csv_text(comparison),

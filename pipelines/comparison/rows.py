@@ -31,7 +31,7 @@ class Rows:
         task: "2afc" or "jnd".
         sets: that they are of.
         part: index of each row's set.
-        place: index of each row among those of its set.
+        index: of each row among those of its set.
         chosen: share of votes for p1; of pairs, for "different".
         votes: numbers of votes, 1 where they are unknown.
         counted: whether all numbers of votes are known.
@@ -46,7 +46,7 @@ class Rows:
     task: str
     sets: tuple[Judged, ...]
     part: NDArray[np.intp]
-    place: NDArray[np.intp]
+    index: NDArray[np.intp]
     chosen: Values
     votes: Values
     counted: bool
@@ -71,14 +71,14 @@ class Rows:
 
     def number(self, row: int) -> int:
         """The number of a row in its set, from 0."""
-        return int(self.sets[self.part[row]].index[self.place[row]])
+        return int(self.sets[self.part[row]].index[self.index[row]])
 
     def distorted_by(self, row: int) -> tuple[str, ...]:
         """The distortions of a row's sides, such as "gaussian_blur+jpeg"; "" where unknown."""
         sides = self.sides[self.part[row]]
         if sides is None:
             return ("",) * (2 if self.task == "2afc" else 1)
-        return tuple((*sides.names, "")[choice] for choice in sides.choice[self.place[row]])
+        return tuple((*sides.names, "")[choice] for choice in sides.choice[self.index[row]])
 
 
 def rows_of(

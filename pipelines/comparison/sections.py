@@ -35,7 +35,7 @@ class Compared:
         judged: the sets, with the distances of all metrics, in the order of the figures.
         comparison: scores and differences.
         metric: how metrics are computed, where a section computes distances of its own.
-        shown: what sections show.
+        options: of sections.
         workers: to compute with.
         progress: opens a progress bar.
     """
@@ -43,7 +43,7 @@ class Compared:
     judged: Sequence[Judged]
     comparison: Comparison
     metric: MetricOptions
-    shown: SectionOptions
+    options: SectionOptions
     workers: Workers
     progress: ProgressBars
 
@@ -94,7 +94,7 @@ def _closer(compared: Compared, task: str, name: str, title: str) -> Section | N
     options = compared.comparison.options
     insight = describe(
         rows,
-        examples=compared.shown.examples,
+        examples=compared.options.examples,
         predictions=predictions,
         resamples=min(options.resamples, RESAMPLES),
         seed=options.seed,
@@ -103,27 +103,27 @@ def _closer(compared: Compared, task: str, name: str, title: str) -> Section | N
     titles = {
         column.of.name: column.title for column in columns if isinstance(column.of, Evaluation)
     }
-    view = insight_view(insight, compared.shown.examples, titles)
+    view = insight_view(insight, compared.options.examples, titles)
     return Section(name, title, "insight_task.html.j2", insight_values(insight), view)
 
 
 def sensitivity_of_metrics(compared: Compared) -> Section | None:
     """How sensitive metrics are on some references of the sets; None where that is left out."""
-    references = _references(compared.judged, compared.shown.references)
+    references = _references(compared.judged, compared.options.references)
     if references is None:
         return None
     with compared.progress("sensitivity", "distortions") as progress:
-        found = measure(
+        result = measure(
             references,
             [spec.given for spec in compared.specs],
             compared.metric,
             compared.workers,
             progress,
         )
-    if not found:
+    if not result:
         return None
-    template, values = "insight_sensitivity.html.j2", sensitivity_values(found)
-    return Section("sensitivity", "Sensitivity", template, values, sensitivity_view(found))
+    template, values = "insight_sensitivity.html.j2", sensitivity_values(result)
+    return Section("sensitivity", "Sensitivity", template, values, sensitivity_view(result))
 
 
 def _references(sets: Sequence[Judged], count: int) -> Patches | None:
@@ -141,12 +141,12 @@ def _references(sets: Sequence[Judged], count: int) -> Patches | None:
     if not count or not total:
         return None
     chosen = sorted({number * total // count for number in range(count)})
-    found: dict[bytes, NDArray[np.uint8]] = {}
+    result: dict[bytes, NDArray[np.uint8]] = {}
     for judged, first, end in zip(usable, ends, ends[1:], strict=False):
         rows = [row - int(first) for row in chosen if first <= row < end]
         for reference, *_ in row_pictures(judged, rows):
-            found.setdefault(reference.tobytes(), reference)
-    return np.stack([*found.values()])
+            result.setdefault(reference.tobytes(), reference)
+    return np.stack([*result.values()])
 
 
 SECTIONS: tuple[Callable[[Compared], Section | None], ...] = (

@@ -151,19 +151,19 @@ def measure(
     )
     resolved, processes, threads = resolve_workers(metrics, options, workers, len(names))
     context = _Context(spec, references, metrics, resolved, threads)
-    found: dict[str, dict[str, Values]] = {metric.name: {} for metric in metrics}
+    result: dict[str, dict[str, Values]] = {metric.name: {} for metric in metrics}
     files = files_of(metrics, options)
     done = 0
     with kept_threads(metrics):
         jobs = range(len(names))
         for index, distances in run_jobs(_prepare, context, jobs, processes, files):
             for metric, values in distances.items():
-                found[metric][names[index]] = values
+                result[metric][names[index]] = values
             done += 1
             if progress:
                 progress(done, len(names))
     measured = {}
-    for metric, by_name in found.items():
+    for metric, by_name in result.items():
         if any((np.isnan(values) | np.isposinf(values)).any() for values in by_name.values()):
             _leave_out(metric, "a distance is not a number or infinite")
         else:

@@ -129,8 +129,8 @@ def table_rows(comparison: Comparison, task: str) -> Iterator[tuple[str, list[Ro
     if ceilings:
         yield "", ceilings
     for family, title in comparison.families:
-        held = [spec.name for spec, each in comparison.metrics if each.name == family]
-        yield title, [(name, cells(name)) for name in held]
+        names = [spec.name for spec, each in comparison.metrics if each.name == family]
+        yield title, [(name, cells(name)) for name in names]
 
 
 def best_score(column: Column, names: Sequence[str]) -> float:
@@ -162,8 +162,8 @@ def markdown_text(comparison: Comparison) -> str:
             if title:
                 lines.append(_markdown_row([f"*{_markdown(title)}*", *[""] * len(columns)]))
             for name, cells in rows:
-                shown = [f"**{cell.full}**" if cell.best else cell.full for cell in cells]
-                lines.append(_markdown_row([_markdown(name), *shown]))
+                texts = [f"**{cell.full}**" if cell.best else cell.full for cell in cells]
+                lines.append(_markdown_row([_markdown(name), *texts]))
         parts.append("\n".join(lines))
     parts.append(_caption(comparison, comparison.sets))
     return "\n\n".join(parts) + "\n"
@@ -219,11 +219,11 @@ def latex_text(comparison: Comparison) -> str:
                 span = rf"\multicolumn{{{len(columns) + 1}}}{{l}}"
                 lines.append(rf"{span}{{\emph{{{latex(title)}}}}} \\")
             for name, cells in rows:
-                shown = [
+                texts = [
                     rf"\textbf{{{latex(cell.full)}}}" if cell.best else latex(cell.full)
                     for cell in cells
                 ]
-                lines.append(rf"{' & '.join([latex(name), *shown])} \\")
+                lines.append(rf"{' & '.join([latex(name), *texts])} \\")
         lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"

@@ -80,7 +80,7 @@ def _disagreement(rows: Rows, entry: Disagreement) -> dict[str, Any]:
     }
 
 
-def sensitivity_values(found: Mapping[str, Sensitivity]) -> dict[str, Any]:
+def sensitivity_values(result: Mapping[str, Sensitivity]) -> dict[str, Any]:
     """By metric, how distances rise with severity."""
     return {
         name: {
@@ -98,7 +98,7 @@ def sensitivity_values(found: Mapping[str, Sensitivity]) -> dict[str, Any]:
                 for curve in entry.curves
             },
         }
-        for name, entry in found.items()
+        for name, entry in result.items()
     }
 
 
