@@ -35,8 +35,8 @@ from bapps_gen.cnn_distorters.spec import DistorterSpec
 from bapps_gen.cnn_distorters.table import shipped_specs
 from bapps_gen.cnn_distorters.trainer import BETAS, Trainer, TrainingSettings
 from bapps_gen.lpips import find_trunk, load_trunk
+from bapps_gen.lpips.feature_net import SCALE, SHIFT
 from bapps_gen.lpips.metric import native_bfloat16
-from bapps_gen.lpips.nets import SCALE, SHIFT
 from bapps_gen.seeding import Streams
 
 BATCH = 16

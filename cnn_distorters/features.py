@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bapps_gen.cnn_distorters.network import to_channels_last
 from bapps_gen.lpips import load_trunk
-from bapps_gen.lpips.nets import SCALE, SHIFT
+from bapps_gen.lpips.feature_net import SCALE, SHIFT
 
 VGG_TAPS = 3
 """relu1_2, relu2_2 and relu3_3, the last being Johnson et al.'s; deeper ones see 64 px as 8."""

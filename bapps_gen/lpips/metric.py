@@ -83,8 +83,8 @@ class Lpips:
         Raises:
             UserError: for images of a wrong or differing shape, kind or range, or not finite.
         """
-        images, span = as_batches({"a": a, "b": b}, value_range, self._smallest)
-        return self._run(images, span, spatial, per_layer)[0]
+        (distance,) = self._run({"a": a, "b": b}, value_range, spatial, per_layer)
+        return distance
 
     def triplet(
         self,
@@ -101,9 +101,7 @@ class Lpips:
         Raises:
             UserError: for images of a wrong or differing shape, kind or range, or not finite.
         """
-        named = {"ref": ref, "p0": p0, "p1": p1}
-        images, span = as_batches(named, value_range, self._smallest)
-        d0, d1 = self._run(images, span, spatial, per_layer)
+        d0, d1 = self._run({"ref": ref, "p0": p0, "p1": p1}, value_range, spatial, per_layer)
         return d0, d1
 
     def pooled(
@@ -181,9 +179,14 @@ class Lpips:
         return torch.cat(results)
 
     def _run(
-        self, images: list[Tensor], span: tuple[float, float], spatial: bool, per_layer: bool
+        self,
+        named: dict[str, Images],
+        value_range: tuple[float, float] | None,
+        spatial: bool,
+        per_layer: bool,
     ) -> list[Tensor]:
-        """One result for each image after the first, against the first."""
+        """One result for each image after the first, against the first; names are for errors."""
+        images, span = as_batches(named, value_range, self._smallest)
         height, width = images[0].shape[2:]
         attached = torch.is_grad_enabled() and any(image.requires_grad for image in images)
         passes = self._maps if attached else self._fast_maps

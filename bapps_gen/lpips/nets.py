@@ -12,25 +12,13 @@ from typing import TYPE_CHECKING
 
 from bapps_gen.errors import UserError
 from bapps_gen.lpips.feature_net import SCALE, SHIFT, FeatureNet, require_torch, weights_digest
-from bapps_gen.lpips.net_names import NET_KINDS, SMALLEST, NetText, is_net, parse_net
+from bapps_gen.lpips.net_names import SMALLEST, NetText, parse_net
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from bapps_gen.lpips.alexnet_forms import AlexNetForm
     from bapps_gen.lpips.trunks import Trunk
-
-__all__ = [
-    "NET_KINDS",
-    "SCALE",
-    "SHIFT",
-    "FeatureNet",
-    "NetText",
-    "is_net",
-    "load_net",
-    "parse_net",
-    "trunk_net",
-]
 
 
 def load_net(

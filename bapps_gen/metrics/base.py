@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,21 +27,27 @@ class Metric(ABC):
     def settings(self) -> Mapping[str, str]:
         """What the values depend on besides the metric's name and version, such as the dtype."""
 
-    @abstractmethod
     def distance(self, ref: Patches, dist: Patches) -> Distances:
         """d(ref, dist), float64 (N,), of uint8 patches (N, H, W, 3).
 
         Raises:
             UserError: for arrays of another kind, or of sizes that differ or are too small.
         """
+        (distance,) = self._distances({"ref": ref, "dist": dist})
+        return distance
 
-    @abstractmethod
     def triplet(self, ref: Patches, p0: Patches, p1: Patches) -> tuple[Distances, Distances]:
         """d(ref, p0) and d(ref, p1); what the reference needs is computed once.
 
         Raises:
             UserError: as `distance`.
         """
+        d0, d1 = self._distances({"ref": ref, "p0": p0, "p1": p1})
+        return d0, d1
+
+    @abstractmethod
+    def _distances(self, patches: Mapping[str, Patches]) -> Sequence[Distances]:
+        """Of each of the patches, by name for errors, from the first; checked here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +68,11 @@ class PatchMetric(Metric):
     def settings(self) -> Mapping[str, str]:
         return {}
 
-    def distance(self, ref: Patches, dist: Patches) -> Distances:
-        check_patches({"ref": ref, "dist": dist}, self.smallest)
-        return self.compare(self.prepare(ref), self.prepare(dist))
-
-    def triplet(self, ref: Patches, p0: Patches, p1: Patches) -> tuple[Distances, Distances]:
-        check_patches({"ref": ref, "p0": p0, "p1": p1}, self.smallest)
+    def _distances(self, patches: Mapping[str, Patches]) -> Sequence[Distances]:
+        check_patches(patches, self.smallest)
+        ref, *others = patches.values()
         prepared = self.prepare(ref)
-        return self.compare(prepared, self.prepare(p0)), self.compare(prepared, self.prepare(p1))
+        return [self.compare(prepared, self.prepare(other)) for other in others]
 
 
 def check_patches(patches: Mapping[str, Patches], smallest: int) -> None:

@@ -43,14 +43,14 @@ class LpipsMetric(Metric):
         dtype = str(self.model.dtype).removeprefix("torch.")
         return {"dtype": dtype, "trunk": self.model.net.digest, **self.extra}
 
-    def distance(self, ref: Patches, dist: Patches) -> Distances:
-        check_patches({"ref": ref, "dist": dist}, 1)
-        return _as_float64(self.model.distance(ref, dist))
-
-    def triplet(self, ref: Patches, p0: Patches, p1: Patches) -> tuple[Distances, Distances]:
-        check_patches({"ref": ref, "p0": p0, "p1": p1}, 1)
-        d0, d1 = self.model.triplet(ref, p0, p1)
-        return _as_float64(d0), _as_float64(d1)
+    def _distances(self, patches: Mapping[str, Patches]) -> Sequence[Distances]:
+        distances: tuple[Tensor, ...]
+        check_patches(patches, 1)  # the model knows its least size
+        if len(patches) == 3:
+            distances = self.model.triplet(*patches.values())
+        else:
+            distances = (self.model.distance(*patches.values()),)
+        return [np.asarray(each.cpu().numpy(), np.float64) for each in distances]
 
 
 def metric_over(
@@ -91,7 +91,3 @@ def check_dtype(dtype: str) -> None:
     """Raise UserError for a dtype that no network of a metric computes in."""
     if dtype not in DTYPES:
         raise unknown_name("dtype", dtype, DTYPES, f"choose one of {', '.join(DTYPES)}")
-
-
-def _as_float64(distances: Tensor) -> Distances:
-    return np.asarray(distances.cpu().numpy(), np.float64)

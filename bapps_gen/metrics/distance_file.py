@@ -39,12 +39,6 @@ class DistanceFile(Metric):
     columns: tuple[Distances, ...]
     settings: Mapping[str, str]
 
-    def distance(self, ref: Patches, dist: Patches) -> Distances:
-        self._refuse()
-
-    def triplet(self, ref: Patches, p0: Patches, p1: Patches) -> tuple[Distances, Distances]:
-        self._refuse()
-
     def of_rows(self, ids: Sequence[str], sides: int) -> tuple[Distances, ...]:
         """(d0, d1) of triplets, or (d0,) of pairs, each (N,), of rows with those ids.
 
@@ -63,15 +57,15 @@ class DistanceFile(Metric):
                 f"{self.label}: it lacks {_rows(missing[0], len(missing))}; add their distances"
             )
         rows = [self.index[row] for row in ids]
-        found = tuple(column[rows] for column in self.columns[:sides])
-        for name, values in zip(_SIDES, found, strict=False):
+        distances = tuple(column[rows] for column in self.columns[:sides])
+        for name, values in zip(_SIDES, distances, strict=False):
             bad = np.flatnonzero(np.isnan(values) | np.isposinf(values))
             if len(bad):
                 raise UserError(
                     f"{self.label}: {name} = {values[bad[0]]:g} of {_rows(ids[bad[0]], len(bad))} "
                     "is not finite; give finite distances"
                 )
-        return found
+        return distances
 
     def check_rows(self, ids: Sequence[str], sides: int, digests: Collection[str] = ()) -> None:
         """Raise UserError unless the file has finite distances of exactly the rows of a set.
@@ -92,7 +86,7 @@ class DistanceFile(Metric):
             )
         self.of_rows(ids, sides)
 
-    def _refuse(self) -> NoReturn:
+    def _distances(self, patches: Mapping[str, Patches]) -> NoReturn:
         raise UserError(
             f"{self.label} has distances of rows, not of pixels; use it with score or evaluate"
         )

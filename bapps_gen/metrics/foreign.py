@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,13 +41,10 @@ class ForeignMetric(Metric):
     smallest: int = 1
     path: Path | None = None
 
-    def distance(self, ref: Patches, dist: Patches) -> Distances:
-        check_patches({"ref": ref, "dist": dist}, self.smallest)
-        return self._distance(ref, dist)
-
-    def triplet(self, ref: Patches, p0: Patches, p1: Patches) -> tuple[Distances, Distances]:
-        check_patches({"ref": ref, "p0": p0, "p1": p1}, self.smallest)
-        return self._distance(ref, p0), self._distance(ref, p1)
+    def _distances(self, patches: Mapping[str, Patches]) -> Sequence[Distances]:
+        check_patches(patches, self.smallest)
+        ref, *others = patches.values()
+        return [self._distance(ref, other) for other in others]
 
     def _distance(self, ref: Patches, dist: Patches) -> Distances:
         if not len(ref):

@@ -25,7 +25,7 @@ def l2() -> Metric:
 def l2_lab() -> Metric:
     """Root mean over pixels of the squared color difference ΔE*ab (CIE 1976), in its units."""
     # The mean over three channels is a third of the squared distance in CIELAB.
-    return PatchMetric(_lab, lambda a, b: np.sqrt(3.0 * _mean_square(a, b)))
+    return PatchMetric(lab, lambda a, b: np.sqrt(3.0 * _mean_square(a, b)))
 
 
 def psnr() -> Metric:
@@ -35,14 +35,15 @@ def psnr() -> Metric:
 
 def psnr_lab() -> Metric:
     """−PSNR in dB with peak 100 over L*, a* and b*; −∞ for equal patches."""
-    return PatchMetric(_lab, lambda a, b: _negated_psnr(_mean_square(a, b), LAB_PEAK))
+    return PatchMetric(lab, lambda a, b: _negated_psnr(_mean_square(a, b), LAB_PEAK))
 
 
 def _rgb(patches: Patches) -> NDArray[np.float64]:
     return patches.astype(np.float64)
 
 
-def _lab(patches: Patches) -> NDArray[np.float64]:
+def lab(patches: Patches) -> NDArray[np.float64]:
+    """L*, a* and b* of uint8 patches, float64 (N, H, W, 3); illuminant D65, observer 2°."""
     from skimage.color import rgb2lab
 
     if not len(patches):  # which scikit-image refuses

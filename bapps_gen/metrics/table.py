@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING
 
+from bapps_gen.lpips.net_names import SMALLEST
+
 if TYPE_CHECKING:  # it needs NumPy, which help does without
     from bapps_gen.metrics.base import Metric
 
@@ -122,18 +124,14 @@ METRICS: tuple[MetricSpec, ...] = (
         "L*, a*, b*",
         smallest=7,
     ),
-    MetricSpec("lpips-alex", 1, "LPIPS", _LPIPS, needs_torch=True, net="alex", smallest=31),
-    MetricSpec("lpips-vgg", 1, "LPIPS", _LPIPS, needs_torch=True, net="vgg", smallest=16),
-    MetricSpec("lpips-squeeze", 1, "LPIPS", _LPIPS, needs_torch=True, net="squeeze", smallest=17),
-    MetricSpec("lpips-v0.0-alex", 1, "LPIPS", _LPIPS_0, True, net="alex", smallest=31),
-    MetricSpec("lpips-v0.0-vgg", 1, "LPIPS", _LPIPS_0, True, net="vgg", smallest=16),
-    MetricSpec("lpips-v0.0-squeeze", 1, "LPIPS", _LPIPS_0, True, net="squeeze", smallest=17),
-    MetricSpec(
-        "uncalibrated-alex", 1, "LPIPS, w = 1", _UNCALIBRATED, True, net="alex", smallest=31
-    ),
-    MetricSpec("uncalibrated-vgg", 1, "LPIPS, w = 1", _UNCALIBRATED, True, net="vgg", smallest=16),
-    MetricSpec(
-        "uncalibrated-squeeze", 1, "LPIPS, w = 1", _UNCALIBRATED, True, net="squeeze", smallest=17
+    *(
+        MetricSpec(f"{name}-{net}", 1, distance, source, True, net=net, smallest=smallest)
+        for name, distance, source in (
+            ("lpips", "LPIPS", _LPIPS),
+            ("lpips-v0.0", "LPIPS", _LPIPS_0),
+            ("uncalibrated", "LPIPS, w = 1", _UNCALIBRATED),
+        )
+        for net, smallest in SMALLEST.items()
     ),
 )
 

@@ -10,6 +10,7 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from bapps_gen.errors import UserError, unknown_name
+from bapps_gen.lpips.net_names import NET_KINDS
 from bapps_gen.metrics import table
 from bapps_gen.metrics.table import MetricSpec, load_builtin
 
@@ -41,13 +42,15 @@ class TextKind:
     module: str
 
 
+# Those named alone, "alex" and so on, have metrics of the table.
+_NETS = [kind for kind in NET_KINDS if kind.name != kind.form]
+
 KINDS: tuple[TextKind, ...] = (
     TextKind(
-        "random-NET[:SEED], kmeans-NET, trunk:FILE, puzzle:FILE, bigan:FILE, split-brain:FILE, "
-        "video:FILE, features:FILE.py:NAME, timm:MODEL[@FILE]",
+        ", ".join(kind.form for kind in _NETS),
         "LPIPS with the features of any network, all weighted 1",
         "such as random-alex-1 or timm-resnet18",
-        r"(random|kmeans)-.*|(trunk|puzzle|bigan|split-brain|video|features|timm):.*",
+        "|".join(f"{kind.form[: len(kind.name) + 1]}.*" for kind in _NETS),
         "uncalibrated",
     ),
     TextKind(

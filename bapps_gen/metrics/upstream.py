@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bapps_gen.metrics.base import Distances, Metric, Patches, PatchMetric
+from bapps_gen.metrics.pixelwise import lab
 
 WINDOW = 7
 RGB_RANGE = 255.0
 LAB_RANGE = 100.0
-"""Of L*; the program takes a* and b* for it, too."""
+"""Of L*; the program takes it for a* and b*, too."""
 
 
 def l2_lab_upstream() -> Metric:
@@ -49,11 +50,7 @@ def _rgb(patches: Patches) -> NDArray[np.float64]:
 
 
 def _lab(patches: Patches) -> NDArray[np.float64]:
-    from skimage.color import rgb2lab
-
-    if not len(patches):  # which scikit-image refuses
-        return np.empty(patches.shape)
-    return np.asarray(rgb2lab(truncated_levels()[patches]), np.float64)
+    return lab(truncated_levels()[patches])
 
 
 def _half_mean_square(a: NDArray[np.float64], b: NDArray[np.float64]) -> Distances:

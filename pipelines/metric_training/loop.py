@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from bapps_gen.errors import WorkError, first_line
 from bapps_gen.execution.threads import one_thread
 from bapps_gen.lpips.differences import DistanceModule
-from bapps_gen.lpips.nets import FeatureNet
+from bapps_gen.lpips.feature_net import FeatureNet
 from bapps_gen.metrics.trained import RANKING_PREFIX, TRUNK_PREFIX, TrainedMetric, linear_key
 from bapps_gen.pipelines.metric_training.engine import Values
 from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
