@@ -76,7 +76,8 @@ def bars(comparison: Comparison, task: str) -> list[Figure]:
 
 def _rows_of(column: Column, comparison: Comparison) -> str:
     if isinstance(column.of, Evaluation):
-        return f"{column.of.rows:,} rows"
+        photos = f" of {column.of.units:,} photos" if column.of.resampled == "photos" else ""
+        return f"{column.of.rows:,} rows{photos}"
     return f"mean of {len(column.of.sets)} sets"
 
 
