@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from bapps_gen.errors import UserError, WorkError
@@ -210,7 +210,7 @@ def builtin_kmeans(net: str) -> tuple[dict[str, Tensor], str]:
     with contextlib.suppress(OSError, WorkError):  # a cache that cannot be written is no cache
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as temporary:
-            save_file(weights, temporary)
+            temporary.write_bytes(save(weights))
     return weights, digest
 
 

@@ -119,9 +119,11 @@ def check_report(path: Path) -> None:
     it; other files are not.
     """
     if path.suffix.lower() not in _PAGES:
-        raise UserError(f"out = {path} is no page; give a name that ends in .html")
+        raise UserError(f"out = {path} is not a page; give a name that ends in .html")
     if not path.parent.is_dir():
         raise UserError(f"the folder {path.parent} does not exist; create it first")
+    if path.is_dir():
+        raise UserError(f"out = {path} is a folder; give another name")
     environment()
     if path.exists():
         return

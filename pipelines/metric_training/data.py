@@ -236,12 +236,12 @@ def _read_part(dataset: Dataset) -> JudgedPart:
 
 
 def check_votes(rows: JudgedRows) -> None:
-    """Raise UserError where judgments are all the same, of which nothing can be learned."""
+    """Raise UserError where judgments are all the same, from which nothing can be learned."""
     judge = rows.judge
     if np.ptp(judge) == 0:
         raise UserError(
-            f"each of the {len(judge)} judged rows has judge = {judge[0]:g}, of which nothing can "
-            "be learned; check the votes, or add rows that people judged otherwise"
+            f"each of the {len(judge)} judged rows has judge = {judge[0]:g}, from which nothing "
+            "can be learned; check the votes, or add rows that people judged otherwise"
         )
 
 

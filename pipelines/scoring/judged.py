@@ -147,7 +147,6 @@ def judged_dataset(
     specs = check_metrics(metrics, options)
     task = task_of_patches(dataset.info.patches)
     columns = JUDGMENT_COLUMNS[task]
-    column = columns[0]
     parts, photos = [], []
     for batch in dataset.batches((*columns, "source_sha256"), 10_000):
         parts.append(
@@ -160,7 +159,7 @@ def judged_dataset(
     is_judged = ~np.isnan(judgment)
     if not is_judged.any():
         raise UserError(
-            f"no row of {dataset.folder} has a {column}; evaluate a set that was judged"
+            f"no row of {dataset.folder} has a judgment; judge it first, with `bapps-gen judge`"
         )
     score(dataset, metrics, options, workers, progress, reuse=True)
     distances, settings = {}, {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,12 +43,15 @@ def make_trunk(
     Raises:
         UserError: for a file's name of another ending, or a folder that does not exist.
         SourceError: where no photo can be decoded.
+        WorkError: where the file cannot be written.
     """
     if out.suffix != ".safetensors":
-        raise UserError(f"{out} has another ending; give a name that ends in .safetensors")
+        raise UserError(
+            f"out = {out} does not end in .safetensors; give a file such as trunk.safetensors"
+        )
     if not out.parent.is_dir():
-        raise UserError(f"{out.parent} is no folder; create it first")
-    from safetensors.torch import save_file
+        raise UserError(f"the folder {out.parent} does not exist; create it first")
+    from safetensors.torch import save
 
     from bapps_gen.lpips.made_weights import kmeans_digest, kmeans_weights
 
@@ -56,11 +60,13 @@ def make_trunk(
     note = {
         "net": options.net,
         "made by": f"bapps-gen {__version__}, stacked k-means",
-        "seed": str(options.seed),
+        "seed": options.seed,
         "digest": kmeans_digest(options.net, options.seed, [crops.tobytes()]),
     }
+    # One entry: safetensors writes several in an order that changes from run to run.
+    data = save(weights, {"bapps_gen": json.dumps(note)})
     with whole_file(out) as temporary:
-        save_file(weights, temporary, metadata=note)
+        temporary.write_bytes(data)
     return out
 
 

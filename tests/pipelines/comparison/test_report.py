@@ -213,19 +213,21 @@ def test_a_set_that_is_named_twice_counts_once(sets, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        ("report.json", "no page"),
+        ("report.json", "not a page"),
         ("nowhere/report.html", "does not exist"),
         ("README.html", "README.md is there"),
+        ("folder.html", "folder.html is a folder"),
     ],
 )
 def test_a_report_that_cannot_be_written_is_refused_before_any_work(
     sets, tmp_path, capsys, out, message
 ):
     (tmp_path / "README.md").write_text("mine")
+    (tmp_path / "folder.html").mkdir()
     assert run(sets, tmp_path / out, "--metric", "l2") == 2
     assert message in one_line(capsys)
     assert (tmp_path / "README.md").read_text() == "mine"
-    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "folder.html"]
 
 
 def test_a_benchmark_is_evaluated_by_itself_and_without_a_page(sets, tmp_path, photos, capsys):
@@ -278,5 +280,5 @@ def test_a_metric_that_takes_no_patches_of_one_size_is_refused_before_any_work(
 def test_a_set_that_nobody_judged_is_named(sets, dataset, tmp_path, capsys):
     command = ["evaluate", str(dataset), "--metric", "l2", "--out", str(tmp_path / "report.html")]
     assert main([*command, "--quiet"]) == 2
-    assert f"no row of {dataset} has a judge" in one_line(capsys)
+    assert f"no row of {dataset} has a judgment" in one_line(capsys)
     assert not list(tmp_path.iterdir())

@@ -315,7 +315,7 @@ def test_a_set_of_equal_votes_is_refused(work: Path, capsys: pytest.CaptureFixtu
     answers = {row.id: 0.0 for row in made.rows()}
     bapps_gen.judge(made, answers=answers, in_shards=False, replace=True)
     assert train("mine.safetensors") == 2
-    assert "has judge = 0, of which nothing can be learned" in one_line(capsys)
+    assert "has judge = 0, from which nothing can be learned" in one_line(capsys)
     assert not Path("mine.training").exists()
 
 

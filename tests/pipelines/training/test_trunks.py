@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import resource
+
 import numpy as np
 import pytest
 from safetensors import safe_open
@@ -9,7 +12,7 @@ from skimage import data, io
 
 import bapps_gen
 from bapps_gen.cli import main
-from bapps_gen.errors import SourceError, UserError
+from bapps_gen.errors import SourceError, UserError, WorkError
 from bapps_gen.lpips.nets import load_net
 from bapps_gen.lpips.trunks import TRUNKS
 
@@ -39,8 +42,8 @@ def test_the_file_is_a_feature_net(trunk):
 
 def test_the_file_says_what_it_is_made_of(trunk):
     with safe_open(trunk, "np") as file:
-        note = file.metadata()
-    assert (note["net"], note["seed"]) == ("squeeze", "3")
+        note = json.loads(file.metadata()["bapps_gen"])
+    assert (note["net"], note["seed"]) == ("squeeze", 3)
     assert "stacked k-means" in note["made by"]
     assert len(note["digest"]) == 16
 
@@ -51,7 +54,7 @@ def test_the_command_makes_the_same_file(trunk, photos, tmp_path, capsys):
     assert main([*given, "--out", str(out)]) == 0
     assert f"use it: bapps-gen score DATASET --metric trunk:{out}" in capsys.readouterr().out
     with safe_open(trunk, "np") as one, safe_open(out, "np") as two:
-        assert one.metadata()["digest"] == two.metadata()["digest"]
+        assert one.metadata() == two.metadata()
         for name in ("features.0.weight", "features.12.expand3x3.bias"):
             np.testing.assert_allclose(one.get_tensor(name), two.get_tensor(name), atol=1e-4)
 
@@ -69,11 +72,22 @@ def test_photos_that_cannot_be_decoded_are_left_out(photos, tmp_path, caplog):
     assert not (tmp_path / "y.safetensors").exists()
 
 
+def test_a_disk_that_is_full_is_one_line(photos, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(WorkError, match=r"^cannot write [^\n]*x\.safetensors: [^\n]* space"):
+            bapps_gen.make_trunk(tmp_path / "x.safetensors", source=photos, net="squeeze")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("out", "options", "says"),
     [
-        ("x.pth", {}, "ends in .safetensors"),
-        ("none/x.safetensors", {}, "is no folder"),
+        ("x.pth", {}, "does not end in .safetensors"),
+        ("none/x.safetensors", {}, "none does not exist; create it first"),
         ("x.safetensors", {"net": "resnet"}, "one of alex, vgg, squeeze"),
         ("x.safetensors", {"seed": -1}, "seed = -1"),
     ],
