@@ -30,8 +30,8 @@ from bapps_gen.manifests.collection import find_collection
 from bapps_gen.storage.locations import local_path, location_of
 
 if TYPE_CHECKING:
-    from bapps_gen.pipelines.datasets.again import Whereabouts
     from bapps_gen.pipelines.datasets.verify import VerifyReport
+    from bapps_gen.pipelines.datasets.whereabouts import Whereabouts
 
 
 class SetOptions(TypedDict, total=False):
@@ -340,7 +340,7 @@ def _whereabouts(
     progress: AnyProgress,
 ) -> Whereabouts:
     """Where things are now, from the arguments of `replay` and `verify`."""
-    from bapps_gen.pipelines.datasets.again import Whereabouts
+    from bapps_gen.pipelines.datasets.whereabouts import Whereabouts
 
     return Whereabouts(
         cache(lambda paths: open_photos(paths, progress)),

@@ -29,8 +29,8 @@ from bapps_gen.storage.locations import Location
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
     from bapps_gen.manifests.dataset import DatasetInfo
-    from bapps_gen.pipelines.datasets.again import Whereabouts
     from bapps_gen.pipelines.datasets.generate import GenerateReport
+    from bapps_gen.pipelines.datasets.whereabouts import Whereabouts
 
 CROPS = ("patch_size", "scale_range", "min_contrast", "rows_per_image")
 
@@ -85,7 +85,7 @@ def add_whereabouts(parser: argparse.ArgumentParser) -> None:
 
 def whereabouts(options: argparse.Namespace) -> Whereabouts:
     """What `add_whereabouts` and `add_plugins` declared."""
-    from bapps_gen.pipelines.datasets.again import Whereabouts
+    from bapps_gen.pipelines.datasets.whereabouts import Whereabouts
 
     given = values_of(options, Request)
     return Whereabouts(

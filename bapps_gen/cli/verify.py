@@ -14,8 +14,8 @@ from bapps_gen.errors import UserError
 
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
-    from bapps_gen.pipelines.datasets.again import Whereabouts
     from bapps_gen.pipelines.datasets.verify import VerifyReport
+    from bapps_gen.pipelines.datasets.whereabouts import Whereabouts
     from bapps_gen.storage.locations import Location
 
 _LISTED = 20

@@ -24,14 +24,12 @@ from bapps_gen.manifests.benchmark_reader import Benchmark
 from bapps_gen.pipelines.benchmarks.images import BenchmarkContext, image_rows
 from bapps_gen.pipelines.benchmarks.plan import BenchmarkPlanner
 from bapps_gen.pipelines.benchmarks.spec import BenchmarkSpec, benchmark_spec_from_values
-from bapps_gen.pipelines.datasets.again import Whereabouts
 from bapps_gen.pipelines.datasets.verify import PROBLEMS_A_SHARD, VerifyReport
+from bapps_gen.pipelines.datasets.whereabouts import Whereabouts
 from bapps_gen.pipelines.datasets.zoo import (
     dataset_registry,
-    open_dataset_zoo,
     plugins_of,
     recipe_files,
-    roots_of,
     worker_registry,
 )
 from bapps_gen.pipelines.rows.render import Image
@@ -113,10 +111,10 @@ def verify_benchmark(
     made: BenchmarkContext | None = None
     read: tuple[str | Path, ...] = ()
     if not stored_only:
-        zoo = open_dataset_zoo(info, where.zoo)
+        zoo = where.open_zoo(benchmark)
         # Versions are compared before photos are read.
         BenchmarkPlanner(spec, dataset_registry(info, zoo))
-        source = where.opener(tuple(where.source) or roots_of(info))
+        source = where.open_images(benchmark)
         read = (*source.roots, *recipe_files(plugins_of(info), zoo))
         found = relocate_images(tuple(images.items()), source)
         made = BenchmarkContext(benchmark.folder, spec, info, found, tuple(names.values()), zoo)

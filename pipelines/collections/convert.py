@@ -21,7 +21,6 @@ from bapps_gen.manifests.collection import (
 )
 from bapps_gen.manifests.dataset import Dataset
 from bapps_gen.pipelines.collections.card import write_collection_card
-from bapps_gen.pipelines.datasets.again import Whereabouts
 from bapps_gen.pipelines.datasets.export import (
     check_upscale,
     export_bapps,
@@ -29,8 +28,10 @@ from bapps_gen.pipelines.datasets.export import (
     export_webdataset,
     layout_split,
 )
+from bapps_gen.pipelines.datasets.kinds import kind_of
 from bapps_gen.pipelines.datasets.replay import check_recipe, replay
 from bapps_gen.pipelines.datasets.sheet import pick_rows, read_sheet_rows
+from bapps_gen.pipelines.datasets.whereabouts import Whereabouts
 from bapps_gen.storage.documents import read_json, write_json
 from bapps_gen.storage.workspace import (
     LOCK_NAME,
@@ -178,7 +179,7 @@ def replay_collection(
             replay(
                 recipe,
                 out / record.path,
-                where.find_images(recipe),
+                kind_of(recipe.info).relocate_images(recipe, where),
                 workers,
                 allow_different=allow_different,
                 progress=part_of(progress, done, total),

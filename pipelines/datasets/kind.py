@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from bapps_gen.pipelines.datasets.selected_rows import (
     SelectionRenderer,
     SelectionReplayer,
 )
+from bapps_gen.pipelines.datasets.whereabouts import Whereabouts
 from bapps_gen.pipelines.real.align import AlignedImages
 from bapps_gen.pipelines.real.plan import RealPlanner
 from bapps_gen.pipelines.real.renderer import RealRenderer, RealReplayer
@@ -25,7 +26,6 @@ from bapps_gen.pipelines.rows.renderer import TripletRenderer
 from bapps_gen.pipelines.rows.replayer import TripletReplayer
 from bapps_gen.pipelines.rows.spec import TripletSpec
 from bapps_gen.pipelines.sources.relocate import Images
-from bapps_gen.pipelines.sources.source import Source
 from bapps_gen.storage.locations import Location
 
 RowImages = Images | AlignedImages | SelectedImages
@@ -34,9 +34,6 @@ RowImages = Images | AlignedImages | SelectedImages
 RowPlanner = Planner | RealPlanner | SelectionPlanner
 RowRenderer = TripletRenderer | RealRenderer | SelectionRenderer
 RowReplayer = TripletReplayer | RealReplayer | SelectionReplayer
-
-Opener = Callable[[tuple[str, ...]], Source]
-"""Opens the images at some paths or URLs."""
 
 
 @dataclass(frozen=True)
@@ -113,21 +110,8 @@ class Kind:
         """Raise UserError unless a dataset's plan and distortions are here as it has them."""
         raise self.irreproducible(info)
 
-    def relocate_images(
-        self,
-        dataset: Dataset,
-        source: Sequence[str],
-        outputs: Mapping[str, str],
-        opener: Opener,
-    ) -> RowImages:
-        """The images that a dataset was made from, found again by content.
-
-        Args:
-            dataset: the dataset or recipe.
-            source: where photos or ground truth are now; where the dataset says they were if
-                empty.
-            outputs: the same for the outputs of algorithms, by name.
-            opener: opens them.
+    def relocate_images(self, dataset: Dataset, where: Whereabouts) -> RowImages:
+        """The images that a dataset or recipe was made from, found again by content.
 
         Raises:
             UserError: when outputs are given that the dataset does not have.

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
@@ -16,7 +16,6 @@ from bapps_gen.manifests.origin import ORIGIN_NAME, Origin, public_outputs
 from bapps_gen.manifests.outputs import copy_outputs, has_outputs, read_outputs, write_outputs
 from bapps_gen.pipelines.datasets.kind import (
     Kind,
-    Opener,
     RowImages,
     RowPlanner,
     RowRenderer,
@@ -25,10 +24,10 @@ from bapps_gen.pipelines.datasets.kind import (
     zoo_of,
 )
 from bapps_gen.pipelines.datasets.selection_kind import selection_kind
+from bapps_gen.pipelines.datasets.whereabouts import Whereabouts
 from bapps_gen.pipelines.datasets.zoo import (
     dataset_registry,
     plugins_of,
-    roots_of,
     worker_registry,
 )
 from bapps_gen.pipelines.real.align import AlignedImages, relocate_aligned
@@ -85,16 +84,9 @@ class DistortionKind(Kind):
         for name, version in info.distortions.items():
             check_version(name, registry.atom(name).version, version)
 
-    def relocate_images(
-        self,
-        dataset: Dataset,
-        source: Sequence[str],
-        outputs: Mapping[str, str],
-        opener: Opener,
-    ) -> RowImages:
-        _check_outputs(dataset, outputs)
-        photos = opener(tuple(source) or roots_of(dataset.info))
-        return relocate_images(dataset.info.source_images, photos)
+    def relocate_images(self, dataset: Dataset, where: Whereabouts) -> RowImages:
+        where.check_outputs(dataset)
+        return relocate_images(dataset.info.source_images, where.open_images(dataset))
 
     def describe(self, info: DatasetInfo) -> str:
         if self.has_other_plan(info):
@@ -150,20 +142,16 @@ class RealKind(Kind):
         for name, version in info.distortions.items():
             check_version(name, STEP_VERSION, version, "bapps-gen")
 
-    def relocate_images(
-        self,
-        dataset: Dataset,
-        source: Sequence[str],
-        outputs: Mapping[str, str],
-        opener: Opener,
-    ) -> RowImages:
-        _check_outputs(dataset, outputs)
+    def relocate_images(self, dataset: Dataset, where: Whereabouts) -> RowImages:
+        where.check_outputs(dataset)
+        if where.of_collection:
+            where = replace(where, source=())
         info = dataset.info
         names = tuple(info.outputs)
         files = read_outputs(dataset.folder, info.digest, names)
         urls = {name: root for name, root in info.outputs.items() if is_url(root)}
         known = urls if info.origin is None else info.origin.outputs
-        roots = {**known, **outputs}
+        roots = {**known, **where.outputs}
         for name in names:
             if name not in roots:
                 raise UserError(
@@ -173,8 +161,8 @@ class RealKind(Kind):
         return relocate_aligned(
             info.source_images,
             tuple(zip(names, files, strict=True)),
-            opener(tuple(source) or roots_of(info)),
-            lambda name: opener((roots[name],)),
+            where.open_images(dataset),
+            lambda name: where.opener((roots[name],)),
         )
 
     def describe(self, info: DatasetInfo) -> str:
@@ -201,16 +189,6 @@ class RealKind(Kind):
     def copy_extra_files(self, dataset: Dataset, folder: Location) -> None:
         """Copy `outputs.parquet`."""
         copy_outputs(dataset, folder)
-
-
-def _check_outputs(dataset: Dataset, outputs: Mapping[str, str]) -> None:
-    """Raise UserError unless a dataset has all algorithms of which outputs are given."""
-    for name in outputs:
-        if name not in dataset.info.outputs:
-            known = ", ".join(dataset.info.outputs) or "no algorithms"
-            raise UserError(
-                f"outputs = {name}=… cannot be used: {dataset.folder} has {known}; leave it out"
-            )
 
 
 _CROPS = ("patch_size", "scale_range", "min_contrast", "rows_per_image", "shard_size")

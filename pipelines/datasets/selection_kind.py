@@ -14,7 +14,6 @@ from bapps_gen.manifests.origin import Origin, part_folder
 from bapps_gen.manifests.rows import PATCHES
 from bapps_gen.pipelines.datasets.kind import (
     Kind,
-    Opener,
     RowImages,
     RowPlanner,
     RowRenderer,
@@ -27,6 +26,7 @@ from bapps_gen.pipelines.datasets.selected_rows import (
     SelectionRenderer,
     SelectionReplayer,
 )
+from bapps_gen.pipelines.datasets.whereabouts import Whereabouts
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.workspace import make_folder
 
@@ -95,32 +95,23 @@ class SelectionKind(Kind):
         for kind, part in self._parts(info):
             kind.check_versions(part, zoo)
 
-    def relocate_images(
-        self,
-        dataset: Dataset,
-        source: Sequence[str],
-        outputs: Mapping[str, str],
-        opener: Opener,
-    ) -> RowImages:
+    def relocate_images(self, dataset: Dataset, where: Whereabouts) -> RowImages:
         """See `Kind`; `source` has photos, and ground truth where that is all or not known here."""
         parts = self._parts(dataset.info)
-        known = {name for _, part in parts for name in part.outputs}
-        for name in outputs:
-            if name not in known:
-                raise UserError(
-                    f"outputs = {name}=… cannot be used: {dataset.folder} has "
-                    f"{', '.join(sorted(known)) or 'no algorithms'}; leave it out"
-                )
+        where.check_outputs(dataset)
         has_photos = any(not kind.has_outputs for kind, _ in parts)
-        once = cache(opener)
+        once = cache(where.opener)
         found = {}
         for kind, part in parts:
-            found[part.digest] = kind.relocate_images(
-                Dataset(part_folder(dataset.folder, part.digest), part),
-                () if kind.has_outputs and has_photos and part.origin is not None else source,
-                {name: root for name, root in outputs.items() if name in part.outputs},
-                once,
+            no_photos = kind.has_outputs and has_photos and part.origin is not None
+            own = replace(
+                where,
+                opener=once,
+                source=() if no_photos else where.source,
+                outputs={n: root for n, root in where.outputs.items() if n in part.outputs},
             )
+            held = Dataset(part_folder(dataset.folder, part.digest), part)
+            found[part.digest] = kind.relocate_images(held, own)
         return SelectedImages(cast(dict[str, Any], found))
 
     def relocated(self, info: DatasetInfo, images: RowImages) -> DatasetInfo:
