@@ -96,7 +96,9 @@ def run(options: argparse.Namespace) -> int:
         return 0
     for mean in means_over_sets(evaluations):
         group = _GROUPS[mean.group]
-        print(f"\nmean of {len(mean.sets)} {mean.task} sets{group}")
+        simulated = any(each.simulated for each in evaluations if each.name in mean.sets)
+        by = ", by simulated observers" if simulated else ""
+        print(f"\nmean of {len(mean.sets)} {mean.task.upper()} sets{group}{by}")
         _print_scores(mean.task, mean.scores)
     if options.out is not None:
         print(f"\nreport: {options.out}")

@@ -106,12 +106,12 @@ def _notes(comparison: Comparison) -> list[str]:
     over = {entry.resampled for entry in comparison.sets}
     if "photos" in over:
         notes.append(
-            "Intervals are of resamples of photos, since rows cut from one photo are not "
-            "independent; sets that share photos draw the same ones."
+            "Intervals are from resamples of photos, since rows cut from one photo are not "
+            "independent; sets that share photos have the same draws."
         )
     if "rows" in over:
         notes.append(
-            f"Sets of fewer than {MIN_PHOTOS} photos, or of unknown ones, are resampled row by "
+            f"Sets with fewer than {MIN_PHOTOS} photos, or unknown ones, are resampled row by "
             "row, which makes intervals too narrow where rows of a photo are alike."
         )
     for entry in comparison.sets:

@@ -191,8 +191,8 @@ def _caption(comparison: Comparison, sets: Sequence[Evaluation]) -> str:
     over = "photos" if kinds == {"photos"} else "rows" if kinds == {"rows"} else "photos or rows"
     count = len(sets)
     text = (
-        f"Scores of metrics on {count} judged set{'' if count == 1 else 's'}, in percent; in "
-        f"parentheses intervals of 95 %, from {resamples:,} resamples of {over}."
+        f"Scores of metrics on {count} judged set{'' if count == 1 else 's'}, in percent, with "
+        f"95 % intervals in parentheses, from {resamples:,} resamples of {over}."
     )
     return f"{SIMULATED} {text}" if any(entry.simulated for entry in sets) else text
 
