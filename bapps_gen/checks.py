@@ -272,6 +272,15 @@ def or_list(names: Collection[str]) -> str:
     return f"{', '.join(most)} or {last}" if most else str(last)
 
 
+def parse_range(value: Any) -> tuple[float, float] | None:
+    """(low, high) of two finite numbers with low < high; None of anything else."""
+    try:
+        low, high = map(float, value)
+    except (TypeError, ValueError):
+        return None
+    return (low, high) if -math.inf < low < high < math.inf else None
+
+
 def check_range(name: str, value: float, low: float, high: float, *, whole: bool = False) -> None:
     """Raise UserError unless low ≤ value ≤ high, and it is whole where that is asked."""
     Option("integer" if whole else "number", "", low=low, high=high).check(name, value)

@@ -80,8 +80,8 @@ def load_file(path: Path, label: str) -> tuple[ModuleType, str]:
     except OSError as error:
         raise UserError(f"{label}: it cannot be read ({error.strerror})") from None
     # The path is part of the module's name so that two files of one name can be loaded together.
-    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    name = f"bapps_gen_plugin_{path.stem}_{place}".replace(".", "_")
+    unique = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    name = f"bapps_gen_plugin_{path.stem}_{unique}".replace(".", "_")
     module = ModuleType(name)
     module.__file__ = str(path)
     # Dataclasses and pickle look modules up by name while the file runs.

@@ -19,7 +19,7 @@ from bapps_gen.errors import UserError
 from bapps_gen.lpips.caffemodel import read_caffemodel
 from bapps_gen.lpips.feature_net import SCALE, SHIFT
 from bapps_gen.lpips.net_names import SMALLEST_FORM
-from bapps_gen.lpips.weights import read_weights
+from bapps_gen.lpips.weights import read_weights, require_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +145,7 @@ def load_alexnet(kind: str, path: Path) -> AlexNetForm:
         UserError: for a file that is missing, damaged or of another network.
     """
     form = FORMS[kind]
-    if not path.is_file():
-        raise UserError(
-            f"weights file {path} does not exist; give a .caffemodel, .safetensors or .pth file"
-        )
+    require_file(path, ".caffemodel, .safetensors or .pth")
     tensors = _named(path)
     names = _convolutions(tensors, path)
     weights = [_convolution(tensors, name, path) for name in names]

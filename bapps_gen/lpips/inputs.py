@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bapps_gen.checks import parse_range
 from bapps_gen.errors import UserError, out_of_range
 
 Images = NDArray[Any] | Tensor
@@ -29,9 +30,12 @@ def as_batches(
     Raises:
         UserError: for anything that is not images of one shape within the range.
     """
-    if value_range is not None:
-        value_range = _as_range(value_range)
-    batches = {name: _as_batch(name, value, value_range) for name, value in images.items()}
+    declared = parse_range(value_range)
+    if value_range is not None and declared is None:
+        raise out_of_range(
+            "value_range", value_range, "(low, high) with low < high", "give for example (-1, 1)"
+        )
+    batches = {name: _as_batch(name, value, declared) for name, value in images.items()}
     (first, reference), *others = batches.items()
     for name, batch in others:
         if batch.shape != reference.shape:
@@ -53,20 +57,8 @@ def as_batches(
         )
     if reference.dtype == torch.uint8:
         return list(batches.values()), (0.0, 255.0)
-    assert value_range is not None
-    return list(batches.values()), value_range
-
-
-def _as_range(value_range: tuple[float, float]) -> tuple[float, float]:
-    try:
-        low, high = map(float, value_range)
-    except (TypeError, ValueError):
-        low = high = 0.0
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise out_of_range(
-            "value_range", value_range, "(low, high) with low < high", "give for example (-1, 1)"
-        )
-    return low, high
+    assert declared is not None
+    return list(batches.values()), declared
 
 
 def _size(batch: Tensor) -> str:

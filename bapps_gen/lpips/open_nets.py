@@ -17,11 +17,12 @@ from bapps_gen.lpips.net_names import NetText
 from bapps_gen.plugins import load_plugin, reason
 
 TRIAL_SIDES = (64, 128, 224, 256, 384, 512)
-"""Sizes in px at which a net is tried; the first that it takes is where its least is sought."""
+"""Sizes in px at which a net is tried; the search for its least size starts from the first that
+it takes."""
 
 
 class CheckedNet(nn.Module):
-    """A net of which nothing is known; what it returns is checked at every call.
+    """A net from elsewhere; what it returns is checked at every call.
 
     Args:
         net: takes (N, 3, H, W) and should return a list of maps (N, C, h, w).
@@ -57,12 +58,12 @@ class CheckedNet(nn.Module):
             )
         for number, part in enumerate(returned):
             if not isinstance(part, Tensor) or part.ndim != 4 or not part.is_floating_point():
-                found = _describe(part)
+                problem = _describe(part)
             elif len(part) != len(x) or not part.numel():
-                found = f"shape {tuple(part.shape)} for {len(x)} images"
+                problem = f"shape {tuple(part.shape)} for {len(x)} images"
             else:
                 continue
-            raise self._error(f"map {number} is {found}; return float maps (N, C, h, w)")
+            raise self._error(f"map {number} is {problem}; return float maps (N, C, h, w)")
         channels = tuple(part.shape[1] for part in returned)
         if self.channels is not None and channels != self.channels:
             raise self._error(

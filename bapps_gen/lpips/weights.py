@@ -72,7 +72,7 @@ def load_trunk_file(path: Path) -> tuple[str, dict[str, Tensor]]:
     Raises:
         UserError: for a file that is missing, damaged, or of none of the trunks.
     """
-    _require_file(path)
+    require_file(path)
     _check_hash_in_name(path)
     tensors = read_weights(path)
     for net in TRUNKS:
@@ -86,18 +86,17 @@ def load_trunk_file(path: Path) -> tuple[str, dict[str, Tensor]]:
     )
 
 
-def _require_file(path: Path) -> None:
+def require_file(path: Path, kinds: str = ".safetensors or .pth") -> None:
+    """Raise UserError where a file of weights is missing."""
     if not path.is_file():
-        raise UserError(
-            f"weights file {path} does not exist; give an existing .safetensors or .pth file"
-        )
+        raise UserError(f"weights file {path} does not exist; give an existing {kinds} file")
 
 
 def _find_trunk(net: str, weights: str | PathLike[str] | None, progress: bool) -> Path:
     spec = TRUNKS[net]
     if weights is not None:
         path = Path(weights)
-        _require_file(path)
+        require_file(path)
         return path
     return find_local(net) or _download(spec, _hub_path(spec), progress)
 

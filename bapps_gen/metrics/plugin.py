@@ -8,7 +8,6 @@ whose `distance(a, b)` is. Patches come as (N, 3, H, W), RGB: NumPy uint8, or, w
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
+from bapps_gen.checks import parse_range
 from bapps_gen.errors import UserError
 from bapps_gen.metrics.base import Patches
 from bapps_gen.metrics.foreign import ForeignMetric, planes, tensors_on
@@ -157,13 +157,10 @@ def _is_torch_module(made: Any) -> bool:
 
 
 def _as_range(value_range: object, label: str) -> tuple[float, float]:
-    try:
-        low, high = map(float, cast(Any, value_range))
-    except (TypeError, ValueError):
-        low = high = 0.0
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    span = parse_range(value_range)
+    if span is None:
         raise UserError(
             f"{label}: value_range = {value_range!r} must be (low, high) with low < high, such as "
             "(0, 1) or (-1, 1); correct it"
         )
-    return low, high
+    return span

@@ -79,8 +79,8 @@ def _crops(source: Source, options: TrunkOptions, progress: Progress | None) -> 
     order = generator(options.seed, _ORDER, SLOT_NET_CROPS).permutation(len(source))[:CROPS]
     crops: list[NDArray[np.uint8]] = []
     problem = ""
-    for place, index in enumerate(map(int, order)):
-        numbers = range(place, CROPS, len(order))
+    for position, index in enumerate(map(int, order)):
+        numbers = range(position, CROPS, len(order))
         try:
             photo = source.load(index)
         except ImageError as error:

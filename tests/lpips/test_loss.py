@@ -11,8 +11,8 @@ from bapps_gen.errors import UserError
 from bapps_gen.lpips import load_lpips
 from bapps_gen.lpips.differences import squared_differences, unit_features
 from bapps_gen.lpips.feature_net import FeatureNet
-from bapps_gen.lpips.metric import Lpips
 from bapps_gen.lpips.nets import load_net
+from support.nets import lpips_over
 
 
 class Tiny(nn.Module):
@@ -37,7 +37,7 @@ def tiny(dtype="float32", offset=-50.0):
     net = Tiny(getattr(torch, dtype), offset).eval().requires_grad_(False)
     ones = (0.0,) * 3, (1.0,) * 3
     record = FeatureNet("tiny", "tiny", net, (4, 4, 4), 9, *ones, "0" * 16)
-    return Lpips(record, None, device=torch.device("cpu"), dtype=dtype)
+    return lpips_over(record, dtype)
 
 
 FEATURES = """
@@ -64,8 +64,7 @@ def edges(tmp_path_factory):
     path.write_text(FEATURES)
 
     def load(dtype):
-        net = load_net(f"features:{path}:Edges")
-        return Lpips(net, None, device=torch.device("cpu"), dtype=dtype)
+        return lpips_over(load_net(f"features:{path}:Edges"), dtype)
 
     return load
 

@@ -13,11 +13,11 @@ from bapps_gen.errors import UserError
 from bapps_gen.lpips import load_lpips, load_trunk
 from bapps_gen.lpips.alexnet_forms import FORMS
 from bapps_gen.lpips.made_weights import CROP_SIDES, cut_crops, gaussian_weights, kmeans_weights
-from bapps_gen.lpips.metric import Lpips
 from bapps_gen.lpips.net_names import NET_KINDS, SMALLEST, is_net, parse_net
 from bapps_gen.lpips.nets import load_net
 from bapps_gen.lpips.trunks import TRUNKS
 from bapps_gen.metrics import load_metric, metric_spec
+from support.nets import lpips_over, random_blobs, state_dict
 
 PLUGIN = """
 import torch
@@ -39,30 +39,12 @@ ready = Small()
 """
 
 
-def caffe_weights(seed=0):
-    """Random weights in the form of Caffe's AlexNet, by its names."""
-    rng = np.random.default_rng(seed)
-    shapes = [
-        (96, 3, 11, 11),
-        (256, 48, 5, 5),
-        (384, 256, 3, 3),
-        (384, 192, 3, 3),
-        (256, 192, 3, 3),
-    ]
-    weights = {}
-    for number, shape in enumerate(shapes, 1):
-        spread = (2 / np.prod(shape[1:])) ** 0.5
-        weights[f"conv{number}.weight"] = rng.normal(0, spread, shape).astype(np.float32)
-        weights[f"conv{number}.bias"] = rng.normal(0, 0.1, shape[0]).astype(np.float32)
-    return {name: torch.from_numpy(value) for name, value in weights.items()}
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with a file of each kind that nets are loaded from."""
     folder = tmp_path_factory.mktemp("nets")
     save_file(gaussian_weights("squeeze", 5), folder / "trunk.safetensors")
-    save_file(caffe_weights(), folder / "caffe.safetensors")
+    save_file(state_dict(random_blobs()), folder / "caffe.safetensors")
     (folder / "mine.py").write_text(PLUGIN)
     return folder
 
@@ -92,10 +74,6 @@ def net(request, folder):
     return load_net(request.param.format(folder))
 
 
-def lpips(net, dtype="float32"):
-    return Lpips(net, None, device=torch.device("cpu"), dtype=dtype)
-
-
 class TestEveryNet:
     def test_its_channels_and_least_size_are_those_of_its_maps(self, net):
         side = net.smallest
@@ -118,7 +96,7 @@ class TestEveryNet:
 
     def test_distances_are_finite_symmetric_and_zero_of_equal_images(self, net, triplets):
         ref, noisy, _ = triplets
-        model = lpips(net)
+        model = lpips_over(net)
         there, back = model.distance(ref, noisy), model.distance(noisy, ref)
         assert there.isfinite().all()
         assert (there > 0).all()
@@ -127,7 +105,7 @@ class TestEveryNet:
 
     def test_a_distance_does_not_depend_on_its_batch(self, net, triplets):
         ref, noisy, _ = (np.tile(images, (8, 1, 1, 1)) for images in triplets)  # two passes
-        model = lpips(net)
+        model = lpips_over(net)
         alone = model.distance(ref[3], noisy[3])
         many = model.distance(ref, noisy)
         assert many[3::5].numpy() == pytest.approx(float(alone[0]), rel=1e-4)
@@ -135,11 +113,13 @@ class TestEveryNet:
     def test_loading_it_again_gives_the_same_distances(self, net, triplets):
         again = load_net(net.given)
         assert again.digest == net.digest
-        actual = lpips(again).distance(*triplets[:2])
-        assert actual.numpy() == pytest.approx(lpips(net).distance(*triplets[:2]).numpy(), rel=1e-4)
+        actual = lpips_over(again).distance(*triplets[:2])
+        assert actual.numpy() == pytest.approx(
+            lpips_over(net).distance(*triplets[:2]).numpy(), rel=1e-4
+        )
 
     def test_gradients_are_finite_of_equal_and_of_constant_images(self, net, triplets):
-        model = lpips(net)
+        model = lpips_over(net)
         photo = torch.from_numpy(triplets[0][:1]).permute(0, 3, 1, 2) / 255.0
         flat = [torch.full((1, 3, 64, 64), level) for level in (0.0, 0.5, 1.0)]
         for image in (photo, *flat):
@@ -150,7 +130,7 @@ class TestEveryNet:
                 assert given.grad.isfinite().all()
 
     def test_pooled_differences_sum_to_the_distance(self, net, triplets):
-        model = lpips(net)
+        model = lpips_over(net)
         (pooled,) = model.pooled(*triplets[:2])
         assert pooled.shape == (5, sum(net.channels))
         assert pooled.sum(1).numpy() == pytest.approx(
@@ -206,7 +186,7 @@ def test_random_weights_are_gaussian_and_those_of_their_seed(net):
 def test_seeds_of_random_nets_differ_in_distances_and_digest(triplets):
     nets = [load_net(text) for text in ("random-alex", "random-alex:1", "random-alex:2")]
     assert [net.name for net in nets] == ["random-alex-0", "random-alex-1", "random-alex-2"]
-    distances = [float(lpips(net).distance(*triplets[:2])[0]) for net in nets]
+    distances = [float(lpips_over(net).distance(*triplets[:2])[0]) for net in nets]
     assert len({round(value, 6) for value in distances}) == 3
     assert len({net.digest for net in nets}) == 3
     assert load_net("random-alex:0").digest == nets[0].digest
@@ -214,10 +194,10 @@ def test_seeds_of_random_nets_differ_in_distances_and_digest(triplets):
 
 def test_the_scale_of_random_weights_has_no_effect(triplets):
     net = load_net("random-alex:1")
-    before = lpips(net).distance(*triplets[:2])
+    before = lpips_over(net).distance(*triplets[:2])
     for value in net.module.parameters():
         value.mul_(3.0)
-    after = lpips(net).distance(*triplets[:2])
+    after = lpips_over(net).distance(*triplets[:2])
     assert after.numpy() == pytest.approx(before.numpy(), rel=1e-4)
 
 

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from bapps_gen.errors import UserError
-from bapps_gen.lpips.metric import Lpips
 from bapps_gen.lpips.nets import load_net
 from bapps_gen.metrics import load_metric, metric_spec
+from support.nets import lpips_over
 
 
 def write(tmp_path, body, name="mine.py"):
@@ -39,7 +39,7 @@ GOOD = module("return [x, self.conv(x)]")
 def compare_black_and_white(given):
     images = np.zeros((2, 64, 64, 3), np.uint8)
     images[1] = 255
-    lpips(load_net(given)).distance(images, images[::-1].copy())
+    lpips_over(load_net(given)).distance(images, images[::-1].copy())
 
 
 def refused(given, *parts, act=load_net):
@@ -49,10 +49,6 @@ def refused(given, *parts, act=load_net):
     assert "\n" not in message
     for part in parts:
         assert part in message, message
-
-
-def lpips(net):
-    return Lpips(net, None, device=torch.device("cpu"), dtype="float32")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +98,7 @@ def test_mean_and_std_of_the_module_replace_imagenets(tmp_path):
     # (1 − .5)/.5, (1 − .5)/.25, (1 − .25)/1 against −1, −2, −.25
     a, b = np.array([1, 2, 0.75]), np.array([-1, -2, -0.25])
     expected = ((a / np.linalg.norm(a) - b / np.linalg.norm(b)) ** 2).sum()
-    assert float(lpips(net).distance(ref, other)[0]) == pytest.approx(expected, rel=1e-5)
+    assert float(lpips_over(net).distance(ref, other)[0]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_maps_that_a_net_keeps_or_repeats_are_not_written_into(tmp_path):
@@ -110,7 +106,7 @@ def test_maps_that_a_net_keeps_or_repeats_are_not_written_into(tmp_path):
     net = load_net(given + ":Net")
     rng = np.random.default_rng(0)
     a, b = (rng.integers(0, 256, (3, 24, 24, 3), dtype=np.uint8) for _ in range(2))
-    layers = lpips(net).distance(a, b, per_layer=True)
+    layers = lpips_over(net).distance(a, b, per_layer=True)
     assert torch.equal(layers[:, 1], layers[:, 2])
     norms = net.module.net.kept.norm(dim=1)
     assert not torch.allclose(norms, torch.ones_like(norms))
@@ -167,7 +163,7 @@ def test_images_below_the_least_size_are_refused(tmp_path):
     net = load_net(write(tmp_path, GOOD) + ":Net")
     small = np.zeros((1, 4, 9, 3), np.uint8)
     with pytest.raises(UserError, match="4x9 is not allowed: it must be at least 5x5"):
-        lpips(net).distance(small, small)
+        lpips_over(net).distance(small, small)
 
 
 def test_a_net_of_one_size_takes_that_size(tmp_path):
@@ -175,9 +171,9 @@ def test_a_net_of_one_size_takes_that_size(tmp_path):
     net = load_net(given + ":Net")
     assert net.smallest == 128
     right, wrong = (np.zeros((1, side, side, 3), np.uint8) for side in (128, 129))
-    assert lpips(net).distance(right, right).tolist() == [0.0]
+    assert lpips_over(net).distance(right, right).tolist() == [0.0]
     with pytest.raises(UserError, match=r"it fails on images of 129×129 px: .*one size"):
-        lpips(net).distance(wrong, wrong)
+        lpips_over(net).distance(wrong, wrong)
 
 
 # timm, which needs torchvision: here in place of it a module of the part that is used
@@ -223,7 +219,7 @@ def test_a_model_of_timm_takes_its_own_normalization(tmp_path, fake_timm):
     assert (net.shift, net.scale) == ((0.0,) * 3, (1.0,) * 3)
     assert (net.channels, net.smallest, net.name) == ((6,), 7, "timm-pyramid.a1-w")
     ref = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    assert (lpips(net).distance(ref, 255 - ref) > 0).all()
+    assert (lpips_over(net).distance(ref, 255 - ref) > 0).all()
 
 
 def test_what_timm_cannot_give_is_one_line(tmp_path, fake_timm, monkeypatch):
@@ -249,7 +245,7 @@ def test_timm_itself_gives_a_net(tmp_path):
     net = load_net(f"timm:resnet18@{tmp_path}/r18.safetensors")
     assert net.channels == (64, 64, 128, 256, 512)
     ref = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
-    model = lpips(net)
+    model = lpips_over(net)
     assert (model.distance(ref, 255 - ref) > 0).all()
     assert model.distance(ref, ref).tolist() == [0.0, 0.0]
     x = torch.rand(1, 3, 64, 64)
