@@ -138,12 +138,16 @@ class TrainedMetric:
     @property
     def trunk(self) -> dict[str, Tensor]:
         """The net's weights by the names in its state dict; empty for those that it comes with."""
-        return self._below(TRUNK_PREFIX)
+        from bapps_gen.storage.tensors import below
+
+        return below(self.tensors, TRUNK_PREFIX)
 
     @property
     def ranking(self) -> dict[str, Tensor]:
         """The ranking network's weights; empty where the file has none."""
-        return self._below(RANKING_PREFIX)
+        from bapps_gen.storage.tensors import below
+
+        return below(self.tensors, RANKING_PREFIX)
 
     @property
     def digest(self) -> str:
@@ -155,13 +159,6 @@ class TrainedMetric:
                 if not name.startswith(RANKING_PREFIX)
             }
         )
-
-    def _below(self, prefix: str) -> dict[str, Tensor]:
-        return {
-            name.removeprefix(prefix): value
-            for name, value in self.tensors.items()
-            if name.startswith(prefix)
-        }
 
 
 def linear_key(tap: int) -> str:

@@ -81,6 +81,15 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tenso
     return header, tensors
 
 
+def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names have a prefix, without it."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
 def damaged(path: Path, what: str) -> WorkError:
     """The error for a file that is damaged."""
     return WorkError(f"{path} is damaged: {what}; delete it and train it again, or copy it again")

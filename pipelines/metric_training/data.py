@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from bapps_gen.errors import UserError, out_of_range
 from bapps_gen.manifests.dataset import Dataset
-from bapps_gen.manifests.judgements import JUDGMENT_COLUMNS, judgements_info
 from bapps_gen.manifests.rows import PAIR_PATCHES
+from bapps_gen.metrics.bootstrap import Keys
 from bapps_gen.metrics.trained import TrainingSet
 from bapps_gen.pipelines.metric_training.options import HELD_OUT_SHARE, MetricTrainingOptions
-from bapps_gen.pipelines.scoring.judged import find_judged
+from bapps_gen.pipelines.scoring.judged import find_judged, is_simulated, read_judgments
 from bapps_gen.seeding import SLOT_METRIC_HELD_OUT, generator
 from bapps_gen.storage.locations import Location
 from bapps_gen.storage.url import Url
@@ -34,7 +33,7 @@ class JudgedPart:
         rows: their numbers in the dataset, ascending.
         judge: share of people who prefer p1, 0 to 1.
         counts: number of votes of each row, NaN where unknown.
-        photos: SHA-256 of each row's photo, as bytes of hexadecimal digits.
+        photos: the first 8 bytes of the SHA-256 of each row's photo, uint64.
         simulated: whether any judgment came from simulated observers.
     """
 
@@ -42,7 +41,7 @@ class JudgedPart:
     rows: Indices
     judge: Values
     counts: Values
-    photos: NDArray[np.bytes_]
+    photos: Keys
     simulated: bool
 
     def take(self, chosen: NDArray[np.bool_]) -> JudgedPart:
@@ -215,24 +214,20 @@ def _read_part(dataset: Dataset) -> JudgedPart:
         )
     dataset.require_pictures()
     dataset.require_whole()
-    columns = JUDGMENT_COLUMNS["2afc"]
-    judgments, photos = [], []
-    for batch in dataset.batches([*columns, "source_sha256"], 10_000):
-        values = [batch.column(name).cast(pa.float64()).to_numpy(False) for name in columns]
-        judgments.append(np.stack(values))
-        photos.append(np.array(batch.column("source_sha256").to_pylist(), "S64"))
-    judge, counts = np.concatenate(judgments, axis=1)
+    judge, counts, photos = read_judgments(dataset)
+    if photos is None:
+        raise UserError(
+            f"{dataset.folder} has rows without source_sha256, so that it cannot be kept apart "
+            "from sets of the same photos; make it again"
+        )
     is_judged = ~np.isnan(judge)
     if not is_judged.any():
         raise UserError(
             f"no row of {dataset.folder} has a judgment; judge it first, with `bapps-gen judge`"
         )
-    judged_by = judgements_info(dataset.folder, dataset.info.digest)
-    simulated = judged_by is not None and judged_by.simulated
     rows = np.arange(len(judge))
-    return JudgedPart(dataset, rows, judge, counts, np.concatenate(photos), simulated).take(
-        is_judged
-    )
+    part = JudgedPart(dataset, rows, judge, counts, photos, is_simulated(dataset))
+    return part.take(is_judged)
 
 
 def check_votes(rows: JudgedRows) -> None:

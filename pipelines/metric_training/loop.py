@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bapps_gen.errors import WorkError, first_line
-from bapps_gen.execution.threads import one_thread
+from bapps_gen.execution.threads import map_ahead, one_thread
 from bapps_gen.lpips.differences import DistanceModule
 from bapps_gen.lpips.feature_net import FeatureNet
 from bapps_gen.metrics.trained import RANKING_PREFIX, TRUNK_PREFIX, TrainedMetric, linear_key
@@ -221,13 +221,9 @@ class LoopEngine:
             patches = torch.from_numpy(self.data.patches[rows])
             return patches.pin_memory() if self.device.type == "cuda" else patches
 
-        with ThreadPoolExecutor(1) as pool:
-            ahead = [pool.submit(read, rows) for rows in chosen[:2]]
-            for place in range(len(chosen)):
-                patches = ahead.pop(0).result().to(self.device, non_blocking=True)
-                if place + 2 < len(chosen):
-                    ahead.append(pool.submit(read, chosen[place + 2]))
-                yield patches.permute(0, 1, 4, 2, 3).float().div_(127.5).sub_(1.0)
+        for patches in map_ahead(read, chosen, depth=2, threads=1):
+            images = patches.to(self.device, non_blocking=True)
+            yield images.permute(0, 1, 4, 2, 3).float().div_(127.5).sub_(1.0)
 
     def _values(self, values: Values) -> Tensor:
         return torch.from_numpy(values).to(self.device, torch.float32)

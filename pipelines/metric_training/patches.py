@@ -17,7 +17,7 @@ from bapps_gen.errors import WorkError
 from bapps_gen.execution.jobs import run_jobs
 from bapps_gen.execution.progress import Progress
 from bapps_gen.pipelines.metric_training.data import JudgedPart
-from bapps_gen.pipelines.scoring.distances import batch_patches
+from bapps_gen.pipelines.scoring.distances import batch_patches, chosen_rows
 from bapps_gen.storage.atomic import whole_file
 from bapps_gen.storage.space import free_bytes, size_text
 
@@ -84,20 +84,16 @@ def _prepare(context: _Context) -> Callable[[tuple[int, int]], int]:
         """Decode the rows of a shard that are wanted; gives their number."""
         part, first = context.parts[job[0]], context.firsts[job[0]]
         start, end = part.dataset.info.shard_range(job[1])
-        place, last = np.searchsorted(part.rows, [start, end])
-        wanted = part.rows[place:last] - start
+        low, high = np.searchsorted(part.rows, [start, end]).tolist()
         names = part.dataset.info.patches
-        position = done = 0
-        for batch in part.dataset.shard_batches(job[1], ["id", *names]):
-            chosen = wanted[(wanted >= position) & (wanted < position + batch.num_rows)] - position
+        batches = part.dataset.shard_batches(job[1], ["id", *names])
+        position = first + low
+        for batch in chosen_rows(batches, start, part.rows[low:high]):
+            for side, name in enumerate(names):
+                patches = batch_patches(batch, name, part.dataset.info.patch_size)
+                held[position : position + len(patches), side] = patches
             position += batch.num_rows
-            if len(chosen):
-                batch = batch.take(chosen)
-                target = slice(first + place + done, first + place + done + len(chosen))
-                for side, name in enumerate(names):
-                    held[target, side] = batch_patches(batch, name, part.dataset.info.patch_size)
-                done += len(chosen)
         held.flush()
-        return done
+        return high - low
 
     return decode

@@ -176,7 +176,7 @@ def _resume(
     path: Path, digest: str, engine: Engine
 ) -> tuple[tuple[Epoch, ...], Mapping[str, Tensor]]:
     """Epochs that are done, and the best weights of these; the engine goes on from there."""
-    from bapps_gen.storage.tensors import damaged, read_tensors
+    from bapps_gen.storage.tensors import below, damaged, read_tensors
 
     if not path.exists():
         return (), {}
@@ -187,12 +187,8 @@ def _resume(
         raise damaged(path, f"its header is not a training's ({error})") from error
     if held.spec_digest != digest:
         raise WorkError(f"{path} is of another training; delete {path.parent} to train anew")
-    parts: dict[str, dict[str, Tensor]] = {"state": {}, "best": {}}
-    for name, value in tensors.items():
-        kind, _, rest = name.partition(".")
-        parts.setdefault(kind, {})[rest] = value
     try:
-        engine.load_state(parts["state"])
+        engine.load_state(below(tensors, "state."))
     except (KeyError, RuntimeError, ValueError) as error:
         raise damaged(path, "its state is not that of this training") from error
-    return held.history, parts["best"]
+    return held.history, below(tensors, "best.")

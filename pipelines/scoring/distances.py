@@ -1,11 +1,13 @@
-"""Distances of rows by one metric, from their pixels or looked up by their ids, and checked."""
+"""Distances of rows by one metric, from their pixels or looked up by their ids, and checked; and
+the pixels of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from bapps_gen.errors import WorkError
 from bapps_gen.imaging.encode import decode_png
@@ -59,6 +61,17 @@ def check_rows(metric: DistanceFile, dataset: Scored) -> None:
     ids = [row for shard in range(dataset.info.shards) for row in row_ids(dataset, shard)]
     digests = () if isinstance(dataset, Benchmark) else dataset.info.row_digests
     metric.check_rows(ids, len(distance_names(dataset.info.patches)), digests)
+
+
+def chosen_rows(
+    batches: Iterable[pa.RecordBatch], first: int, rows: NDArray[np.intp]
+) -> Iterator[pa.RecordBatch]:
+    """Some rows of batches that begin with the row `first` of a dataset."""
+    for batch in batches:
+        taken = np.isin(np.arange(first, first + batch.num_rows), rows)
+        first += batch.num_rows
+        if taken.any():
+            yield batch if taken.all() else batch.filter(pa.array(taken))
 
 
 def batch_patches(batch: pa.RecordBatch, name: str, size: int) -> Patches:

@@ -146,16 +146,7 @@ def judged_dataset(
     """
     specs = check_metrics(metrics, options)
     task = task_of_patches(dataset.info.patches)
-    columns = JUDGMENT_COLUMNS[task]
-    parts, photos = [], []
-    for batch in dataset.batches((*columns, "source_sha256"), 10_000):
-        parts.append(
-            np.stack([batch.column(name).cast(pa.float64()).to_numpy(False) for name in columns])
-        )
-        photos.append(_photo_keys(batch.column("source_sha256")))
-    judgment, counts = np.concatenate(parts, axis=1)
-    known = [part for part in photos if part is not None]
-    keys = np.concatenate(known) if len(known) == len(photos) else None
+    judgment, counts, photos = read_judgments(dataset)
     is_judged = ~np.isnan(judgment)
     if not is_judged.any():
         raise UserError(
@@ -171,7 +162,6 @@ def judged_dataset(
     left_out = int((~is_judged).sum())
     name = f"{dataset.info.kind} ({dataset.folder})"
     counts = counts[is_judged]
-    judged_by = judgements_info(dataset.folder, dataset.info.digest)
     return Judged(
         name,
         task,
@@ -180,14 +170,39 @@ def judged_dataset(
         left_out,
         settings,
         None if np.isnan(counts).all() else counts,
-        judged_by is not None and judged_by.simulated,
+        is_simulated(dataset),
         dataset.info.kind.removeprefix(f"{task}-"),
         dataset.info.split,
         np.flatnonzero(is_judged),
-        None if keys is None else keys[is_judged],
+        None if photos is None else photos[is_judged],
         dataset,
         dataset.info.patch_size,
     )
+
+
+def read_judgments(dataset: Dataset) -> tuple[Values, Values, Keys | None]:
+    """What is known of the judgments of all rows, (N,) each.
+
+    Returns:
+        The fraction of observers who prefer p1 or say same, NaN where nobody judged; the number of
+        observers, NaN where unknown; and the first 8 bytes of the SHA-256 of the row's photo, None
+        for all rows where one is missing.
+    """
+    columns = JUDGMENT_COLUMNS[task_of_patches(dataset.info.patches)]
+    judgments, photos = [], []
+    for batch in dataset.batches((*columns, "source_sha256"), 10_000):
+        values = [batch.column(name).cast(pa.float64()).to_numpy(False) for name in columns]
+        judgments.append(np.stack(values))
+        photos.append(_photo_keys(batch.column("source_sha256")))
+    judgment, counts = np.concatenate(judgments, axis=1)
+    known = [keys for keys in photos if keys is not None]
+    return judgment, counts, np.concatenate(known) if len(known) == len(photos) else None
+
+
+def is_simulated(dataset: Dataset) -> bool:
+    """Whether any judgment of a dataset came from simulated observers."""
+    info = judgements_info(dataset.folder, dataset.info.digest)
+    return info is not None and info.simulated
 
 
 def _photo_keys(digests: pa.Array) -> Keys | None:

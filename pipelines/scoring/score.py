@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import chain
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +15,7 @@ from numpy.typing import NDArray
 from bapps_gen.errors import WorkError
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
 from bapps_gen.execution.progress import Progress
+from bapps_gen.execution.threads import map_ahead
 from bapps_gen.manifests.benchmark import BENCHMARK_NAME
 from bapps_gen.manifests.benchmark_reader import Benchmark
 from bapps_gen.manifests.dataset import INFO_NAME
@@ -38,6 +36,7 @@ from bapps_gen.pipelines.scoring.distances import (
     batch_patches,
     check_finite,
     check_rows,
+    chosen_rows,
     distances_of,
     row_ids,
 )
@@ -51,9 +50,6 @@ from bapps_gen.storage.locations import Location
 from bapps_gen.storage.workspace import claim
 
 logger = logging.getLogger(__name__)
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 CPU_BATCH_ROWS = 100
 DEVICE_BATCH_ROWS = 512
@@ -363,33 +359,7 @@ def decoded(
     size = DEVICE_BATCH_ROWS if on_device else CPU_BATCH_ROWS
     batches = dataset.shard_batches(shard, ["id", *names], size)
     if rows is not None:
-        batches = _chosen(batches, dataset.info.shard_range(shard)[0], rows)
-    if on_device:
-        with ThreadPoolExecutor(_DECODERS) as pool:
-            yield from _ahead(pool, decode, batches)
-    else:
-        yield from map(decode, batches)
-
-
-def _chosen(
-    batches: Iterable[pa.RecordBatch], first: int, rows: NDArray[np.intp]
-) -> Iterator[pa.RecordBatch]:
-    """Some rows of batches that begin with the row `first`."""
-    for batch in batches:
-        taken = np.isin(np.arange(first, first + batch.num_rows), rows)
-        first += batch.num_rows
-        if taken.any():
-            yield batch if taken.all() else batch.filter(pa.array(taken))
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item]
-) -> Iterator[Result]:
-    """`map` with a few items worked on ahead, in flat memory."""
-    waiting = []
-    for item in chain(items, [None] * _DECODERS):
-        waiting.append(None if item is None else pool.submit(work, item))
-        if len(waiting) > _DECODERS:
-            first = waiting.pop(0)
-            if first is not None:
-                yield first.result()
+        batches = chosen_rows(batches, dataset.info.shard_range(shard)[0], rows)
+    yield from (
+        map_ahead(decode, batches, _DECODERS, _DECODERS) if on_device else map(decode, batches)
+    )
