@@ -1,6 +1,6 @@
 """Make the pictures of the page on reading an evaluation: python docs/evaluation_screenshots.py OUT
 
-Photos come with scikit-image, and simulated observers with lpips-alex in their heads judge.
+Photos come with scikit-image, and simulated observers judge by lpips-alex.
 Needs Playwright, of the extra `test`, and Chromium as `chromium` on the path.
 """
 
