@@ -94,13 +94,17 @@ LRN = {"size": 5, "alpha": 1e-4, "beta": 0.75, "k": 1.0}
 class AlexNetForm(nn.Module):
     """Five convolutions with their rectifiers; gives the maps after each rectifier."""
 
+    lab_gain: Tensor
+    lab_offset: Tensor
+
     def __init__(self, form: Form, weights: list[tuple[Tensor, Tensor]], has_lrn: bool) -> None:
         super().__init__()
         self._slope = form.slope
         self._has_lab = form.has_lab
         self._has_lrn = has_lrn
-        self.lab_gain = nn.Parameter(torch.ones(3, 1, 1))
-        self.lab_offset = nn.Parameter(torch.tensor([-50.0, 0.0, 0.0]).view(3, 1, 1))
+        # No parameters: the publication did not train them either.
+        self.register_buffer("lab_gain", torch.ones(3, 1, 1))
+        self.register_buffer("lab_offset", torch.tensor([-50.0, 0.0, 0.0]).view(3, 1, 1))
         self.convolutions = nn.ModuleList()
         channels = 3
         for (weight, bias), stride, padding in zip(weights, STRIDES, PADDINGS, strict=True):
@@ -165,7 +169,7 @@ def load_alexnet(kind: str, path: Path) -> AlexNetForm:
         gain, offset = _convolution(tensors, LAB_LAYER, path)
         if gain.numel() != 3:
             raise _other(path, f"has {LAB_LAYER} of shape {tuple(gain.shape)}, not (3, 1, 1, 1)")
-        net.lab_gain.data, net.lab_offset.data = gain.view(3, 1, 1), offset.view(3, 1, 1)
+        net.lab_gain, net.lab_offset = gain.view(3, 1, 1), offset.view(3, 1, 1)
     return net.eval().requires_grad_(False)
 
 

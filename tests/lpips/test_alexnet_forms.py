@@ -157,7 +157,7 @@ def test_batch_normalization_is_folded_into_the_convolutions(where, tmp_path, rg
     assert_maps(net, maps("video", blobs, rgb, False, norms), rgb)
 
 
-def test_split_brains_first_layer_is_that_in_the_file(tmp_path, rgb):
+def test_split_brains_first_layer_is_that_in_the_file_and_is_not_trained(tmp_path, rgb):
     blobs = random_blobs()
     gain, offset = np.array([0.5, 1.0, 2.0]), np.array([-20.0, 3.0, -4.0])
     first = ("data_lab", "Convolution", [gain.reshape(3, 1, 1, 1), offset])
@@ -166,6 +166,7 @@ def test_split_brains_first_layer_is_that_in_the_file(tmp_path, rgb):
     net = load_net(f"split-brain:{path}")
     expected = maps("split-brain", blobs, rgb, False, data_lab=(gain, offset))
     assert_maps(net, expected, rgb)
+    assert all(name.startswith("convolutions.") for name, _ in net.module.named_parameters())
 
 
 def test_groups_are_those_of_the_file(tmp_path, rgb):
