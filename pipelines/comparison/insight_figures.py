@@ -41,8 +41,8 @@ def _ends(estimate: Estimate) -> tuple[float, float]:
     return y_at(estimate.low), y_at(estimate.high)
 
 
-def heat(parts: Sequence[Part], metrics: Sequence[str], *, ranked: bool) -> Figure:
-    """Agreement on parts of the rows: a row for each part, a column for each metric.
+def heat(parts: Sequence[Part], metrics: Sequence[str], *, ranked: bool) -> Figure | None:
+    """Agreement on parts of the rows: a row for each part, a column for each metric; None of none.
 
     Args:
         parts: rows of the table.
@@ -57,6 +57,8 @@ def heat(parts: Sequence[Part], metrics: Sequence[str], *, ranked: bool) -> Figu
         known = [entry.value for entry in part.metrics.values() if entry is not None]
         return 1 - float(np.mean(known)) if known else 0.0
 
+    if not parts:
+        return None
     if ranked:
         parts = sorted(parts, key=lambda part: (part.few, -badness(part), part.name))
     return {

@@ -55,9 +55,9 @@ def insight_view(
         "rows": len(rows.chosen),
         "simulated": rows.simulated,
         "metrics": metrics,
-        "distortions": _heat(insight.distortions, metrics, ranked=True),
-        "families": _heat(insight.families, metrics, ranked=True),
-        "severities": _heat(insight.severities, metrics, ranked=False),
+        "distortions": heat(insight.distortions, metrics, ranked=True),
+        "families": heat(insight.families, metrics, ranked=True),
+        "severities": heat(insight.severities, metrics, ranked=False),
         "worst": [(name, _worst(insight.distortions, name)) for name in metrics],
         "gaps": [gap_card(name, parts) for name, parts in insight.gaps.items()],
         "curves": [
@@ -86,10 +86,6 @@ def _calibrations(insight: Insight) -> dict[str, Calibration]:
     """Of psychometric functions, then of ranking networks."""
     networks = {f"{name}, its network": result for name, result in insight.networks.items()}
     return {**insight.calibration, **networks}
-
-
-def _heat(parts: Sequence[Part], metrics: Sequence[str], *, ranked: bool) -> dict[str, Any] | None:
-    return heat(parts, metrics, ranked=ranked) if parts else None
 
 
 def _worst(parts: Sequence[Part], metric: str) -> list[Part]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bapps_gen.errors import UserError
 from bapps_gen.execution.jobs import Workers
@@ -16,7 +14,6 @@ from bapps_gen.pipelines.comparison.page import comparison_page
 from bapps_gen.pipelines.comparison.sections import SECTIONS, Compared, Section
 from bapps_gen.pipelines.comparison.tables import csv_text, latex_text, markdown_text
 from bapps_gen.pipelines.scoring.evaluate import Evaluation, evaluate, judged_sets
-from bapps_gen.pipelines.scoring.judged import Judged
 from bapps_gen.pipelines.scoring.options import EvaluationOptions, MetricOptions, check_metrics
 from bapps_gen.pipelines.validation.html import environment
 from bapps_gen.storage.atomic import whole_file
@@ -24,20 +21,7 @@ from bapps_gen.storage.documents import write_json
 from bapps_gen.storage.locations import Location
 
 _PAGES = (".html", ".htm")
-_BESIDE = (".json", ".csv", ".md", ".tex")
-
-
-@dataclass(frozen=True)
-class ComparisonReport:
-    """Metrics compared, with what the page's further sections found."""
-
-    comparison: Comparison
-    sections: tuple[Section, ...]
-
-    def values(self) -> dict[str, Any]:
-        """All numbers as plain values for JSON."""
-        further = {section.name: section.values for section in self.sections}
-        return {**self.comparison.values(), **further}
+_COMPANIONS = (".json", ".csv", ".md", ".tex")
 
 
 def evaluate_sets(
@@ -76,40 +60,19 @@ def evaluate_sets(
         if out is not None:
             kept.append(judged)
     if out is not None:
-        report = compare_sets(
-            kept, evaluations, options, metric, workers, progress, section_options
+        comparison = compare(check_metrics(options.metrics, metric), evaluations, options)
+        pairs = sorted(zip(evaluations, kept, strict=True), key=lambda pair: set_order(pair[0]))
+        compared = Compared(
+            [judged for _, judged in pairs],
+            comparison,
+            metric,
+            section_options or SectionOptions(),
+            workers,
+            progress,
         )
-        write_report(report, out)
+        sections = (make(compared) for make in SECTIONS)
+        write_report(comparison, [section for section in sections if section], out)
     return tuple(evaluations)
-
-
-def compare_sets(
-    judged: Sequence[Judged],
-    evaluations: Sequence[Evaluation],
-    options: EvaluationOptions,
-    metric: MetricOptions,
-    workers: Workers,
-    progress: ProgressBars = no_progress,
-    section_options: SectionOptions | None = None,
-) -> ComparisonReport:
-    """Compare metrics on sets that were evaluated, with all sections of the page.
-
-    Args:
-        judged: the sets, with distances.
-        evaluations: what `evaluate` says of each of them.
-        options: of the evaluation.
-        metric: how metrics are computed.
-        workers: worker processes, or a Ray cluster.
-        progress: opens a progress bar.
-        section_options: of the page's further sections.
-    """
-    section_options = section_options or SectionOptions()
-    comparison = compare(check_metrics(options.metrics, metric), evaluations, options)
-    pairs = sorted(zip(evaluations, judged, strict=True), key=lambda pair: set_order(pair[0]))
-    ordered = [each for _, each in pairs]
-    context = Compared(ordered, comparison, metric, section_options, workers, progress)
-    sections = (make(context) for make in SECTIONS)
-    return ComparisonReport(comparison, tuple(filter(None, sections)))
 
 
 def check_report(path: Path) -> None:
@@ -135,20 +98,19 @@ def check_report(path: Path) -> None:
 
 
 def _companions(path: Path) -> list[Path]:
-    return [path.with_suffix(suffix) for suffix in _BESIDE]
+    return [path.with_suffix(suffix) for suffix in _COMPANIONS]
 
 
-def write_report(report: ComparisonReport, path: Path) -> list[Path]:
-    """Write the page, and beside it JSON, CSV, Markdown and LaTeX of the same name; all of them.
+def write_report(comparison: Comparison, sections: Sequence[Section], path: Path) -> None:
+    """Write the page, and beside it JSON, CSV, Markdown and LaTeX of the same name.
 
     Raises:
         UserError: when Jinja2 is not installed.
         WorkError: when a file cannot be written.
     """
-    comparison = report.comparison
     json, csv, markdown, latex = _companions(path)
     texts = {
-        path: comparison_page(comparison, report.sections),
+        path: comparison_page(comparison, sections),
         csv: csv_text(comparison),
         markdown: markdown_text(comparison),
         latex: latex_text(comparison),
@@ -156,5 +118,4 @@ def write_report(report: ComparisonReport, path: Path) -> list[Path]:
     for name, text in texts.items():
         with whole_file(name, alone=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    write_json(json, report.values())
-    return [path, json, csv, markdown, latex]
+    write_json(json, {**comparison.values(), **{each.name: each.values for each in sections}})
