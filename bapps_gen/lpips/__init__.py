@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bapps_gen.errors import out_of_range, unknown_name
 from bapps_gen.lpips.feature_net import require_torch as require_torch
+from bapps_gen.lpips.net_names import is_net
 from bapps_gen.lpips.nets import load_net
 
 if TYPE_CHECKING:
@@ -150,4 +151,7 @@ def find_trunk(net: str) -> Path | None:
 
 def _check_net(net: str) -> None:
     if net not in NETS:
-        raise unknown_name("LPIPS network", str(net), NETS, f"choose one of {', '.join(NETS)}")
+        remedy = f"choose one of {', '.join(NETS)}"
+        if is_net(str(net)):
+            remedy += f"; LPIPS over other feature nets is load_metric({str(net)!r}).model"
+        raise unknown_name("LPIPS network", str(net), NETS, remedy)

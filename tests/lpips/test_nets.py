@@ -312,6 +312,14 @@ def test_texts_that_name_no_net_are_one_line(text, says):
     assert "\n" not in str(caught.value)
 
 
+def test_load_lpips_says_where_other_nets_are():
+    with pytest.raises(UserError, match=r"is load_metric\('random-alex:1'\)\.model$"):
+        load_lpips("random-alex:1")
+    with pytest.raises(UserError, match="did you mean 'alex'") as caught:
+        load_lpips("alexx")
+    assert "load_metric" not in str(caught.value)
+
+
 def test_weights_are_for_the_networks_trained_on_imagenet(tmp_path):
     with pytest.raises(UserError, match="random-alex has its own weights, leave it out"):
         load_net("random-alex", tmp_path / "x.pth")
