@@ -21,7 +21,7 @@ from bapps_gen.cnn_distorters.spec import DistorterSpec, spec_from_values
 from bapps_gen.errors import UserError, WorkError, unknown_name
 from bapps_gen.seeding import Streams
 from bapps_gen.storage.documents import write_json
-from bapps_gen.storage.locations import open_regular
+from bapps_gen.storage.locations import file_sha256
 from bapps_gen.storage.records import OneOf, Sha256, read_record
 
 if TYPE_CHECKING:
@@ -259,7 +259,6 @@ def distorter_path(folder: Path, name: str) -> Path:
 
 def _sha256(path: Path) -> str:
     try:
-        with open_regular(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise WorkError(f"cannot read {path}: {error.strerror}; make it readable") from error

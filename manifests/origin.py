@@ -7,7 +7,6 @@ nor exports nor recipes have it, and nothing of it is ever run.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 
 from bapps_gen.errors import BappsGenError, UserError
 from bapps_gen.storage.documents import write_json
-from bapps_gen.storage.locations import Location, open_regular
+from bapps_gen.storage.locations import Location, file_sha256
 from bapps_gen.storage.records import Sha256, parse_value, read_record
 from bapps_gen.storage.url import is_url
 from bapps_gen.storage.workspace import make_folder
@@ -103,8 +102,7 @@ def _is_file(plugin: str) -> bool:
 
 def _sha256(path: str) -> str:
     try:
-        with open_regular(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise UserError(f"cannot read the plugin {path}: {error.strerror}") from error
 

@@ -145,6 +145,14 @@ def add_dataset(
     parser.add_argument("dataset", type=location_of, nargs=nargs, metavar="DATASET", help=help)
 
 
+def add_several(
+    parser: argparse.ArgumentParser, name: str, help: str, metavar: str = "DATASET"
+) -> None:
+    """Add an argument or option of several paths or URLs; an option may be repeated."""
+    repeated: dict[str, Any] = {"action": "extend", "default": []} if name[0] == "-" else {}
+    parser.add_argument(name, type=location_of, nargs="+", metavar=metavar, help=help, **repeated)
+
+
 def add_out(parser: argparse._ActionsContainer, default: str = "triplets") -> None:
     """Add --out, the folder of a dataset that is to be made."""
     parser.add_argument(
@@ -156,14 +164,19 @@ def add_out(parser: argparse._ActionsContainer, default: str = "triplets") -> No
     )
 
 
-def add_local_out(parser: argparse._ActionsContainer, default: str, metavar: str = "DIR") -> None:
-    """Add --out, a local folder of what is to be made."""
+def add_local_out(
+    parser: argparse._ActionsContainer,
+    default: str,
+    metavar: str = "DIR",
+    help: str = "folder to create or resume",
+) -> None:
+    """Add --out, a local folder or file of what is to be made."""
     parser.add_argument(
         "--out",
         type=local_path,
         default=Path(default),
         metavar=metavar,
-        help="folder to create or resume (default: %(default)s)",
+        help=f"{help} (default: %(default)s)",
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bapps_gen.cli._collections import table_text
 from bapps_gen.cli._options import (
     add_options,
+    add_several,
     add_workers,
     names_of,
     progress_bar,
@@ -20,7 +21,7 @@ from bapps_gen.cli._options import (
 )
 from bapps_gen.cli.score import add_metric_options, metric_options
 from bapps_gen.errors import UserError
-from bapps_gen.storage.locations import local_path, location_of
+from bapps_gen.storage.locations import local_path
 
 if TYPE_CHECKING:
     from bapps_gen.execution.jobs import Workers
@@ -37,12 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from bapps_gen.pipelines.comparison.options import SectionOptions
     from bapps_gen.pipelines.scoring.options import EvaluationOptions
 
-    parser.add_argument(
+    add_several(
+        parser,
         "sets",
-        type=location_of,
-        nargs="+",
-        metavar="DATASET",
-        help="judged datasets (or their URLs), sets in the original layout, or folders that "
+        "judged datasets (or their URLs), sets in the original layout, or folders that "
         "contain several; or a benchmark, whose severities metrics are compared with",
     )
     add_options(parser, EvaluationOptions, "metrics")

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bapps_gen.cli._collections import left_out_lines, table_text
-from bapps_gen.cli._options import add_dataset
+from bapps_gen.cli._options import add_dataset, add_several
 from bapps_gen.errors import UserError
-from bapps_gen.storage.locations import Location, location_of
+from bapps_gen.storage.locations import Location
 
 if TYPE_CHECKING:
     from bapps_gen.manifests.dataset import Dataset
@@ -23,15 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folder or URL of a dataset, folder of a collection for all its sets, or file of a trained "
         "metric",
     )
-    parser.add_argument(
+    add_several(
+        parser,
         "--against",
-        type=location_of,
-        nargs="+",
-        default=[],
-        metavar="OTHER",
-        help="other datasets or collections: count the references, sides, photos and crops "
+        "other datasets or collections: count the references, sides, photos and crops "
         "of photos that each set shares with each of theirs; a collection against itself compares "
         "its sets with each other",
+        "OTHER",
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from bapps_gen.cli._options import add_dataset, add_options, values_of
+from bapps_gen.cli._options import add_dataset, add_options, add_several, values_of
 from bapps_gen.storage.locations import local_path, location_of
 
 if TYPE_CHECKING:
@@ -32,13 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "for each answer, id,answer or id,answer,person, where answers are p0 and p1, or same and "
         "different",
     )
-    parser.add_argument(
-        "--votes",
-        type=location_of,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="votes, as `bapps-gen study votes` writes them: Parquet or CSV",
+    add_several(
+        parser, "--votes", "votes, as `bapps-gen study votes` writes them: Parquet or CSV", "FILE"
     )
     parser.add_argument(
         "--template",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from bapps_gen.cli._options import (
+    add_local_out,
     add_options,
     add_source,
     open_source_with_bar,
     progress_bar,
     record_of,
 )
-from bapps_gen.storage.locations import local_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,13 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_source(parser)
     add_options(parser, TrunkOptions)
-    parser.add_argument(
-        "--out",
-        type=local_path,
-        default=Path("trunk.safetensors"),
-        metavar="FILE",
-        help="file to write, NAME.safetensors (default: %(default)s)",
-    )
+    add_local_out(parser, "trunk.safetensors", "FILE", "file to write, NAME.safetensors")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bapps_gen.cli._options import add_new_out, progress_bar
-from bapps_gen.storage.locations import location_of
+from bapps_gen.cli._options import add_new_out, add_several, progress_bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,13 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "ids, which have to differ, their judgments, and distances that all of the datasets have; "
         "verify, replay and all other commands take the merged set."
     )
-    parser.add_argument(
-        "datasets",
-        type=location_of,
-        nargs="+",
-        metavar="DATASET",
-        help="folder or URL of a dataset; two or more",
-    )
+    add_several(parser, "datasets", "folder or URL of a dataset; two or more")
     add_new_out(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no summary")
 

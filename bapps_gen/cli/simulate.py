@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 from functools import partial
-from pathlib import Path
 
 from bapps_gen.cli._options import (
+    add_local_out,
     add_options,
+    add_several,
     add_workers,
     progress_bar,
     record_of,
     workers_of,
 )
 from bapps_gen.cli.score import add_metric_options, metric_options
-from bapps_gen.storage.locations import local_path, location_of
+from bapps_gen.storage.locations import location_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,14 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DATASET",
         help="dataset whose rows are judged, or study whose sessions are taken",
     )
-    parser.add_argument(
-        "--datasets",
-        type=location_of,
-        nargs="+",
-        default=[],
-        metavar="DATASET",
-        help="the datasets of the study, for their distances",
-    )
+    add_several(parser, "--datasets", "the datasets of the study, for their distances")
     parser.add_argument(
         "--metric",
         default="lpips-alex",
@@ -49,13 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="votes on each row of a dataset (default: 2 of sets for training, 5 of others, 3 of "
         "pairs)",
     )
-    parser.add_argument(
-        "--out",
-        type=local_path,
-        default=Path("votes.parquet"),
-        metavar="FILE",
-        help="file to write, Parquet or CSV by its ending (default: %(default)s)",
-    )
+    add_local_out(parser, "votes.parquet", "FILE", "file to write, Parquet or CSV by its ending")
     add_options(parser.add_argument_group("observers"), ObserverOptions)
     add_metric_options(parser)
     add_workers(parser)

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 from bapps_gen.cli import study_report
+from bapps_gen.cli._options import add_local_out, add_several
 from bapps_gen.errors import UserError
-from bapps_gen.storage.locations import local_path, location_of
+from bapps_gen.storage.locations import local_path
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -49,12 +50,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _add_make(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    add_several(
+        parser,
         "datasets",
-        type=location_of,
-        nargs="+",
-        metavar="DATASET",
-        help="folder or URL of a dataset, or folder of a collection for all its sets of the task",
+        "folder or URL of a dataset, or folder of a collection for all its sets of the task",
     )
     parser.add_argument(
         "--task",
@@ -69,13 +68,7 @@ def _add_make(parser: argparse.ArgumentParser) -> None:
         help="protocol of the study (default: that of the paper's section 2.2)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the plan (default: 0)")
-    parser.add_argument(
-        "--out",
-        type=local_path,
-        default=Path("study"),
-        metavar="DIR",
-        help="folder to create (default: %(default)s)",
-    )
+    add_local_out(parser, "study", "DIR", "folder to create")
 
 
 def _make(options: argparse.Namespace) -> int:
@@ -190,13 +183,7 @@ def _add_votes(parser: argparse.ArgumentParser) -> None:
         help="results of the exported study too: files that people saved, results of JATOS as "
         "text or as an archive, a batch's table of Mechanical Turk",
     )
-    parser.add_argument(
-        "--out",
-        type=local_path,
-        default=Path("votes.parquet"),
-        metavar="FILE",
-        help="file to write, Parquet or CSV by its ending (default: %(default)s)",
-    )
+    add_local_out(parser, "votes.parquet", "FILE", "file to write, Parquet or CSV by its ending")
 
 
 def _votes(options: argparse.Namespace) -> int:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from bapps_gen.cli._options import add_options, values_of
+from bapps_gen.cli._options import add_local_out, add_options, add_several, values_of
 from bapps_gen.errors import UserError
 from bapps_gen.storage.documents import write_json
-from bapps_gen.storage.locations import local_path, location_of
+from bapps_gen.storage.locations import local_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,21 +18,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "study", type=local_path, nargs="?", metavar="STUDY", help="folder of a study"
     )
-    parser.add_argument(
+    add_several(
+        parser,
         "--votes",
-        type=location_of,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="votes, Parquet or CSV (default: those that the study's server stored)",
+        "votes, Parquet or CSV (default: those that the study's server stored)",
+        "FILE",
     )
-    parser.add_argument(
+    add_several(
+        parser,
         "--datasets",
-        type=location_of,
-        nargs="+",
-        default=[],
-        metavar="DATASET",
-        help="the datasets of the study, for agreement by distortion and for pictures",
+        "the datasets of the study, for agreement by distortion and for pictures",
     )
     parser.add_argument(
         "--width",
@@ -42,13 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="W",
         help=f"{WIDTH.help.replace('%', '%%')} (default: %(default)s)",
     )
-    parser.add_argument(
-        "--out",
-        type=local_path,
-        default=Path("report.html"),
-        metavar="FILE",
-        help="report to write or replace (default: %(default)s)",
-    )
+    add_local_out(parser, "report.html", "FILE", "report to write or replace")
     parser.add_argument("--json", type=local_path, metavar="FILE", help="numbers to write as JSON")
     add_options(parser.add_argument_group("which votes count"), VoteFilter)
 

@@ -6,18 +6,18 @@ import argparse
 import sys
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bapps_gen.cli._options import (
+    add_local_out,
     add_options,
+    add_several,
     add_workers,
     progress_bar,
     record_of,
     resumable,
     workers_of,
 )
-from bapps_gen.storage.locations import local_path, location_of
 
 if TYPE_CHECKING:
     from bapps_gen.pipelines.metric_training.logs import Epoch
@@ -31,30 +31,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from bapps_gen.pipelines.metric_training.options import MetricTrainingOptions
 
-    parser.add_argument(
-        "datasets",
-        type=location_of,
-        nargs="+",
-        metavar="DATASET",
-        help="judged dataset of triplets, or folder that contains several",
-    )
-    parser.add_argument(
+    add_several(parser, "datasets", "judged dataset of triplets, or folder that contains several")
+    add_several(
+        parser,
         "--val",
-        type=location_of,
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="DATASET",
-        help="judged datasets of other photos to validate on (default: hold out some photos of the "
+        "judged datasets of other photos to validate on (default: hold out some photos of the "
         "training sets)",
     )
-    parser.add_argument(
-        "--out",
-        type=local_path,
-        default=Path("metric.safetensors"),
-        metavar="FILE",
-        help="file to write, NAME.safetensors; logs and checkpoints go to NAME.training "
-        "(default: %(default)s)",
+    add_local_out(
+        parser,
+        "metric.safetensors",
+        "FILE",
+        "file to write, NAME.safetensors; logs and checkpoints go to NAME.training",
     )
     add_options(parser, MetricTrainingOptions, "net", "mode", "weights", "start", "val_fraction")
     how = parser.add_argument_group("how")

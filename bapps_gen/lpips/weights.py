@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import logging
 import os
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from bapps_gen.errors import UserError, one_line
 from bapps_gen.lpips.trunks import TRUNKS, TrunkSpec, trunk_shapes
-from bapps_gen.storage.locations import open_regular
+from bapps_gen.storage.locations import file_sha256
 
 WEIGHTS_VARIABLE = "BAPPS_GEN_WEIGHTS"
 """Names a folder with trunk weights, for example vgg16.safetensors or vgg16-397923af.pth."""
@@ -120,7 +119,7 @@ def _hub_path(spec: TrunkSpec) -> Path:
 
 def _bundled(name: str) -> Path:
     path = BUNDLED / name
-    if not path.is_file() or _sha256(path) != BUNDLED_SHA256[name]:
+    if not path.is_file() or file_sha256(path) != BUNDLED_SHA256[name]:
         raise UserError(f"the bundled weights {path} are missing or damaged; reinstall bapps-gen")
     return path
 
@@ -171,17 +170,12 @@ def _check_hash_in_name(path: Path) -> None:
     expected = _HASH_IN_NAME.search(path.name)
     if expected is None:
         return
-    actual = _sha256(path)
+    actual = file_sha256(path)
     if not actual.startswith(expected[1]):
         raise UserError(
             f"weights file {path} has a wrong checksum: its name says SHA-256 {expected[1]}…,"
             f" it is {actual[: len(expected[1])]}…; delete it and download it again"
         )
-
-
-def _sha256(path: Path) -> str:
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

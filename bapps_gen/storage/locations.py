@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import hashlib
 import io
 import os
 import re
@@ -114,6 +115,12 @@ def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
     """A local file for reading bytes; raises as `require_regular` and `open` do."""
     require_regular(path)
     return open(path, "rb")
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """64 hexadecimal digits of the SHA-256 of a local file; raises as `open_regular` does."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def missing_path(path: str) -> str:

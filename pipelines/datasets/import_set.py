@@ -23,7 +23,7 @@ from bapps_gen.pipelines.datasets.original import TASKS, OriginalSet, find_sets,
 from bapps_gen.pipelines.datasets.runs import Run
 from bapps_gen.pipelines.rows.options import PATCH_SIZE, ROWS, resolve_shard_size
 from bapps_gen.seeding import digest_of
-from bapps_gen.storage.locations import Location, open_regular
+from bapps_gen.storage.locations import Location, file_sha256
 from bapps_gen.version import __version__
 
 _HASH_ROWS = 500
@@ -36,8 +36,7 @@ def _prepare_hashes(original: OriginalSet) -> Callable[[tuple[int, int]], tuple[
             for part in range(len(original.files)):
                 path = original.path(part, row)
                 try:
-                    with open_regular(path) as file:
-                        digest = hashlib.file_digest(file, "sha256").hexdigest()
+                    digest = file_sha256(path)
                 except OSError as error:
                     raise UserError(f"cannot read {path}: {error.strerror}") from error
                 lines.append(f"{TASKS[original.task][part]}/{original.files[part][row]} {digest}")

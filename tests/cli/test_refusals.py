@@ -134,7 +134,7 @@ WRONG_OPTIONS = [
     # metrics
     ("score", "--metric lpip-alex", "did you mean 'lpips-alex'"),
     ("score", "--metric ,", "names no metric"),
-    ("score", "--metric lpips-alex --device tpu9", "device 'tpu9'"),
+    ("score", "--metric lpips-alex --device tpu9", "device = tpu9"),
     ("score", "--metric lpips-alex --dtype float8", "unknown dtype 'float8'"),
     ("score", "--metric ssim --weights x.pth", "metrics name 0"),
     ("score validate", "--metric nowhere.py:metric", "nowhere.py:metric: no such file"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.collections import small_collection
-from support.datasets import photo, save_photo
+from support.datasets import make, photo, save_photo
 from support.original_layout import make_2afc, make_jnd
 from support.real_outputs import save_task
 from support.subjects import ROWS, Inputs, Subject
@@ -85,3 +85,14 @@ def made(subject: Subject, inputs: Inputs, once: Once) -> Path:
 def copy(made: Path, tmp_path: Path) -> Path:
     """A copy of the subject, to be changed."""
     return Path(shutil.copytree(made, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def unjudged(once: Once) -> Path:
+    """A folder with photos, and a set of 8 rows of them in shards of 5; do not change it."""
+
+    def build(folder: Path) -> None:
+        save_photo(folder / "photos" / "a.png", photo(1))
+        assert make(folder / "photos", folder / "set", 8, "--shard-size", "5") == 0
+
+    return once("unjudged", build)

@@ -22,17 +22,9 @@ SHARES = [0.5, None, 1.0, 0.0, 0.25, None, 1.0, 0.5]
 COUNTS = [2, None, 2, 2, 4, None, 3, None]
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    top = tmp_path_factory.mktemp("judged")
-    save_photo(top / "photos" / "a.png", photo(1))
-    assert make(top / "photos", top / "set", 8, "--shard-size", "5") == 0
-    return top
-
-
 @pytest.fixture
-def folder(plain, tmp_path):
-    return shutil.copytree(plain / "set", tmp_path / "set")
+def folder(unjudged, tmp_path):
+    return shutil.copytree(unjudged / "set", tmp_path / "set")
 
 
 def ids_of(folder):
@@ -65,11 +57,11 @@ def in_shards(folder):
     return table["judge"].to_pylist(), table["judge_count"].to_pylist()
 
 
-def test_answers_are_judgments_beside_the_shards_and_in_them(plain, judged):
+def test_answers_are_judgments_beside_the_shards_and_in_them(unjudged, judged):
     assert judgments(judged) == in_shards(judged) == (SHARES, COUNTS)
     others = [name for name in pq.read_schema(shard_file(judged, 0)).names if "judge" not in name]
     for shard in (0, 1):
-        before = pq.read_table(shard_file(plain / "set", shard), columns=others)
+        before = pq.read_table(shard_file(unjudged / "set", shard), columns=others)
         assert pq.read_table(shard_file(judged, shard), columns=others).equals(before)
         file = pq.ParquetFile(shard_file(judged, shard), page_checksum_verification=True)
         assert file.read().num_rows == before.num_rows
@@ -97,12 +89,12 @@ def test_other_judgments_take_the_place_of_copies_in_the_shards(judged, capsys):
     assert len(list((judged / "judgements" / "votes").iterdir())) == 2
 
 
-def test_only_beside_the_shards_on_request(plain, judged):
+def test_only_beside_the_shards_on_request(unjudged, judged):
     assert main(["judge", str(judged), str(answers_of(judged)), "--sidecar-only"]) == 0
     assert judgments(judged) == (SHARES, COUNTS)
     for shard in (0, 1):
         path = shard_file(judged, shard)
-        assert pq.read_table(path).equals(pq.read_table(shard_file(plain / "set", shard)))
+        assert pq.read_table(path).equals(pq.read_table(shard_file(unjudged / "set", shard)))
 
 
 def test_judgments_of_their_own_stay_in_shards(folder):
@@ -115,8 +107,8 @@ def test_judgments_of_their_own_stay_in_shards(folder):
     assert judgments(folder)[0] == [0.5, 0.25, 1.0, 0.0, 0.25, *SHARES[5:]]
 
 
-def test_a_judged_set_that_grows_stays_judged(plain, judged):
-    assert make(plain / "photos", judged, 12, "--shard-size", "5") == 0
+def test_a_judged_set_that_grows_stays_judged(unjudged, judged):
+    assert make(unjudged / "photos", judged, 12, "--shard-size", "5") == 0
     wanted = SHARES + [None] * 4, COUNTS + [None] * 4
     assert judgments(judged) == in_shards(judged) == wanted
     info = open_dataset(judged).info
@@ -124,13 +116,13 @@ def test_a_judged_set_that_grows_stays_judged(plain, judged):
     assert verify(judged) == 0
 
 
-def test_a_shard_that_was_lost_is_made_again_with_its_judgments(plain, judged):
+def test_a_shard_that_was_lost_is_made_again_with_its_judgments(unjudged, judged):
     files = {path: path.read_bytes() for path in judged.glob("data/*")}
     shard_file(judged, 0).unlink()
     data = bytearray(shard_file(judged, 1).read_bytes())
     data[len(data) // 3] ^= 1
     shard_file(judged, 1).write_bytes(data)
-    assert make(plain / "photos", judged, 8, "--shard-size", "5") == 0
+    assert make(unjudged / "photos", judged, 8, "--shard-size", "5") == 0
     assert judgments(judged) == in_shards(judged) == (SHARES, COUNTS)
     assert {path: path.read_bytes() for path in judged.glob("data/*")} == files
 
@@ -154,8 +146,8 @@ def killed_again_and_again(words, folder):
     assert limit > 12
 
 
-def test_judging_that_is_killed_anywhere_goes_on(plain, judged, tmp_path):
-    again = shutil.copytree(plain / "set", tmp_path / "again")
+def test_judging_that_is_killed_anywhere_goes_on(unjudged, judged, tmp_path):
+    again = shutil.copytree(unjudged / "set", tmp_path / "again")
     words = ["judge", str(again), str(judged.parent / "answers.csv")]
     for _ in killed_again_and_again(words, again):
         for shares in (judgments(again)[0], in_shards(again)[0]):
@@ -163,8 +155,8 @@ def test_judging_that_is_killed_anywhere_goes_on(plain, judged, tmp_path):
     assert files_of(again) == files_of(judged)
 
 
-def test_growth_that_is_killed_anywhere_keeps_judgments(plain, judged):
-    words = ["traditional", "--quiet", "--n", "12", "--source", str(plain / "photos")]
+def test_growth_that_is_killed_anywhere_keeps_judgments(unjudged, judged):
+    words = ["traditional", "--quiet", "--n", "12", "--source", str(unjudged / "photos")]
     words += ["--out", str(judged), "--workers", "1", "--shard-size", "5"]
     for _ in killed_again_and_again(words, judged):
         shares, counts = in_shards(judged)
@@ -172,7 +164,7 @@ def test_growth_that_is_killed_anywhere_keeps_judgments(plain, judged):
     assert judgments(judged) == in_shards(judged) == (SHARES + [None] * 4, COUNTS + [None] * 4)
 
 
-def test_what_is_made_of_a_judged_set_is_judged(plain, judged, tmp_path):
+def test_what_is_made_of_a_judged_set_is_judged(unjudged, judged, tmp_path):
     few, recipe, again, both = (tmp_path / name for name in ("few", "recipe", "again", "both"))
     rest = tmp_path / "rest"
     bapps_gen.subset(judged, "row % 2 = 0", out=few)
@@ -185,7 +177,7 @@ def test_what_is_made_of_a_judged_set_is_judged(plain, judged, tmp_path):
     assert judgments(both) == (SHARES[::2] + SHARES[1::2], COUNTS[::2] + COUNTS[1::2])
     bapps_gen.export(judged, recipe, format="recipe")
     assert judgments(recipe) == in_shards(recipe) == (SHARES, COUNTS)
-    bapps_gen.replay(recipe, again, source=plain / "photos", workers=1)
+    bapps_gen.replay(recipe, again, source=unjudged / "photos", workers=1)
     assert judgments(again) == in_shards(again) == (SHARES, COUNTS)
     digest = open_dataset(again).info.digest
     assert judgements_info(again, digest) == judgements_info(judged, digest)
@@ -234,22 +226,22 @@ def exported(judged, tmp_path):
     return folder
 
 
-def test_import_finds_the_rows_of_a_dataset_by_their_pixels(plain, judged, tmp_path):
+def test_import_finds_the_rows_of_a_dataset_by_their_pixels(unjudged, judged, tmp_path):
     folder, target = exported(judged, tmp_path), tmp_path / "target"
-    shutil.copytree(plain / "set", target)
+    shutil.copytree(unjudged / "set", target)
     assert main(["import", str(folder), "--dataset", str(target), "--quiet"]) == 0
     assert judgments(target)[0] == in_shards(target)[0] == SHARES
-    steps = [row["steps0"] for row in contents(plain / "set")]
+    steps = [row["steps0"] for row in contents(unjudged / "set")]
     assert [row["steps0"] for row in contents(target)] == steps
 
 
-def test_import_takes_numbers_of_people_from_the_manifest_of_an_export(plain, judged, tmp_path):
+def test_import_takes_numbers_of_people_from_the_manifest_of_an_export(unjudged, judged, tmp_path):
     few = bapps_gen.subset(judged, "judge IS NOT NULL", out=tmp_path / "few")
     folder = bapps_gen.export(few, tmp_path / "original", format="bapps")
     counts = [count for count, share in zip(COUNTS, SHARES, strict=True) if share is not None]
     assert main(["import", str(folder), "--out", str(tmp_path / "new"), "--quiet"]) == 0
     assert judgments(tmp_path / "new")[1] == counts
-    target = shutil.copytree(plain / "set", tmp_path / "target")
+    target = shutil.copytree(unjudged / "set", tmp_path / "target")
     assert main(["import", str(folder), "--dataset", str(target), "--quiet"]) == 0
     assert judgments(target) == (SHARES, COUNTS)
     np.save(folder / "judge" / "000000.npy", np.float32([0.75]))

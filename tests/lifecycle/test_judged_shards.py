@@ -12,18 +12,10 @@ import bapps_gen
 from bapps_gen.cli import main
 from bapps_gen.manifests.dataset import open_dataset
 from bapps_gen.manifests.shard_judgements import held_judgments
-from support.datasets import contents, make, one_line, photo, save_photo, shard_file, verify
+from support.datasets import contents, make, one_line, shard_file, verify
 
 SHARES = [0.5, None, 1.0, 0.0, 0.25, None, 1.0, 0.5]
 COUNTS = [2, None, 2, 2, 4, None, 3, 2]
-
-
-@pytest.fixture(scope="module")
-def unjudged(tmp_path_factory):
-    top = tmp_path_factory.mktemp("judged")
-    save_photo(top / "photos" / "a.png", photo(1))
-    assert make(top / "photos", top / "set", 8, "--shard-size", "5") == 0
-    return top
 
 
 @pytest.fixture
