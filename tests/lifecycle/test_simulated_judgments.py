@@ -90,7 +90,7 @@ def test_what_is_imported_from_its_export_says_it(judged, tmp_path, capsys):
     bapps_gen.subset(imported, "row < 4", out=tmp_path / "few")
     capsys.readouterr()
     assert main(["evaluate", str(target), str(tmp_path / "few"), "--metric", "l2"]) == 0
-    assert capsys.readouterr().out.count("by simulated observers") == 2
+    assert capsys.readouterr().out.count("judged rows, by simulated observers") == 2
     files = {path: path.read_bytes() for path in target.rglob("*.*") if path.is_file()}
     bapps_gen.import_original(folder, out, workers=1)
     assert {path: path.read_bytes() for path in target.rglob("*.*") if path.is_file()} == files

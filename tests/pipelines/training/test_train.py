@@ -259,7 +259,7 @@ def test_the_quick_preset_gives_slower_networks_fewer_images(source: Source) -> 
         ({"images": 15}, "too few: a batch has 16"),
         ({"epochs": 1}, "too few: a batch has 16"),
         ({"images": 100, "epochs": 1}, "give one of them"),
-        ({"device": "tpu"}, "device 'tpu'"),
+        ({"device": "tpu"}, "device = tpu"),
         ({"vgg": Path("none.pth")}, "are not there"),
     ],
 )
