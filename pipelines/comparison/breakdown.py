@@ -1,9 +1,8 @@
 """Agreement of metrics with people on parts of the rows: which distortions a metric gets wrong.
 
-Some rows are harder than others for people, too. What a metric gets wrong is therefore its
-*shortfall*: the human ceiling less the metric's agreement, on the same rows, with an interval from
-resamples of these rows, in which both see the same draws. Pairs have no such ceiling; parts of
-theirs are ranked by their mAP.
+Some rows are harder for people, too. What a metric gets wrong is therefore measured by its
+*shortfall*: the human ceiling minus the metric's agreement on the same rows, with an interval from
+resamples of these rows that both share. Pairs have no such ceiling; their parts are ranked by mAP.
 """
 
 from __future__ import annotations
@@ -177,7 +176,7 @@ def gap_parts(
     *,
     bins: int = GAP_BINS,
 ) -> tuple[GapPart, ...]:
-    """A metric's agreement in parts of about equally many rows, by rising |d0 − d1|.
+    """A metric's agreement in parts of about equally many rows, by increasing |d0 − d1|.
 
     Rows of equal |d0 − d1| are in one part, so that there may be fewer.
     """
@@ -198,7 +197,7 @@ def gap_parts(
 
 
 def worst_first(parts: Sequence[Part], metric: str) -> list[Part]:
-    """Parts by what a metric gets wrong, those of few rows last.
+    """Parts by what a metric gets wrong, those with few rows last.
 
     By the shortfall, the largest first; of pairs by mAP, the smallest first.
     """

@@ -43,10 +43,10 @@ class ReliabilityBin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How predictions of votes hold.
+    """How well votes agree with predictions.
 
     Args:
-        bins: the reliability curve, by rising prediction; parts without rows are left out.
+        bins: the reliability curve, by increasing prediction; parts without rows are left out.
         error: expected calibration error: mean over votes of |observed − predicted| of the bins.
         error_by_chance: the same on average where predictions are right on average, which few
             photos keep above 0: votes on a row, and rows of a photo, are alike.

@@ -125,7 +125,7 @@ def describe(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Insight:
-    """Look closer at what metrics say of some rows.
+    """Look closer at metrics on some rows.
 
     Args:
         rows: of one task.

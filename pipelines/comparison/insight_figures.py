@@ -47,8 +47,8 @@ def heat(parts: Sequence[Part], metrics: Sequence[str], *, ranked: bool) -> Figu
     Args:
         parts: rows of the table.
         metrics: columns.
-        ranked: whether parts stand by their mean shortfall (of pairs by mean mAP), the worst first
-            and few rows last, rather than as they come.
+        ranked: whether parts are sorted by their mean shortfall (pairs by mean mAP), the worst
+            first and those with few rows last; otherwise they keep their order.
     """
 
     def badness(part: Part) -> float:

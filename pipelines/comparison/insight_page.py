@@ -1,4 +1,4 @@
-"""The sections of an evaluation's page that look closer at metrics: what their template shows."""
+"""What the template shows of the closer look at metrics and of their sensitivity."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Difference:
 
     @property
     def is_real(self) -> bool:
-        """Whether it holds with all other differences looked at, too."""
+        """Whether it is significant among all differences."""
         return self.adjusted < LEVEL
 
 

@@ -252,7 +252,7 @@ def scale_interval(
 def points(
     x: Values, chosen: Values, votes: Values, resampling: Resampling, *, bins: int = BINS
 ) -> tuple[Point, ...]:
-    """Shares of votes in parts of about equally many rows, by rising x.
+    """Shares of votes in parts of about equally many rows, by increasing x.
 
     Rows of equal x are in one part.
     """
@@ -268,7 +268,7 @@ def points(
 
 
 def quantile_groups(values: Values, bins: int) -> list[NDArray[np.intp]]:
-    """Indices of about equally many values each, by rising value; equal values stay together."""
+    """Indices of about equally many values each, by value; equal values share a group."""
     order = np.argsort(values, kind="stable")
     ranked = values[order]
     starts = set()

@@ -35,7 +35,7 @@ def evaluate_sets(
     section_options: SectionOptions | None = None,
     on_set: Callable[[Evaluation], object] = lambda entry: None,
 ) -> tuple[Evaluation, ...]:
-    """Evaluate metrics on the judged sets in some folders, and write a report where one is wanted.
+    """Evaluate metrics on the judged sets in some folders, and write a report if `out` is given.
 
     Args:
         folders: as `judged_sets` takes them.
@@ -45,7 +45,7 @@ def evaluate_sets(
         progress: opens a progress bar.
         out: page to write; see `write_report`.
         section_options: of the page's further sections.
-        on_set: called with what was found of each set, when it is there.
+        on_set: called with the evaluation of each set as soon as it is done.
 
     Raises:
         UserError: as `judged_sets`, and where the report cannot be written.
@@ -78,8 +78,8 @@ def evaluate_sets(
 def check_report(path: Path) -> None:
     """Raise UserError, before anything is computed, where a report cannot be written.
 
-    Jinja2 or the folder may be missing. A report that is there is replaced, with the files beside
-    it; other files are not.
+    Jinja2 or the folder may be missing. An existing report is replaced together with the files
+    beside it; other files are not.
     """
     if path.suffix.lower() not in _PAGES:
         raise UserError(f"out = {path} is not a page; give a name that ends in .html")
@@ -93,7 +93,7 @@ def check_report(path: Path) -> None:
     for other in _companions(path):
         if other.exists():
             raise UserError(
-                f"{other} is there, and would be written beside {path.name}; give another name"
+                f"{other} is there, and would be replaced with {path.name}; give another name"
             )
 
 

@@ -1,9 +1,9 @@
 """Sensitivity: how a metric's distance rises with the severity of every traditional distortion.
 
-Reference patches of the set are distorted at rising severities, as in benchmarks: whatever a
-distortion draws besides its severity is drawn once for each patch. A metric is *monotone* where no
-higher severity is nearer, and its distortions are *comparable* where equal severities are equally
-far. Severities were calibrated by LPIPS (explanation/calibration.md), which favors it there.
+Reference patches of the set are distorted at increasing severities, as in benchmarks: all else that
+a distortion draws is drawn once for each patch. A metric is *monotone* where no higher severity is
+nearer, and its distortions are *comparable* where equal severities are equally far. Severities were
+calibrated with LPIPS (explanation/calibration.md), which favors it here.
 """
 
 from __future__ import annotations
