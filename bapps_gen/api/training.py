@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,7 +138,8 @@ def make_trunk(
             for the color photographs that come with scikit-image.
         net: "alex", "vgg" or "squeeze".
         seed: of the choice of photos, crops and first centers, 0 to 2^63 - 1.
-        progress: True for a bar, or a function of (crops cut, crops in all).
+        progress: True for bars, or a function of (done, total), called for the crops that are cut
+            and for the layers.
 
     Returns:
         The file.
@@ -145,6 +147,7 @@ def make_trunk(
     Raises:
         UserError: for an unknown net, a bad seed or a file's name of another ending.
         SourceError: for photos that are missing, or none of which can be decoded.
+        WorkError: when the file cannot be written.
 
     Example:
         >>> import bapps_gen
@@ -159,8 +162,7 @@ def make_trunk(
     options = resolve_options(TrunkOptions, locals())
     require_torch("make_trunk needs")
     photos = open_photos(source, progress)
-    with reporting(progress, "cutting crops", "crops") as report:
-        return make(photos, options, Path(out), report)
+    return make(photos, options, Path(out), partial(reporting, progress))
 
 
 def _thousandths(report: Progress | None) -> Callable[[ZooProgress], None] | None:

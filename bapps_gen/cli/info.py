@@ -87,7 +87,7 @@ def _metric(options: argparse.Namespace) -> int:
             f"2AFC {100 * scores.val_2afc:.2f} % after epoch {scores.epoch} of "
             f"{len(scores.history)}"
         )
-    print(", ".join(f"{name} {value}" for name, value in header.spec.items()))
+    print("options: " + ", ".join(f"{name} {value}" for name, value in header.spec.items()))
     return 0
 
 

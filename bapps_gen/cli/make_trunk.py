@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from bapps_gen.cli._options import (
     add_local_out,
@@ -37,9 +38,8 @@ def run(options: argparse.Namespace) -> int:
     asked = record_of(options, TrunkOptions)
     require_torch("make-trunk needs")
     source = open_source_with_bar(options.source, options.quiet)
-    with progress_bar(options.quiet, "cutting crops", "crops") as progress:
-        make_trunk(source, asked, options.out, progress)
+    make_trunk(source, asked, options.out, partial(progress_bar, options.quiet))
     if not options.quiet:
-        print(f"{asked.net} of {len(source)} photos is in {options.out}")
+        print(f"wrote {options.out}: {asked.net}, made from {len(source)} photos")
         print(f"use it: bapps-gen score DATASET --metric trunk:{options.out}")
     return 0

@@ -17,6 +17,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from bapps_gen.errors import UserError, WorkError
+from bapps_gen.execution.progress import Progress
 from bapps_gen.imaging.decode import read_image
 from bapps_gen.lpips.feature_net import SCALE, SHIFT
 from bapps_gen.lpips.trunks import TRUNKS, Fire, Trunk, trunk_shapes
@@ -60,7 +61,9 @@ def gaussian_weights(net: str, seed: int) -> dict[str, Tensor]:
     return weights
 
 
-def kmeans_weights(net: str, crops: NDArray[np.uint8], seed: int = 0) -> dict[str, Tensor]:
+def kmeans_weights(
+    net: str, crops: NDArray[np.uint8], seed: int = 0, progress: Progress | None = None
+) -> dict[str, Tensor]:
     """Weights of a trunk by k-means on what each layer sees of some photos, layer after layer.
 
     Krähenbühl, Doersch, Donahue and Darrell, "Data-dependent initializations of convolutional
@@ -76,6 +79,7 @@ def kmeans_weights(net: str, crops: NDArray[np.uint8], seed: int = 0) -> dict[st
         net: "alex", "vgg" or "squeeze".
         crops: uint8 (N, S, S, 3), RGB; see `cut_crops`.
         seed: of the choice of patches and of first centers.
+        progress: called with layers done and layers in all.
 
     Raises:
         UserError: for crops that are all of one color.
@@ -89,11 +93,15 @@ def kmeans_weights(net: str, crops: NDArray[np.uint8], seed: int = 0) -> dict[st
         raise UserError("all crops are of one color; give other photos")
     with torch.no_grad():
         count = 0
-        for layer in trunk.features:
+        for number, layer in enumerate(trunk.features):
+            if progress:
+                progress(number, len(trunk.features))
             for conv, seen in _convolutions(layer, x):
                 _fill(conv, seen, generator(seed, count, SLOT_NET_WEIGHTS))
                 count += 1
             x = layer(x.clone())  # layers write into their input
+        if progress:
+            progress(len(trunk.features), len(trunk.features))
     return dict(trunk.state_dict())
 
 

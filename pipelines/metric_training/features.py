@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bapps_gen.errors import WorkError
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
-from bapps_gen.execution.progress import Progress
+from bapps_gen.execution.progress import Progress, Rows, advance
 from bapps_gen.lpips.net_names import SMALLEST, parse_net
 from bapps_gen.manifests.dataset import INFO_NAME, Dataset
 from bapps_gen.manifests.features import (
@@ -155,9 +155,8 @@ def make_features(
         for dataset, info in zip(plan.datasets, plan.infos, strict=True):
             stack.enter_context(claim(dataset.folder / FEATURES_FOLDER / info.net, FEATURES))
         jobs = list(_missing(plan, warn=True))
-        kept = done = total - sum(job.wanted for job in jobs)
-        if progress:
-            progress(done, total)
+        kept = total - sum(job.wanted for job in jobs)
+        done, made = Rows(total, progress, kept), 0
         if jobs:
             resolved, processes, threads = resolve_workers(
                 [plan.metric], plan.options, workers, len(jobs)
@@ -166,10 +165,9 @@ def make_features(
             stack.enter_context(kept_threads([plan.metric]))
             shared = [dataset.folder / INFO_NAME for dataset in plan.datasets]
             files = [*shared, *files_of([plan.metric], plan.options)]
-            for rows in run_jobs(_prepare, context, jobs, processes, files):
-                done += rows
-                if progress:
-                    progress(done, total)
+            for rows in run_jobs(_prepare, context, jobs, processes, files, done.reach):
+                made += rows
+                done.reach(made)
     return FeatureReport(total - kept, kept)
 
 
@@ -260,6 +258,7 @@ def _prepare(context: _Context) -> Callable[[_Job], int]:
                 )
             means.append((pooled * GAIN).half().cpu().numpy())
             positions.append(effective.half().cpu().numpy())
+            advance(len(ids) * job.wanted / len(job.rows))
         features = ShardFeatures(
             job.rows.astype(np.int64), np.concatenate(means), np.concatenate(positions)
         )

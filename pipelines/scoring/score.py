@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bapps_gen.errors import WorkError
 from bapps_gen.execution.jobs import RayCluster, Workers, run_jobs
-from bapps_gen.execution.progress import Progress
+from bapps_gen.execution.progress import Progress, Rows, advance
 from bapps_gen.execution.threads import map_ahead
 from bapps_gen.manifests.benchmark import BENCHMARK_NAME
 from bapps_gen.manifests.benchmark_reader import Benchmark
@@ -193,19 +193,17 @@ def score(
             folder = score_path(dataset.folder, name, 0).parent
             stack.enter_context(claim(folder, SCORES))
         jobs = list(_missing(dataset, infos))
-        kept = done = rows - sum(dataset.info.rows_in(job.shard) for job in jobs)
-        if progress:
-            progress(done, rows)
+        kept = rows - sum(dataset.info.rows_in(job.shard) for job in jobs)
+        done, scored = Rows(rows, progress, kept), 0
         if jobs:
             resolved, processes, threads = resolve_workers(specs, options, workers, len(jobs))
             context = ScoreContext(dataset, specs, infos, resolved, threads)
             stack.enter_context(kept_threads(specs))
             name = BENCHMARK_NAME if isinstance(dataset, Benchmark) else INFO_NAME
             shared = [dataset.folder / name, *files_of(specs, options)]
-            for shard in run_jobs(prepare_scores, context, jobs, processes, shared):
-                done += dataset.info.rows_in(shard)
-                if progress:
-                    progress(done, rows)
+            for shard in run_jobs(prepare_scores, context, jobs, processes, shared, done.reach):
+                scored += dataset.info.rows_in(shard)
+                done.reach(scored)
     return ScoreReport(rows - kept, kept, names)
 
 
@@ -295,6 +293,7 @@ def prepare_scores(context: ScoreContext) -> Callable[[ScoreJob], int]:
                 distances = distances_of(load(spec), batch_ids, patches, sides)
                 check_finite(spec, batch_ids, distances)
                 parts[spec.name].append(distances)
+                advance(len(batch_ids) / len(specs))
         for name, batches in parts.items():
             columns = [np.concatenate(values) for values in zip(*batches, strict=True)]
             write_scores(dataset.folder, context.infos[name], job.shard, ids, columns)

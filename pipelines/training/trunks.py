@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bapps_gen.errors import ImageError, SourceError, UserError
+from bapps_gen.execution.progress import no_progress
 from bapps_gen.pipelines.training.options import TrunkOptions
 from bapps_gen.seeding import SLOT_NET_CROPS, generator
 from bapps_gen.storage.atomic import whole_file
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from bapps_gen.execution.progress import Progress
+    from bapps_gen.execution.progress import Progress, ProgressBars
     from bapps_gen.pipelines.sources.source import Source
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ _ORDER = 2**62
 
 
 def make_trunk(
-    source: Source, options: TrunkOptions, out: Path, progress: Progress | None = None
+    source: Source, options: TrunkOptions, out: Path, progress: ProgressBars = no_progress
 ) -> Path:
     """Make a trunk's weights of photos and write them.
 
@@ -38,7 +39,7 @@ def make_trunk(
         source: the photos.
         options: architecture and seed.
         out: file to write, NAME.safetensors, with torchvision's names of weights.
-        progress: called with (crops cut, crops in all).
+        progress: opens a bar for the crops, and one for the layers.
 
     Raises:
         UserError: for a file's name of another ending, or a folder that does not exist.
@@ -55,8 +56,10 @@ def make_trunk(
 
     from bapps_gen.lpips.made_weights import kmeans_digest, kmeans_weights
 
-    crops = _crops(source, options, progress)
-    weights = kmeans_weights(options.net, crops, options.seed)
+    with progress("cutting crops", "crops") as report:
+        crops = _crops(source, options, report)
+    with progress("k-means", "layers") as report:
+        weights = kmeans_weights(options.net, crops, options.seed, report)
     note = {
         "net": options.net,
         "made by": f"bapps-gen {__version__}, stacked k-means",

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import bapps_gen
 from bapps_gen.cli import main
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.manifests.dataset import open_dataset
@@ -286,6 +287,18 @@ def test_decoding_ahead_for_a_gpu_changes_nothing(copied, dataset, tmp_path, mon
     assert one.ids.tolist() == two.ids.tolist()
     np.testing.assert_allclose(one.d0, two.d0, atol=1e-6)
     np.testing.assert_allclose(one.d1, two.d1, atol=1e-6)
+
+
+@pytest.mark.parametrize("metrics", ["l2", ["l2", "psnr"]])
+def test_progress_moves_within_shards(copied, monkeypatch, metrics):
+    monkeypatch.setattr("bapps_gen.pipelines.scoring.score.CPU_BATCH_ROWS", 10)
+    calls: list[tuple[int, int]] = []
+    bapps_gen.score(copied, metrics, workers=1, progress=lambda *call: calls.append(call))
+    done = [rows for rows, _ in calls]
+    assert {total for _, total in calls} == {70}
+    assert done == sorted(set(done))
+    assert (done[0], done[-1]) == (0, 70)
+    assert {10, 20, 30, 40} <= set(done)
 
 
 def test_a_place_that_cannot_be_written_is_one_line(copied, capsys):

@@ -59,6 +59,21 @@ def test_the_command_makes_the_same_file(trunk, photos, tmp_path, capsys):
             np.testing.assert_allclose(one.get_tensor(name), two.get_tensor(name), atol=1e-4)
 
 
+def test_crops_and_layers_report_their_progress(photos, tmp_path):
+    calls: list[tuple[int, int]] = []
+    bapps_gen.make_trunk(
+        tmp_path / "x.safetensors",
+        source=photos,
+        net="squeeze",
+        progress=lambda done, total: calls.append((done, total)),
+    )
+    for total in {total for _, total in calls}:
+        done = [each for each, of in calls if of == total]
+        assert done == sorted(done)
+        assert done[-1] == total
+    assert len({total for _, total in calls}) == 2
+
+
 def test_photos_that_cannot_be_decoded_are_left_out(photos, tmp_path, caplog):
     folder = tmp_path / "some"
     folder.mkdir()
