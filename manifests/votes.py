@@ -57,7 +57,10 @@ VOTES_SCHEMA = pa.schema(
     metadata={"bapps_gen_votes": str(VOTES_FORMAT)},
 )
 
-_OPTIONAL = ("rt_ms", "reference_ms", "gap_ms", "distorted_ms", "timing_ok", "time")
+TIMES = ("rt_ms", "reference_ms", "gap_ms", "distorted_ms")
+"""Columns of times in ms."""
+
+_OPTIONAL = (*TIMES, "timing_ok", "time")
 """Columns that may have no value."""
 
 
@@ -151,7 +154,7 @@ def _check_values(votes: pa.Table, where: str) -> None:
             pc.not_equal(votes["task"], task), pc.is_in(votes["answer"], pa.array(answers))
         )
         _refuse_others(votes, "answer", fits, answers, where)
-    for name in ("rt_ms", "reference_ms", "gap_ms", "distorted_ms"):
+    for name in TIMES:
         fits = pc.fill_null(pc.or_(pc.is_nan(votes[name]), pc.greater_equal(votes[name], 0)), True)
         _refuse_others(votes, name, fits, ("at least 0 ms",), where)
 

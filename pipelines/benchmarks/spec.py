@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from bapps_gen.checks import MAX_SEVERITY, check_options, check_range
@@ -19,6 +19,7 @@ from bapps_gen.pipelines.rows.options import (
     SEED,
     check_crop_sizes,
 )
+from bapps_gen.pipelines.rows.spec import values_but
 from bapps_gen.seeding import digest_of
 from bapps_gen.storage.records import parse_record
 
@@ -109,12 +110,8 @@ class BenchmarkSpec:
 
     def values(self) -> dict[str, Any]:
         """Plain values, as `benchmark.json` holds them; defaults of patches are left out."""
-        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return {
-            name: value
-            for name, value in values.items()
-            if name not in _OPTIONAL or value != _OPTIONAL[name]
-        }
+        values: dict[str, Any] = json.loads(json.dumps(values_but(self, _OPTIONAL)))
+        return values
 
     @property
     def digest(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from bapps_gen.checks import check_options, check_range
@@ -20,7 +20,7 @@ from bapps_gen.pipelines.rows.options import (
     check_rows_per_image,
     check_scale,
 )
-from bapps_gen.pipelines.rows.spec import check_plan_version
+from bapps_gen.pipelines.rows.spec import check_plan_version, values_but
 from bapps_gen.seeding import digest_of
 from bapps_gen.storage.records import parse_record
 
@@ -89,11 +89,7 @@ class RealSpec:
 
     def values(self) -> dict[str, Any]:
         """Plain values, as `dataset.json` holds them; the default size of patches is left out."""
-        return {
-            name: value
-            for name, value in asdict(self).items()
-            if name not in _OPTIONAL or value != _OPTIONAL[name]
-        }
+        return values_but(self, _OPTIONAL)
 
     @property
     def digest(self) -> str:

@@ -125,11 +125,8 @@ class TripletSpec:
 
     def values(self) -> dict[str, Any]:
         """Plain values, as `dataset.json` holds them; entries of no effect are left out."""
-        return {
-            _STORED.get(name, name): value
-            for name, value in asdict(self).items()
-            if name not in _OPTIONAL or value != _OPTIONAL[name]
-        }
+        values = values_but(self, _OPTIONAL)
+        return {_STORED.get(name, name): value for name, value in values.items()}
 
     @property
     def digest(self) -> str:
@@ -165,6 +162,15 @@ def spec_from_values(values: Mapping[str, Any]) -> TripletSpec:
     names = {stored: name for name, stored in _STORED.items()}
     given = {names.get(key, key): value for key, value in values.items() if key not in _STORED}
     return parse_record(TripletSpec, given, "spec", optional=_OPTIONAL)
+
+
+def values_but(spec: Any, without_effect: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec's values by name, less those that are as they have no effect."""
+    return {
+        name: value
+        for name, value in asdict(spec).items()
+        if name not in without_effect or value != without_effect[name]
+    }
 
 
 def check_plan_version(version: object, current: int) -> None:

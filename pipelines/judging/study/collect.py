@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from bapps_gen.errors import WorkError, first_line
-from bapps_gen.manifests.votes import VOTES_SCHEMA, votes_table
+from bapps_gen.manifests.votes import TIMES, VOTES_SCHEMA, votes_table
 from bapps_gen.pipelines.judging.study.store import VOTES_NAME
 from bapps_gen.pipelines.judging.study.study import Study
 
@@ -43,13 +43,12 @@ def server_votes(study: Study) -> pa.Table:
     votes = StudyVotes(study)
     rows = []
     for token, person, trial, answer, *times, timing, time in stored:
-        names = ("rt_ms", "reference_ms", "gap_ms", "distorted_ms")
         rows.append(
             {
                 **votes.of_trial(trial, answer),
                 "session": token,
                 "person": person,
-                **dict(zip(names, times, strict=True)),
+                **dict(zip(TIMES, times, strict=True)),
                 "timing_ok": None if timing is None else bool(timing),
                 "time": datetime.datetime.fromtimestamp(time, datetime.UTC),
                 "simulated": False,

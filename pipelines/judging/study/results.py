@@ -20,7 +20,7 @@ from xml.etree import ElementTree
 import pyarrow as pa
 
 from bapps_gen.errors import UserError, first_line
-from bapps_gen.manifests.votes import VOTES_SCHEMA, votes_table
+from bapps_gen.manifests.votes import TIMES, VOTES_SCHEMA, votes_table
 from bapps_gen.pipelines.judging.study.assign import person_hash
 from bapps_gen.pipelines.judging.study.collect import StudyVotes, server_votes
 from bapps_gen.pipelines.judging.study.study import Study
@@ -163,10 +163,7 @@ def _rows(
             **known.of_trial(vote.trial, vote.answer),
             "session": result.session,
             "person": person,
-            "rt_ms": vote.rt_ms,
-            "reference_ms": vote.reference_ms,
-            "gap_ms": vote.gap_ms,
-            "distorted_ms": vote.distorted_ms,
+            **{name: getattr(vote, name) for name in TIMES},
             "timing_ok": vote.timing_ok,
             "time": datetime.datetime.fromtimestamp(vote.time / 1000, datetime.UTC),
             "simulated": False,
