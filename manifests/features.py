@@ -154,7 +154,7 @@ def _existing(folder: Location, net: str, shard: int) -> Path:
 def _checksum(features: ShardFeatures) -> str:
     digest = xxhash.xxh3_64()
     for name in _NAMES:
-        digest.update(np.ascontiguousarray(getattr(features, name)))
+        digest.update(np.ascontiguousarray(getattr(features, name)).data)
     return digest.hexdigest()
 
 

@@ -21,6 +21,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import Tensor
 
 from bapps_gen.execution.threads import one_thread
@@ -122,7 +123,8 @@ class FastLin:
         rate: float,
         advance: Callable[[int], None],
     ) -> Values:
-        with one_thread(), torch.no_grad():
+        # A training that diverges ends with an error for its loss.
+        with one_thread(), torch.no_grad(), np.errstate(all="ignore"):
             return self._train_epoch(epoch, order, rate, advance)
 
     def validate(self) -> tuple[Values, Values]:
@@ -253,7 +255,7 @@ class FastLin:
         h2 = _hidden(second, h1)
         logits = _product(h2.T, third[0])
         # Backward, from the gradient of the mean loss for the logits.
-        back = 1 / (1 + np.exp(-logits)) - self._judge[chosen]
+        back: Values32 = expit(logits) - self._judge[chosen]
         back *= self._row_weights[chosen] / np.float32(count)
         g1, g2, g3 = self._gradients
         _product(h2, back, g3[0])
