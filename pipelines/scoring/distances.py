@@ -41,7 +41,7 @@ def check_finite(spec: MetricSpec, ids: Sequence[str], distances: Sequence[Dista
         remedy = "score in float32 on the CPU, and report it if that does not help"
         if spec.given != spec.name:  # not one that comes with the package
             remedy = "correct the metric, or leave such rows out"
-        raise WorkError(f"{spec.name} of row {ids[bad[0]]} is {value}; {remedy}")
+        raise WorkError(f"distance of row {ids[bad[0]]} by {spec.name} is {value}; {remedy}")
 
 
 def row_ids(dataset: Scored, shard: int) -> list[str]:

@@ -154,8 +154,8 @@ def test_what_a_plugin_does_wrong_is_one_line_and_leaves_nothing(copied, tmp_pat
     said = {
         "maps": r"returned shape \(60|30, 64, 64\)",
         "raises": "line 23: ZeroDivisionError",
-        "unknown": r"unknown of row \w+-\d{8} is not a number; correct the metric",
-        "endless": r"endless of row \w+-\d{8} is infinite",
+        "unknown": r"distance of row \w+-\d{8} by unknown is not a number; correct the metric",
+        "endless": r"distance of row \w+-\d{8} by endless is infinite",
         "nowhere": "does not define 'nowhere'",
     }
     for workers in (1, 2):
@@ -213,7 +213,7 @@ def test_plugins_evaluate_sets_in_the_original_layout(tmp_path, mine, capsys):
         assert entry["metrics"]["my_l2"]["score"] == entry["metrics"]["l2"]["score"]
     faults = write_faults(tmp_path)
     assert main(["evaluate", str(tmp_path / "sets"), "--metric", f"{faults}:unknown"]) == 1
-    assert "unknown of row 000000 is not a number" in one_line(capsys)
+    assert "distance of row 000000 by unknown is not a number" in one_line(capsys)
 
 
 def test_every_worker_has_to_see_the_file_of_a_plugin(copied, mine, monkeypatch):
