@@ -244,11 +244,11 @@ def _header_and_digest(path: Path) -> tuple[TrainedHeader, str]:
     """What is known of a trained metric, and the digest of its weights."""
     _require(path)
     state = path.stat()
-    return _described(path, state.st_mtime_ns, state.st_size)
+    return _described(path, (state.st_ino, state.st_mtime_ns, state.st_size))
 
 
 @lru_cache(maxsize=8)
-def _described(path: Path, changed: int, size: int) -> tuple[TrainedHeader, str]:
+def _described(path: Path, state: tuple[int, ...]) -> tuple[TrainedHeader, str]:
     """As above, for a file in one state: a trained VGG is 58 MB, and is asked for many times."""
     trained = read_trained(path)
     return trained.header, trained.digest

@@ -89,7 +89,7 @@ def test_info_says_what_a_metric_was_trained_on(
     assert out.startswith(f"lin over alex (weights {header.net.digest})\n")
     assert f"trained on 70 rows of traditional, digest {'d' * 32}, judged by simulated" in out
     assert "validated on 8 rows" in out
-    assert "2AFC 71.23 % after epoch 3 of 10\nepochs 5\n" in out
+    assert "2AFC 71.23 % after epoch 3 of 10\noptions: epochs 5\n" in out
     assert main(["info", "--json", str(file)]) == 0
     assert json.loads(capsys.readouterr().out)["scores"]["epoch"] == 3
 
