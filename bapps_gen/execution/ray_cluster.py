@@ -22,8 +22,8 @@ from bapps_gen.version import __version__
 LOCAL = "local"
 
 _CONNECT_SECONDS = 5.0
-_STATUS_SECONDS = 60.0
-_PROBE_SECONDS = 120.0
+_STATUS_SECONDS = 180.0  # a busy machine takes long to import Ray
+_PROBE_SECONDS = 300.0
 _LOCAL_STORE_BYTES = 256_000_000  # for one context and small results; more spills to the disk
 
 _START = "start one with `ray start --head` and on its other nodes `ray start --address=HOST:6379`"
