@@ -94,6 +94,6 @@ def _prepare(context: _Context) -> Callable[[tuple[int, int]], int]:
                 held[position : position + len(patches), side] = patches
             position += batch.num_rows
         held.flush()
-        return high - low
+        return int(high - low)
 
     return decode

@@ -146,8 +146,10 @@ def train_metric(
         **plan.settings,
         **options.values(),
     }
-    sets = (tuple(part.description() for part in side.parts) for side in (rows.train, rows.val))
-    header = TrainedHeader(plan.net, options.mode, spec, *sets)
+    sets, val_sets = (
+        tuple(part.description() for part in side.parts) for side in (rows.train, rows.val)
+    )
+    header = TrainedHeader(plan.net, options.mode, spec, sets, val_sets)
     if out.exists():
         held = read_trained_header(out)
         Layout("trained metric", None).require_same(out, _request(held), _request(header))
