@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -243,26 +244,24 @@ def test_every_command_reads_a_set_at_a_url(
     assert_same_shards(bucket, "replayed", dataset)
 
 
-def test_distances_are_stored_and_kept_beside_a_set_at_a_url(
-    bucket, remote_set, photos, tmp_path, capsys
-):
-    score = ["score", remote_set, "--metric", "l2", "--workers", "1"]
+def test_distances_are_stored_and_kept_beside_a_set_at_a_url(bucket, dataset, tmp_path, capsys):
+    scored = bucket.copy_in(dataset, "scored")
+    score = ["score", scored, "--metric", "l2", "--workers", "1"]
     assert main(score) == 0
-    assert bucket.names("set/scores") == [
-        f"set/scores/l2/part-{shard:05d}.parquet" for shard in range(3)
+    assert bucket.names("scored/scores") == [
+        f"scored/scores/l2/part-{shard:05d}.parquet" for shard in range(3)
     ]
-    assert scored_metrics(open_dataset(remote_set).folder) == ("l2",)
-    bucket.write("set/scores/l2/part-00001.parquet", bucket.read("set/dataset.json"))
+    assert scored_metrics(open_dataset(scored).folder) == ("l2",)
+    bucket.write("scored/scores/l2/part-00001.parquet", bucket.read("scored/dataset.json"))
     capsys.readouterr()
     assert main(score) == 0
     both = capsys.readouterr()
     assert "part-00001.parquet is damaged" in both.err
     assert "made for 30 rows" in both.out
-    local = tmp_path / "local"
-    assert make(photos, local, 70) == 0
+    local = shutil.copytree(dataset, tmp_path / "local")
     assert main(["score", str(local), "--metric", "l2", "--workers", "1", "--quiet"]) == 0
     here = [triplet.distances for triplet in iter_triplets(local, ["l2"])]
-    assert [triplet.distances for triplet in iter_triplets(remote_set, ["l2"])] == here
+    assert [triplet.distances for triplet in iter_triplets(scored, ["l2"])] == here
 
 
 def test_readers_take_a_url(remote_set, dataset):
