@@ -1,8 +1,8 @@
 """Features beside a dataset: `features/<net>/part-00000.safetensors`, one file a shard.
 
 What a feature net makes of the judged rows, so that linear weights are trained without it. A file
-is read in place (memory-mapped); it says what it is of and has a checksum, so that damage is an
-error and never a feature.
+is read in place (memory-mapped); it says what it is of, and `storage/tensors.py` gives it a
+checksum, so that damage is an error and never a feature.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from bapps_gen.errors import UserError, WorkError
@@ -21,7 +20,7 @@ from bapps_gen.storage.locations import Location
 from bapps_gen.storage.records import parse_record
 from bapps_gen.storage.workspace import Layout
 
-FEATURES_FORMAT = 2
+FEATURES_VERSION = 1
 FEATURES_FOLDER = "features"
 FEATURES = Layout("set of features", None)
 
@@ -42,14 +41,14 @@ class FeatureInfo:
         settings: what the values depend on besides: digest of its weights, and its dtype.
         channels: of each of its maps.
         spec_digest: digest of the dataset.
-        format_version: FEATURES_FORMAT.
+        version: of the arrays, FEATURES_VERSION.
     """
 
     net: str
     settings: Mapping[str, str]
     channels: tuple[int, ...]
     spec_digest: str
-    format_version: int = FEATURES_FORMAT
+    version: int = FEATURES_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +71,6 @@ class UnusableFeatures(Exception):
     """Stored features that cannot be taken; the text completes "… is"."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """What the header of a file holds beside kind and version."""
-
-    info: FeatureInfo
-    checksum: str
-
-
 def features_path(folder: Location, net: str, shard: int) -> Location:
     """Where the features of a shard lie."""
     return folder / FEATURES_FOLDER / net / f"part-{shard:05d}.safetensors"
@@ -99,9 +90,8 @@ def write_features(
 
     path = features_path(folder, info.net, shard)
     assert isinstance(path, Path)
-    header = {"info": asdict(info), "checksum": _checksum(features)}
     tensors = {name: torch.from_numpy(getattr(features, name)) for name in _NAMES}
-    write_tensors(path, FEATURES.what, header, tensors)
+    write_tensors(path, FEATURES.what, asdict(info), tensors)
 
 
 def read_features(dataset: Dataset, info: FeatureInfo, shard: int) -> ShardFeatures:
@@ -115,18 +105,16 @@ def read_features(dataset: Dataset, info: FeatureInfo, shard: int) -> ShardFeatu
     path = _existing(dataset.folder, info.net, shard)
     try:
         header, tensors = read_tensors(path, FEATURES.what)
-        held = parse_record(_Header, header)
+        held = parse_record(FeatureInfo, header)
         features = ShardFeatures(*(tensors[name].numpy() for name in _NAMES))
     except (WorkError, UserError, KeyError) as error:
         raise UnusableFeatures("damaged") from error
-    if held.info.format_version != info.format_version:
+    if held.version != info.version:
         raise UnusableFeatures("of another format")
-    if held.info.spec_digest != info.spec_digest:
+    if held.spec_digest != info.spec_digest:
         raise UnusableFeatures("of another dataset")
-    if held.info != info:
-        raise UnusableFeatures(f"of other settings ({_settings(held.info)}, not {_settings(info)})")
-    if held.checksum != _checksum(features):
-        raise UnusableFeatures("damaged (its checksum differs)")
+    if held != info:
+        raise UnusableFeatures(f"of other settings ({_settings(held)}, not {_settings(info)})")
     return features
 
 
@@ -135,7 +123,7 @@ def held_features(folder: Location, net: str, shard: int) -> FeatureInfo | None:
     from bapps_gen.storage.tensors import read_header
 
     try:
-        return parse_record(_Header, read_header(_existing(folder, net, shard), FEATURES.what)).info
+        return parse_record(FeatureInfo, read_header(_existing(folder, net, shard), FEATURES.what))
     except (UnusableFeatures, WorkError, UserError):
         return None
 
@@ -149,13 +137,6 @@ def _existing(folder: Location, net: str, shard: int) -> Path:
     if not path.exists():
         raise UnusableFeatures("missing")
     return path
-
-
-def _checksum(features: ShardFeatures) -> str:
-    digest = xxhash.xxh3_64()
-    for name in _NAMES:
-        digest.update(np.ascontiguousarray(getattr(features, name)).data)
-    return digest.hexdigest()
 
 
 def _settings(info: FeatureInfo) -> str:

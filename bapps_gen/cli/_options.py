@@ -73,6 +73,8 @@ def _arguments(option: Option) -> dict[str, Any]:
         return {"action": "extend", "nargs": "+", "metavar": metavar}
     if option.is_repeated:
         return {"action": "append", "metavar": metavar}
+    if option.type == "names":  # one list with commas, or the option again and again
+        return {"action": "extend", "type": names_of, "metavar": metavar}
     convert = partial(number_or_word, option) if option.words else _CONVERTERS[option.type]
     return {"type": convert, "metavar": metavar}
 

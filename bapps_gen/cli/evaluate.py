@@ -46,7 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_options(parser, EvaluationOptions, "metrics")
     parser.add_argument(
-        "--metrics", dest="metrics", type=names_of, metavar="A,B", help="the same as --metric"
+        "--metrics",
+        dest="metrics",
+        action="extend",
+        type=names_of,
+        metavar="A,B",
+        help="the same as --metric",
     )
     parser.add_argument(
         "--out",
@@ -97,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
         group = _GROUPS[mean.group]
         simulated = any(each.simulated for each in evaluations if each.name in mean.sets)
         by = ", by simulated observers" if simulated else ""
-        print(f"\nmean of {len(mean.sets)} {mean.task.upper()} sets{group}{by}")
+        print(f"\n{mean.task.upper()}: mean over {len(mean.sets)} sets{group}{by}")
         _print_scores(mean.task, mean.scores)
     if options.out is not None:
         print(f"\nreport: {options.out}")

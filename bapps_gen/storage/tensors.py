@@ -1,7 +1,7 @@
 """Files of tensors under a header of JSON values, and never unpickled.
 
-Each is one safetensors file, written whole or not at all: trained distorters and metrics, and the
-state of a training under way.
+Each is one safetensors file, written whole or not at all, with a checksum of its tensors: trained
+distorters and metrics, features, and the state of a training under way.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
+import xxhash
 from torch import Tensor
 
 from bapps_gen.errors import WorkError, one_line
@@ -26,6 +27,7 @@ FORMAT_VERSION = 1
 
 # One entry only: safetensors writes several in an order that changes from run to run.
 _KEY = "bapps_gen"
+_CHECKSUM = "checksum"
 
 
 class VersionError(WorkError):
@@ -48,9 +50,11 @@ def write_tensors(
     Raises:
         WorkError: when the file cannot be written.
     """
-    content = {"kind": kind, "format_version": FORMAT_VERSION, **header}
+    layout = torch.contiguous_format  # contiguous() keeps strides that cannot be viewed as bytes
+    plain = {n: v.detach().cpu().clone(memory_format=layout) for n, v in sorted(tensors.items())}
+    common = {"kind": kind, "format_version": FORMAT_VERSION, _CHECKSUM: _checksum(plain)}
+    content = {**common, **header}
     metadata = {_KEY: json.dumps(content, sort_keys=True, allow_nan=False)}
-    plain = {name: value.detach().cpu().contiguous() for name, value in sorted(tensors.items())}
     data = safetensors.torch.save(plain, metadata)
     with whole_file(path, alone=alone) as temporary:
         temporary.write_bytes(data)
@@ -63,21 +67,23 @@ def read_header(path: Path, kind: str) -> dict[str, Any]:
         WorkError: when the file is missing, damaged, of another kind or version.
     """
     with _opened(path) as file:
-        return _checked_header(path, kind, file.metadata())
+        return _checked_header(path, kind, file.metadata())[0]
 
 
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Header and tensors of a file, on the CPU.
+    """Header and tensors of a file, on the CPU; these are memory-mapped.
 
     Raises:
-        WorkError: as `read_header`; also when a tensor is not finite.
+        WorkError: as `read_header`; also when a tensor is not finite, or was altered.
     """
     with _opened(path) as file:
-        header = _checked_header(path, kind, file.metadata())
+        header, checksum = _checked_header(path, kind, file.metadata())
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     for name, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
             raise damaged(path, f"{name} is not finite")
+    if checksum not in (None, _checksum(tensors)):
+        raise damaged(path, "its checksum differs")
     return header, tensors
 
 
@@ -104,7 +110,17 @@ def _opened(path: Path) -> Any:
         raise damaged(path, one_line(error)) from error
 
 
-def _checked_header(path: Path, kind: str, metadata: Mapping[str, str] | None) -> dict[str, Any]:
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    digest = xxhash.xxh3_64()
+    for name in sorted(tensors):
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _checked_header(
+    path: Path, kind: str, metadata: Mapping[str, str] | None
+) -> tuple[dict[str, Any], str | None]:
+    """The header without what is common to all files, and the checksum, which older ones lack."""
     try:
         header = parse_json((metadata or {})[_KEY])
         actual, version = header.pop("kind"), header.pop("format_version")
@@ -120,4 +136,4 @@ def _checked_header(path: Path, kind: str, metadata: Mapping[str, str] | None) -
             f"{path} is of format version {shown(version)}, this program reads {FORMAT_VERSION}; "
             "use the version of bapps-gen that wrote it, or train again"
         )
-    return header  # type: ignore[no-any-return]
+    return header, header.pop(_CHECKSUM, None)

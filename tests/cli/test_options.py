@@ -73,6 +73,10 @@ def test_the_command_line_gives_every_type_of_option():
     )
 
 
+def test_names_may_be_given_in_one_list_or_several():
+    assert parse("--count", "2", "--words", "a,b", "--words", "c")["words"] == ("a", "b", "c")
+
+
 def test_help_states_unit_and_default_and_what_a_command_changes():
     parser = argparse.ArgumentParser()
     add_options(parser, Settings, *NAMES, mode={"default": "slow", "help": "how exactly"})

@@ -139,6 +139,14 @@ def test_damaged_weights_are_one_line(
         bapps_gen.load_metric(path)
 
 
+def test_a_flipped_bit_of_a_weight_is_noticed(file: Path) -> None:
+    held = bytearray(file.read_bytes())
+    held[-2] ^= 1
+    file.write_bytes(held)
+    with pytest.raises(WorkError, match="is damaged: its checksum differs"):
+        bapps_gen.load_metric(file)
+
+
 def test_files_that_are_no_trained_metrics_are_one_line(tmp_path: Path) -> None:
     import bapps_gen.lpips.weights as weights
 

@@ -173,9 +173,9 @@ def test_one_metric_and_one_set_have_a_page_without_comparisons():
 
 
 def test_the_command_writes_the_page_and_its_files(sets, tmp_path, capsys):
-    assert run(sets, tmp_path / "report.html", "--metrics", "l2,ssim") == 0
+    assert run(sets, tmp_path / "report.html", "--metrics", "l2", "--metric", "ssim") == 0
     out = capsys.readouterr().out
-    assert "mean of 2 2AFC sets" in out
+    assert "2AFC: mean over 2 sets" in out
     assert out.endswith(f"report: {tmp_path / 'report.html'}\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         f"report{suffix}" for suffix in SUFFIXES

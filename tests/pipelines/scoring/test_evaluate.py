@@ -221,7 +221,7 @@ def test_the_table_has_people_first_and_means_over_sets(tmp_path, capsys):
     assert "2afc/val/cnn: 3 judged rows" in out
     lines = [line.split()[0] for line in out.splitlines() if line.startswith("  ")]
     assert lines == ["metric", "human", "l2"] * 3
-    assert "mean of 2 2AFC sets" in out
+    assert "2AFC: mean over 2 sets" in out
 
 
 def test_a_set_that_nobody_judged_is_refused_before_any_work(dataset, capsys):
