@@ -160,5 +160,5 @@ def test_votes_weigh_rows_with_a_mean_of_one(judged: Path) -> None:
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_votes_that_are_all_the_same_are_refused(judged: Path, value: float) -> None:
     rows = changed(read_judged([judged]), judge=np.full(40, value))
-    with pytest.raises(UserError, match=f"40 judged rows has judge = {value:g}, of which nothing"):
+    with pytest.raises(UserError, match=f"rows has judge = {value:g}, from which nothing"):
         check_votes(rows)
