@@ -1,7 +1,7 @@
 """Files of tensors under a header of JSON values, and never unpickled.
 
-Each is one safetensors file, written whole or not at all, with a checksum of its tensors: trained
-distorters and metrics, features, and the state of a training under way.
+Each is one safetensors file, written whole or not at all: trained distorters and metrics, features,
+and the state of a training under way.
 """
 
 from __future__ import annotations
@@ -41,19 +41,23 @@ def write_tensors(
     tensors: Mapping[str, Tensor],
     *,
     alone: bool = False,
+    checksum: bool = True,
 ) -> None:
     """Write tensors under a header of JSON values.
 
     Args:
         alone: as of `whole_file`.
+        checksum: whether the header has one of the tensors, so that readers notice a flipped bit;
+            for files whose digest is kept elsewhere it is left out.
 
     Raises:
         WorkError: when the file cannot be written.
     """
     layout = torch.contiguous_format  # contiguous() keeps strides that cannot be viewed as bytes
     plain = {n: v.detach().cpu().clone(memory_format=layout) for n, v in sorted(tensors.items())}
-    common = {"kind": kind, "format_version": FORMAT_VERSION, _CHECKSUM: _checksum(plain)}
-    content = {**common, **header}
+    content = {"kind": kind, "format_version": FORMAT_VERSION, **header}
+    if checksum:
+        content[_CHECKSUM] = _checksum(plain)
     metadata = {_KEY: json.dumps(content, sort_keys=True, allow_nan=False)}
     data = safetensors.torch.save(plain, metadata)
     with whole_file(path, alone=alone) as temporary:
@@ -120,7 +124,7 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
 def _checked_header(
     path: Path, kind: str, metadata: Mapping[str, str] | None
 ) -> tuple[dict[str, Any], str | None]:
-    """The header without what is common to all files, and the checksum, which older ones lack."""
+    """The header without what is common to all files, and the checksum where there is one."""
     try:
         header = parse_json((metadata or {})[_KEY])
         actual, version = header.pop("kind"), header.pop("format_version")

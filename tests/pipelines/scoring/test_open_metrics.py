@@ -221,7 +221,7 @@ def test_every_worker_has_to_see_the_file_of_a_plugin(copied, mine, monkeypatch)
 
     seen: list[str] = []
 
-    def run_jobs(prepare, context, jobs, workers, shared):
+    def run_jobs(prepare, context, jobs, workers, shared, *_):
         seen.extend(map(str, shared))
         return iter([])
 
