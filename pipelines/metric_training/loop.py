@@ -110,7 +110,8 @@ class LoopEngine:
         linear = start.linear if start else initial_linear(net.channels, options.seed)
         self.distances = DistanceModule(net, linear)
         self.trunk = copy.deepcopy(net.module)
-        self.trunk.requires_grad_(options.mode != "lin")
+        self._trains_net = options.mode != "lin"
+        self.trunk.requires_grad_(self._trains_net)
         self.ranking = initial_ranking(options.seed)
         if start:
             self.ranking.load_state_dict(start.ranking)
@@ -120,13 +121,14 @@ class LoopEngine:
             self.distances.trunk = _Passes(
                 self.trunk,
                 low=precision == "bfloat16",
-                trained=options.mode != "lin",
+                trained=self._trains_net,
                 compiled=3 * options.batch if compile else 0,
             )
             self.distances.to(device)
             self.ranking.to(device)
+            self._parameters = self._named_parameters()
             self.adam = torch.optim.Adam(
-                list(self._parameters().values()),
+                list(self._parameters.values()),
                 lr=options.learning_rate,
                 betas=(options.beta1, options.beta2),
                 fused=device.type in ("cpu", "cuda"),
@@ -173,7 +175,7 @@ class LoopEngine:
         )
         loss, *gradients = map(_sum, zip(*results, strict=True))
         assert loss is not None
-        for parameter, gradient in zip(self._parameters().values(), gradients, strict=True):
+        for parameter, gradient in zip(self._parameters.values(), gradients, strict=True):
             parameter.grad = gradient
         self.adam.step()
         with torch.no_grad():
@@ -190,7 +192,7 @@ class LoopEngine:
         weights = None if self.data.weights is None else self._values(self.data.weights[rows])
         judge = self._values(self.data.judge[rows])
         loss = ranking_loss(self.ranking(d0, d1), judge, weights) * (len(rows) / total)
-        parameters = list(self._parameters().values())
+        parameters = list(self._parameters.values())
         return [loss.detach(), *torch.autograd.grad(loss, parameters, allow_unused=True)]
 
     def validate(self) -> tuple[Values, Values]:
@@ -266,20 +268,20 @@ class LoopEngine:
             f"({first_line(error)[:120]}); give a smaller --batch"
         )
 
-    def _parameters(self) -> dict[str, nn.Parameter]:
+    def _named_parameters(self) -> dict[str, nn.Parameter]:
         """What is trained, by name."""
         named: dict[str, nn.Parameter] = {
             f"lin{tap}": weight for tap, weight in enumerate(self.distances.linear)
         }
         named |= {f"ranking.{name}": value for name, value in self.ranking.named_parameters()}
-        if self.options.mode != "lin":
+        if self._trains_net:
             named |= {f"trunk.{name}": value for name, value in self.trunk.named_parameters()}
         return named
 
     def state(self) -> dict[str, Tensor]:
         """See `Engine`."""
         state = {}
-        for name, parameter in self._parameters().items():
+        for name, parameter in self._parameters.items():
             state[name] = _held(parameter)
             for kind, value in self.adam.state[parameter].items():
                 state[f"{name}.adam.{kind}"] = _held(value)
@@ -288,7 +290,7 @@ class LoopEngine:
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """See `Engine`."""
         with torch.no_grad():
-            for name, parameter in self._parameters().items():
+            for name, parameter in self._parameters.items():
                 parameter.copy_(state[name])
                 moments = {
                     # In the parameter's own memory format, as the fused optimizer expects.
@@ -308,7 +310,7 @@ class LoopEngine:
             f"{RANKING_PREFIX}{name}": _held(value)
             for name, value in self.ranking.state_dict().items()
         }
-        if self.options.mode != "lin":
+        if self._trains_net:
             weights |= {
                 f"{TRUNK_PREFIX}{name}": _held(value)
                 for name, value in self.trunk.state_dict().items()
