@@ -213,21 +213,16 @@ class FastLin:
         rows = max(_SIGN_ROWS, 2 * batch)
         drawn = rng.integers(0, 2, (rows, 2, self._width), np.int8)
         signs = torch.from_numpy(drawn).float().mul_(2.0).sub_(1.0)
-        channels, noise = list(self._train.channels), torch.empty((batch, 2, self._width))
+        counts = torch.tensor(self._train.channels)
+        to_channels = torch.eye(len(counts)).repeat_interleave(counts, 1)
+        noise = torch.empty((batch, 2, self._width))
 
         def spread(means: Tensor, chosen: NDArray[np.intp]) -> None:
             count = len(means)
             first = int(rng.integers(0, rows - count + 1))
-            part = noise[:count]
-            taps = zip(
-                torch.split(part, channels, 2),
-                torch.split(means, channels, 2),
-                torch.split(scales[chosen], 1, 2),
-                strict=True,
-            )
-            for out, values, scale in taps:
-                torch.mul(values, scale, out=out)
-            means.addcmul_(part, signs[first : first + count])
+            own = scales[torch.from_numpy(chosen)]
+            part = torch.matmul(own, to_channels, out=noise[:count])
+            means.addcmul_(means, part.mul_(signs[first : first + count]))
 
         return spread
 

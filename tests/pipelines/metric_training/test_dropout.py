@@ -64,7 +64,7 @@ def test_dropout_has_the_mean_and_spread_that_it_has_in_the_net(dropout: float) 
     emulated = []
     for _ in range(DRAWS):
         taken = torch.from_numpy(stored.means).float()
-        spread(taken, torch.arange(ROWS))
+        spread(taken, np.arange(ROWS))
         assert (taken >= 0).all()
         emulated.append((taken @ torch.cat(linear) / GAIN).T)
     model_d = torch.cat(emulated)  # both sides of a row are drawn apart
