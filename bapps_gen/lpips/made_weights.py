@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from bapps_gen.errors import UserError, WorkError
 from bapps_gen.execution.progress import Progress
+from bapps_gen.execution.threads import one_thread
 from bapps_gen.imaging.decode import read_image
 from bapps_gen.lpips.feature_net import SCALE, SHIFT
 from bapps_gen.lpips.trunks import TRUNKS, Fire, Trunk, trunk_shapes
@@ -25,7 +26,7 @@ from bapps_gen.lpips.weights import load_trunk_weights
 from bapps_gen.seeding import SLOT_NET_CROPS, SLOT_NET_WEIGHTS, generator
 from bapps_gen.storage.atomic import whole_file
 
-KMEANS_VERSION = 1
+KMEANS_VERSION = 2
 """Raised with every change of weights, which are made again only then."""
 
 CROPS = 160
@@ -91,7 +92,8 @@ def kmeans_weights(
     x = (torch.from_numpy(crops).permute(0, 3, 1, 2) / 127.5 - 1.0 - shift) / scale
     if not float(x.std((0, 2, 3)).min()) > 0:
         raise UserError("all crops are of one color; give other photos")
-    with torch.no_grad():
+    # With several threads sums are rounded otherwise, and patches may go to another center.
+    with torch.no_grad(), one_thread():
         count = 0
         for number, layer in enumerate(trunk.features):
             if progress:
@@ -236,7 +238,7 @@ def _builtin_photos() -> list[Path]:
 def kmeans_digest(net: str, seed: int, sources: Iterable[bytes]) -> str:
     """Names k-means weights by what they are made from: 16 hexadecimal digits of SHA-256.
 
-    Not by their values, whose last bits differ between processors and numbers of threads.
+    Not by their values, whose last bits differ between processors.
 
     Args:
         net, seed: as `kmeans_weights` takes them.
